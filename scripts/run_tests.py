@@ -1,0 +1,91 @@
+"""Run pytest on throw-away servers: everything on PostgreSQL, then everything on SQLite.
+
+Usage: ``scripts/test [--sqlite | --postgres] [pytest arguments]``
+
+The servers are started here and not in ``conftest.py``, because pytest-django reads
+the settings before ``conftest.py`` can set a database. Exit codes: those of pytest;
+3 when this machine lacks something, with the reason. Nothing is skipped silently.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import services
+
+ROOT = Path(__file__).resolve().parent.parent
+EMPTY = 5  # pytest: no test was collected
+
+
+def environment(folder: Path, extra: dict[str, str]) -> dict[str, str]:
+    """Return the environment of one pytest run; nothing of the caller's portal leaks in."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("MLPORTAL_")}
+    for key in ("DATABASE_URL", "REDIS_URL", "PROMETHEUS_MULTIPROC_DIR"):
+        kept.pop(key, None)
+    data = folder / "data"
+    data.mkdir()
+    return {
+        **kept,
+        "MLPORTAL_DATA_DIR": str(data),
+        "DJANGO_ALLOW_ASYNC_UNSAFE": "true",  # Playwright runs an event loop in the test's thread
+        "PYTHONFAULTHANDLER": "1",
+        "OMP_NUM_THREADS": "1",
+        **extra,
+    }
+
+
+def run(database: str, arguments: list[str], chromium: str) -> int:
+    """Run pytest once on one database and return its exit code."""
+    folder = Path(tempfile.mkdtemp(prefix=f"mlp-{database}-"))
+    folder.chmod(0o755)
+    try:
+        with ExitStack() as stack:
+            extra = {"CHROMIUM": chromium} if chromium else {}
+            extra |= stack.enter_context(services.valkey(folder / "v"))
+            if database == "postgres":
+                extra |= stack.enter_context(services.postgres(folder / "p"))
+            else:
+                extra["EXPECT_DB"] = "sqlite"
+            print(f"\n==== pytest on {database} {' '.join(arguments)}", flush=True)
+            command = [sys.executable, "-m", "pytest", *arguments]
+            return subprocess.run(
+                command, cwd=ROOT, env=environment(folder, extra), check=False
+            ).returncode
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wants_browser(arguments: list[str]) -> bool:
+    """Tell whether the browser tests may be among the selected ones."""
+    paths = [argument for argument in arguments if argument.startswith("tests")]
+    return not paths or any("e2e" in path for path in paths)
+
+
+def main() -> int:
+    """Parse our two flags, run, and return the first failure's code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments = sys.argv[1:]
+    databases = ["postgres", "sqlite"]
+    for flag in ("--sqlite", "--postgres"):
+        if flag in arguments:
+            arguments.remove(flag)
+            databases = [flag.strip("-")]
+    try:
+        chromium = services.browser() if wants_browser(arguments) else ""
+        codes = [run(database, arguments, chromium) for database in databases]
+    except services.Missing as problem:
+        print(f"scripts/test: {problem}", file=sys.stderr)
+        return 3
+    if len(databases) == 1 and not arguments:
+        print(f"Note: only {databases[0]} was tested; a full run tests both databases.")
+    return next((code for code in codes if code), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
