@@ -54,9 +54,7 @@ def run(database: str, arguments: list[str], chromium: str) -> int:
                 extra["EXPECT_DB"] = "sqlite"
             print(f"\n==== pytest on {database} {' '.join(arguments)}", flush=True)
             command = [sys.executable, "-m", "pytest", *arguments]
-            return subprocess.run(
-                command, cwd=ROOT, env=environment(folder, extra), check=False
-            ).returncode
+            return subprocess.run(command, cwd=ROOT, env=environment(folder, extra), check=False).returncode
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

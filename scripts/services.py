@@ -142,7 +142,7 @@ def valkey(folder: Path) -> Iterator[dict[str, str]]:
         )
     try:
         wait_for(socket, server, log)
-        yield {"REDIS_URL": f"unix://{socket}"}
+        yield {"MLPORTAL_BROKER_SOCKET": str(socket)}
     finally:
         stop(server, signal.SIGTERM)
 

@@ -1,0 +1,53 @@
+# make up     start the portal here (installs, migrates, runs until Ctrl-C)
+# make demo   fill the example project (starts what is needed)
+# make test   all tests on PostgreSQL and SQLite, browser tests included
+# make check  format, lint, types, import contracts, templates, spelling, assets, migrations
+PYTHON ?= python3
+BIN := .venv/bin
+export PYTHON
+
+.PHONY: up demo test check format bench faults vendor lock clean runtime dev help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+runtime:
+	@scripts/venv runtime
+
+dev:
+	@scripts/venv dev
+
+up: runtime
+	@PYTHON= exec $(BIN)/mlportal up
+
+demo: runtime
+	@PYTHON= $(BIN)/mlportal demo
+
+test: dev
+	PYTHON= scripts/test -n 2 --dist loadfile
+
+faults: dev
+	PYTHON= scripts/test -m faults
+
+bench: dev
+	PYTHON= scripts/bench
+
+check: dev
+	PYTHON= scripts/check
+
+format: dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+vendor:
+	$(PYTHON) frontend/vendor.py
+
+# Needs uv on PATH. The lists carry hashes and no registry host.
+lock:
+	for list in runtime dev s3; do uv pip compile --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  requirements/$$list.in -o requirements/$$list.txt || exit 1; done
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache static-root test-output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
