@@ -1,0 +1,1 @@
+"""Tables of the deployments app, one module a noun."""

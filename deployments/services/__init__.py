@@ -1,0 +1,1 @@
+"""What the deployments app can do: one public function an action."""

@@ -1,0 +1,1 @@
+"""Tables of the experiments app, one module a noun."""

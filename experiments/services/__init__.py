@@ -1,0 +1,1 @@
+"""What the experiments app can do: one public function an action."""

@@ -1,0 +1,50 @@
+"""Typed readers of the process environment and of the secret files beside the data."""
+
+import os
+import secrets
+from pathlib import Path
+
+import environ
+
+environment = environ.Env()
+
+
+def data_dir() -> Path:
+    """Folder that holds everything a running portal writes: database, blobs, spool, secrets."""
+    default = Path(__file__).resolve().parent.parent / "data"
+    folder = Path(environment.str("MLPORTAL_DATA_DIR", default=str(default))).expanduser().resolve()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def secret(name: str, folder: Path) -> str:
+    """Read a secret from ``MLPORTAL_<NAME>``, else from a 0600 file that is created on first use.
+
+    A secret never has a default in the code, so two installations never share one.
+    """
+    given = os.environ.get(f"MLPORTAL_{name.upper()}")
+    if given:
+        if len(given) < 32:
+            raise RuntimeError(f"MLPORTAL_{name.upper()} has {len(given)} characters; at least 32 are needed.")
+        return given
+    place = folder / "secrets" / name
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _read_private(place)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(secrets.token_urlsafe(48))
+        stream.flush()
+        os.fsync(stream.fileno())
+    return _read_private(place)
+
+
+def _read_private(place: Path) -> str:
+    if place.stat().st_mode & 0o077:
+        raise RuntimeError(f"{place} is readable by others; run: chmod 600 {place}")
+    for _attempt in range(100):  # another process may be between create and write
+        text = place.read_text()
+        if len(text) >= 32:
+            return text
+    raise RuntimeError(f"{place} holds no secret; remove it and start again.")

@@ -1,0 +1,1 @@
+"""Rooms without models, shared by every app; imports no app."""

@@ -1,0 +1,229 @@
+"""Files by their sha256 on Django's default storage (a local folder, or S3).
+
+A blob never changes and has no name but its digest, so no client string ever becomes a path.
+A file appears under its digest only when it is whole: written beside, synced, renamed.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage, default_storage
+
+from mlportal.lib.errors import DomainError, Missing, StorageFull, TooLarge, Unavailable
+
+CHUNK_BYTES = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Readable(Protocol):
+    """Anything with ``read(size)`` that gives bytes."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A stored file.
+
+    Parameters
+    ----------
+    sha256 : str
+        64 hexadecimal digits.
+    size_bytes : int
+        Length of the content.
+    """
+
+    sha256: str
+    size_bytes: int
+
+
+class BlobCorrupt(DomainError):
+    """The stored bytes do not have the digest they are filed under."""
+
+    status = 503
+    kind = "blob_corrupt"
+    title = "A stored file is damaged"
+
+
+def put(source: Readable | Iterable[bytes], *, limit_bytes: int, field: str = "file") -> Blob:
+    """Store a stream with bounded memory; the same content is stored once.
+
+    Raises
+    ------
+    TooLarge
+        When more than ``limit_bytes`` arrive; nothing is kept.
+    StorageFull
+        When the volume has no room; nothing is kept.
+    """
+    with _staging() as temporary:
+        blob = _copy(source, temporary, limit_bytes, field)
+        adopt(Path(temporary.name), blob)
+        return blob
+
+
+def put_bytes(content: bytes) -> Blob:
+    """Store a small content that is already in memory."""
+    return put([content], limit_bytes=len(content))
+
+
+def put_file(path: Path, *, limit_bytes: int) -> Blob:
+    """Store a local file that a worker wrote."""
+    with path.open("rb") as stream:
+        return put(stream, limit_bytes=limit_bytes)
+
+
+def adopt(path: Path, blob: Blob) -> None:
+    """Move a synced local file of the same volume to its place as ``blob``."""
+    name = _name(blob.sha256)
+    if default_storage.exists(name) and default_storage.size(name) == blob.size_bytes:
+        return
+    if isinstance(default_storage._wrapped, FileSystemStorage):  # type: ignore[attr-defined]
+        target = Path(default_storage.path(name))
+        with _room():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.chmod(path, 0o440)
+            os.replace(path, target)
+            _sync_folder(target.parent)
+        return
+    with path.open("rb") as stream:
+        default_storage.save(name, File(stream))
+
+
+def exists(sha256: str) -> bool:
+    """Whether the content is stored."""
+    return default_storage.exists(_name(sha256))
+
+
+def open_blob(sha256: str) -> IO[bytes]:
+    """Open a stored content for reading.
+
+    Raises
+    ------
+    Missing
+        When it is not stored.
+    """
+    try:
+        opened: Any = default_storage.open(_name(sha256), "rb")
+    except FileNotFoundError as error:
+        raise Missing(f"The file {sha256[:12]} is not stored.", code="blob_missing") from error
+    return opened
+
+
+def read_bytes(sha256: str, *, limit_bytes: int = 64 * 2**20) -> bytes:
+    """Whole content of a small blob."""
+    with open_blob(sha256) as stream:
+        content = stream.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise TooLarge(f"The file is over {limit_bytes:,} bytes.", limit=limit_bytes)
+    return content
+
+
+def local_path(sha256: str) -> Path:
+    """Path of a local copy that must not be written to; fetched to a cache when storage is remote."""
+    if isinstance(default_storage._wrapped, FileSystemStorage):  # type: ignore[attr-defined]
+        path = Path(default_storage.path(_name(sha256)))
+        if not path.is_file():
+            raise Missing(f"The file {sha256[:12]} is not stored.", code="blob_missing")
+        return path
+    cached = Path(settings.DATA_DIR) / "blob-cache" / sha256
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with open_blob(sha256) as stream, _staging() as temporary:
+            shutil.copyfileobj(stream, temporary, CHUNK_BYTES)
+            temporary.flush()
+            os.replace(temporary.name, cached)
+    return cached
+
+
+def verify(sha256: str) -> None:
+    """Read the stored bytes again and compare.
+
+    Raises
+    ------
+    BlobCorrupt
+        When they differ from the digest.
+    """
+    digest = hashlib.sha256()
+    with open_blob(sha256) as stream:
+        while part := stream.read(CHUNK_BYTES):
+            digest.update(part)
+    if digest.hexdigest() != sha256:
+        raise BlobCorrupt(f"The stored file {sha256[:12]} has changed on disk; its content no longer matches.")
+
+
+def delete(sha256: str) -> None:
+    """Remove a content that no row points to; callers check that first."""
+    default_storage.delete(_name(sha256))
+
+
+def _name(sha256: str) -> str:
+    if not _DIGEST.fullmatch(sha256):
+        raise Missing("A file digest has 64 hexadecimal digits.", code="blob_missing")
+    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+def _chunks(source: Readable | Iterable[bytes]) -> Iterator[bytes]:
+    if hasattr(source, "read"):
+        while part := source.read(CHUNK_BYTES):
+            yield part
+    else:
+        yield from source
+
+
+def _copy(source: Readable | Iterable[bytes], target: IO[bytes], limit_bytes: int, field: str) -> Blob:
+    digest, size = hashlib.sha256(), 0
+    for part in _chunks(source):
+        size += len(part)
+        if size > limit_bytes:
+            raise TooLarge(
+                f"{field} is over the limit of {limit_bytes:,} bytes.", field=field, limit=limit_bytes, got=size
+            )
+        digest.update(part)
+        with _room():
+            target.write(part)
+    with _room():
+        target.flush()
+        os.fsync(target.fileno())
+    return Blob(sha256=digest.hexdigest(), size_bytes=size)
+
+
+@contextmanager
+def _staging() -> Iterator[Any]:
+    """Temporary file on the blob volume; gone at the end unless it was renamed."""
+    folder = Path(settings.DATA_DIR) / "blobs" / "incoming"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = tempfile.NamedTemporaryFile(dir=folder, prefix="part-", delete=False)  # noqa: SIM115
+    try:
+        yield temporary
+    finally:
+        temporary.close()
+        Path(temporary.name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StorageFull("The storage volume is full; nothing was kept.") from error
+        raise Unavailable(f"The storage volume failed: {error.strerror}.", retry_after=5) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,273 @@
+"""The one settings file. Everything that differs between installations comes from the environment."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from csp.constants import NONE, SELF
+
+from mlportal.env import data_dir, environment, secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = data_dir()
+
+# --- addresses -------------------------------------------------------------------------------
+PORT = environment.int("MLPORTAL_PORT", default=8000)
+BIND = environment.str("MLPORTAL_BIND", default="127.0.0.1")
+SERVE_PORT = environment.int("MLPORTAL_SERVE_PORT", default=PORT + 1)
+# Where the web process reaches the serving process; set by the operator, never by a client.
+SERVE_URL = environment.str("MLPORTAL_SERVE_URL", default=f"http://127.0.0.1:{SERVE_PORT}")
+BASE_URL = environment.str("MLPORTAL_BASE_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
+ALLOWED_HOSTS = environment.list("MLPORTAL_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+CSRF_TRUSTED_ORIGINS = environment.list("MLPORTAL_TRUSTED_ORIGINS", default=[])
+
+# --- secrets ---------------------------------------------------------------------------------
+DEBUG = environment.bool("MLPORTAL_DEBUG", default=False)
+SECRET_KEY = secret("secret_key", DATA_DIR)
+SIGNING_KEY_SEED = secret("signing_key", DATA_DIR)  # Ed25519 keys of model manifests derive from it
+FIELD_KEY_SEED = secret("field_key", DATA_DIR)  # encrypts webhook secrets at rest
+
+# --- parts -----------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_structlog",
+    "csp",
+    "mlportal",
+    "projects",
+    "experiments",
+    "monitoring",
+    "deployments",
+]
+MIDDLEWARE = [
+    "mlportal.lib.limits.RequestLimits",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "mlportal.lib.headers.SecurityHeaders",
+    "django_structlog.middlewares.RequestMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "projects.access.ActorMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "mlportal.lib.pages.DomainErrors",
+]
+ROOT_URLCONF = "mlportal.urls"
+WSGI_APPLICATION = "mlportal.wsgi.application"
+ASGI_APPLICATION = "mlportal.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "projects.access.shell",
+            ],
+            "builtins": ["mlportal.lib.ui", "django.templatetags.static"],
+        },
+    }
+]
+
+# --- database --------------------------------------------------------------------------------
+# SQLite: IMMEDIATE because a read that turns into a write fails at once otherwise; FULL because an
+# acknowledged change must survive a power cut; no automatic checkpoint because SQLite before 3.51.3
+# can corrupt the log when a checkpoint races a commit, so one supervisor thread checkpoints alone.
+SQLITE_OPTIONS = {
+    "timeout": 20,
+    "transaction_mode": "IMMEDIATE",
+    "init_command": (
+        "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA foreign_keys=ON;"
+        "PRAGMA wal_autocheckpoint=0;PRAGMA cache_size=-20000;"
+    ),
+}
+
+
+def _database() -> dict[str, Any]:
+    url = environment.str("DATABASE_URL", default="")
+    if not url:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / "db.sqlite3",
+            "OPTIONS": SQLITE_OPTIONS,
+            "CONN_MAX_AGE": None,
+            # Tests run several processes on the same file, so it must be a file.
+            "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
+        }
+    given = dict(environment.db_url_config(url))
+    if given["ENGINE"].endswith("sqlite3"):
+        given["OPTIONS"] = SQLITE_OPTIONS
+        given["TEST"] = {"NAME": f"{given['NAME']}.test"}
+    return {**given, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+
+
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- broker, cache, jobs ---------------------------------------------------------------------
+BROKER_SOCKET = environment.str("MLPORTAL_BROKER_SOCKET", default=str(DATA_DIR / "run" / "broker.sock"))
+REDIS_URL = environment.str("REDIS_URL", default="")
+CELERY_BROKER_URL = f"{REDIS_URL.rstrip('/')}/0" if REDIS_URL else f"redis+socket://{BROKER_SOCKET}?virtual_host=0"
+CACHE_URL = environment.str(
+    "MLPORTAL_CACHE_URL", default=f"{REDIS_URL.rstrip('/')}/2" if REDIS_URL else f"unix://{BROKER_SOCKET}?db=2"
+)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": CACHE_URL,
+        "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+    }
+}
+# How long a worker may be silent before its work is given to another, and how often it must speak.
+LEASE_SECONDS = environment.float("MLPORTAL_LEASE_SECONDS", default=45.0)
+HEARTBEAT_SECONDS = environment.float("MLPORTAL_HEARTBEAT_SECONDS", default=5.0)
+SWEEP_SECONDS = environment.float("MLPORTAL_SWEEP_SECONDS", default=15.0)
+REPUBLISH_SECONDS = environment.float("MLPORTAL_REPUBLISH_SECONDS", default=30.0)
+MAX_ATTEMPTS = 3
+
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
+    "experiments.execute_job": {"queue": "jobs"},
+    "projects.profile_version": {"queue": "jobs"},
+    "deployments.evaluate_request": {"queue": "jobs"},
+}
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+}
+# (event verb, task): the task gets the id of an EventDelivery row; see projects.services.events.
+EVENT_CONSUMERS: list[tuple[str, str]] = []
+
+# --- files -----------------------------------------------------------------------------------
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR / "blobs"}},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+S3_BUCKET = environment.str("MLPORTAL_S3_BUCKET", default="")
+if S3_BUCKET:
+    STORAGES["default"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": environment.str("MLPORTAL_S3_ENDPOINT", default="") or None,
+            "default_acl": None,
+            "file_overwrite": True,
+        },
+    }
+STATIC_URL = "/static/"
+STATIC_ROOT = environment.str("MLPORTAL_STATIC_ROOT", default=str(BASE_DIR / "static-root"))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+SPOOL_DIR = Path(environment.str("MLPORTAL_SPOOL_DIR", default=str(DATA_DIR / "spool")))
+TEMP_DIR = DATA_DIR / "tmp"
+FILE_UPLOAD_TEMP_DIR = TEMP_DIR
+TEMP_DIR.mkdir(mode=0o700, exist_ok=True)
+
+# --- limits (reliability: limits before parsing) ------------------------------------------------
+MAX_JSON_BYTES = 8 * 2**20
+MAX_JSON_DEPTH = 32
+MAX_QUERY_VALUE = 4096
+MAX_UPLOAD_BYTES = environment.int("MLPORTAL_MAX_UPLOAD_BYTES", default=10 * 2**30)
+MAX_ARTIFACT_BYTES = environment.int("MLPORTAL_MAX_ARTIFACT_BYTES", default=10 * 2**30)
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000  # a form may name 10,000 columns
+DATA_UPLOAD_MAX_NUMBER_FILES = 20
+
+# --- people and sessions ------------------------------------------------------------------------
+AUTH_USER_MODEL = "projects.User"
+LOGIN_URL = "projects:sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "projects:sign-in"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+HTTPS = BASE_URL.startswith("https://")
+SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = "mlportal_session"
+CSRF_COOKIE_NAME = "mlportal_csrf"
+CSRF_FAILURE_VIEW = "mlportal.views.csrf_failed"
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+TRUSTED_PROXIES = environment.int("MLPORTAL_TRUSTED_PROXIES", default=0)
+if TRUSTED_PROXIES and HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- REST API --------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],  # scoped views name theirs; the default knows nobody
+    "DEFAULT_PERMISSION_CLASSES": ["mlportal.lib.deny.DenyAll"],
+    "DEFAULT_RENDERER_CLASSES": ["mlportal.lib.api.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["mlportal.lib.api.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "mlportal.lib.api.problem",
+    "DEFAULT_THROTTLE_CLASSES": [],
+    "NUM_PROXIES": TRUSTED_PROXIES,
+    "UNAUTHENTICATED_USER": None,
+    "DATETIME_FORMAT": "iso-8601",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "mlportal",
+    "DESCRIPTION": "Datasets, training jobs, runs, models, promotions, endpoints, monitoring and alerts.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "mlportal.lib.api.declare_problems",
+    ],
+}
+
+# --- mail ------------------------------------------------------------------------------------
+# Without an SMTP server messages are kept as files, so that an alert mail can be read on the machine.
+EMAIL_URL = environment.str("EMAIL_URL", default="")
+if EMAIL_URL:
+    vars().update(environment.email_url_config(EMAIL_URL))
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = DATA_DIR / "mail"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = environment.str("MLPORTAL_FROM_EMAIL", default="mlportal@localhost")
+# Hosts that a webhook may reach although their address is private; named by the operator.
+OUTBOUND_ALLOW = environment.list("MLPORTAL_OUTBOUND_ALLOW", default=[])
+
+# --- language, time, logs ----------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+TESTING = environment.bool("MLPORTAL_TESTING", default=False)

@@ -1,0 +1,9 @@
+"""Registers the monitoring app."""
+
+from django.apps import AppConfig
+
+
+class MonitoringConfig(AppConfig):
+    """The monitoring app."""
+
+    name = "monitoring"

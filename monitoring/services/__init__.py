@@ -1,0 +1,1 @@
+"""What the monitoring app can do: one public function an action."""

@@ -1,0 +1,249 @@
+"""The one door: who the caller is, which project they are in, what they may do there.
+
+Base views refuse to exist without a written permission and load objects only through ``visible_to``,
+so an outsider gets 404 and a forgotten check is a start-up error, not a hole.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, cast
+
+from django.contrib.auth.mixins import LoginRequiredMixin
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.views import View
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+
+from mlportal.lib.api import CursorPages
+from mlportal.lib.errors import Missing, Unauthenticated
+from projects.actor import Actor
+from projects.models import ApiToken, Project, User
+from projects.permissions import Permission, allowed, require
+from projects.services import credentials, idempotency
+
+M = TypeVar("M", bound=models.Model)
+
+
+def address_of(request: HttpRequest) -> str:
+    """Peer address; behind ``TRUSTED_PROXIES`` proxies, the one the outermost trusted proxy saw."""
+    from django.conf import settings
+
+    if settings.TRUSTED_PROXIES:
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+        if len(hops) >= settings.TRUSTED_PROXIES:
+            return hops[-settings.TRUSTED_PROXIES][:64]
+    return str(request.META.get("REMOTE_ADDR", ""))[:64]
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """Number under which the request is logged."""
+    return str(getattr(request, "request_id", "") or request.headers.get("X-Request-ID", ""))[:64]
+
+
+class ActorMiddleware:
+    """Sets ``request.actor`` for pages; the REST API sets it from the token."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Attach the actor, then pass on."""
+        place = {"address": address_of(request), "request_id": request_id_of(request)}
+        user = None if request.path.startswith("/api/") else request.user
+        known = user is not None and user.is_authenticated
+        request.actor = Actor.for_user(cast(User, user), **place) if known else Actor.anonymous(**place)  # type: ignore[attr-defined]
+        return self.get_response(request)
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Template context of the page shell: the project at hand, the caller's projects and rights."""
+    actor: Actor | None = getattr(request, "actor", None)
+    if actor is None or actor.user is None:
+        return {"shell_projects": [], "can": Rights(Actor.anonymous(), None)}
+    project = getattr(request, "project", None)
+    return {
+        "project": project,
+        "can": Rights(actor, project),
+        "shell_projects": Project.objects.visible_to(actor).order_by("name")[:50],
+    }
+
+
+class Rights:
+    """``can.dataset_create`` in a template: whether the caller holds that permission here."""
+
+    def __init__(self, actor: Actor, project: Project | None) -> None:
+        self._actor, self._project = actor, project
+
+    def __getitem__(self, name: str) -> bool:
+        """Look up by the permission's name in lower case."""
+        return allowed(self._actor, Permission[name.upper()], self._project)
+
+
+def _require_declared(view: type, name: str) -> None:
+    if getattr(view, name, None) is None:
+        raise TypeError(f"{view.__module__}.{view.__name__} must declare {name}")
+
+
+class _Scoped:
+    """Loads the project of the address and objects of the declared model inside it."""
+
+    reads: ClassVar[type[models.Model] | None] = None
+    actor: Actor
+    project: Project
+
+    def load_project(self, actor: Actor, slug: str) -> Project:
+        """The project, or 404 when the actor may not know that it exists."""
+        project = Project.objects.visible_to(actor).filter(slug=slug).first()
+        if project is None:
+            raise Missing(f"There is no project {slug!r} here, or you are not a member of it.")
+        return project
+
+    def rows(self) -> QuerySet[Any]:
+        """Rows of the declared model that the actor may see."""
+        reads = cast(Any, self.reads)
+        return cast("QuerySet[Any]", reads.objects.visible_to(self.actor))
+
+    def find(self, rows: QuerySet[M], **where: Any) -> M:
+        """One row or a 404 that says what is missing."""
+        row = rows.filter(**where).first()
+        if row is None:
+            raise Missing(f"There is no such {rows.model._meta.verbose_name} here.")
+        return row
+
+
+class ProjectView(_Scoped, LoginRequiredMixin, View):
+    """A page inside a project. Declare ``reads`` (a model) and ``permission``; ``write_permission`` for POST."""
+
+    permission: ClassVar[Permission | None] = None
+    write_permission: ClassVar[Permission | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__dict__.get("abstract", False):
+            _require_declared(cls, "reads")
+            _require_declared(cls, "permission")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Load the project, check the right, run the method."""
+        if not request.user.is_authenticated:
+            return self.handle_no_permission()
+        self.actor = request.actor  # type: ignore[attr-defined]
+        self.project = self.load_project(self.actor, kwargs.pop("project"))
+        request.project = self.project  # type: ignore[attr-defined]
+        reading = request.method in ("GET", "HEAD", "OPTIONS")
+        needed = self.permission if reading else self.write_permission or self.permission
+        require(self.actor, cast(Permission, needed), self.project)
+        return super().dispatch(request, *args, **kwargs)
+
+
+ScopedView = ProjectView
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Bearer or Basic token; a browser session is not taken, so no page can be tricked into calling the API."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+        """The token's owner and the token."""
+        plain = request._request
+        token = credentials.from_header(plain.META.get("HTTP_AUTHORIZATION", ""))
+        if token is None:
+            return None
+        actor = Actor.for_token(token, address=address_of(plain), request_id=request_id_of(plain))
+        plain.actor = actor  # type: ignore[attr-defined]
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        """Makes DRF answer 401, not 403."""
+        return 'Bearer realm="mlportal"'
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Documents the token in the OpenAPI schema."""
+
+    target_class = "projects.access.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Bearer token."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "mlp_…"}
+
+
+class _HoldsPermission(BasePermission):
+    """Checks the view's permission for the method in the project of the address."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Refuse without a token (401), outside the project (404) or without the right (403)."""
+        scoped = cast("ScopedAPIView", view)
+        if not request.user:
+            raise Unauthenticated("Send a token: 'Authorization: Bearer mlp_…'.")
+        scoped.actor = request._request.actor  # type: ignore[attr-defined]
+        needed = scoped.permissions.get("GET" if request.method in ("HEAD", "OPTIONS") else str(request.method))
+        if needed is None:
+            return True  # no handler for this method: DRF answers 405
+        slug = scoped.kwargs.pop("project", None)
+        place = scoped.load_project(scoped.actor, slug) if slug is not None else None
+        if place is not None:
+            scoped.project = place
+        require(scoped.actor, needed, place)
+        return True
+
+
+class ScopedAPIView(_Scoped, APIView):
+    """A REST route. Declare ``reads`` (a model) and ``permissions`` ({method: Permission}).
+
+    A POST with ``Idempotency-Key`` has one effect and one answer, unless ``idempotent`` is false.
+    """
+
+    authentication_classes: ClassVar[Any] = [TokenAuthentication]
+    permission_classes: ClassVar[Any] = [_HoldsPermission]
+    permissions: ClassVar[dict[str, Permission]]
+    idempotent: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__dict__.get("abstract", False):
+            _require_declared(cls, "reads")
+            _require_declared(cls, "permissions")
+            handled = {name.upper() for name in ("get", "post", "put", "patch", "delete") if hasattr(cls, name)}
+            if forgotten := handled - set(cls.permissions):
+                raise TypeError(f"{cls.__name__} declares no permission for {sorted(forgotten)}")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Run the method without the project, which the permission check has loaded."""
+        return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Authenticate, check, and wrap a creating call in its idempotency key."""
+        super().initial(request, *args, **kwargs)
+        key = request.headers.get("Idempotency-Key", "")
+        if key and request.method == "POST" and self.idempotent:
+            handler = self.post  # type: ignore[attr-defined]
+            self.post = lambda *a, **k: self._once(key, request, lambda: handler(*a, **k))
+
+    def _once(self, key: str, request: Request, effect: Callable[[], Response]) -> Response:
+        def run() -> tuple[int, Any]:
+            answer = effect()
+            return answer.status_code, answer.data
+
+        body = hashlib.sha256(repr(request.data).encode("utf-8", "surrogatepass")).hexdigest()
+        status, data = idempotency.once(
+            cast(User, self.actor.user), key, method_path=f"POST {request.path}", body_sha256=body, effect=run
+        )
+        return Response(data, status=status)
+
+    def page(
+        self, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]], *, ordering: str | tuple[str, ...] = "-id"
+    ) -> Response:
+        """One cursor page of rows, newest first unless ``ordering`` says otherwise."""
+        pages = CursorPages()
+        pages.ordering = ordering
+        found = pages.paginate_queryset(rows, self.request, view=self)
+        return pages.get_paginated_response(serializer(found, many=True).data)

@@ -1,0 +1,9 @@
+"""Registers the projects app."""
+
+from django.apps import AppConfig
+
+
+class ProjectsConfig(AppConfig):
+    """The projects app."""
+
+    name = "projects"

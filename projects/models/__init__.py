@@ -1,0 +1,17 @@
+"""Tables of the projects app, one module a noun."""
+
+from projects.models.accounts import ApiToken, User
+from projects.models.events import ChainHead, Event, EventDelivery
+from projects.models.idempotency import IdempotencyKey
+from projects.models.projects import Membership, Project
+
+__all__ = [
+    "ApiToken",
+    "ChainHead",
+    "Event",
+    "EventDelivery",
+    "IdempotencyKey",
+    "Membership",
+    "Project",
+    "User",
+]

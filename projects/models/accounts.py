@@ -1,0 +1,86 @@
+"""People and their tokens."""
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users; there is no default password and no superuser flag."""
+
+    def create_user(self, username: str, *, email: str, password: str | None = None, **extra: object) -> "User":
+        """Store a user; without a password nobody can sign in as them."""
+        user = self.model(username=username, email=self.normalize_email(email), **extra)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Sign-in name, whatever its case."""
+        return self.get(username__iexact=username)
+
+
+class User(AbstractBaseUser):
+    """A person or a service account."""
+
+    class Theme(models.TextChoices):
+        SYSTEM = "", "Like the system"
+        LIGHT = "light", "Light"
+        DARK = "dark", "Dark"
+
+    username = models.CharField(max_length=100, unique=True)
+    email = models.EmailField(max_length=254, unique=True)
+    display_name = models.CharField(max_length=100, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_site_admin = models.BooleanField(default=False)
+    theme = models.CharField(max_length=5, choices=Theme, default=Theme.SYSTEM, blank=True)
+    density = models.CharField(max_length=11, default="compact")
+    single_keys = models.BooleanField(default=True, help_text="Single-key shortcuts are on.")
+    must_change_password = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = UserManager()
+    USERNAME_FIELD = "username"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["email"]
+
+    def __str__(self) -> str:
+        return self.display_name or self.username
+
+    @property
+    def initials(self) -> str:
+        """Two letters for the avatar."""
+        words = (self.display_name or self.username).replace("-", " ").replace("_", " ").split()
+        return ("".join(word[0] for word in words[:2]) or "?").upper()
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    """Reads of tokens."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Own tokens only; administrators see others' through the members page."""
+        return self.filter(user=actor.user) if actor.user else self.none()
+
+
+class ApiToken(models.Model):
+    """A credential for automation. Only the sha256 of the secret is kept; it is shown once."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="tokens")
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="tokens", null=True, blank=True)
+    name = models.CharField(max_length=100)
+    sha256 = models.CharField(max_length=64, unique=True)
+    hint = models.CharField(max_length=12, help_text="First characters, to tell tokens apart.")
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.hint}… ({self.name})"

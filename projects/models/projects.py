@@ -1,0 +1,83 @@
+"""Projects and who belongs to them."""
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+
+from projects.permissions import Role
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+    from projects.models.accounts import User
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    """Reads of projects."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Projects the actor belongs to; all of them for a site administrator."""
+        if actor.kind == "system":
+            return self.filter(pk=actor.project_id)
+        user = actor.user
+        if user is None or not user.is_active:
+            return self.none()
+        seen = self.filter(archived_at=None)
+        if actor.token is not None and actor.token.project_id is not None:
+            seen = seen.filter(pk=actor.token.project_id)
+        if user.is_site_admin:
+            return seen
+        mine = Membership.objects.filter(user=user, valid_to=None).values("project")
+        return seen.filter(pk__in=mine)
+
+
+class Project(models.Model):
+    """A team's room: everything else belongs to exactly one project."""
+
+    name = models.CharField(max_length=100)
+    slug = models.CharField(max_length=50, unique=True)
+    description = models.TextField(blank=True)
+    created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+    is_example = models.BooleanField(default=False)
+
+    objects = ProjectQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def initials(self) -> str:
+        """Two letters for the project switcher."""
+        words = self.name.split()
+        return ("".join(word[0] for word in words[:2]) or "?").upper()
+
+    def roles_of(self, user: "User") -> list[str]:
+        """Roles the user holds here now."""
+        return list(self.memberships.filter(user=user, valid_to=None).values_list("role", flat=True))
+
+
+class Membership(models.Model):
+    """A role of a person in a project, for a span of time. A person may hold several roles."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey("projects.User", models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=10, choices=[(role.value, role.value) for role in Role])
+    valid_from = models.DateTimeField(auto_now_add=True)
+    valid_to = models.DateTimeField(null=True, blank=True)
+    granted_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["project", "user", "role"], condition=Q(valid_to=None), name="one_open_membership_a_role"
+            )
+        ]
+        indexes: ClassVar = [
+            # serves visible_to and roles_of, which run in every request
+            models.Index(fields=["user", "project"], condition=Q(valid_to=None), name="membership_open")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} in {self.project}"

@@ -1,0 +1,152 @@
+"""Who may do what: a permission enum, a grants table by role, a scope table by token, one door.
+
+``approve`` (PROMOTION_DECIDE), ``deploy`` (ENDPOINT_DEPLOY) and ``comment`` (COMMENT_ADD) are permissions of
+their own, apart from editing, so that a team can hand them out separately.
+"""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mlportal.lib.errors import Forbidden
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+    from projects.models import Project
+
+
+class Permission(StrEnum):
+    """One right inside a project; the last group is for the whole site."""
+
+    PROJECT_VIEW = "project.view"
+    PROJECT_EDIT = "project.edit"
+    MEMBER_MANAGE = "member.manage"
+    TOKEN_CREATE = "token.create"
+    AUDIT_VIEW = "audit.view"
+    COMMENT_ADD = "comment.add"
+    CHANNEL_VIEW = "channel.view"
+    CHANNEL_EDIT = "channel.edit"
+
+    DATASET_VIEW = "dataset.view"
+    DATASET_CREATE = "dataset.create"
+    DATASET_DELETE = "dataset.delete"
+
+    RUN_VIEW = "run.view"
+    RUN_LOG = "run.log"
+    RUN_EDIT = "run.edit"
+    JOB_LAUNCH = "job.launch"
+    JOB_CANCEL = "job.cancel"
+
+    MODEL_VIEW = "model.view"
+    MODEL_REGISTER = "model.register"
+    PROMOTION_REQUEST = "promotion.request"
+    PROMOTION_DECIDE = "promotion.decide"
+    POLICY_EDIT = "policy.edit"
+    ENDPOINT_VIEW = "endpoint.view"
+    ENDPOINT_DEPLOY = "endpoint.deploy"
+    ENDPOINT_PREDICT = "endpoint.predict"
+    AUTOMATION_EDIT = "automation.edit"
+
+    MONITOR_VIEW = "monitor.view"
+    MONITOR_EDIT = "monitor.edit"
+    ALERT_HANDLE = "alert.handle"
+    PREDICTION_VIEW = "prediction.view"
+    PREDICTION_LABEL = "prediction.label"
+
+    SITE_ADMIN = "site.admin"
+
+
+P = Permission
+VIEWS = frozenset(
+    {P.PROJECT_VIEW, P.DATASET_VIEW, P.RUN_VIEW, P.MODEL_VIEW, P.ENDPOINT_VIEW, P.MONITOR_VIEW, P.CHANNEL_VIEW}
+)
+EVERYTHING = frozenset(Permission) - {P.SITE_ADMIN}
+
+
+class Role(StrEnum):
+    """What a member is in a project."""
+
+    VIEWER = "viewer"
+    SCIENTIST = "scientist"
+    MANAGER = "manager"
+    OPS = "ops"
+    ADMIN = "admin"
+
+
+ROLE_LABELS = {
+    Role.VIEWER: "Viewer",
+    Role.SCIENTIST: "Data scientist",
+    Role.MANAGER: "Manager (approver)",
+    Role.OPS: "Ops",
+    Role.ADMIN: "Project admin",
+}
+# A project admin may change everything but decides no promotion: whoever sets the rules does not also sign.
+GRANTS: dict[Role, frozenset[Permission]] = {
+    Role.VIEWER: VIEWS | {P.TOKEN_CREATE},
+    Role.SCIENTIST: VIEWS
+    | {
+        P.TOKEN_CREATE, P.COMMENT_ADD, P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.JOB_LAUNCH, P.JOB_CANCEL,
+        P.MODEL_REGISTER, P.PROMOTION_REQUEST, P.ENDPOINT_PREDICT, P.PREDICTION_VIEW, P.PREDICTION_LABEL,
+    },
+    Role.MANAGER: VIEWS
+    | {
+        P.TOKEN_CREATE, P.COMMENT_ADD, P.AUDIT_VIEW, P.PROMOTION_DECIDE, P.ENDPOINT_PREDICT, P.PREDICTION_VIEW,
+    },
+    Role.OPS: VIEWS
+    | {
+        P.TOKEN_CREATE, P.COMMENT_ADD, P.AUDIT_VIEW, P.JOB_CANCEL, P.ENDPOINT_DEPLOY, P.ENDPOINT_PREDICT,
+        P.AUTOMATION_EDIT, P.MONITOR_EDIT, P.ALERT_HANDLE, P.PREDICTION_VIEW, P.PREDICTION_LABEL, P.CHANNEL_EDIT,
+    },
+    Role.ADMIN: EVERYTHING - {P.PROMOTION_DECIDE},
+}  # fmt: skip
+# A site administrator looks after every project without being a member, but neither decides nor deploys there.
+SITE_ADMIN_GRANTS = VIEWS | {P.PROJECT_EDIT, P.MEMBER_MANAGE, P.AUDIT_VIEW, P.TOKEN_CREATE, P.SITE_ADMIN}
+
+# What a token may do is its owner's rights cut down to its scopes.
+SCOPES: dict[str, frozenset[Permission]] = {
+    "read": VIEWS | {P.PREDICTION_VIEW},
+    "write": frozenset({P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.COMMENT_ADD, P.PREDICTION_LABEL}),
+    "train": frozenset({P.JOB_LAUNCH, P.JOB_CANCEL}),
+    "register": frozenset({P.MODEL_REGISTER, P.PROMOTION_REQUEST}),
+    "approve": frozenset({P.PROMOTION_DECIDE}),
+    "deploy": frozenset({P.ENDPOINT_DEPLOY}),
+    "predict": frozenset({P.ENDPOINT_PREDICT}),
+    "alerts": frozenset({P.ALERT_HANDLE, P.MONITOR_EDIT}),
+    "admin": frozenset(
+        {
+            P.PROJECT_EDIT, P.MEMBER_MANAGE, P.TOKEN_CREATE, P.AUDIT_VIEW, P.CHANNEL_EDIT, P.POLICY_EDIT,
+            P.AUTOMATION_EDIT, P.DATASET_DELETE, P.SITE_ADMIN,
+        }
+    ),
+}  # fmt: skip
+
+
+def allowed(by: "Actor", permission: Permission, project: "Project | None") -> bool:
+    """Whether the actor holds the permission in the project (``None``: for the whole site)."""
+    return permission in by.permissions_in(project)
+
+
+def require(by: "Actor", permission: Permission, project: "Project | None", *, fresh: bool = False) -> None:
+    """First statement of every public service: refuse unless the actor holds the permission.
+
+    ``fresh`` reads the roles again, for decisions that must see a change made since the request began.
+
+    Raises
+    ------
+    Forbidden
+        Naming the permission and the roles that hold it.
+    """
+    if fresh:
+        by.forget()
+    if allowed(by, permission, project):
+        return
+    holders = [ROLE_LABELS[role] for role, granted in GRANTS.items() if permission in granted]
+    if by.token is not None and permission not in by.scope_permissions():
+        scopes = sorted(name for name, granted in SCOPES.items() if permission in granted)
+        raise Forbidden(
+            f"This token lacks the scope for {permission}; it needs: {', '.join(scopes) or 'none gives it'}.",
+            field="scope", limit=scopes,
+        )  # fmt: skip
+    raise Forbidden(
+        f"Your role does not allow {permission}. Roles that do: {', '.join(holders) or 'site administrator'}.",
+        limit=holders,
+    )

@@ -1,0 +1,1 @@
+"""What the projects app can do: one public function an action."""
