@@ -92,8 +92,8 @@ def adopt(path: Path, blob: Blob) -> None:
         target = Path(default_storage.path(name))
         with _room():
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.chmod(path, 0o440)
-            os.replace(path, target)
+            path.chmod(0o440)
+            path.replace(target)
             _sync_folder(target.parent)
         return
     with path.open("rb") as stream:
@@ -142,7 +142,7 @@ def local_path(sha256: str) -> Path:
         with open_blob(sha256) as stream, _staging() as temporary:
             shutil.copyfileobj(stream, temporary, CHUNK_BYTES)
             temporary.flush()
-            os.replace(temporary.name, cached)
+            Path(temporary.name).replace(cached)
     return cached
 
 

@@ -40,7 +40,7 @@ def _check_query(request: HttpRequest) -> None:
         raise Invalid("The address holds a character that no address may hold.", code="bad_text")
     try:
         request.get_host()
-    except Exception as error:  # noqa: BLE001 - DisallowedHost and a port that is no number alike
+    except Exception as error:
         raise Invalid("The Host header names no address of this portal.", field="Host", code="bad_host") from error
     for name, values in request.GET.lists():
         for value in (name, *values):

@@ -75,5 +75,7 @@ def load(path: Path) -> Any:
     from skops import io
 
     if refused := untrusted(path):
-        raise ModelRefused(f"The model file holds types that are not allowed: {', '.join(refused[:5])}.", got=refused[:20])
+        raise ModelRefused(
+            f"The model file holds types that are not allowed: {', '.join(refused[:5])}.", got=refused[:20]
+        )
     return io.load(path, trusted=sorted(TRUSTED))

@@ -63,7 +63,10 @@ def clean_text(value: object, *, field: str = "text", limit: int = MAX_TEXT, req
         raise Invalid(f"{field} is empty.", field=field)
     if len(text) > limit:
         raise Invalid(
-            f"{field} has {len(text)} characters; at most {limit:,} are allowed.", field=field, limit=limit, got=len(text)
+            f"{field} has {len(text)} characters; at most {limit:,} are allowed.",
+            field=field,
+            limit=limit,
+            got=len(text),
         )
     if _INVISIBLE.search(text):
         raise Invalid(f"{field} holds an invisible character (zero-width or direction mark). Remove it.", field=field)

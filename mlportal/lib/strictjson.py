@@ -43,9 +43,7 @@ def check_depth(body: bytes, max_depth: int = MAX_DEPTH) -> None:
         if first in b"[{":
             depth += 1
             if depth > max_depth:
-                raise Invalid(
-                    f"The body is nested deeper than {max_depth} levels.", code="too_deep", limit=max_depth
-                )
+                raise Invalid(f"The body is nested deeper than {max_depth} levels.", code="too_deep", limit=max_depth)
         elif first in b"]}":
             depth -= 1
 
@@ -54,9 +52,7 @@ def check_text(value: Any, path: str = "") -> None:
     """Refuse NUL and lone surrogates anywhere in a parsed value, naming the path."""
     if isinstance(value, str):
         if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
-            raise Invalid(
-                f"{path or 'The body'} holds a NUL or half of a character.", code="bad_text", field=path
-            )
+            raise Invalid(f"{path or 'The body'} holds a NUL or half of a character.", code="bad_text", field=path)
     elif isinstance(value, dict):
         for key, item in value.items():
             check_text(key, f"{path}.{key}".strip(".")[:200].encode("ascii", "replace").decode())

@@ -14,22 +14,9 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="User",
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True,
-                        primary_key=True,
-                        serialize=False,
-                        verbose_name="ID",
-                    ),
-                ),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("password", models.CharField(max_length=128, verbose_name="password")),
-                (
-                    "last_login",
-                    models.DateTimeField(
-                        blank=True, null=True, verbose_name="last login"
-                    ),
-                ),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
                 ("username", models.CharField(max_length=100, unique=True)),
                 ("email", models.EmailField(max_length=254, unique=True)),
                 ("display_name", models.CharField(blank=True, max_length=100)),
@@ -39,22 +26,13 @@ class Migration(migrations.Migration):
                     "theme",
                     models.CharField(
                         blank=True,
-                        choices=[
-                            ("", "Like the system"),
-                            ("light", "Light"),
-                            ("dark", "Dark"),
-                        ],
+                        choices=[("", "Like the system"), ("light", "Light"), ("dark", "Dark")],
                         default="",
                         max_length=5,
                     ),
                 ),
                 ("density", models.CharField(default="compact", max_length=11)),
-                (
-                    "single_keys",
-                    models.BooleanField(
-                        default=True, help_text="Single-key shortcuts are on."
-                    ),
-                ),
+                ("single_keys", models.BooleanField(default=True, help_text="Single-key shortcuts are on.")),
                 ("must_change_password", models.BooleanField(default=False)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
@@ -65,21 +43,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ChainHead",
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True,
-                        primary_key=True,
-                        serialize=False,
-                        verbose_name="ID",
-                    ),
-                ),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("seq", models.PositiveBigIntegerField(default=0)),
                 (
                     "hash",
                     models.CharField(
-                        default="0000000000000000000000000000000000000000000000000000000000000000",
-                        max_length=64,
+                        default="0000000000000000000000000000000000000000000000000000000000000000", max_length=64
                     ),
                 ),
             ],
@@ -87,15 +56,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Project",
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True,
-                        primary_key=True,
-                        serialize=False,
-                        verbose_name="ID",
-                    ),
-                ),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=100)),
                 ("slug", models.CharField(max_length=50, unique=True)),
                 ("description", models.TextField(blank=True)),
@@ -105,9 +66,7 @@ class Migration(migrations.Migration):
                 (
                     "created_by",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
                     ),
                 ),
             ],
@@ -115,15 +74,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Event",
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True,
-                        primary_key=True,
-                        serialize=False,
-                        verbose_name="ID",
-                    ),
-                ),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("seq", models.PositiveBigIntegerField(unique=True)),
                 ("at", models.DateTimeField()),
                 ("verb", models.CharField(max_length=60)),
@@ -153,24 +104,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ApiToken",
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True,
-                        primary_key=True,
-                        serialize=False,
-                        verbose_name="ID",
-                    ),
-                ),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=100)),
                 ("sha256", models.CharField(max_length=64, unique=True)),
-                (
-                    "hint",
-                    models.CharField(
-                        help_text="First characters, to tell tokens apart.",
-                        max_length=12,
-                    ),
-                ),
+                ("hint", models.CharField(help_text="First characters, to tell tokens apart.", max_length=12)),
                 ("scopes", models.JSONField(default=list)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("expires_at", models.DateTimeField()),
@@ -179,9 +116,7 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="tokens",
-                        to=settings.AUTH_USER_MODEL,
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tokens", to=settings.AUTH_USER_MODEL
                     ),
                 ),
                 (
@@ -199,15 +134,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="EventDelivery",
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True,
-                        primary_key=True,
-                        serialize=False,
-                        verbose_name="ID",
-                    ),
-                ),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("task", models.CharField(max_length=100)),
                 ("attempts", models.PositiveSmallIntegerField(default=0)),
                 ("next_at", models.DateTimeField()),
@@ -216,39 +143,21 @@ class Migration(migrations.Migration):
                 (
                     "event",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="deliveries",
-                        to="projects.event",
+                        on_delete=django.db.models.deletion.DO_NOTHING, related_name="deliveries", to="projects.event"
                     ),
                 ),
             ],
             options={
                 "indexes": [
-                    models.Index(
-                        condition=models.Q(("done_at", None)),
-                        fields=["next_at"],
-                        name="delivery_open",
-                    )
+                    models.Index(condition=models.Q(("done_at", None)), fields=["next_at"], name="delivery_open")
                 ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("event", "task"), name="one_delivery_a_consumer"
-                    )
-                ],
+                "constraints": [models.UniqueConstraint(fields=("event", "task"), name="one_delivery_a_consumer")],
             },
         ),
         migrations.CreateModel(
             name="IdempotencyKey",
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True,
-                        primary_key=True,
-                        serialize=False,
-                        verbose_name="ID",
-                    ),
-                ),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("key", models.CharField(max_length=200)),
                 ("method_path", models.CharField(max_length=500)),
                 ("body_sha256", models.CharField(max_length=64)),
@@ -258,32 +167,18 @@ class Migration(migrations.Migration):
                 (
                     "user",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="+",
-                        to=settings.AUTH_USER_MODEL,
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
                     ),
                 ),
             ],
             options={
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("user", "key"), name="one_answer_a_key"
-                    )
-                ],
+                "constraints": [models.UniqueConstraint(fields=("user", "key"), name="one_answer_a_key")],
             },
         ),
         migrations.CreateModel(
             name="Membership",
             fields=[
-                (
-                    "id",
-                    models.BigAutoField(
-                        auto_created=True,
-                        primary_key=True,
-                        serialize=False,
-                        verbose_name="ID",
-                    ),
-                ),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "role",
                     models.CharField(
@@ -319,18 +214,14 @@ class Migration(migrations.Migration):
                 (
                     "project",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="memberships",
-                        to="projects.project",
+                        on_delete=django.db.models.deletion.CASCADE, related_name="memberships", to="projects.project"
                     ),
                 ),
             ],
             options={
                 "indexes": [
                     models.Index(
-                        condition=models.Q(("valid_to", None)),
-                        fields=["user", "project"],
-                        name="membership_open",
+                        condition=models.Q(("valid_to", None)), fields=["user", "project"], name="membership_open"
                     )
                 ],
                 "constraints": [
@@ -348,8 +239,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="event",
-            index=models.Index(
-                fields=["target_type", "target_id", "-seq"], name="event_by_target"
-            ),
+            index=models.Index(fields=["target_type", "target_id", "-seq"], name="event_by_target"),
         ),
     ]

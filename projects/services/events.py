@@ -21,7 +21,12 @@ MAX_TRIES = 20
 
 
 def record(
-    by: Actor, verb: str, *, project: Project | None, target: models.Model | None = None, data: dict[str, Any] | None = None
+    by: Actor,
+    verb: str,
+    *,
+    project: Project | None,
+    target: models.Model | None = None,
+    data: dict[str, Any] | None = None,
 ) -> Event:
     """Append one event; call it last in the transaction that makes the change.
 
