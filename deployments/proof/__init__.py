@@ -1,0 +1,1 @@
+"""Engine of model evidence: manifests, signatures, seals, gate rules and evaluation. Knows no Django."""
