@@ -92,10 +92,7 @@ def compare(
             if theirs:
                 draws[name].append(ours(weights) - theirs(weights))
         on_progress(min(1.0, (start + CHUNK_ROUNDS) / rounds))
-    return [
-        _difference(name, ours, theirs, once, draws[name])
-        for name, (ours, theirs) in pairs.items()
-    ]
+    return [_difference(name, ours, theirs, once, draws[name]) for name, (ours, theirs) in pairs.items()]
 
 
 def _scorers(
@@ -116,31 +113,18 @@ def _scorers(
 
 def _counts(random: np.random.Generator, rows: int, rounds: int) -> Floats:
     """Draw ``rounds`` samples with replacement as counts per row, shape ``(rounds, rows)``."""
-    picks = (
-        random.integers(0, rows, size=(rounds, rows))
-        + np.arange(rounds)[:, None] * rows
-    )
-    return (
-        np.bincount(picks.ravel(), minlength=rounds * rows)
-        .reshape(rounds, rows)
-        .astype(np.float64)
-    )
+    picks = random.integers(0, rows, size=(rounds, rows)) + np.arange(rounds)[:, None] * rows
+    return np.bincount(picks.ravel(), minlength=rounds * rows).reshape(rounds, rows).astype(np.float64)
 
 
-def _difference(
-    name: str, ours: Scorer, theirs: Scorer | None, once: Floats, draws: list[Floats]
-) -> Difference:
+def _difference(name: str, ours: Scorer, theirs: Scorer | None, once: Floats, draws: list[Floats]) -> Difference:
     value = float(ours(once)[0])
     if theirs is None:
         return Difference(name, value, None, None, None, None)
     base = float(theirs(once)[0])
     found = np.concatenate(draws) if draws else np.array([])
     found = found[np.isfinite(found)]
-    low, high = (
-        (float(x) for x in np.quantile(found, [0.025, 0.975]))
-        if found.size
-        else (None, None)
-    )
+    low, high = (float(x) for x in np.quantile(found, [0.025, 0.975])) if found.size else (None, None)
     return Difference(name, value, base, value - base, low, high)
 
 
@@ -153,9 +137,7 @@ def _accuracy(truth: NDArray[np.generic], answers: Answers, classes: int) -> Sco
     return lambda weights: weights @ right / weights.sum(axis=1)
 
 
-def _cells(
-    truth: NDArray[np.generic], answers: Answers, classes: int
-) -> tuple[Floats, Floats, Floats]:
+def _cells(truth: NDArray[np.generic], answers: Answers, classes: int) -> tuple[Floats, Floats, Floats]:
     """Return one column per class: truly it, said to be it, and both."""
     index = np.arange(classes)
     actual = (truth[:, None] == index).astype(np.float64)
@@ -163,16 +145,12 @@ def _cells(
     return actual, said, actual * said
 
 
-def _balanced_accuracy(
-    truth: NDArray[np.generic], answers: Answers, classes: int
-) -> Scorer:
+def _balanced_accuracy(truth: NDArray[np.generic], answers: Answers, classes: int) -> Scorer:
     actual, _, both = _cells(truth, answers, classes)
 
     def score(weights: Floats) -> Floats:
         support = weights @ actual
-        return _ratio(weights @ both, support).sum(axis=1) / np.maximum(
-            (support > 0).sum(axis=1), 1
-        )
+        return _ratio(weights @ both, support).sum(axis=1) / np.maximum((support > 0).sum(axis=1), 1)
 
     return score
 
@@ -191,9 +169,7 @@ def _per_class(
             if classes == 2:
                 return values[:, 1]
             present = (support + claimed) > 0
-            return _ratio(
-                (values * present).sum(axis=1), present.sum(axis=1).astype(np.float64)
-            )
+            return _ratio((values * present).sum(axis=1), present.sum(axis=1).astype(np.float64))
 
         return score
 
@@ -241,9 +217,7 @@ def _ranked(
 ) -> Callable[..., Scorer | None]:
     """Build a ranking scorer: of the last class for two classes, one against the rest and averaged for more."""
 
-    def build(
-        truth: NDArray[np.generic], answers: Answers, classes: int
-    ) -> Scorer | None:
+    def build(truth: NDArray[np.generic], answers: Answers, classes: int) -> Scorer | None:
         if answers.probabilities is None:
             return None
         shown = [1] if classes == 2 else range(classes)
@@ -253,15 +227,11 @@ def _ranked(
     return build
 
 
-def _log_loss(
-    truth: NDArray[np.generic], answers: Answers, classes: int
-) -> Scorer | None:
+def _log_loss(truth: NDArray[np.generic], answers: Answers, classes: int) -> Scorer | None:
     if answers.probabilities is None:
         return None
     eps = np.finfo(np.float64).eps
-    chosen = np.clip(
-        answers.probabilities[np.arange(len(truth)), truth.astype(int)], eps, 1 - eps
-    )
+    chosen = np.clip(answers.probabilities[np.arange(len(truth)), truth.astype(int)], eps, 1 - eps)
     loss = -np.log(chosen)
     return lambda weights: weights @ loss / weights.sum(axis=1)
 
@@ -311,9 +281,7 @@ SCORERS: dict[str, Callable[..., Scorer | None]] = {
     "balanced_accuracy": _balanced_accuracy,
     "precision": _per_class(lambda both, support, claimed: _ratio(both, claimed)),
     "recall": _per_class(lambda both, support, claimed: _ratio(both, support)),
-    "f1": _per_class(
-        lambda both, support, claimed: _ratio(2 * both, support + claimed)
-    ),
+    "f1": _per_class(lambda both, support, claimed: _ratio(2 * both, support + claimed)),
     "roc_auc": _ranked(_auc_of),
     "average_precision": _ranked(_precision_area_of),
     "log_loss": _log_loss,

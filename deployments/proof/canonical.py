@@ -6,16 +6,7 @@ import math
 
 from mlportal.lib.errors import Invalid
 
-Plain = (
-    str
-    | int
-    | float
-    | bool
-    | None
-    | list["Plain"]
-    | tuple["Plain", ...]
-    | dict[str, "Plain"]
-)
+Plain = str | int | float | bool | None | list["Plain"] | tuple["Plain", ...] | dict[str, "Plain"]
 
 
 def encode(value: Plain) -> bytes:
@@ -39,9 +30,7 @@ def encode(value: Plain) -> bytes:
     Invalid
         When a number is not finite or a value is not plain data.
     """
-    return json.dumps(
-        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-    ).encode()
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def digest(value: Plain) -> str:
@@ -68,7 +57,5 @@ def _number(value: float) -> str:
     if isinstance(value, int):
         return str(value)
     if not math.isfinite(value):
-        raise Invalid(
-            f"The number {value} is not finite and cannot be sealed.", code="not_finite"
-        )
+        raise Invalid(f"The number {value} is not finite and cannot be sealed.", code="not_finite")
     return str(int(value)) if value.is_integer() else repr(value)

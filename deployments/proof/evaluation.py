@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from mlportal.lib.errors import Invalid
 from numpy.typing import NDArray
 
 from deployments.proof.bootstrap import Answers, Difference, compare
+from mlportal.lib.errors import Invalid
 
 TARGET = "__target__"
 ROUNDS = 1000
@@ -81,9 +81,7 @@ def evaluate(
         When the rows miss a column the candidate needs, or there are none.
     """
     if not len(frame) or TARGET not in frame:
-        raise Invalid(
-            "The held-out rows are missing or have no target.", code="no_reference"
-        )
+        raise Invalid("The held-out rows are missing or have no target.", code="no_reference")
     missing = [name for name in columns if name not in frame]
     if missing:
         raise Invalid(
@@ -95,20 +93,10 @@ def evaluate(
     production_columns = production_columns or columns
     note = _unreadable(frame, production, production_columns)
     rival = None if note else production
-    classes = (
-        _classes(frame[TARGET], candidate, rival) if task == "classification" else []
-    )
-    truth = (
-        _truth(frame[TARGET], classes)
-        if classes
-        else frame[TARGET].to_numpy(dtype=float)
-    )
+    classes = _classes(frame[TARGET], candidate, rival) if task == "classification" else []
+    truth = _truth(frame[TARGET], classes) if classes else frame[TARGET].to_numpy(dtype=float)
     ours = _answers(candidate, frame[columns], classes)
-    theirs = (
-        _answers(rival, frame[production_columns], classes)
-        if rival is not None
-        else None
-    )
+    theirs = _answers(rival, frame[production_columns], classes) if rival is not None else None
     on_progress(0.2)
     found = compare(
         truth,
@@ -121,11 +109,7 @@ def evaluate(
         on_progress=lambda share: on_progress(0.2 + 0.7 * share),
     )
     latency = _latency(candidate, frame[columns], clock)
-    rival_latency = (
-        _latency(rival, frame[production_columns], clock)
-        if rival is not None
-        else None
-    )
+    rival_latency = _latency(rival, frame[production_columns], clock) if rival is not None else None
     on_progress(1.0)
     return Result(
         len(frame),
@@ -137,9 +121,7 @@ def evaluate(
     )
 
 
-def _unreadable(
-    frame: pd.DataFrame, production: Any | None, columns: list[str] | None
-) -> str:
+def _unreadable(frame: pd.DataFrame, production: Any | None, columns: list[str] | None) -> str:
     if production is None:
         return ""
     missing = [name for name in columns or [] if name not in frame]
@@ -162,14 +144,8 @@ def _label(value: object) -> str:
 def _classes(target: pd.Series, candidate: Any, production: Any | None) -> list[str]:
     """List the classes in the candidate's order, then those only production or the rows know."""
     known = [_label(item) for item in getattr(candidate, "classes_", [])]
-    more = (
-        [_label(item) for item in getattr(production, "classes_", [])]
-        if production is not None
-        else []
-    )
-    return list(
-        dict.fromkeys([*known, *more, *(_label(item) for item in target.unique())])
-    )
+    more = [_label(item) for item in getattr(production, "classes_", [])] if production is not None else []
+    return list(dict.fromkeys([*known, *more, *(_label(item) for item in target.unique())]))
 
 
 def _truth(target: pd.Series, classes: list[str]) -> NDArray[np.int64]:
@@ -181,15 +157,11 @@ def _answers(model: Any, rows: pd.DataFrame, classes: list[str]) -> Answers:
     if not classes:
         return Answers(np.asarray(model.predict(rows), dtype=float))
     place = {name: index for index, name in enumerate(classes)}
-    said = np.array(
-        [place.get(_label(item), -1) for item in model.predict(rows)], dtype=np.int64
-    )
+    said = np.array([place.get(_label(item), -1) for item in model.predict(rows)], dtype=np.int64)
     if not hasattr(model, "predict_proba"):
         return Answers(said)
     spread = np.zeros((len(rows), len(classes)))
-    spread[:, [place[_label(item)] for item in model.classes_]] = model.predict_proba(
-        rows
-    )
+    spread[:, [place[_label(item)] for item in model.classes_]] = model.predict_proba(rows)
     return Answers(said, spread)
 
 

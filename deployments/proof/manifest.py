@@ -3,9 +3,8 @@
 import re
 from dataclasses import asdict, dataclass
 
-from mlportal.lib.errors import Invalid
-
 from deployments.proof import canonical
+from mlportal.lib.errors import Invalid
 
 FORMAT = "mlportal-manifest-1"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -53,9 +52,7 @@ def build(files: list[File]) -> list[dict[str, str | int]]:
     return [asdict(item) for item in sorted(files)]
 
 
-def digest(
-    files: list[dict[str, str | int]], provenance: dict[str, canonical.Plain]
-) -> str:
+def digest(files: list[dict[str, str | int]], provenance: dict[str, canonical.Plain]) -> str:
     """Return the identity of a version: sha256 over its files and its provenance.
 
     Parameters
@@ -71,9 +68,7 @@ def digest(
         64 hexadecimal digits.
     """
     rows = sorted(files, key=lambda row: str(row["path"]))
-    return canonical.digest(
-        {"format": FORMAT, "files": list(rows), "provenance": provenance}
-    )
+    return canonical.digest({"format": FORMAT, "files": list(rows), "provenance": provenance})
 
 
 def _check(item: File) -> None:

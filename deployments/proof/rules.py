@@ -3,9 +3,8 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-from mlportal.lib.errors import Invalid
-
 from deployments.proof.canonical import Plain
+from mlportal.lib.errors import Invalid
 
 Level = Literal["blocking", "advisory"]
 KINDS = (
@@ -143,9 +142,7 @@ def parse(rows: object) -> tuple[Gate, ...]:
         Naming the gate by number, the field, what came and what is allowed.
     """
     if not isinstance(rows, list) or len(rows) > 50:
-        raise Invalid(
-            "Gates must be a list of at most 50 rules.", code="bad_gates", field="gates"
-        )
+        raise Invalid("Gates must be a list of at most 50 rules.", code="bad_gates", field="gates")
     gates = tuple(_gate(number, row) for number, row in enumerate(rows, start=1))
     names = [name_of(gate) for gate in gates]
     doubled = sorted({name for name in names if names.count(name) > 1})
@@ -166,11 +163,8 @@ def name_of(gate: Gate) -> str:
 
 def judge(gates: tuple[Gate, ...], facts: Facts) -> list[Outcome]:
     """Judge every rule; a rule about ``others`` gives one verdict per remaining metric."""
-    outcomes = []
-    for gate in gates:
-        for single in _expand(gate, gates, facts):
-            outcomes.append(_JUDGES[single.kind](single, facts))
-    return outcomes
+    every = [single for gate in gates for single in _expand(gate, gates, facts)]
+    return [_JUDGES[single.kind](single, facts) for single in every]
 
 
 def signed(value: float) -> str:
@@ -187,11 +181,7 @@ def plain_number(value: float) -> str:
 
 def _gate(number: int, row: object) -> Gate:
     where = f"Gate {number}"
-    if (
-        not isinstance(row, dict)
-        or not isinstance(row.get("kind"), str)
-        or row["kind"] not in KINDS
-    ):
+    if not isinstance(row, dict) or not isinstance(row.get("kind"), str) or row["kind"] not in KINDS:
         got = row.get("kind") if isinstance(row, dict) else row
         raise Invalid(
             f"{where}: the kind must be one of {', '.join(KINDS)}.",
@@ -219,34 +209,24 @@ def _gate(number: int, row: object) -> Gate:
         metric=_metric(where, row),
         margin=_number(where, "margin", row.get("margin", 0.0), least=0.0),
         relative=row.get("relative", False) is True,
-        limit=None
-        if row.get("limit") is None
-        else _number(where, "limit", row["limit"], least=None),
+        limit=None if row.get("limit") is None else _number(where, "limit", row["limit"], least=None),
     )
     if gate.kind in WANTS_LIMIT and gate.limit is None:
-        raise Invalid(
-            f"{where}: {gate.kind} needs a limit.", code="bad_gates", field="gates"
-        )
+        raise Invalid(f"{where}: {gate.kind} needs a limit.", code="bad_gates", field="gates")
     return gate
 
 
 def _metric(where: str, row: dict[str, object]) -> str:
     value = row.get("metric", "")
     if not isinstance(value, str) or len(value) > 100:
-        raise Invalid(
-            f"{where}: the metric must be a name.", code="bad_gates", field="gates"
-        )
+        raise Invalid(f"{where}: the metric must be a name.", code="bad_gates", field="gates")
     if row["kind"] in ("metric_not_worse", "metric_at_least"):
         return value or "primary"
     return ""
 
 
 def _number(where: str, name: str, value: object, *, least: float | None) -> float:
-    good = (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and abs(value) < 1e15
-    )
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
     if not good or (least is not None and float(value) < least):
         bound = f" of at least {least:g}" if least is not None else ""
         raise Invalid(
@@ -263,16 +243,8 @@ def _expand(gate: Gate, gates: tuple[Gate, ...], facts: Facts) -> list[Gate]:
         return [replace(gate, metric=facts.primary or "primary")]
     if gate.metric != "others":
         return [gate]
-    named = {
-        facts.primary if other.metric == "primary" else other.metric
-        for other in gates
-        if other.kind == gate.kind
-    }
-    return [
-        replace(gate, metric=item.key)
-        for item in facts.metrics
-        if item.key not in named
-    ]
+    named = {facts.primary if other.metric == "primary" else other.metric for other in gates if other.kind == gate.kind}
+    return [replace(gate, metric=item.key) for item in facts.metrics if item.key not in named]
 
 
 def _run_succeeded(gate: Gate, facts: Facts) -> Outcome:
@@ -287,11 +259,7 @@ def _run_succeeded(gate: Gate, facts: Facts) -> Outcome:
 
 
 def _artifact_verified(gate: Gate, facts: Facts) -> Outcome:
-    found = (
-        facts.damaged[0]
-        if facts.damaged
-        else "every file hashed again, signature checked"
-    )
+    found = facts.damaged[0] if facts.damaged else "every file hashed again, signature checked"
     return Outcome(
         gate.kind,
         "Artifact verified and signed",
@@ -304,11 +272,7 @@ def _artifact_verified(gate: Gate, facts: Facts) -> Outcome:
 
 def _signature_present(gate: Gate, facts: Facts) -> Outcome:
     good = facts.inputs > 0 and facts.outputs > 0
-    found = (
-        f"{facts.inputs} inputs, {facts.outputs} outputs"
-        if good
-        else "no input and output schema"
-    )
+    found = f"{facts.inputs} inputs, {facts.outputs} outputs" if good else "no input and output schema"
     return Outcome(
         gate.kind,
         "Signature present",
@@ -320,11 +284,7 @@ def _signature_present(gate: Gate, facts: Facts) -> Outcome:
 
 
 def _dataset_profiled(gate: Gate, facts: Facts) -> Outcome:
-    found = (
-        "the run names no dataset version"
-        if facts.dataset_state is None
-        else facts.dataset_state
-    )
+    found = "the run names no dataset version" if facts.dataset_state is None else facts.dataset_state
     good = facts.dataset_state == "succeeded"
     return Outcome(
         gate.kind,
@@ -338,11 +298,7 @@ def _dataset_profiled(gate: Gate, facts: Facts) -> Outcome:
 
 def _dataset_checks(gate: Gate, facts: Facts) -> Outcome:
     count = len(facts.dataset_warnings)
-    found = (
-        f"{count} warning{'s' if count > 1 else ''}: {facts.dataset_warnings[0]}"
-        if count
-        else "no warnings"
-    )
+    found = f"{count} warning{'s' if count > 1 else ''}: {facts.dataset_warnings[0]}" if count else "no warnings"
     return Outcome(
         gate.kind,
         "Dataset checks",
@@ -381,11 +337,7 @@ def _metric_not_worse(gate: Gate, facts: Facts) -> Outcome:
         )
     allowed = gate.margin * abs(metric.production) if gate.relative else gate.margin
     worse = -metric.difference if metric.better == "higher" else metric.difference
-    rule = (
-        f"not below {signed(-allowed)}"
-        if metric.better == "higher"
-        else f"not above {signed(allowed)}"
-    )
+    rule = f"not below {signed(-allowed)}" if metric.better == "higher" else f"not above {signed(allowed)}"
     return Outcome(
         name,
         title,
@@ -439,9 +391,7 @@ def _latency_at_most(gate: Gate, facts: Facts) -> Outcome:
             facts.evaluation or "not measured",
         )
     found = f"{facts.latency_ms:.3g} ms for one row"
-    return Outcome(
-        gate.kind, "Predict p99", gate.level, facts.latency_ms <= limit, rule, found
-    )
+    return Outcome(gate.kind, "Predict p99", gate.level, facts.latency_ms <= limit, rule, found)
 
 
 def _size_at_most(gate: Gate, facts: Facts) -> Outcome:
@@ -450,9 +400,7 @@ def _size_at_most(gate: Gate, facts: Facts) -> Outcome:
     if facts.size_bytes is None:
         return Outcome(gate.kind, "Model size", gate.level, False, rule, "not measured")
     found = f"{facts.size_bytes / MEGABYTE:.3g} MB"
-    return Outcome(
-        gate.kind, "Model size", gate.level, facts.size_bytes <= limit, rule, found
-    )
+    return Outcome(gate.kind, "Model size", gate.level, facts.size_bytes <= limit, rule, found)
 
 
 def _interval(metric: Metric) -> str:

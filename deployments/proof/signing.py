@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from mlportal.lib.errors import Unavailable
 
 DOMAIN = b"mlportal model manifest v1\n"
@@ -51,14 +52,10 @@ def sign(keyring: Keyring, manifest_sha256: str) -> str:
     ----------
     RFC 8032, section 5.1.6.
     """
-    return base64.b64encode(
-        keyring.private.sign(DOMAIN + manifest_sha256.encode())
-    ).decode()
+    return base64.b64encode(keyring.private.sign(DOMAIN + manifest_sha256.encode())).decode()
 
 
-def verify(
-    keyring: Keyring, *, manifest_sha256: str, signature: str, signed_by: str
-) -> bool:
+def verify(keyring: Keyring, *, manifest_sha256: str, signature: str, signed_by: str) -> bool:
     """Tell whether a signature is by a known key and belongs to this manifest hash.
 
     References
@@ -114,9 +111,7 @@ def keyring(secret: str, folder: Path) -> Keyring:
     private = derive(secret)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _publish(folder, private.public_key())
-    return Keyring(
-        private, {path.stem: _public(path) for path in sorted(folder.glob("*.pub"))}
-    )
+    return Keyring(private, {path.stem: _public(path) for path in sorted(folder.glob("*.pub"))})
 
 
 def public_pem(keyring: Keyring, wanted: str) -> str:
@@ -132,9 +127,7 @@ def _publish(folder: Path, public: Ed25519PublicKey) -> None:
     target = folder / f"{key_id(public)}.pub"
     if target.exists():
         return
-    text = public.public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    text = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     draft = folder / f".{target.name}.{os.urandom(4).hex()}"
     draft.write_bytes(text)
     draft.rename(target)
@@ -144,11 +137,7 @@ def _public(path: Path) -> Ed25519PublicKey:
     try:
         public = serialization.load_pem_public_key(path.read_bytes())
     except ValueError as error:
-        raise Unavailable(
-            f"{path.name} is not a public key in PEM form.", code="signing_key"
-        ) from error
+        raise Unavailable(f"{path.name} is not a public key in PEM form.", code="signing_key") from error
     if not isinstance(public, Ed25519PublicKey) or key_id(public) != path.stem:
-        raise Unavailable(
-            f"{path.name} is not the Ed25519 key it is named for.", code="signing_key"
-        )
+        raise Unavailable(f"{path.name} is not the Ed25519 key it is named for.", code="signing_key")
     return public

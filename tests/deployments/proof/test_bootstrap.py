@@ -36,13 +36,9 @@ def oracle_value(metric: str, truth, answers, classes: int, weights):
     if metric == "accuracy":
         return oracle.accuracy_score(truth, answers.values, sample_weight=weights)
     if metric == "balanced_accuracy":
-        return oracle.balanced_accuracy_score(
-            truth, answers.values, sample_weight=weights
-        )
+        return oracle.balanced_accuracy_score(truth, answers.values, sample_weight=weights)
     if metric == "log_loss":
-        return oracle.log_loss(
-            truth, answers.probabilities, sample_weight=weights, labels=range(classes)
-        )
+        return oracle.log_loss(truth, answers.probabilities, sample_weight=weights, labels=range(classes))
     score = {
         "roc_auc": oracle.roc_auc_score,
         "average_precision": oracle.average_precision_score,
@@ -72,9 +68,7 @@ def test_classification_scorers_equal_scikit_learn_with_weights(metric, classes)
     weights = RANDOM.integers(0, 4, ROWS).astype(float)
     scorer = bootstrap.SCORERS[metric](truth, answers, classes)
     for case in (np.ones(ROWS), weights):
-        assert scorer(case[None, :])[0] == pytest.approx(
-            oracle_value(metric, truth, answers, classes, case), abs=1e-9
-        )
+        assert scorer(case[None, :])[0] == pytest.approx(oracle_value(metric, truth, answers, classes, case), abs=1e-9)
 
 
 def test_regression_scorers_equal_scikit_learn_on_repeated_rows():
@@ -89,12 +83,7 @@ def test_regression_scorers_equal_scikit_learn_on_repeated_rows():
             "r2": oracle.r2_score(there, said),
             "median_ae": oracle.median_absolute_error(there, said),
         }
-        found = {
-            name: bootstrap.SCORERS[name](truth, answers, 0)(
-                case[None, :].astype(float)
-            )[0]
-            for name in expected
-        }
+        found = {name: bootstrap.SCORERS[name](truth, answers, 0)(case[None, :].astype(float))[0] for name in expected}
         assert found == pytest.approx(expected, rel=1e-9)
 
 
@@ -103,9 +92,7 @@ def test_compare_interval_of_a_known_difference():
     truth = np.zeros(2000, dtype=int)
     better = Answers((RANDOM.random(2000) < 0.1).astype(int))
     worse = Answers((RANDOM.random(2000) < 0.2).astype(int))
-    [found] = compare(
-        truth, better, worse, metrics=["accuracy"], classes=2, rounds=2000, seed=1
-    )
+    [found] = compare(truth, better, worse, metrics=["accuracy"], classes=2, rounds=2000, seed=1)
     paired = (better.values == 0).astype(float) - (worse.values == 0).astype(float)
     half = 1.96 * paired.std() / np.sqrt(2000)
     assert found.difference == pytest.approx(paired.mean())
@@ -126,12 +113,8 @@ def test_compare_is_repeatable_and_reports_progress():
 
 def test_compare_without_production_scores_the_candidate_alone():
     truth, answers = classification(2)
-    [found] = compare(
-        truth, answers, None, metrics=["accuracy"], classes=2, rounds=1000, seed=1
-    )
-    assert found.candidate == pytest.approx(
-        oracle.accuracy_score(truth, answers.values)
-    )
+    [found] = compare(truth, answers, None, metrics=["accuracy"], classes=2, rounds=1000, seed=1)
+    assert found.candidate == pytest.approx(oracle.accuracy_score(truth, answers.values))
     assert (found.production, found.difference, found.low, found.high) == (
         None,
         None,
@@ -163,7 +146,5 @@ def test_a_model_compared_with_itself_differs_by_nothing(rows, seed):
     scores = random.random(rows)
     answers = Answers((scores > 0.5).astype(int), np.column_stack([1 - scores, scores]))
     metrics = ["accuracy", "f1", "log_loss"]
-    for item in compare(
-        truth, answers, answers, metrics=metrics, classes=2, rounds=50, seed=seed
-    ):
+    for item in compare(truth, answers, answers, metrics=metrics, classes=2, rounds=50, seed=seed):
         assert (item.difference, item.low, item.high) == (0.0, 0.0, 0.0)

@@ -1,9 +1,9 @@
 import math
 
 import pytest
-from mlportal.lib.errors import Invalid
 
 from deployments.proof import canonical
+from mlportal.lib.errors import Invalid
 
 
 def test_encode_golden_vector():
@@ -15,10 +15,7 @@ def test_encode_golden_vector():
 
 
 def test_digest_golden_vector():
-    assert (
-        canonical.digest({})
-        == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-    )
+    assert canonical.digest({}) == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 
 
 def test_encode_numbers_survive_a_database_that_changes_their_type():

@@ -1,12 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from mlportal.lib.errors import Invalid
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from deployments.proof.evaluation import evaluate
+from mlportal.lib.errors import Invalid
 
 RANDOM = np.random.default_rng(3)
 
@@ -43,13 +43,9 @@ def test_evaluate_classification_equals_scikit_learn():
     )
     truth, columns = frame["__target__"], frame[["age", "income"]]
     auc, accuracy = result.metrics
-    assert auc.candidate == pytest.approx(
-        roc_auc_score(truth == "yes", good.predict_proba(columns)[:, 1])
-    )
+    assert auc.candidate == pytest.approx(roc_auc_score(truth == "yes", good.predict_proba(columns)[:, 1]))
     assert auc.production == pytest.approx(0.5)
-    assert accuracy.candidate == pytest.approx(
-        accuracy_score(truth, good.predict(columns))
-    )
+    assert accuracy.candidate == pytest.approx(accuracy_score(truth, good.predict(columns)))
     assert accuracy.low > 0
     assert (result.rows, result.rounds, result.note) == (400, 100, "")
     assert result.latency_ms > 0
@@ -59,9 +55,7 @@ def test_evaluate_classification_equals_scikit_learn():
 def test_evaluate_knows_that_one_and_one_point_zero_are_one_class():
     frame = people(labels=(0, 1))
     whole = fit(LogisticRegression(), frame)
-    floats = fit(
-        LogisticRegression(), frame.assign(__target__=frame["__target__"].astype(float))
-    )
+    floats = fit(LogisticRegression(), frame.assign(__target__=frame["__target__"].astype(float)))
     result = evaluate(
         frame,
         whole,
@@ -143,9 +137,7 @@ def test_evaluate_says_when_production_cannot_read_the_values():
         production_columns=["age", "income"],
         rounds=50,
     )
-    assert result.note.startswith(
-        "production cannot read the candidate's held-out rows"
-    )
+    assert result.note.startswith("production cannot read the candidate's held-out rows")
 
 
 @pytest.mark.parametrize(

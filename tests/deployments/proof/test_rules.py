@@ -1,10 +1,10 @@
 import dataclasses
 
 import pytest
-from mlportal.lib.errors import Invalid
 
 from deployments.proof import rules
 from deployments.proof.rules import Facts, Gate, Metric
+from mlportal.lib.errors import Invalid
 
 AUC = Metric("roc_auc", "ROC AUC", "higher", 0.8792, 0.8711, 0.0081, 0.003, 0.012)
 LOSS = Metric("log_loss", "Log loss", "lower", 0.30, 0.29, 0.01, -0.01, 0.03)
@@ -63,19 +63,9 @@ def test_judge_passes_good_facts_and_fails_the_bad_one(gate, bad):
 def test_metric_margin_absolute_and_relative():
     worse = dataclasses.replace(AUC, difference=-0.01)
     facts = dataclasses.replace(GOOD, metrics=(worse,))
-    assert (
-        judge_one(Gate("metric_not_worse", metric="primary", margin=0.01), facts).passed
-        is True
-    )
-    assert (
-        judge_one(
-            Gate("metric_not_worse", metric="primary", margin=0.009), facts
-        ).passed
-        is False
-    )
-    relative = judge_one(
-        Gate("metric_not_worse", metric="primary", margin=0.02, relative=True), facts
-    )
+    assert judge_one(Gate("metric_not_worse", metric="primary", margin=0.01), facts).passed is True
+    assert judge_one(Gate("metric_not_worse", metric="primary", margin=0.009), facts).passed is False
+    relative = judge_one(Gate("metric_not_worse", metric="primary", margin=0.02, relative=True), facts)
     assert (relative.passed, relative.rule, relative.found) == (
         True,
         "not below −0.0174",
@@ -104,9 +94,7 @@ def test_first_version_passes_because_nothing_is_in_production():
 
 def test_a_comparison_that_could_not_be_made_does_not_pass():
     alone = Metric("roc_auc", "ROC AUC", "higher", 0.88)
-    facts = dataclasses.replace(
-        GOOD, metrics=(alone,), evaluation="production needs the column age"
-    )
+    facts = dataclasses.replace(GOOD, metrics=(alone,), evaluation="production needs the column age")
     outcome = judge_one(Gate("metric_not_worse", metric="primary"), facts)
     assert (outcome.passed, outcome.found) == (False, "production needs the column age")
 
@@ -124,10 +112,7 @@ def test_others_are_the_metrics_no_rule_names():
 
 
 def test_default_gates_parse_to_themselves():
-    assert (
-        rules.parse([gate.plain() for gate in rules.DEFAULT_GATES])
-        == rules.DEFAULT_GATES
-    )
+    assert rules.parse([gate.plain() for gate in rules.DEFAULT_GATES]) == rules.DEFAULT_GATES
 
 
 @pytest.mark.parametrize(
