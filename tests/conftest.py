@@ -1,0 +1,44 @@
+"""Fixtures of every test. Servers are started by ``scripts/test``, before Django reads its settings."""
+
+import importlib
+import os
+import uuid
+
+import pytest
+from django.core.cache import caches
+from django.db import connection
+
+append_only = importlib.import_module("projects.migrations.0002_append_only_events")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse to run on another database than the one the caller meant."""
+    expected = os.environ.get("EXPECT_DB")
+    if expected and connection.vendor != expected:
+        raise pytest.UsageError(f"EXPECT_DB is {expected}, but the settings give {connection.vendor}")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """Empty the append-only tables between tests the only way there is: without their triggers."""
+    operations = type(connection.ops)
+    flush = operations.execute_sql_flush
+
+    def flush_without_triggers(self, sql_list):
+        with connection.schema_editor() as editor:
+            append_only.remove(None, editor)
+        try:
+            flush(self, sql_list)
+        finally:
+            with connection.schema_editor() as editor:
+                append_only.add(None, editor)
+
+    operations.execute_sql_flush = flush_without_triggers
+    yield
+    operations.execute_sql_flush = flush
+
+
+@pytest.fixture(autouse=True)
+def _own_cache_keys(monkeypatch):
+    """Limits counted in one test must not reach another, in this process or beside it."""
+    monkeypatch.setattr(caches["default"], "key_prefix", uuid.uuid4().hex)
