@@ -1,0 +1,16 @@
+"""Engine: grids, distances, verdicts and the life of an alert. No Django.
+
+``shape`` and ``lifecycle`` are plain Python and may be imported anywhere. ``grid``, ``distance``, ``score`` and
+``verdict`` need numpy and scipy and are imported by pipelines (workers) only.
+"""
+
+from importlib import import_module
+
+_HOMES = {"reference": "grid", "fill": "grid"}
+
+
+def __getattr__(name):
+    """Import ``reference`` and ``fill`` on first use, so that the web process never loads numpy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

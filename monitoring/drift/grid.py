@@ -1,0 +1,228 @@
+"""Fixed reference grids and how values fall into them. Needs numpy: workers only."""
+
+import math
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitoring.drift import shape
+from monitoring.drift.shape import Counts, Grid
+
+BINS = 128
+TAILS = (1e-4, 1e-3, 5e-3)
+FEW_DISTINCT = 20
+LARGEST = 1e300
+LONGEST_LEVEL = 200
+LENGTH_EDGES = [0.0, *(float(2**power) for power in range(13))]
+NUMBERS = frozenset({"numeric", "integer"})
+UNSCORED = frozenset({"id", "text", "datetime"})
+EMPTY_TYPES = frozenset({"NAType", "NaTType"})
+TRUE_TEXTS = frozenset({"true", "1", "yes", "t", "y"})
+FALSE_TEXTS = frozenset({"false", "0", "no", "f", "n"})
+
+
+def reference(frame: Any, kinds: Mapping[str, str], importance: Mapping[str, float] | None = None) -> dict[str, Grid]:
+    """Describe each column of the reference sample by a grid.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame or mapping of column name to values, shape (n rows)
+        The reference sample with the raw feature columns, and ``__prediction__`` and ``__score__`` when the model
+        was run on it. ``__target__`` is left out.
+    kinds : mapping of column name to kind
+        numeric, integer, boolean, categorical, text, datetime or id; a column that is named here and missing from
+        the frame gets no grid, one without a kind is judged by its values.
+    importance : mapping of column name to weight, optional
+        Weight 0 or more; stored with each grid as ``weight`` (a share of the sum, 0 to 1).
+
+    Returns
+    -------
+    dict of str to Grid
+        Plain JSON values. Empty for an empty frame.
+
+    Notes
+    -----
+    Numbers with more than 20 distinct values: 128 reference quantiles, the tails 1e-4, 1e-3 and 5e-3 on both sides,
+    the deciles, and the range. Source: serving-monitoring.md 5.2 and 5.3.
+    """
+    names = [str(name) for name in frame if str(name) != shape.TARGET]
+    grids = {name: _grid(name, frame[name], kinds.get(name, "")) for name in names if len(frame[name])}
+    weights = _weights(grids, importance or {})
+    for name, weight in weights.items():
+        grids[name]["weight"] = weight
+    return grids
+
+
+def fill(grid: Grid, values: Iterable[Any]) -> Counts:
+    """Count values into the bins of a grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        As made by `reference`.
+    values : iterable, shape (n)
+        Raw values as they came: numbers, text, booleans, None. Anything that is not a finite number counts as
+        empty in a numeric grid.
+
+    Returns
+    -------
+    Counts
+        ``counts`` adds up to the values that were not empty; see `shape.merge` for adding results.
+    """
+    if grid["kind"] == "numeric":
+        return _fill_numbers(grid["edges"], numbers(values))
+    if grid["kind"] == "text":
+        return _fill_lengths(grid["edges"], values)
+    return _fill_levels(grid["levels"], *_text_counts(values, boolean=grid["kind"] == "boolean"))
+
+
+def numbers(values: Iterable[Any]) -> NDArray[np.float64]:
+    """Values as floats of at most 1e300 in size; whatever is not a finite number becomes NaN."""
+    raw = values if hasattr(values, "__array__") else np.asarray(list(values), dtype=object)
+    try:
+        array = np.asarray(raw, dtype=np.float64)
+    except (TypeError, ValueError):
+        array = np.fromiter((_number(value) for value in np.asarray(raw, dtype=object)), dtype=np.float64)
+    return np.where(np.isfinite(array), np.clip(array, -LARGEST, LARGEST), np.nan)
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _grid(name: str, values: Any, declared: str) -> Grid:
+    role = "prediction" if name in shape.OUTPUTS else "feature"
+    kind = declared or _guess(values)
+    if kind == "boolean":
+        return _level_grid(["false", "true"], values, kind="boolean", role=role)
+    if kind in UNSCORED:
+        return _length_grid(values, role)
+    if kind in NUMBERS:
+        return _number_grid(values, role)
+    return _category_grid(values, role)
+
+
+def _guess(values: Any) -> str:
+    array = np.asarray(values)
+    if array.dtype.kind == "b":
+        return "boolean"
+    return "numeric" if array.dtype.kind in "iuf" else "categorical"
+
+
+def _number_grid(values: Any, role: str) -> Grid:
+    array = numbers(values)
+    known = np.sort(array[~np.isnan(array)])
+    if len(np.unique(known)) <= FEW_DISTINCT:
+        return _category_grid(array.tolist(), role)
+    edges = _edges(known)
+    deciles = np.quantile(known, np.arange(1, 10) / 10, method="inverted_cdf")
+    cuts = sorted({int(np.searchsorted(edges, value, side="left")) for value in deciles if value < known[-1]})
+    counts = _fill_numbers(edges.tolist(), array)
+    moments = {"mean": float(known.mean()), "sd": float(known.std())}
+    return Grid(kind="numeric", role=role, edges=edges.tolist(), cuts=cuts, **moments, **counts)
+
+
+def _edges(known: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return quantile edges of a sorted sample, from just under its smallest value to its largest."""
+    levels = np.concatenate([np.arange(1, BINS) / BINS, np.arange(1, 10) / 10, TAILS, 1 - np.asarray(TAILS)])
+    inner = np.quantile(known, levels, method="inverted_cdf")
+    below = np.nextafter(known[0], -np.inf)
+    return np.unique(np.concatenate([[below], inner, known[-1:]]))
+
+
+def _category_grid(values: Any, role: str) -> Grid:
+    texts, _ = _text_counts(values)
+    total = sum(texts.values())
+    if len(texts) > shape.MOST_LEVELS and 2 * len(texts) > total:
+        return _length_grid(values, role)
+    ranked = sorted(texts.items(), key=lambda item: (-item[1], item[0]))
+    levels = [text for text, _ in ranked[: shape.MOST_LEVELS]]
+    return _level_grid(levels, values, kind="categorical", role=role)
+
+
+def _level_grid(levels: list[str], values: Any, *, kind: str, role: str) -> Grid:
+    texts, nulls = _text_counts(values, boolean=kind == "boolean")
+    counts = _fill_levels(levels, texts, nulls)
+    counts.pop("others", None)
+    return Grid(kind=kind, role=role, levels=levels, **counts)
+
+
+def _length_grid(values: Any, role: str) -> Grid:
+    return Grid(kind="text", role=role, edges=LENGTH_EDGES, **_fill_lengths(LENGTH_EDGES, values))
+
+
+def _fill_numbers(edges: list[float], array: NDArray[np.float64]) -> Counts:
+    known = array[~np.isnan(array)]
+    bins = np.searchsorted(np.asarray(edges), known, side="left")
+    counts = np.bincount(bins, minlength=len(edges) + 1)
+    sums = np.bincount(bins, weights=known, minlength=len(edges) + 1)
+    return {"counts": counts.tolist(), "sums": sums.tolist(), "nulls": int(len(array) - len(known))}
+
+
+def _fill_levels(levels: list[str], texts: Counter[str], nulls: int) -> Counts:
+    known = [texts.get(level, 0) for level in levels]
+    place = set(levels)
+    others = {text: count for text, count in texts.items() if text not in place}
+    filled: Counts = {"counts": [*known, sum(others.values())], "nulls": nulls}
+    if others:
+        filled["others"] = shape.commonest(others)
+    return filled
+
+
+def _fill_lengths(edges: list[float], values: Iterable[Any]) -> Counts:
+    texts, nulls = _text_counts(values, longest=None)
+    counts = [0] * (len(edges) + 1)
+    for text, count in texts.items():
+        counts[int(np.searchsorted(edges, len(text), side="left"))] += count
+    return {"counts": counts, "nulls": nulls}
+
+
+def _text_counts(
+    values: Iterable[Any], *, boolean: bool = False, longest: int | None = LONGEST_LEVEL
+) -> tuple[Counter[str], int]:
+    """Count values by their text; the second result is how many were empty."""
+    raw = values.tolist() if hasattr(values, "tolist") else list(values)
+    texts: Counter[str] = Counter()
+    nulls = 0
+    for value, count in Counter(map(_hashable, raw)).items():
+        text = _text(value)
+        if text is None:
+            nulls += count
+        else:
+            texts[_truth(text) if boolean else text[:longest]] += count
+    return texts, nulls
+
+
+def _hashable(value: Any) -> Hashable:
+    return value if isinstance(value, Hashable) else repr(value)
+
+
+def _text(value: Any) -> str | None:
+    """One spelling a value: 1, 1.0 and "1" are the same level; None, NaN and NaT are no value."""
+    if value is None or type(value).__name__ in EMPTY_TYPES or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _truth(text: str) -> str:
+    folded = text.casefold()
+    if folded in TRUE_TEXTS:
+        return "true"
+    return "false" if folded in FALSE_TEXTS else text
+
+
+def _weights(grids: Mapping[str, Grid], importance: Mapping[str, float]) -> dict[str, float]:
+    features = {name for name, grid in grids.items() if grid["role"] == "feature"}
+    usable = {name: float(importance[name]) for name in features if importance.get(name, 0) > 0}
+    total = sum(usable.values())
+    return {name: weight / total for name, weight in usable.items()} if total else {}

@@ -1,0 +1,123 @@
+"""What a grid and its counts look like; merging them. Plain Python, so pages may import it."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import NotRequired, TypedDict
+
+PREDICTION = "__prediction__"
+SCORE = "__score__"
+TARGET = "__target__"
+OUTPUTS = (SCORE, PREDICTION)
+MOST_LEVELS = 50
+MOST_OTHERS = 20
+
+
+class Counts(TypedDict):
+    """One column of one stretch of time: a count (and for numbers a sum) a bin, and how many were empty."""
+
+    counts: list[int]
+    nulls: int
+    sums: NotRequired[list[float]]
+    others: NotRequired[dict[str, int]]
+
+
+class Grid(Counts):
+    """The reference of one column: where its bins lie and what the training data had in them.
+
+    ``kind`` is ``numeric`` (``edges``, ``cuts``), ``categorical`` or ``boolean`` (``levels``) or ``text``
+    (``edges`` of the length). Bin ``i`` of an edged grid holds ``edges[i-1] < value <= edges[i]``; the first and
+    the last bin of a numeric grid hold what lies outside the training range. The last count of a levelled grid is
+    "any other value".
+    """
+
+    kind: str
+    role: str
+    edges: NotRequired[list[float]]
+    cuts: NotRequired[list[int]]
+    levels: NotRequired[list[str]]
+    mean: NotRequired[float]
+    sd: NotRequired[float]
+    weight: NotRequired[float]
+
+
+class GridMismatch(ValueError):
+    """Counts that were not made on this grid."""
+
+
+def empty(grid: Grid) -> Counts:
+    """Return counts of nothing on this grid."""
+    counts: Counts = {"counts": [0] * len(grid["counts"]), "nulls": 0}
+    if "sums" in grid:
+        counts["sums"] = [0.0] * len(grid["counts"])
+    return counts
+
+
+def size(counts: Counts) -> int:
+    """How many values, empty ones included."""
+    return filled(counts) + counts["nulls"]
+
+
+def filled(counts: Counts) -> int:
+    """How many values that were not empty."""
+    return sum(counts["counts"])
+
+
+def merge(parts: Iterable[Counts]) -> Counts:
+    """Add counts of the same grid.
+
+    Parameters
+    ----------
+    parts : iterable of Counts
+        At least one; all of the same length.
+
+    Returns
+    -------
+    Counts
+        Counts and nulls are exactly those of filling once with all values; sums agree to rounding. ``others``
+        keeps the 20 commonest, so a rare value may be undercounted there (never in ``counts``).
+
+    Raises
+    ------
+    GridMismatch
+        When the parts differ in length, that is, come from different grids.
+    """
+    parts = list(parts)
+    if len({len(part["counts"]) for part in parts}) != 1:
+        raise GridMismatch("The counts come from different grids.")
+    total: Counts = {
+        "counts": [sum(column) for column in zip(*(part["counts"] for part in parts), strict=True)],
+        "nulls": sum(part["nulls"] for part in parts),
+    }
+    if all("sums" in part for part in parts):
+        total["sums"] = [sum(column) for column in zip(*(part["sums"] for part in parts), strict=True)]
+    others = _merged_others(parts)
+    if others:
+        total["others"] = others
+    return total
+
+
+def commonest(others: dict[str, int]) -> dict[str, int]:
+    """Keep the 20 commonest values, ties by name, so that the result does not depend on order."""
+    ranked = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    return dict(ranked[:MOST_OTHERS])
+
+
+def _merged_others(parts: list[Counts]) -> dict[str, int]:
+    others: dict[str, int] = {}
+    for part in parts:
+        for value, count in part.get("others", {}).items():
+            others[value] = others.get(value, 0) + count
+    return commonest(others)
+
+
+def fits(grid: Grid, counts: Counts) -> bool:
+    """Whether these counts were made on a grid of this size."""
+    return len(grid["counts"]) == len(counts["counts"])
+
+
+def coarse(grid: Grid, counts: Counts) -> list[int]:
+    """Return counts in the few bins that PSI and the pictures use: reference deciles, or levels as they are."""
+    if grid["kind"] != "numeric":
+        return list(counts["counts"])
+    bounds = [0, *(cut + 1 for cut in grid["cuts"]), len(counts["counts"])]
+    return [sum(counts["counts"][low:high]) for low, high in pairwise(bounds)]
