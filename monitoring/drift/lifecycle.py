@@ -102,7 +102,7 @@ def _firing(life: Life, signal: Signal, policy: Policy) -> tuple[Life, tuple[Mov
         recovering = replace(life, state="recovering", clears=0)
         after, moves = _recovering(recovering, "none", policy)
         return after, (Move("firing", "recovering", life.level), *moves)
-    if signal == "between" or signal == life.level:
+    if signal in ("between", life.level):
         return life, ()
     notice: Notice = "update" if RANKS[signal] > RANKS[life.level] else ""
     return replace(life, level=signal), (Move("firing", "firing", signal, notice),)

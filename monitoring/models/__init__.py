@@ -1,1 +1,5 @@
 """Tables of the monitoring app, one module a noun."""
+
+from monitoring.models.windows import Bucket, DriftScore, Monitor, Window
+
+__all__ = ["Bucket", "DriftScore", "Monitor", "Window"]

@@ -1,0 +1,213 @@
+"""What an endpoint's version is compared with, what came in, and what the comparison said."""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+class MonitorQuerySet(models.QuerySet["Monitor"]):
+    """Reads of monitors."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Monitors of projects that the actor belongs to."""
+        from projects.models import Project
+
+        return self.filter(project__in=Project.objects.visible_to(actor))
+
+    def in_project(self, project: models.Model) -> Self:
+        """Monitors of one project."""
+        return self.filter(project=project)
+
+    def live(self) -> Self:
+        """Monitors of the versions that answer now."""
+        return self.filter(valid_to=None)
+
+    def of(self, project_id: int, endpoint: str, version: str) -> "Monitor | None":
+        """Return the newest monitor of a version on an endpoint, live or not: late predictions belong to it."""
+        found = self.filter(project_id=project_id, endpoint=endpoint, version=version)
+        return found.order_by("-valid_from", "-pk").first()
+
+
+class Monitor(models.Model):
+    """One version on one endpoint, from going live to being replaced, with the reference it is measured against.
+
+    Counts are kept in buckets of ``bucket_seconds``; every ``step_seconds`` the last ``window_seconds`` are judged.
+    """
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="monitors")
+    endpoint = models.CharField(max_length=100)
+    version = models.CharField(max_length=200, help_text="Label of the model version, as people read it.")
+    reference = models.JSONField(default=dict, help_text="Grid of each column, from monitoring.drift.reference.")
+    bucket_seconds = models.PositiveIntegerField(default=HOUR, validators=[MinValueValidator(1)])
+    step_seconds = models.PositiveIntegerField(default=HOUR, validators=[MinValueValidator(1)])
+    window_seconds = models.PositiveIntegerField(default=DAY, validators=[MinValueValidator(1)])
+    min_samples = models.PositiveIntegerField(default=200, validators=[MinValueValidator(1)])
+    links = models.JSONField(default=dict, help_text="Plain data for next steps: run, model, dataset.")
+    created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True, blank=True)
+    rolled_to = models.DateTimeField(null=True, help_text="End of the newest window that was judged.")
+
+    objects = MonitorQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["project", "endpoint"], condition=Q(valid_to=None), name="one_live_monitor_an_endpoint"
+            ),
+            models.CheckConstraint(
+                condition=Q(bucket_seconds__gt=0, step_seconds__gt=0, window_seconds__gte=F("step_seconds")),
+                name="monitor_window_at_least_a_step",
+            ),
+        ]
+        indexes: ClassVar = [
+            # serves the shipper, which looks a monitor up for every segment
+            models.Index(fields=["project", "endpoint", "version", "-valid_from"], name="monitor_by_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.version}"
+
+    @property
+    def step(self) -> timedelta:
+        """How often it is judged."""
+        return timedelta(seconds=self.step_seconds)
+
+    @property
+    def window(self) -> timedelta:
+        """How much is judged at a time."""
+        return timedelta(seconds=self.window_seconds)
+
+    def bucket_of(self, at: datetime) -> datetime:
+        """Start of the bucket that this moment falls into."""
+        seconds = int(at.timestamp())
+        return datetime.fromtimestamp(seconds - seconds % self.bucket_seconds, tz=at.tzinfo)
+
+
+class Bucket(models.Model):
+    """Counts of one column in one stretch of time; written by the shipper only, added to, never taken from."""
+
+    monitor = models.ForeignKey(Monitor, models.CASCADE, related_name="buckets")
+    hour = models.DateTimeField(help_text="Start of the stretch; an hour unless the monitor says otherwise.")
+    column = models.CharField(max_length=500)
+    counts = models.JSONField()
+    rows = models.PositiveIntegerField(help_text="Values counted, empty ones included.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["monitor", "hour", "column"], name="one_bucket_a_column_and_hour")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.column} {self.hour:%Y-%m-%d %H:%M}"
+
+
+class Verdict(models.TextChoices):
+    """What a window, or one column of it, says."""
+
+    OK = "ok", "stable"
+    WARN = "warn", "some drift"
+    ALERT = "alert", "drift"
+    TOO_FEW = "too_few", "too few requests"
+    CANNOT_COMPUTE = "cannot_compute", "cannot compute"
+    NO_DATA = "no_data", "no requests"
+    UNSCORED = "unscored", "not scored"
+
+
+class WindowQuerySet(models.QuerySet["Window"]):
+    """Reads of windows."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Windows of monitors that the actor may see."""
+        return self.filter(monitor__in=Monitor.objects.visible_to(actor))
+
+    def in_project(self, project: models.Model) -> Self:
+        """Windows of one project."""
+        return self.filter(monitor__project=project)
+
+
+class Window(models.Model):
+    """One judged stretch of one monitor. Judged once; ``starts_at`` reaches further back when requests were few."""
+
+    monitor = models.ForeignKey(Monitor, models.CASCADE, related_name="windows")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    rows = models.PositiveIntegerField()
+    verdict = models.CharField(max_length=14, choices=Verdict)
+    reasons = models.JSONField(default=list)
+    drifted = models.PositiveIntegerField(default=0)
+    weighted_share = models.FloatField(default=0.0)
+    requests = models.PositiveIntegerField(default=0)
+    errors = models.PositiveIntegerField(default=0)
+    latency_p50_us = models.FloatField(null=True)
+    latency_p95_us = models.FloatField(null=True)
+    latency_p99_us = models.FloatField(null=True)
+    computed_at = models.DateTimeField()
+
+    objects = WindowQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["monitor", "ends_at"], name="one_window_an_end")]
+
+    def __str__(self) -> str:
+        return f"{self.monitor_id} until {self.ends_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def error_share(self) -> float:
+        """Share of requests that were refused or failed, 0 to 1."""
+        return self.errors / self.requests if self.requests else 0.0
+
+
+class DriftScoreQuerySet(models.QuerySet["DriftScore"]):
+    """Reads of scores."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Scores of monitors that the actor may see."""
+        return self.filter(window__monitor__in=Monitor.objects.visible_to(actor))
+
+
+class DriftScore(models.Model):
+    """How one column of one window compares with the reference; fields as in ``monitoring.drift.score.Score``."""
+
+    window = models.ForeignKey(Window, models.CASCADE, related_name="scores")
+    column = models.CharField(max_length=500)
+    kind = models.CharField(max_length=11)
+    role = models.CharField(max_length=10)
+    weight = models.FloatField(default=0.0)
+    state = models.CharField(max_length=14, choices=Verdict)
+    reason = models.CharField(max_length=200, blank=True)
+    measure = models.CharField(max_length=5)
+    samples = models.PositiveIntegerField(default=0)
+    value = models.FloatField(null=True)
+    floor = models.FloatField(default=0.0, help_text="What chance alone explains at this sample size.")
+    psi = models.FloatField(null=True)
+    ks = models.FloatField(null=True)
+    wasserstein = models.FloatField(null=True)
+    js = models.FloatField(null=True)
+    chi2_p = models.FloatField(null=True)
+    share = models.FloatField(null=True)
+    mean = models.FloatField(null=True)
+    p_value = models.FloatField(null=True)
+    q_value = models.FloatField(null=True)
+    null_share = models.FloatField(default=0.0)
+    null_excess = models.FloatField(default=0.0)
+    unseen_share = models.FloatField(default=0.0)
+    outside_share = models.FloatField(default=0.0)
+    counts = models.JSONField(default=dict, help_text="Coarse counts of the window, for the picture.")
+
+    objects = DriftScoreQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["window", "column"], name="one_score_a_column")]
+
+    def __str__(self) -> str:
+        return f"{self.column} {self.state}"
