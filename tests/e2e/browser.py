@@ -1,0 +1,101 @@
+"""A person at a browser: signs in, looks, and notices every error, violation and barrier."""
+
+import os
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, Playwright
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+SHOTS = os.environ.get("MLPORTAL_SHOTS", "")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+TELL_VIOLATIONS = """
+document.addEventListener('securitypolicyviolation', (e) =>
+  console.error(`CSP ${e.violatedDirective} blocked ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
+document.addEventListener('htmx:evalDisallowedError', () => console.error('htmx wanted eval'));
+"""
+SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the system's Chromium."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    return playwright.chromium.launch(executable_path=path, args=FLAGS)
+
+
+class Person:
+    """One signed-in browser window."""
+
+    def __init__(self, browser: Browser, url: str, *, size: str = "desk", theme: str = "light") -> None:
+        self.url = url
+        self.context = browser.new_context(viewport=SIZES[size], color_scheme=theme, reduced_motion="reduce")
+        self.context.set_default_timeout(15_000)
+        self.context.add_init_script(TELL_VIOLATIONS)
+        self.page: Page = self.context.new_page()
+        self.trouble: list[str] = []
+        self.expected: set[int] = set()
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.trouble.append(f"{self.page.url}: {error}"))
+        self.page.on("response", self._response)
+
+    def _console(self, message) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            self.trouble.append(f"{self.page.url}: {message.text}")
+
+    def _response(self, response) -> None:
+        if response.status >= 400 and response.status not in self.expected:
+            self.trouble.append(f"{response.request.method} {response.url} answered {response.status}")
+
+    def sign_in(self, name: str, password: str) -> None:
+        """Sign in through the page."""
+        self.go("/sign-in/")
+        self.page.get_by_label("User name").fill(name)
+        self.page.get_by_label("Password", exact=True).fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(lambda url: "sign-in" not in url)
+
+    def go(self, path: str) -> None:
+        """Open an address of the portal."""
+        self.page.goto(f"{self.url}{path}")
+
+    def set_theme(self, theme: str) -> None:
+        """Ask for the light or dark theme."""
+        self.page.emulate_media(color_scheme=theme)
+        self.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+
+    def look(self, name: str) -> None:
+        """Check the page as it is in both themes and both widths, with axe and the eye of a screenshot."""
+        for size, box in SIZES.items():
+            self.page.set_viewport_size(box)
+            for theme in ("light", "dark"):
+                self.set_theme(theme)
+                self._no_sideways(f"{name} {size}")
+                self._axe(f"{name} {size} {theme}")
+                if SHOTS:
+                    self.page.screenshot(path=f"{SHOTS}/{name}-{size}-{theme}.png", full_page=True)
+        self.page.set_viewport_size(SIZES["desk"])
+        self.set_theme("light")
+
+    def _no_sideways(self, where: str) -> None:
+        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if wide > 0:
+            self.trouble.append(f"{where}: the page scrolls sideways by {wide} px")
+
+    def _axe(self, where: str) -> None:
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        found = self.page.evaluate(
+            "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})"
+            ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.target.join(' ') + ' ' +"
+            " n.any.concat(n.all, n.none).map(c => c.message).join('; ').slice(0, 160)).join(' | ')))",
+            AXE_TAGS,
+        )
+        self.trouble += [f"{where}: axe {each}" for each in found]
+
+    def close(self) -> None:
+        """Close the window."""
+        self.context.close()

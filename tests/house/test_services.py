@@ -1,0 +1,56 @@
+"""Every public action checks the right first: read from the syntax tree, so nobody can forget it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+APPS = ("projects", "experiments", "monitoring", "deployments")
+# Functions that take the actor without acting on a project, each with its reason.
+EXEMPT = {
+    "projects/services/events.py:record": "writes the entry of a change that its caller has checked",
+}
+
+
+def actions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for app in APPS:
+        for path in sorted((ROOT / app / "services").rglob("*.py")):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and takes_actor(node):
+                    yield f"{path.relative_to(ROOT)}:{node.name}", node
+
+
+def takes_actor(node: ast.FunctionDef) -> bool:
+    arguments = node.args.posonlyargs + node.args.args
+    return bool(arguments) and arguments[0].arg == "by"
+
+
+def first_statement(node: ast.FunctionDef) -> ast.stmt:
+    body = node.body[1:] if ast.get_docstring(node) else node.body
+    first = body[0]
+    # a decision reads the rights inside its transaction, on the locked row
+    while isinstance(first, ast.With) and "atomic" in ast.unparse(first.items[0].context_expr):
+        first = first.body[0]
+    return first
+
+
+def test_there_are_actions_to_check():
+    assert len(list(actions())) > 20
+
+
+@pytest.mark.parametrize(("name", "node"), [pytest.param(*each, id=each[0]) for each in actions()])
+def test_an_action_begins_with_require(name, node):
+    if name in EXEMPT:
+        return
+    first = first_statement(node)
+    assert isinstance(first, ast.Expr), f"{name} begins with {ast.unparse(first)[:80]!r}"
+    assert isinstance(first.value, ast.Call)
+    assert ast.unparse(first.value.func) in {"require", "permissions.require"}
+
+
+@pytest.mark.parametrize(("name", "node"), [pytest.param(*each, id=each[0]) for each in actions()])
+def test_an_action_takes_its_values_by_keyword(name, node):
+    positional = [argument.arg for argument in node.args.posonlyargs + node.args.args][1:]
+    assert positional == [], f"{name} takes {positional} by position"

@@ -1,0 +1,65 @@
+"""Rules about the text of the source itself."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def tracked(*patterns: str) -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z", *patterns], cwd=ROOT, capture_output=True, check=True, text=True)
+    return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def templates() -> list[Path]:
+    return tracked("templates/*.html", "templates/**/*.html")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "what"),
+    [
+        (r"<script(?![^>]*\bsrc=)(?![^>]*application/json)[^>]*>", "an inline script"),
+        (r"<style\b", "an inline style sheet"),
+        (r"\sstyle\s*=", "a style attribute"),
+        (r"\son[a-z]+\s*=\s*[\"']", "an inline event handler"),
+        (r"javascript:", "a javascript: address"),
+        (r"\|\s*safe\b|{%\s*autoescape\s+off", "unescaped output"),
+        (r"(?:src|href)\s*=\s*[\"']https?://", "a file from another host"),
+    ],
+)
+def test_no_template_holds(pattern, what):
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()[:60]}"
+        for path in templates()
+        if "emails" not in path.parts
+        for match in re.finditer(pattern, path.read_text(), re.IGNORECASE)
+    ]
+    assert found == [], f"templates with {what}"
+
+
+def test_no_weak_hash_and_no_pickle_in_the_product():
+    pattern = re.compile(r"\b(md5|sha1|import pickle|pickle\.loads?|joblib\.load|cloudpickle|yaml\.load\()")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for app in ("mlportal", "projects", "experiments", "monitoring", "deployments")
+        for path in tracked(f"{app}/*.py", f"{app}/**/*.py")
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert found == []
+
+
+def test_the_web_process_loads_no_learning_library():
+    """What granian imports: the URL table and the ASGI entry, and nothing heavy behind them."""
+    code = (
+        "import django, os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'mlportal.settings'; django.setup();"
+        "from django.urls import get_resolver; get_resolver().url_patterns;"
+        "import mlportal.wsgi;"
+        "heavy = {'sklearn', 'pandas', 'scipy', 'shap', 'skops', 'duckdb'} & set(sys.modules); print(sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr[-2000:]
