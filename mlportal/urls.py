@@ -1,15 +1,16 @@
 """The route table: includes only."""
 
 from django.urls import URLPattern, URLResolver, include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView
 
 from mlportal.lib.public import public
+from mlportal.views import ApiDocs
 
 handler404 = "mlportal.views.not_found"
 
 api = [
     path("schema/", public(SpectacularAPIView.as_view()), name="api-schema"),
-    path("docs/", public(SpectacularSwaggerSplitView.as_view(url_name="api-schema")), name="api-docs"),
+    path("docs/", public(ApiDocs.as_view()), name="api-docs"),
     path("", include("projects.api_urls")),
     path("projects/<slug:project>/", include("experiments.api_urls")),
     path("projects/<slug:project>/", include("deployments.api_urls")),

@@ -49,7 +49,7 @@ class DomainError(Exception):
     def as_dict(self) -> dict[str, Any]:
         """Problem members of this error, empty ones left out."""
         members: dict[str, Any] = {
-            "type": f"/docs/errors/#{self.code}",
+            "type": f"urn:mlportal:problem:{self.code}",
             "title": self.title,
             "status": self.status,
             "code": self.code,
