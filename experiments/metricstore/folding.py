@@ -1,0 +1,188 @@
+"""Folding: blocks of calls become sorted segments and latest values, in one transaction."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+
+from django.db import connection
+
+from . import codec, points
+from .codec import SEGMENT_POINTS, Points
+from .turn import writing
+
+FOLD_AFTER_CALLS = 64
+_calls: dict[int, int] = {}
+
+_LATEST_COLUMNS = "(run_id, key_id, experiment_id, value, is_nan, step, stamp_ms)"
+_LATEST_WINS = """
+    ON CONFLICT (run_id, key_id) DO UPDATE
+    SET value = excluded.value, is_nan = excluded.is_nan, step = excluded.step, stamp_ms = excluded.stamp_ms
+    WHERE (excluded.step, excluded.stamp_ms, excluded.is_nan, excluded.value)
+        > (experiments_runmetric.step, experiments_runmetric.stamp_ms,
+           experiments_runmetric.is_nan, experiments_runmetric.value)
+"""
+_LATEST_ROWS = f"INSERT INTO experiments_runmetric {_LATEST_COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s) {_LATEST_WINS}"
+_LATEST_ARRAYS = f"""
+    INSERT INTO experiments_runmetric {_LATEST_COLUMNS}
+    SELECT %s, k, %s, v, n, s, t
+    FROM unnest(%s::bigint[], %s::float8[], %s::bool[], %s::bigint[], %s::bigint[]) AS rows (k, v, n, s, t)
+    {_LATEST_WINS}
+"""
+_SEGMENT = """
+    INSERT INTO experiments_metricchunk (run_id, experiment_id, key_id, points, first_step, last_step, data)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+def count_call(run_id: int) -> bool:
+    """Count a log call of this process; say whether the run is due for folding."""
+    calls = _calls.get(run_id, 0) + 1
+    if calls < FOLD_AFTER_CALLS:
+        if len(_calls) > 10_000:
+            _calls.clear()  # only delays folding: reads fold what they need
+        _calls[run_id] = calls
+        return False
+    _calls.pop(run_id, None)
+    return True
+
+
+def fold(run_id: int) -> int:
+    """Fold all blocks of one run.
+
+    Returns
+    -------
+    int
+        Blocks folded; 0 when another writer was faster or there was nothing.
+    """
+    with writing():
+        blocks = _locked_blocks(run_id)
+        if not blocks:
+            return 0
+        experiment_id = blocks[0][1]
+        fresh = points.merged([codec.unpack_block(bytes(data)) for _, _, data in blocks])
+        series = dict(points.by_key(fresh))
+        _write_segments(run_id, experiment_id, series, [row[0] for row in blocks])
+        _write_latest(run_id, experiment_id, series)
+        return len(blocks)
+
+
+def fold_experiment(experiment_id: int) -> None:
+    """Fold what is not folded yet in one experiment, so that a read shows all that was acknowledged."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT run_id FROM experiments_metricchunk WHERE experiment_id = %s AND key_id IS NULL",
+            [experiment_id],
+        )
+        waiting = [row[0] for row in cursor.fetchall()]
+    _fold_all(waiting)
+
+
+def fold_runs(run_ids: Iterable[int]) -> None:
+    """Fold what is not folded yet of these runs."""
+    wanted = list(run_ids)
+    if not wanted:
+        return
+    marks = ", ".join(["%s"] * len(wanted))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT DISTINCT c.run_id FROM experiments_run r JOIN experiments_metricchunk c
+                ON c.experiment_id = r.experiment_id AND c.run_id = r.id AND c.key_id IS NULL WHERE r.id IN ({marks})""",
+            wanted,
+        )
+        waiting = [row[0] for row in cursor.fetchall()]
+    _fold_all(waiting)
+
+
+def _fold_all(run_ids: list[int]) -> None:
+    if not run_ids:
+        return
+    with writing():  # one transaction: one wait for the disk
+        for run_id in sorted(run_ids):
+            fold(run_id)
+
+
+def _locked_blocks(run_id: int) -> list[tuple[int, int, bytes]]:
+    # A second folder waits here on PostgreSQL; it then finds the rows gone and sees the new segments.
+    lock = " FOR UPDATE OF c" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT c.id, c.experiment_id, c.data FROM experiments_metricchunk c
+                WHERE c.experiment_id = (SELECT experiment_id FROM experiments_run WHERE id = %s)
+                AND c.run_id = %s AND c.key_id IS NULL ORDER BY c.id{lock}""",
+            [run_id, run_id],
+        )
+        return cursor.fetchall()
+
+
+def _write_segments(run_id: int, experiment_id: int, series: dict[int, Points], block_ids: list[int]) -> None:
+    absorbed = _tails(run_id, series)
+    rows, gone = [], list(block_ids)
+    for key_id, fresh in series.items():
+        tails = absorbed.get(key_id, [])
+        gone.extend(chunk_id for chunk_id, _ in tails)
+        whole = points.merged([fresh, *(part for _, part in tails)]) if tails else fresh
+        rows.extend(
+            (run_id, experiment_id, key_id, len(p), int(p.steps[0]), int(p.steps[-1]), codec.pack_segment(p))
+            for p in points.pieces(whole)
+        )
+    with connection.cursor() as cursor:
+        for start in range(0, len(gone), 500):
+            part = gone[start : start + 500]
+            marks = ", ".join(["%s"] * len(part))
+            cursor.execute(f"DELETE FROM experiments_metricchunk WHERE id IN ({marks})", part)
+        cursor.executemany(_SEGMENT, rows)
+
+
+def _tails(run_id: int, series: dict[int, Points]) -> dict[int, list[tuple[int, Points]]]:
+    """Choose the small newest segments that the fresh points swallow.
+
+    A segment is swallowed while it is at most twice as long as what has been gathered, so each point
+    is rewritten about log2 times and a series has few short segments.
+    """
+    small = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """SELECT key_id, id, points FROM experiments_metricchunk
+               WHERE run_id = %s AND key_id IS NOT NULL AND points < %s ORDER BY id DESC""",
+            [run_id, SEGMENT_POINTS],
+        )
+        for key_id, chunk_id, length in cursor.fetchall():
+            small[key_id].append((chunk_id, length))
+    chosen: dict[int, int] = {}
+    for key_id, fresh in series.items():
+        gathered = len(fresh)
+        for chunk_id, length in small.get(key_id, ()):
+            if length > 2 * gathered:
+                break
+            chosen[chunk_id] = key_id
+            gathered += length
+    return _read_segments(chosen)
+
+
+def _read_segments(chosen: dict[int, int]) -> dict[int, list[tuple[int, Points]]]:
+    found = defaultdict(list)
+    wanted = sorted(chosen)
+    with connection.cursor() as cursor:
+        for start in range(0, len(wanted), 500):
+            part = wanted[start : start + 500]
+            marks = ", ".join(["%s"] * len(part))
+            cursor.execute(f"SELECT id, data FROM experiments_metricchunk WHERE id IN ({marks})", part)
+            for chunk_id, data in cursor.fetchall():
+                found[chosen[chunk_id]].append((chunk_id, codec.unpack_segment(bytes(data))))
+    return found
+
+
+def _write_latest(run_id: int, experiment_id: int, series: dict[int, Points]) -> None:
+    rows = []
+    for key_id, part in sorted(series.items()):
+        step, stamp, value = points.last(part)
+        nan = math.isnan(value)
+        rows.append((key_id, 0.0 if nan else value, nan, step, stamp))
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            cursor.execute(_LATEST_ARRAYS, [run_id, experiment_id, *columns])
+        else:
+            cursor.executemany(_LATEST_ROWS, [(run_id, row[0], experiment_id, *row[1:]) for row in rows])

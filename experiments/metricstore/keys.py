@@ -1,0 +1,65 @@
+"""Names of metrics, parameters and tags as small numbers, cached in the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db import connection, transaction
+
+CACHE_LIMIT = 50_000
+_ids: dict[str, int] = {}
+
+
+def ids(names: Iterable[str]) -> dict[str, int]:
+    """Return the id of every name, storing new ones. Call inside the writing transaction."""
+    wanted = set(names)
+    known = {name: _ids[name] for name in wanted if name in _ids}
+    unknown = sorted(wanted - known.keys())  # sorted, so that two writers take row locks in one order
+    if not unknown:
+        return known
+    with connection.cursor() as cursor:
+        marks = ", ".join(["(%s)"] * len(unknown))
+        cursor.execute(f"INSERT INTO experiments_key (name) VALUES {marks} ON CONFLICT (name) DO NOTHING", unknown)
+    return {**known, **_read(unknown)}
+
+
+def find(names: Iterable[str]) -> dict[str, int]:
+    """Return the ids of those names that are stored."""
+    wanted = set(names)
+    known = {name: _ids[name] for name in wanted if name in _ids}
+    unknown = sorted(wanted - known.keys())
+    return {**known, **_read(unknown)} if unknown else known
+
+
+def names(wanted: Iterable[int]) -> dict[int, str]:
+    """Return the name of each id."""
+    numbers = sorted(set(wanted))
+    if not numbers:
+        return {}
+    with connection.cursor() as cursor:
+        marks = ", ".join(["%s"] * len(numbers))
+        cursor.execute(f"SELECT id, name FROM experiments_key WHERE id IN ({marks})", numbers)
+        return dict(cursor.fetchall())
+
+
+def forget() -> None:
+    """Empty the cache; needed when the tables were emptied under a living process."""
+    _ids.clear()
+
+
+def _read(unknown: list[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    with connection.cursor() as cursor:
+        for start in range(0, len(unknown), 500):
+            part = unknown[start : start + 500]
+            marks = ", ".join(["%s"] * len(part))
+            cursor.execute(f"SELECT name, id FROM experiments_key WHERE name IN ({marks})", part)
+            found.update(cursor.fetchall())
+    transaction.on_commit(lambda: _remember(found))  # a rolled-back id must never be remembered
+    return found
+
+
+def _remember(found: dict[str, int]) -> None:
+    if len(_ids) + len(found) > CACHE_LIMIT:
+        _ids.clear()
+    _ids.update(found)

@@ -1,0 +1,176 @@
+"""Reading: latest values and series of runs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from django.db import connection
+from tsdownsample import MinMaxLTTBDownsampler
+
+from . import codec, folding, keys, points
+from .codec import Floats, Ints, Points
+
+SPARK_POINTS = 24
+SPARK_SEGMENTS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The latest point of a metric."""
+
+    value: float
+    step: int
+    stamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Points of one metric of one run in order; ``total`` counts them before thinning."""
+
+    steps: Ints
+    stamps: Ints
+    values: Floats
+    total: int
+
+
+def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[int, dict[str, Latest]]:
+    """Return the latest point of each metric of each run.
+
+    Parameters
+    ----------
+    run_ids : iterable of int
+    names : iterable of str, optional
+        Only these metrics.
+    """
+    wanted = list(run_ids)
+    found: dict[int, dict[str, Latest]] = {run_id: {} for run_id in wanted}
+    key_ids = None if names is None else keys.find(names)
+    if not wanted or key_ids == {}:
+        return found
+    folding.fold_runs(wanted)
+    only = "" if key_ids is None else f" AND m.key_id IN ({_marks(key_ids)})"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT m.run_id, k.name, m.value, m.is_nan, m.step, m.stamp_ms FROM experiments_runmetric m
+                JOIN experiments_key k ON k.id = m.key_id WHERE m.run_id IN ({_marks(wanted)}){only} ORDER BY k.name""",
+            [*wanted, *(key_ids or {}).values()],
+        )
+        for run_id, name, value, is_nan, step, stamp in cursor.fetchall():
+            found[run_id][name] = Latest(float("nan") if is_nan else value, step, stamp)
+    return found
+
+
+def series(run_id: int, name: str, *, at_most: int | None = None) -> Series:
+    """Return one metric of one run, whole or thinned."""
+    return many_series([run_id], [name], at_most=at_most).get((run_id, name)) or _thinned(_nothing(), None)
+
+
+def many_series(
+    run_ids: Sequence[int], names: Sequence[str], *, at_most: int | None = None
+) -> dict[tuple[int, str], Series]:
+    """Return several metrics of several runs in one query; absent pairs are left out.
+
+    Parameters
+    ----------
+    run_ids : sequence of int
+    names : sequence of str
+    at_most : int, optional
+        Thin each series to about this many points, keeping first, last and spikes.
+    """
+    key_ids = keys.find(names)
+    if not key_ids or not run_ids:
+        return {}
+    folding.fold_runs(run_ids)
+    parts: dict[tuple[int, int], list[Points]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT run_id, key_id, data FROM experiments_metricchunk
+                WHERE run_id IN ({_marks(run_ids)}) AND key_id IN ({_marks(key_ids)})
+                ORDER BY run_id, key_id, first_step, id""",
+            [*run_ids, *key_ids.values()],
+        )
+        for run_id, key_id, data in cursor.fetchall():
+            parts[run_id, key_id].append(codec.unpack_segment(bytes(data)))
+    back = {number: name for name, number in key_ids.items()}
+    return {(run, back[key]): _thinned(_joined(part), at_most) for (run, key), part in parts.items()}
+
+
+def sparks(run_ids: Sequence[int], name: str) -> dict[int, list[float]]:
+    """Return at most 24 finite values per run for a small line; long series are read in samples."""
+    key_id = keys.find([name]).get(name)
+    if key_id is None or not run_ids:
+        return {}
+    folding.fold_runs(run_ids)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT run_id, id FROM experiments_metricchunk WHERE run_id IN ({_marks(run_ids)}) AND key_id = %s
+                ORDER BY run_id, first_step, id""",
+            [*run_ids, key_id],
+        )
+        chunks = defaultdict(list)
+        for run_id, chunk_id in cursor.fetchall():
+            chunks[run_id].append(chunk_id)
+        wanted = [chunk for ids in chunks.values() for chunk in _evenly(ids, SPARK_SEGMENTS)]
+        parts: dict[int, list[Points]] = defaultdict(list)
+        for start in range(0, len(wanted), 500):
+            part = wanted[start : start + 500]
+            cursor.execute(
+                f"SELECT run_id, data FROM experiments_metricchunk WHERE id IN ({_marks(part)})", part
+            )
+            for run_id, data in cursor.fetchall():
+                parts[run_id].append(codec.unpack_segment(bytes(data)))
+    return {run_id: _spark(_joined(part)) for run_id, part in parts.items()}
+
+
+def _joined(parts: list[Points]) -> Points:
+    ordered = all(a.steps[-1] < b.steps[0] for a, b in zip(parts, parts[1:], strict=False))
+    if len(parts) == 1:
+        return parts[0]
+    if not ordered:
+        return points.merged(parts)
+    none = np.empty(0, np.int32)
+    columns = [np.concatenate([getattr(p, name) for p in parts]) for name in ("steps", "stamps", "values")]
+    return Points(none, *columns)
+
+
+def _thinned(part: Points, at_most: int | None) -> Series:
+    total = len(part)
+    if at_most is None or total <= max(at_most, 3):
+        return Series(part.steps, part.stamps, part.values, total)
+    keep = _kept(part.values, at_most)
+    return Series(part.steps[keep], part.stamps[keep], part.values[keep], total)
+
+
+def _kept(values: Floats, at_most: int) -> np.ndarray:
+    """Choose points by MinMaxLTTB; points that are no number take the value before them for the choice."""
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.linspace(0, len(values) - 1, at_most).astype(int)
+    last_good = np.maximum.accumulate(np.where(finite, np.arange(len(values)), 0))
+    filled = np.where(finite[last_good], values[last_good], values[finite][0])
+    return MinMaxLTTBDownsampler().downsample(np.ascontiguousarray(filled), n_out=max(at_most, 3))
+
+
+def _spark(part: Points) -> list[float]:
+    values = part.values[np.isfinite(part.values)]
+    if len(values) > SPARK_POINTS:
+        values = values[np.sort(_kept(values, SPARK_POINTS))]
+    return values.tolist()
+
+
+def _evenly(items: list[int], count: int) -> list[int]:
+    if len(items) <= count:
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, count).astype(int)]
+
+
+def _nothing() -> Points:
+    ints = np.empty(0, np.int64)
+    return Points(np.empty(0, np.int32), ints, ints, np.empty(0))
+
+
+def _marks(items: Iterable[object]) -> str:
+    return ", ".join(["%s"] * len(list(items)))

@@ -1,0 +1,135 @@
+"""Writing: one row for all metric points of a call, and the run's document of parameters and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+from django.db import connection
+
+from mlportal.lib.errors import Conflict, Missing
+
+from . import codec, keys
+from .limits import Metric, check_batch, columns
+from .meaning import number
+from .turn import writing
+
+_APPEND = """
+    INSERT INTO experiments_metricchunk (run_id, experiment_id, key_id, points, first_step, last_step, data)
+    SELECT id, experiment_id, NULL, %s, %s, %s, %s FROM experiments_run WHERE id = %s AND lifecycle = 'active'
+"""
+_TAG = """
+    INSERT INTO experiments_runtag (run_id, key_id, experiment_id, value) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (run_id, key_id) DO UPDATE SET value = excluded.value
+"""
+_PARAM = "INSERT INTO experiments_runparam (run_id, key_id, experiment_id, value, number) VALUES (%s, %s, %s, %s, %s)"
+
+
+def append(
+    run_id: int,
+    *,
+    metrics: Sequence[Metric] = (),
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Record a batch on one run, all of it or nothing.
+
+    Parameters
+    ----------
+    run_id : int
+    metrics : sequence of (key, value, timestamp in ms, step)
+    params : mapping of str to str
+        Write-once: the same value again is fine, another value is refused.
+    tags : mapping of str to str
+        The last value wins.
+
+    Raises
+    ------
+    Invalid
+        If the batch breaks a limit.
+    Conflict
+        If a parameter already has another value, or the run was deleted.
+    Missing
+        If there is no such run.
+    """
+    params, tags = params or {}, tags or {}
+    check_batch(metrics, params, tags)
+    with writing():
+        ids = keys.ids([*{m[0] for m in metrics}, *params, *tags])
+        if params or tags:
+            _write_document(run_id, params, tags, ids)
+        if metrics:
+            _write_block(run_id, metrics, ids)
+
+
+def drop_tag(run_id: int, key: str) -> bool:
+    """Remove one tag; say whether it was there."""
+    with writing():
+        experiment, document_params, document_tags = _locked(run_id)
+        if document_tags.pop(key, None) is None:
+            return False
+        _save(run_id, document_params, document_tags)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM experiments_runtag WHERE run_id = %s AND key_id = %s", [run_id, keys.ids([key])[key]]
+            )
+        return True
+
+
+def _write_block(run_id: int, metrics: Sequence[Metric], ids: Mapping[str, int]) -> None:
+    points = columns(metrics, ids)
+    span = [int(points.steps.min()), int(points.steps.max())]
+    with connection.cursor() as cursor:
+        cursor.execute(_APPEND, [len(points), *span, codec.pack_block(points), run_id])
+        if cursor.rowcount == 0:
+            raise _gone(run_id)
+
+
+def _write_document(
+    run_id: int, params: Mapping[str, str], tags: Mapping[str, str], ids: Mapping[str, int]
+) -> None:
+    experiment, known_params, known_tags = _locked(run_id)
+    for key, value in params.items():
+        if known_params.get(key, value) != value:
+            raise Conflict(
+                f"params.{key} is {known_params[key][:80]!r} and cannot change to {value[:80]!r}.",
+                code="param_changed",
+                field=f"params.{key}",
+            )
+    fresh = {key: value for key, value in params.items() if key not in known_params}
+    changed = {key: value for key, value in tags.items() if known_tags.get(key) != value}
+    if not fresh and not changed:
+        return
+    _save(run_id, {**known_params, **fresh}, {**known_tags, **changed})
+    with connection.cursor() as cursor:
+        if fresh:
+            cursor.executemany(_PARAM, [(run_id, ids[k], experiment, v, number(v)) for k, v in fresh.items()])
+        if changed:
+            cursor.executemany(_TAG, [(run_id, ids[k], experiment, v) for k, v in changed.items()])
+
+
+def _locked(run_id: int) -> tuple[int, dict[str, str], dict[str, str]]:
+    lock = " FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
+    query = f"SELECT experiment_id, params, tags FROM experiments_run WHERE id = %s AND lifecycle = 'active'{lock}"
+    with connection.cursor() as cursor:
+        cursor.execute(query, [run_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise _gone(run_id)
+    return row[0], orjson.loads(row[1]), orjson.loads(row[2])
+
+
+def _save(run_id: int, params: dict[str, str], tags: dict[str, str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE experiments_run SET params = %s, tags = %s WHERE id = %s",
+            [orjson.dumps(params).decode(), orjson.dumps(tags).decode(), run_id],
+        )
+
+
+def _gone(run_id: int) -> Conflict | Missing:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM experiments_run WHERE id = %s", [run_id])
+        if cursor.fetchone():
+            return Conflict(f"Run {run_id} is deleted; restore it to write to it.", code="run_deleted")
+    return Missing(f"There is no run {run_id}.", code="run_missing")

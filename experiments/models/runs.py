@@ -1,0 +1,252 @@
+"""Experiments, runs and what they record.
+
+A run keeps its parameters and tags as one ready JSON document. The narrow tables below answer
+questions ("which runs have auc > 0.9"); their rows are written by `experiments.metricstore` only.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+
+def new_uuid() -> str:
+    """Return a fresh run id of 32 hex digits, the form the MLflow client knows."""
+    return uuid.uuid4().hex
+
+
+class Lifecycle(models.TextChoices):
+    ACTIVE = "active"
+    DELETED = "deleted"
+
+
+class ProjectScoped(models.QuerySet):
+    """Rows that belong to a project."""
+
+    project_path = "project"
+
+    def visible_to(self, actor):
+        """Keep the rows of projects the actor may see."""
+        from projects.models import Project
+
+        return self.filter(**{f"{self.project_path}__in": Project.objects.visible_to(actor)})
+
+    def in_project(self, project):
+        """Keep the rows of one project."""
+        return self.filter(**{self.project_path: project})
+
+
+class ExperimentQuerySet(ProjectScoped):
+    def active(self):
+        """Leave out deleted experiments."""
+        return self.filter(lifecycle=Lifecycle.ACTIVE)
+
+
+class Experiment(models.Model):
+    """A named set of runs that answer one question."""
+
+    project = models.ForeignKey("projects.Project", on_delete=models.CASCADE, related_name="experiments")
+    name = models.CharField(max_length=500)
+    name_key = models.CharField(max_length=500)
+    description = models.TextField(blank=True, default="")
+    tags = models.TextField(default="{}")
+    primary_metric = models.CharField(max_length=250, blank=True, default="")
+    lifecycle = models.CharField(max_length=8, choices=Lifecycle, default=Lifecycle.ACTIVE)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    objects = ExperimentQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name_key"], name="experiment_name_once_per_project"),
+            models.CheckConstraint(condition=Q(lifecycle__in=Lifecycle.values), name="experiment_lifecycle_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunQuerySet(ProjectScoped):
+    def active(self):
+        """Leave out deleted runs."""
+        return self.filter(lifecycle=Lifecycle.ACTIVE)
+
+    def with_context(self):
+        """Load what a run's line on a page shows, without further queries."""
+        return self.select_related("experiment", "created_by", "dataset_version__dataset")
+
+
+class Run(models.Model):
+    """One training or evaluation with its document of parameters and tags."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        FINISHED = "finished"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+
+    class Source(models.TextChoices):
+        JOB = "job"
+        MLFLOW = "mlflow"
+        API = "api"
+
+    TERMINAL = (State.FINISHED, State.FAILED, State.CANCELLED)
+
+    project = models.ForeignKey("projects.Project", on_delete=models.CASCADE, related_name="runs")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="runs")
+    uuid = models.CharField(max_length=32, unique=True, default=new_uuid)
+    name = models.CharField(max_length=250)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    source = models.CharField(max_length=6, choices=Source, default=Source.API)
+    lifecycle = models.CharField(max_length=8, choices=Lifecycle, default=Lifecycle.ACTIVE)
+    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children")
+    dataset_version = models.ForeignKey(
+        "projects.DatasetVersion", null=True, on_delete=models.PROTECT, related_name="runs"
+    )
+    primary_metric = models.CharField(max_length=250, blank=True, default="")
+    params = models.TextField(default="{}")
+    tags = models.TextField(default="{}")
+    notes = models.TextField(blank=True, default="")
+    failure = models.TextField(blank=True, default="")
+    digest = models.CharField(max_length=64, blank=True, default="")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    # Milliseconds as given, because clients may send any: the sort column. Creation time until started.
+    started_ms = models.BigIntegerField()
+    ended_ms = models.BigIntegerField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            # Serves a page of runs, newest first.
+            models.Index("experiment", "lifecycle", models.F("started_ms").desc(), "id", name="run_newest_first"),
+            # Serves home and palette: the project's newest runs.
+            models.Index("project", "lifecycle", models.F("started_ms").desc(), name="run_newest_in_project"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["queued", "running", "finished", "failed", "cancelled"]), name="run_state_known"
+            ),
+            models.CheckConstraint(condition=Q(lifecycle__in=Lifecycle.values), name="run_lifecycle_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk} {self.name}"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the run has ended, in any way."""
+        return self.state in self.TERMINAL
+
+    @property
+    def took_seconds(self) -> float | None:
+        """Seconds from start to end, None before the end."""
+        if self.ended_ms is None or self.started_at is None:
+            return None
+        return max(0, self.ended_ms - self.started_ms) / 1000
+
+
+class Key(models.Model):
+    """The name of a metric, parameter or tag, stored once."""
+
+    name = models.CharField(max_length=250, unique=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunMetric(models.Model):
+    """The latest point of one metric of one run."""
+
+    pk = models.CompositePrimaryKey("run_id", "key_id")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False, related_name="metric_rows")
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, db_index=False, related_name="+")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False, related_name="+")
+    value = models.FloatField()
+    is_nan = models.BooleanField()
+    step = models.BigIntegerField()
+    stamp_ms = models.BigIntegerField()
+
+    class Meta:
+        indexes = [
+            # Walks runs by a metric, and finds the runs in a range of it, without reading the table.
+            models.Index(fields=["experiment", "key", "is_nan", "value", "run"], name="runmetric_by_value"),
+        ]
+
+
+class RunParam(models.Model):
+    """One parameter of one run, with its number if it spells one."""
+
+    pk = models.CompositePrimaryKey("run_id", "key_id")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False, related_name="param_rows")
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, db_index=False, related_name="+")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False, related_name="+")
+    value = models.TextField()
+    number = models.FloatField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["experiment", "key", "number", "run"], name="runparam_by_number")]
+
+
+class RunTag(models.Model):
+    """One tag of one run."""
+
+    pk = models.CompositePrimaryKey("run_id", "key_id")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False, related_name="tag_rows")
+    key = models.ForeignKey(Key, on_delete=models.PROTECT, db_index=False, related_name="+")
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False, related_name="+")
+    value = models.TextField()
+
+
+class MetricChunk(models.Model):
+    """Metric points as bytes: the block of one call (no key), or a folded segment of one key."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.ForeignKey(Key, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    points = models.IntegerField()
+    first_step = models.BigIntegerField()
+    last_step = models.BigIntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        indexes = [
+            # Finds what is not folded yet, before a read.
+            models.Index(fields=["experiment", "run"], name="chunk_not_folded", condition=Q(key__isnull=True)),
+            # Reads one series; also finds the tail that folding extends.
+            models.Index(fields=["run", "key", "first_step"], name="chunk_of_series"),
+        ]
+
+
+class Artifact(models.Model):
+    """A file of a run: its path is a label, its bytes live under their sha256."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="artifacts")
+    path = models.CharField(max_length=500)
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    media_type = models.CharField(max_length=100)
+    kind = models.CharField(max_length=30, default="file")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField()
+
+    class ArtifactQuerySet(ProjectScoped):
+        project_path = "run__project"
+
+    objects = ArtifactQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "path"], name="artifact_path_once_per_run")]
+
+    def __str__(self) -> str:
+        return self.path

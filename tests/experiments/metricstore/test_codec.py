@@ -1,0 +1,100 @@
+"""Byte forms of metric points."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments.metricstore import codec, points
+from experiments.metricstore.codec import DamagedChunk, Points
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+POINT = st.tuples(st.integers(1, 4), INT64, INT64, st.floats(allow_nan=True, allow_infinity=True))
+CROWDED = st.tuples(
+    st.integers(1, 3),
+    st.integers(0, 3),
+    st.integers(0, 2),
+    st.sampled_from([0.0, -0.0, 1.5, float("nan"), float("inf"), float("-inf")]),
+)
+
+
+def columns(rows):
+    keys, steps, stamps, values = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return Points(
+        np.array(keys, np.int32),
+        np.array(steps, np.int64),
+        np.array(stamps, np.int64),
+        codec.clean_values(np.array(values, np.float64)),
+    )
+
+
+def rows(part):
+    return list(zip(part.keys.tolist(), part.steps.tolist(), part.stamps.tolist(), map(repr, part.values.tolist()), strict=True))
+
+
+def model(batch):
+    """The plain answer: a set of points, sorted, NaN last."""
+    clean = {(k, s, t, repr(float(v) + 0.0)) for k, s, t, v in batch}
+    return sorted(clean, key=lambda p: (p[0], p[1], p[2], p[3] == "nan", float(p[3]) if p[3] != "nan" else 0.0))
+
+
+@given(st.lists(POINT, max_size=40))
+def test_a_block_gives_back_what_was_packed(batch):
+    assert rows(codec.unpack_block(codec.pack_block(columns(batch)))) == rows(columns(batch))
+
+
+@given(st.lists(POINT, min_size=1, max_size=60))
+def test_a_segment_gives_back_every_bit(batch):
+    series = points.merged([columns([(1, *p[1:]) for p in batch])])
+    back = codec.unpack_segment(codec.pack_segment(series))
+    assert back.steps.tolist() == series.steps.tolist()
+    assert back.stamps.tolist() == series.stamps.tolist()
+    assert back.values.view(np.int64).tolist() == series.values.view(np.int64).tolist()
+
+
+@given(st.lists(CROWDED, min_size=1, max_size=40), st.randoms(use_true_random=False), st.integers(1, 5))
+def test_merging_ignores_order_and_grouping(batch, random, groups):
+    shuffled = random.sample(batch, len(batch))
+    parts = [columns(shuffled[i::groups]) for i in range(groups)]
+    assert rows(points.merged(parts)) == model(batch)
+
+
+@given(st.lists(CROWDED, min_size=1, max_size=40))
+def test_splitting_by_key_loses_nothing(batch):
+    whole = points.merged([columns(batch)])
+    parts = list(points.by_key(whole))
+    assert [key for key, _ in parts] == sorted({p[0] for p in batch})
+    assert sum(len(part) for _, part in parts) == len(whole)
+
+
+def test_pieces_hold_at_most_a_segment():
+    long = columns([(1, i, i, float(i)) for i in range(codec.SEGMENT_POINTS + 1)])
+    assert [len(p) for p in points.pieces(long)] == [codec.SEGMENT_POINTS, 1]
+
+
+def test_a_segment_takes_less_than_a_third_of_its_raw_bytes():
+    steps = np.arange(4096)
+    loss = np.round(np.exp(-steps / 900) + np.random.default_rng(7).normal(0, 0.01, 4096), 4)
+    series = Points(np.empty(0, np.int32), steps, 1_760_000_000_000 + steps * 250, loss)
+    assert len(codec.pack_segment(series)) < 4096 * 8
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda b: b[:4], "a chunk is shorter than its header"),
+        (lambda b: b"xx" + b[2:], "unknown chunk format b'xx' 1"),
+        (lambda b: b[:-1], "a block of 1 points cannot have 35 bytes"),
+    ],
+)
+def test_a_damaged_block_says_what_is_wrong(damage, message):
+    block = codec.pack_block(columns([(1, 2, 3, 4.0)]))
+    with pytest.raises(DamagedChunk, match=message):
+        codec.unpack_block(damage(block))
+
+
+def test_a_flipped_bit_in_a_segment_is_noticed():
+    data = bytearray(codec.pack_segment(columns([(1, i, i, float(i)) for i in range(50)])))
+    data[-3] ^= 4
+    with pytest.raises(DamagedChunk, match="a segment does not inflate"):
+        codec.unpack_segment(bytes(data))
