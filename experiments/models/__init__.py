@@ -1,1 +1,25 @@
 """Tables of the experiments app, one module a noun."""
+
+from experiments.models.runs import (
+    Artifact,
+    Experiment,
+    Key,
+    Lifecycle,
+    MetricChunk,
+    Run,
+    RunMetric,
+    RunParam,
+    RunTag,
+)
+
+__all__ = [
+    "Artifact",
+    "Experiment",
+    "Key",
+    "Lifecycle",
+    "MetricChunk",
+    "Run",
+    "RunMetric",
+    "RunParam",
+    "RunTag",
+]
