@@ -8,6 +8,8 @@ import pytest
 from django.core.cache import caches
 from django.db import connection
 
+from experiments.metricstore import keys
+
 append_only = importlib.import_module("projects.migrations.0002_append_only_events")
 
 
@@ -42,3 +44,9 @@ def django_db_setup(django_db_setup, django_db_blocker):
 def _own_cache_keys(monkeypatch):
     """Limits counted in one test must not reach another, in this process or beside it."""
     monkeypatch.setattr(caches["default"], "key_prefix", uuid.uuid4().hex)
+
+
+@pytest.fixture(autouse=True)
+def _own_metric_keys():
+    """Ids of metric names live in a cache of the process; the emptied tables of another test have none."""
+    keys.forget()

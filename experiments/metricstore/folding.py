@@ -87,8 +87,9 @@ def fold_runs(run_ids: Iterable[int]) -> None:
     marks = ", ".join(["%s"] * len(wanted))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT DISTINCT c.run_id FROM experiments_run r JOIN experiments_metricchunk c
-                ON c.experiment_id = r.experiment_id AND c.run_id = r.id AND c.key_id IS NULL WHERE r.id IN ({marks})""",
+            f"""SELECT DISTINCT c.run_id FROM experiments_run r
+                JOIN experiments_metricchunk c ON c.experiment_id = r.experiment_id AND c.run_id = r.id
+                WHERE c.key_id IS NULL AND r.id IN ({marks})""",
             wanted,
         )
         waiting = [row[0] for row in cursor.fetchall()]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .meaning import Condition, FilterError, condition
+from .meaning import Clause, Condition, FilterError, condition
 
 MAX_CHARS = 4000
 MAX_CONDITIONS = 40
@@ -106,12 +106,12 @@ def _clause(scanner: _Scanner) -> Condition:
     if negated:
         scanner.at += 1
     entity, key, quoted = _name(scanner)
-    operator, values = _comparison(scanner, entity, quoted)
+    operator, values = _comparison(scanner, is_text=quoted and entity == "bare")
     if operator is None:
         if entity != "bare":
             raise scanner.fail(f"An operator is missing after {key!r}.", start)
         entity, operator, values = "text", "contains", (key,)
-    return condition(entity, key, operator, values, negated, (start, scanner.at))
+    return condition(Clause(entity, key, operator, values, negated, (start, scanner.at)))
 
 
 def _name(scanner: _Scanner) -> tuple[str, str, bool]:
@@ -131,9 +131,9 @@ def _name(scanner: _Scanner) -> tuple[str, str, bool]:
     return "bare", word, False
 
 
-def _comparison(scanner: _Scanner, entity: str, quoted: bool) -> tuple[str | None, tuple[str, ...]]:
+def _comparison(scanner: _Scanner, *, is_text: bool) -> tuple[str | None, tuple[str, ...]]:
     start = scanner.at
-    words = None if quoted and entity == "bare" else scanner.match(_WORDS)
+    words = None if is_text else scanner.match(_WORDS)
     if words:
         operator = " ".join(words.group(1).upper().split())
         if operator.startswith("IS"):

@@ -84,9 +84,7 @@ def check_texts(field: str, values: Mapping[str, str], limit: int) -> None:
                 got=len(value),
             )
         if _UNSTORABLE.search(value):
-            raise Invalid(
-                f"{where} holds a NUL or a lone surrogate character.", code="bad_character", field=where
-            )
+            raise Invalid(f"{where} holds a NUL or a lone surrogate character.", code="bad_character", field=where)
 
 
 def columns(metrics: Sequence[Metric], ids: Mapping[str, int]) -> Points:
@@ -129,7 +127,7 @@ def _fits(value: float) -> bool:
     return True
 
 
-def _first_wrong(metrics, column, name, message, right):  # noqa: ANN001, ANN202 - one caller, above
+def _first_wrong(metrics, column, name, message, right):
     at = next(i for i, m in enumerate(metrics) if not right(m[column]))
     field = f"metrics[{at}].{name}"
     return Invalid(f"{field} {message}.", code="wrong_value", field=field, got=str(metrics[at][column])[:40])

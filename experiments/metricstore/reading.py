@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from django.db import connection
@@ -117,16 +118,14 @@ def sparks(run_ids: Sequence[int], name: str) -> dict[int, list[float]]:
         parts: dict[int, list[Points]] = defaultdict(list)
         for start in range(0, len(wanted), 500):
             part = wanted[start : start + 500]
-            cursor.execute(
-                f"SELECT run_id, data FROM experiments_metricchunk WHERE id IN ({_marks(part)})", part
-            )
+            cursor.execute(f"SELECT run_id, data FROM experiments_metricchunk WHERE id IN ({_marks(part)})", part)
             for run_id, data in cursor.fetchall():
                 parts[run_id].append(codec.unpack_segment(bytes(data)))
     return {run_id: _spark(_joined(part)) for run_id, part in parts.items()}
 
 
 def _joined(parts: list[Points]) -> Points:
-    ordered = all(a.steps[-1] < b.steps[0] for a, b in zip(parts, parts[1:], strict=False))
+    ordered = all(a.steps[-1] < b.steps[0] for a, b in pairwise(parts))
     if len(parts) == 1:
         return parts[0]
     if not ordered:

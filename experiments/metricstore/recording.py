@@ -16,7 +16,8 @@ from .turn import writing
 
 _APPEND = """
     INSERT INTO experiments_metricchunk (run_id, experiment_id, key_id, points, first_step, last_step, data)
-    SELECT id, experiment_id, NULL, %s, %s, %s, %s FROM experiments_run WHERE id = %s AND lifecycle = 'active'
+    SELECT r.id, r.experiment_id, NULL, %s, %s, %s, %s FROM experiments_run r
+    WHERE r.id = %s AND r.lifecycle = 'active' AND EXISTS (SELECT 1 FROM experiments_key WHERE id = %s AND name = %s)
 """
 _TAG = """
     INSERT INTO experiments_runtag (run_id, key_id, experiment_id, value) VALUES (%s, %s, %s, %s)
@@ -65,7 +66,7 @@ def append(
 def drop_tag(run_id: int, key: str) -> bool:
     """Remove one tag; say whether it was there."""
     with writing():
-        experiment, document_params, document_tags = _locked(run_id)
+        _, document_params, document_tags = _locked(run_id)
         if document_tags.pop(key, None) is None:
             return False
         _save(run_id, document_params, document_tags)
@@ -78,16 +79,23 @@ def drop_tag(run_id: int, key: str) -> bool:
 
 def _write_block(run_id: int, metrics: Sequence[Metric], ids: Mapping[str, int]) -> None:
     points = columns(metrics, ids)
+    if _insert_block(run_id, points, ids, metrics[0][0]):
+        return
+    # Either the run is gone, or the cache of keys outlived an emptied database.
+    keys.forget()
+    ids = keys.ids({m[0] for m in metrics})
+    if not _insert_block(run_id, columns(metrics, ids), ids, metrics[0][0]):
+        raise _gone(run_id)
+
+
+def _insert_block(run_id: int, points: codec.Points, ids: Mapping[str, int], probe: str) -> bool:
     span = [int(points.steps.min()), int(points.steps.max())]
     with connection.cursor() as cursor:
-        cursor.execute(_APPEND, [len(points), *span, codec.pack_block(points), run_id])
-        if cursor.rowcount == 0:
-            raise _gone(run_id)
+        cursor.execute(_APPEND, [len(points), *span, codec.pack_block(points), run_id, ids[probe], probe])
+        return cursor.rowcount == 1
 
 
-def _write_document(
-    run_id: int, params: Mapping[str, str], tags: Mapping[str, str], ids: Mapping[str, int]
-) -> None:
+def _write_document(run_id: int, params: Mapping[str, str], tags: Mapping[str, str], ids: Mapping[str, int]) -> None:
     experiment, known_params, known_tags = _locked(run_id)
     for key, value in params.items():
         if known_params.get(key, value) != value:

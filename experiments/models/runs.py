@@ -19,6 +19,8 @@ def new_uuid() -> str:
 
 
 class Lifecycle(models.TextChoices):
+    """Whether lists show it."""
+
     ACTIVE = "active"
     DELETED = "deleted"
 
@@ -40,6 +42,8 @@ class ProjectScoped(models.QuerySet):
 
 
 class ExperimentQuerySet(ProjectScoped):
+    """Reads of experiments."""
+
     def active(self):
         """Leave out deleted experiments."""
         return self.filter(lifecycle=Lifecycle.ACTIVE)
@@ -72,13 +76,15 @@ class Experiment(models.Model):
 
 
 class RunQuerySet(ProjectScoped):
+    """Reads of runs."""
+
     def active(self):
         """Leave out deleted runs."""
         return self.filter(lifecycle=Lifecycle.ACTIVE)
 
     def with_context(self):
         """Load what a run's line on a page shows, without further queries."""
-        return self.select_related("experiment", "created_by", "dataset_version__dataset")
+        return self.select_related("experiment", "created_by")
 
 
 class Run(models.Model):
@@ -106,9 +112,6 @@ class Run(models.Model):
     source = models.CharField(max_length=6, choices=Source, default=Source.API)
     lifecycle = models.CharField(max_length=8, choices=Lifecycle, default=Lifecycle.ACTIVE)
     parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children")
-    dataset_version = models.ForeignKey(
-        "projects.DatasetVersion", null=True, on_delete=models.PROTECT, related_name="runs"
-    )
     primary_metric = models.CharField(max_length=250, blank=True, default="")
     params = models.TextField(default="{}")
     tags = models.TextField(default="{}")
@@ -183,6 +186,9 @@ class RunMetric(models.Model):
             models.Index(fields=["experiment", "key", "is_nan", "value", "run"], name="runmetric_by_value"),
         ]
 
+    def __str__(self) -> str:
+        return f"metric {self.key_id} of run {self.run_id}"
+
 
 class RunParam(models.Model):
     """One parameter of one run, with its number if it spells one."""
@@ -197,6 +203,9 @@ class RunParam(models.Model):
     class Meta:
         indexes = [models.Index(fields=["experiment", "key", "number", "run"], name="runparam_by_number")]
 
+    def __str__(self) -> str:
+        return f"parameter {self.key_id} of run {self.run_id}"
+
 
 class RunTag(models.Model):
     """One tag of one run."""
@@ -206,6 +215,9 @@ class RunTag(models.Model):
     key = models.ForeignKey(Key, on_delete=models.PROTECT, db_index=False, related_name="+")
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False, related_name="+")
     value = models.TextField()
+
+    def __str__(self) -> str:
+        return f"tag {self.key_id} of run {self.run_id}"
 
 
 class MetricChunk(models.Model):
@@ -226,6 +238,9 @@ class MetricChunk(models.Model):
             # Reads one series; also finds the tail that folding extends.
             models.Index(fields=["run", "key", "first_step"], name="chunk_of_series"),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.points} points of run {self.run_id}"
 
 
 class Artifact(models.Model):

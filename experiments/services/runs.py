@@ -52,9 +52,7 @@ def ensure_experiment(by: Actor, *, project: Project, name: str, description: st
     return found
 
 
-def describe_experiment(
-    by: Actor, *, experiment: Experiment, description: str, primary_metric: str = ""
-) -> Experiment:
+def describe_experiment(by: Actor, *, experiment: Experiment, description: str, primary_metric: str = "") -> Experiment:
     """Change an experiment's description and the metric its runs are ranked by."""
     require(by, Permission.RUN_EDIT, experiment.project)
     text = names.clean_text(description, field="description")
@@ -100,7 +98,7 @@ def create(
     with metricstore.writing():
         run = Run.objects.create(
             project=experiment.project, experiment=experiment, name=text, source=source, parent=parent,
-            dataset_version=dataset_version, primary_metric=primary_metric or experiment.primary_metric,
+            primary_metric=primary_metric or experiment.primary_metric,
             created_by=by.user, created_at=now, started_ms=_ms(now) if started_ms is None else started_ms,
         )  # fmt: skip
         if not text:

@@ -29,7 +29,9 @@ def columns(rows):
 
 
 def rows(part):
-    return list(zip(part.keys.tolist(), part.steps.tolist(), part.stamps.tolist(), map(repr, part.values.tolist()), strict=True))
+    return list(
+        zip(part.keys.tolist(), part.steps.tolist(), part.stamps.tolist(), map(repr, part.values.tolist()), strict=True)
+    )
 
 
 def model(batch):
