@@ -18,7 +18,7 @@ from typing import IO, Any, Protocol
 
 from django.conf import settings
 from django.core.files.base import File
-from django.core.files.storage import FileSystemStorage, default_storage
+from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from mlportal.lib.errors import DomainError, Missing, StorageFull, TooLarge, Unavailable
 
@@ -85,11 +85,11 @@ def put_file(path: Path, *, limit_bytes: int) -> Blob:
 
 def adopt(path: Path, blob: Blob) -> None:
     """Move a synced local file of the same volume to its place as ``blob``."""
-    name = _name(blob.sha256)
-    if default_storage.exists(name) and default_storage.size(name) == blob.size_bytes:
+    name, storage = _name(blob.sha256), _storage()
+    if storage.exists(name) and storage.size(name) == blob.size_bytes:
         return
-    if isinstance(default_storage._wrapped, FileSystemStorage):  # type: ignore[attr-defined]
-        target = Path(default_storage.path(name))
+    if isinstance(storage, FileSystemStorage):
+        target = Path(storage.path(name))
         with _room():
             target.parent.mkdir(parents=True, exist_ok=True)
             path.chmod(0o440)
@@ -97,12 +97,12 @@ def adopt(path: Path, blob: Blob) -> None:
             _sync_folder(target.parent)
         return
     with path.open("rb") as stream:
-        default_storage.save(name, File(stream))
+        storage.save(name, File(stream))
 
 
 def exists(sha256: str) -> bool:
     """Whether the content is stored."""
-    return default_storage.exists(_name(sha256))
+    return _storage().exists(_name(sha256))
 
 
 def open_blob(sha256: str) -> IO[bytes]:
@@ -114,7 +114,7 @@ def open_blob(sha256: str) -> IO[bytes]:
         When it is not stored.
     """
     try:
-        opened: Any = default_storage.open(_name(sha256), "rb")
+        opened: Any = _storage().open(_name(sha256), "rb")
     except FileNotFoundError as error:
         raise Missing(f"The file {sha256[:12]} is not stored.", code="blob_missing") from error
     return opened
@@ -131,8 +131,9 @@ def read_bytes(sha256: str, *, limit_bytes: int = 64 * 2**20) -> bytes:
 
 def local_path(sha256: str) -> Path:
     """Path of a local copy that must not be written to; fetched to a cache when storage is remote."""
-    if isinstance(default_storage._wrapped, FileSystemStorage):  # type: ignore[attr-defined]
-        path = Path(default_storage.path(_name(sha256)))
+    storage = _storage()
+    if isinstance(storage, FileSystemStorage):
+        path = Path(storage.path(_name(sha256)))
         if not path.is_file():
             raise Missing(f"The file {sha256[:12]} is not stored.", code="blob_missing")
         return path
@@ -164,7 +165,11 @@ def verify(sha256: str) -> None:
 
 def delete(sha256: str) -> None:
     """Remove a content that no row points to; callers check that first."""
-    default_storage.delete(_name(sha256))
+    _storage().delete(_name(sha256))
+
+
+def _storage() -> Storage:
+    return storages["default"]
 
 
 def _name(sha256: str) -> str:
