@@ -1,4 +1,4 @@
-"""WSGI entry."""
+"""WSGI entry: what the thread pool of ``mlportal.asgi`` runs; also fit for any WSGI server."""
 
 import os
 
