@@ -1,7 +1,10 @@
 """Typed readers of the process environment and of the secret files beside the data."""
 
+import hashlib
 import os
 import secrets
+import stat
+import tempfile
 from pathlib import Path
 
 import environ
@@ -48,3 +51,21 @@ def _read_private(place: Path) -> str:
         if len(text) >= 32:
             return text
     raise RuntimeError(f"{place} holds no secret; remove it and start again.")
+
+
+def socket_path(folder: Path) -> Path:
+    """Socket of the embedded broker: beside the data, or in the temporary folder when that path is too long.
+
+    The system takes at most 107 bytes. The short path depends on the data folder alone, so every
+    process of this user finds the same one.
+    """
+    beside = folder / "run" / "broker.sock"
+    if len(os.fsencode(beside)) <= 100:
+        return beside
+    short = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
+    private = Path(tempfile.gettempdir()) / f"mlportal-{os.getuid()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    found = private.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise RuntimeError(f"{private} is not a private folder of this user; set MLPORTAL_BROKER_SOCKET.")
+    return private / f"{short}.sock"

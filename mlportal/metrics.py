@@ -53,14 +53,10 @@ class TableCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the gauges."""
-        from experiments.models import TrainingJob
-        from monitoring.models import Alert
+        from projects.models import EventDelivery
 
-        jobs = GaugeMetricFamily("mlportal_training_jobs", "Training jobs by state.", labels=["state"])
-        for state, count in TrainingJob.objects.count_by_state():
-            jobs.add_metric([state], count)
-        yield jobs
-        yield GaugeMetricFamily("mlportal_open_alerts", "Alerts that are not closed.", Alert.objects.open().count())
+        waiting = EventDelivery.objects.filter(done_at=None).count()
+        yield GaugeMetricFamily("mlportal_undelivered_events", "Events that a consumer has not taken.", waiting)
 
 
 def forget_process(pid: int) -> None:

@@ -77,4 +77,4 @@ def environment() -> dict[str, str]:
 
 def run(command: list[str]) -> None:
     """Become one part: replace this process by its command, so that signals reach it directly."""
-    os.execve(command[0], command, environment())  # noqa: S606 a list made here, no shell
+    os.execve(command[0], command, environment())  # noqa: S606 - a list made here, no shell

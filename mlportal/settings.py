@@ -6,7 +6,7 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
-from mlportal.env import data_dir, environment, secret
+from mlportal.env import data_dir, environment, secret, socket_path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir()
@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "deployments",
 ]
 MIDDLEWARE = [
+    "mlportal.metrics.RequestMetrics",
     "mlportal.lib.limits.RequestLimits",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -118,7 +119,7 @@ DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- broker, cache, jobs ---------------------------------------------------------------------
-BROKER_SOCKET = environment.str("MLPORTAL_BROKER_SOCKET", default=str(DATA_DIR / "run" / "broker.sock"))
+BROKER_SOCKET = environment.str("MLPORTAL_BROKER_SOCKET", default=str(socket_path(DATA_DIR)))
 REDIS_URL = environment.str("REDIS_URL", default="")
 CELERY_BROKER_URL = f"{REDIS_URL.rstrip('/')}/0" if REDIS_URL else f"redis+socket://{BROKER_SOCKET}?virtual_host=0"
 CACHE_URL = environment.str(
@@ -153,7 +154,7 @@ EVENT_CONSUMERS: list[tuple[str, str]] = []
 # --- files -----------------------------------------------------------------------------------
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": DATA_DIR / "blobs"}},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "mlportal.lib.assets.Assets"},
 }
 S3_BUCKET = environment.str("MLPORTAL_S3_BUCKET", default="")
 if S3_BUCKET:
@@ -168,6 +169,7 @@ if S3_BUCKET:
     }
 STATIC_URL = "/static/"
 STATIC_ROOT = environment.str("MLPORTAL_STATIC_ROOT", default=str(BASE_DIR / "static-root"))
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 STATICFILES_DIRS = [BASE_DIR / "static"]
 SPOOL_DIR = Path(environment.str("MLPORTAL_SPOOL_DIR", default=str(DATA_DIR / "spool")))
 TEMP_DIR = DATA_DIR / "tmp"
@@ -270,4 +272,11 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
+LOGGING_CONFIG = "mlportal.logs.configure"
+LOGGING = {
+    "level": environment.str("MLPORTAL_LOG_LEVEL", default="INFO"),
+    "format": environment.str("MLPORTAL_LOG_FORMAT", default="json"),
+}
+DJANGO_STRUCTLOG_CELERY_ENABLED = True  # a task's log lines carry the id of the request that sent it
+METRICS_TOKEN = environment.str("MLPORTAL_METRICS_TOKEN", default="")
 TESTING = environment.bool("MLPORTAL_TESTING", default=False)

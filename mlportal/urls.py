@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from mlportal import health, metrics
 from mlportal.lib.public import public
 from mlportal.views import ApiDocs
 
@@ -17,6 +18,10 @@ api = [
     path("projects/<slug:project>/", include("monitoring.api_urls")),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("livez", health.live, name="livez"),
+    path("healthz", health.healthy, name="healthz"),
+    path("readyz", health.ready, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/", include(api)),
     path("", include("projects.urls")),
     path("p/<slug:project>/", include("experiments.urls")),

@@ -1,0 +1,7 @@
+"""``python -m mlportal.cli``."""
+
+import sys
+
+from mlportal.cli import main
+
+sys.exit(main())
