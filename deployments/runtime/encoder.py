@@ -1,0 +1,285 @@
+"""The fitted ColumnTransformer of a pipeline compiled to arrays and look-ups.
+
+scikit-learn spends about 4 ms a call on checks and frames whatever the number of rows; the same arithmetic
+on plain columns takes some 20 us. A step that is not known here is not guessed: `compile_encoder` returns
+None and the pipeline runs as it is. Whether the compiled form is right is not assumed either, see `exact`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from deployments.runtime.signature import Columns
+
+Array = NDArray[np.float64]
+
+
+class Block(Protocol):
+    """Writes its share of the encoded matrix."""
+
+    def write(self, columns: Columns, out: Array) -> None:
+        """Fill the block's columns of ``out``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberBlock:
+    """Numeric columns through a chain of array operations, laid out (columns, rows)."""
+
+    inputs: tuple[int, ...]
+    operations: tuple[Callable[[Array], Array], ...]
+    start: int
+    stop: int
+
+    def write(self, columns: Columns, out: Array) -> None:
+        """Fill the block's columns of ``out``."""
+        values = np.array([columns[index] for index in self.inputs], dtype=np.float64)
+        for operation in self.operations:
+            values = operation(values)
+        out[:, self.start : self.stop] = values.T
+
+
+@dataclass(frozen=True, slots=True)
+class OneHotBlock:
+    """One categorical column: the value's place among the output columns, or nowhere."""
+
+    input: int
+    places: dict[Any, int]
+    fill: Any
+
+    def write(self, columns: Columns, out: Array) -> None:
+        """Set a one at each value's place."""
+        places, fill = self.places, self.fill
+        for row, value in enumerate(columns[self.input]):
+            place = places.get(fill if value is None else value, -1)
+            if place >= 0:
+                out[row, place] = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBlock:
+    """One categorical column as one number a value."""
+
+    input: int
+    codes: dict[Any, float]
+    unknown: float
+    fill: Any
+    place: int
+
+    def write(self, columns: Columns, out: Array) -> None:
+        """Write each value's number."""
+        codes, unknown, fill = self.codes, self.unknown, self.fill
+        out[:, self.place] = [codes.get(fill if value is None else value, unknown) for value in columns[self.input]]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Raw columns to the matrix that the estimator was fitted on."""
+
+    blocks: tuple[Block, ...]
+    width: int
+
+    def encode(self, columns: Columns) -> Array:
+        """Return float64, shape (rows, width), C order."""
+        out = np.zeros((len(columns[0]), self.width))
+        for block in self.blocks:
+            block.write(columns, out)
+        return out
+
+
+def compile_encoder(transformer: Any, names: Sequence[str]) -> Encoder | None:
+    """Compile a fitted ``ColumnTransformer``.
+
+    Parameters
+    ----------
+    transformer : sklearn.compose.ColumnTransformer
+        Fitted on a frame with the columns ``names``.
+    names : sequence of str
+        Raw input columns in request order.
+
+    Returns
+    -------
+    Encoder or None
+        None when a step is not one that can be compiled.
+    """
+    places = {name: index for index, name in enumerate(names)}
+    blocks: list[Block] = []
+    width = 0
+    for name, step, columns in transformer.transformers_:
+        inputs = _inputs(columns, places, transformer)
+        if inputs is None:
+            return None
+        output = transformer.output_indices_[name]
+        width = max(width, output.stop)
+        compiled = _compile_step(step, inputs, output.start, output.stop)
+        if compiled is None:
+            return None
+        blocks += compiled
+    return Encoder(tuple(blocks), width)
+
+
+def _inputs(columns: Any, places: dict[str, int], transformer: Any) -> tuple[int, ...] | None:
+    if isinstance(columns, str):
+        columns = [columns]
+    names = getattr(transformer, "feature_names_in_", None)
+    named = [names[column] if isinstance(column, int) and names is not None else column for column in columns]
+    if any(name not in places for name in named):
+        return None
+    return tuple(places[name] for name in named)
+
+
+def _compile_step(step: Any, inputs: tuple[int, ...], start: int, stop: int) -> list[Block] | None:
+    if not inputs or (isinstance(step, str) and step == "drop"):
+        return []
+    chain = [part for _, part in step.steps] if hasattr(step, "steps") else [step]
+    last = type(chain[-1]).__name__
+    if last in ("OneHotEncoder", "OrdinalEncoder"):
+        return _compile_categories(chain, inputs, start, stop)
+    operations = [_operation(part) for part in chain]
+    if any(operation is None for operation in operations):
+        return None
+    return [NumberBlock(inputs, tuple(operation for operation in operations if operation), start, stop)]
+
+
+def _operation(part: Any) -> Callable[[Array], Array] | None:
+    """Array operation of a numeric step; arrays are (columns, rows), so parameters become columns."""
+    if isinstance(part, str):
+        return _same if part == "passthrough" else None
+    make = _OPERATIONS.get(type(part).__name__)
+    return make(part) if make else None
+
+
+def _same(values: Array) -> Array:
+    return values
+
+
+def _column(parameter: Any) -> Array:
+    return np.asarray(parameter, dtype=np.float64)[:, None]
+
+
+def _identity(part: Any) -> Callable[[Array], Array] | None:
+    return _same if part.func is None else None
+
+
+def _imputer(part: Any) -> Callable[[Array], Array] | None:
+    statistics = np.asarray(part.statistics_)
+    usable = statistics.dtype.kind == "f" and not np.isnan(statistics).any() and not part.add_indicator
+    if not usable or not _is_nan(part.missing_values):
+        return None
+    filler = _column(statistics)
+    return lambda values: np.where(np.isnan(values), filler, values)
+
+
+def _standard(part: Any) -> Callable[[Array], Array]:
+    mean = _column(part.mean_) if part.with_mean else None
+    scale = _column(part.scale_) if part.with_std else None
+
+    def standardise(values: Array) -> Array:
+        centred = values if mean is None else values - mean
+        return centred if scale is None else centred / scale
+
+    return standardise
+
+
+def _min_max(part: Any) -> Callable[[Array], Array]:
+    scale, offset, clip, (low, high) = _column(part.scale_), _column(part.min_), part.clip, part.feature_range
+
+    def rescale(values: Array) -> Array:
+        scaled = values * scale + offset
+        return np.clip(scaled, low, high) if clip else scaled
+
+    return rescale
+
+
+def _robust(part: Any) -> Callable[[Array], Array]:
+    centre = _column(part.center_) if part.with_centering else None
+    scale = _column(part.scale_) if part.with_scaling else None
+
+    def rescale(values: Array) -> Array:
+        centred = values if centre is None else values - centre
+        return centred if scale is None else centred / scale
+
+    return rescale
+
+
+_OPERATIONS: dict[str, Callable[[Any], Callable[[Array], Array] | None]] = {
+    "FunctionTransformer": _identity,
+    "SimpleImputer": _imputer,
+    "StandardScaler": _standard,
+    "MinMaxScaler": _min_max,
+    "RobustScaler": _robust,
+}
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _compile_categories(chain: list[Any], inputs: tuple[int, ...], start: int, stop: int) -> list[Block] | None:
+    fills = _fills(chain[:-1], len(inputs))
+    encoder = chain[-1]
+    one_hot = type(encoder).__name__ == "OneHotEncoder"
+    tolerant = encoder.handle_unknown == ("ignore" if one_hot else "use_encoded_value")
+    if fills is None or not tolerant:
+        return None
+    table = _table(encoder)
+    if table.shape[1] != stop - start:
+        return None
+    build = _one_hot if one_hot else _codes
+    return build(encoder, table, inputs, fills, start)
+
+
+def _fills(chain: list[Any], width: int) -> list[Any] | None:
+    """Value that stands for null in each column: an imputer's, else None itself."""
+    if not chain:
+        return [None] * width
+    if len(chain) > 1 or type(chain[0]).__name__ != "SimpleImputer" or chain[0].add_indicator:
+        return None
+    fills = [None if _is_nan(value) else value for value in chain[0].statistics_]
+    return None if any(fill is None for fill in fills) or not _is_nan(chain[0].missing_values) else fills
+
+
+def _table(encoder: Any) -> Array:
+    """Encode every known category once: row j holds category j of each column (its last one when it has fewer)."""
+    longest = max(len(known) for known in encoder.categories_)
+    places = np.arange(longest)
+    columns = [known[np.minimum(places, len(known) - 1)] for known in encoder.categories_]
+    names = getattr(encoder, "feature_names_in_", range(len(columns)))
+    encoded = encoder.transform(pd.DataFrame(dict(zip(names, columns, strict=True))))
+    return np.asarray(encoded.toarray() if hasattr(encoded, "toarray") else encoded, dtype=np.float64)
+
+
+def _keys(known: Any) -> list[Any]:
+    """Categories as the values of a request: NaN is null."""
+    plain = known.tolist() if hasattr(known, "tolist") else list(known)
+    return [None if _is_nan(value) else value for value in plain]
+
+
+def _one_hot(encoder: Any, table: Array, inputs: tuple[int, ...], fills: list[Any], start: int) -> list[Block] | None:
+    blocks: list[Block] = []
+    begin = 0
+    for index, known, fill in zip(inputs, encoder.categories_, fills, strict=True):
+        ending = begin + int(encoder._n_features_outs[len(blocks)])
+        part = table[: len(known), begin:ending]
+        if not np.isin(part, (0.0, 1.0)).all() or (part.sum(axis=1) > 1).any():
+            return None
+        places = {
+            value: start + begin + int(row.argmax()) for value, row in zip(_keys(known), part, strict=True) if row.any()
+        }
+        blocks.append(OneHotBlock(index, places, fill))
+        begin = ending
+    return blocks
+
+
+def _codes(encoder: Any, table: Array, inputs: tuple[int, ...], fills: list[Any], start: int) -> list[Block]:
+    blocks: list[Block] = []
+    for offset, (index, known, fill) in enumerate(zip(inputs, encoder.categories_, fills, strict=True)):
+        codes = dict(zip(_keys(known), table[: len(known), offset].tolist(), strict=True))
+        blocks.append(CodeBlock(index, codes, float(encoder.unknown_value), fill, start + offset))
+    return blocks

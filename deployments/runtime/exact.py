@@ -1,0 +1,125 @@
+"""Choose the fastest backend that gives the pipeline's own bits on reference rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.runtime.backends import Answer, Backend, ExactBackend, PipelineBackend
+from deployments.runtime.encoder import compile_encoder
+from deployments.runtime.signature import Columns, Signature
+from mlportal.lib.errors import DomainError
+
+SINGLE_ROWS = 16
+CHALLENGES = 64
+UNSEEN = "\u2021 never seen \u2021"
+PROBE_ROWS = 32
+BATCHING_PAYS = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A backend and why it was taken."""
+
+    backend: Backend
+    reason: str
+    rows_checked: int
+
+
+def choose(
+    model: Any, signature: Signature, reference: Columns, *, clock: Callable[[], float] = time.perf_counter
+) -> Choice:
+    """Pick a backend for a loaded pipeline.
+
+    Parameters
+    ----------
+    model : sklearn.pipeline.Pipeline
+    signature : Signature
+    reference : list of list, shape (columns, rows)
+        Rows the candidates are compared on, bit for bit; at least one.
+    clock : callable
+        Seconds, for the probe of batching.
+
+    Returns
+    -------
+    Choice
+        ``exact`` when it agrees on all rows, on rows with nulls and unseen categories, and on single rows;
+        else ``sklearn``, with batching when 32 rows cost less than four single calls.
+    """
+    plain = PipelineBackend(model, signature)
+    rows = len(reference[0])
+    candidates, reason = _candidates(model, signature)
+    for candidate in candidates:
+        if _agrees(candidate, plain, signature, reference):
+            return Choice(candidate, "equal bits to the pipeline", rows)
+        reason = "the compiled form differs from the pipeline on reference rows"
+    plain.batched = batching_pays(plain, reference, clock)
+    return Choice(plain, reason, rows)
+
+
+def _candidates(model: Any, signature: Signature) -> tuple[list[ExactBackend], str]:
+    steps = [step for _, step in getattr(model, "steps", [])]
+    if len(steps) != 2 or type(steps[0]).__name__ != "ColumnTransformer":
+        return [], "not a column transformer and an estimator"
+    encoder = compile_encoder(steps[0], signature.names)
+    if encoder is None:
+        return [], "a preparation step has no compiled form"
+    sparse = [False, True] if getattr(steps[0], "sparse_output_", False) else [False]
+    return [ExactBackend(encoder, steps[1], sparse=choice) for choice in sparse], ""
+
+
+def _agrees(candidate: Backend, plain: Backend, signature: Signature, reference: Columns) -> bool:
+    rows = len(reference[0])
+    singles = [_rows(reference, [index]) for index in _spread(rows, SINGLE_ROWS)]
+    sets = [reference, *singles, *challenges(reference, signature)]
+    return all(_outcome(candidate, columns) == _outcome(plain, columns) for columns in sets)
+
+
+def _outcome(backend: Backend, columns: Columns) -> Answer | str:
+    try:
+        return backend.predict(columns)
+    except DomainError as error:
+        return error.code
+
+
+def _spread(rows: int, count: int) -> list[int]:
+    return sorted({index * rows // count for index in range(count)})
+
+
+def _rows(columns: Columns, rows: Sequence[int]) -> Columns:
+    return [[values[row] for row in rows] for values in columns]
+
+
+def challenges(reference: Columns, signature: Signature) -> list[Columns]:
+    """Reference rows with nulls and unseen categories put in, where the signature allows them."""
+    rows = _spread(len(reference[0]), CHALLENGES)
+    base = _rows(reference, rows)
+    with_nulls = [list(values) for values in base]
+    with_unseen = [list(values) for values in base]
+    for index, column in enumerate(signature.columns):
+        for row in range(len(rows)):
+            if column.nullable and (row + index) % 3 == 0:
+                with_nulls[index][row] = None
+            textual = column.kind == "categorical" and type(base[index][row]) is str
+            if textual and not column.refuses_unknown and (row + index) % 3 == 0:
+                with_unseen[index][row] = UNSEEN
+    return [with_nulls, with_unseen]
+
+
+def batching_pays(backend: Backend, reference: Columns, clock: Callable[[], float]) -> bool:
+    """Whether many rows in one call cost less than ``BATCHING_PAYS`` single calls."""
+    rows = len(reference[0])
+    many = _rows(reference, [index % rows for index in range(PROBE_ROWS)])
+    single = _rows(reference, [0])
+    return _fastest(backend, many, clock) < BATCHING_PAYS * _fastest(backend, single, clock)
+
+
+def _fastest(backend: Backend, columns: Columns, clock: Callable[[], float]) -> float:
+    times = []
+    for _ in range(3):
+        start = clock()
+        backend.predict(columns)
+        times.append(clock() - start)
+    return min(times)

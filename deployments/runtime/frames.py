@@ -1,0 +1,42 @@
+"""Columns of a request as the DataFrame that a stored pipeline was fitted on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from deployments.runtime.signature import Columns, Signature
+
+NUMBERS = frozenset({"numeric", "integer", "boolean"})
+
+
+def frame(columns: Columns, signature: Signature) -> pd.DataFrame:
+    """Build the frame.
+
+    Parameters
+    ----------
+    columns : list of list, shape (columns, rows)
+        As returned by `signature.read_records`.
+    signature : Signature
+
+    Returns
+    -------
+    pandas.DataFrame, shape (rows, columns)
+        Numbers and booleans are float64 with NaN for null, dates UTC timestamps, the rest objects with NaN.
+    """
+    pairs = zip(signature.columns, columns, strict=True)
+    return pd.DataFrame({column.name: _typed(values, column.kind) for column, values in pairs}, copy=False)
+
+
+def _typed(values: list[Any], kind: str) -> Any:
+    if kind in NUMBERS:
+        return np.array(values, dtype=np.float64)
+    if kind == "datetime":
+        return pd.to_datetime(pd.Series(values, dtype=object), utc=True, errors="coerce", format="ISO8601")
+    if all(type(value) in (int, float, type(None)) for value in values) and any(value is not None for value in values):
+        return np.array(values, dtype=np.float64)
+    typed = np.empty(len(values), dtype=object)
+    typed[:] = [np.nan if value is None else value for value in values]
+    return pd.Series(typed, dtype=object)

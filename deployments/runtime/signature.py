@@ -1,0 +1,310 @@
+"""The input and output schema of a model version and the check of JSON records against it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mlportal.lib.errors import Invalid
+
+Columns = list[list[Any]]
+
+MAX_ROWS = 10_000
+MAX_TEXT_LENGTH = 10_000
+KINDS = frozenset({"numeric", "integer", "boolean", "categorical", "text", "datetime", "id"})
+NAMES_SHOWN = 10
+
+
+class RecordInvalid(Invalid):
+    """A record that does not fit the signature; says in which row and column."""
+
+    def __init__(self, message: str, *, code: str, row: int | None = None, column: str | None = None) -> None:
+        super().__init__(message, code=code, field="records")
+        self.row = row
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One input column.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        One of ``KINDS``.
+    nullable : bool
+        Whether ``null`` is a value.
+    categories : frozenset or None
+        Known values; None when they are too many to list.
+    refuses_unknown : bool
+        Whether a value outside ``categories`` is an error (else it is only reported).
+    read : callable
+        Turns one non-null value into what a model gets, or raises ``ValueError`` with the reason.
+    types : frozenset of type
+        Python types of a value that needs no look at each value.
+    """
+
+    name: str
+    kind: str
+    nullable: bool
+    categories: frozenset[Any] | None
+    refuses_unknown: bool
+    read: Callable[[Any], Any]
+    types: frozenset[type]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Inputs in order, the task, and the classes a classifier can answer."""
+
+    task: str
+    target: str
+    columns: tuple[Column, ...]
+    classes: tuple[Any, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Input names in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _read_number(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise ValueError(f"expected a number, got {_named(value)}")
+    if not math.isfinite(value):
+        raise ValueError("expected a finite number, got NaN or infinity")
+    return value
+
+
+def _read_integer(value: Any) -> int:
+    number = _read_number(value)
+    if type(number) is float and not number.is_integer():
+        raise ValueError(f"expected a whole number, got {number!r}")
+    return int(number)
+
+
+def _read_boolean(value: Any) -> bool:
+    if type(value) is not bool:
+        raise ValueError(f"expected true or false, got {_named(value)}")
+    return value
+
+
+def _read_text(value: Any) -> str:
+    if type(value) is not str:
+        raise ValueError(f"expected text, got {_named(value)}")
+    if len(value) > MAX_TEXT_LENGTH:
+        raise ValueError(f"text of {len(value)} characters, at most {MAX_TEXT_LENGTH} are allowed")
+    if "\0" in value:
+        raise ValueError("text must not contain NUL characters")
+    return value
+
+
+def _read_scalar(value: Any) -> Any:
+    if type(value) is str:
+        return _read_text(value)
+    if type(value) is bool:
+        return value
+    return _read_number(value)
+
+
+def _read_datetime(value: Any) -> str:
+    text = _read_text(value)
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected an ISO 8601 date or time such as 2026-05-31T08:00:00Z") from None
+    return text
+
+
+_READERS: dict[str, tuple[Callable[[Any], Any], frozenset[type]]] = {
+    "numeric": (_read_number, frozenset({int})),
+    "integer": (_read_integer, frozenset({int})),
+    "boolean": (_read_boolean, frozenset({bool})),
+    "categorical": (_read_text, frozenset()),
+    "text": (_read_text, frozenset()),
+    "id": (_read_text, frozenset()),
+    "datetime": (_read_datetime, frozenset()),
+}
+
+
+def _named(value: Any) -> str:
+    """Name the JSON type of a value; the value itself is not echoed."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def parse(document: Mapping[str, Any]) -> Signature:
+    """Read a stored signature.
+
+    Parameters
+    ----------
+    document : mapping
+        ``{"task", "target", "inputs": [{"name", "kind", "nullable", "categories"?}], "outputs": [...]}``.
+        ``unknown_category: "refuse"`` in an input (or at the top for all) turns unseen values into errors.
+
+    Raises
+    ------
+    Invalid
+        The document is not a signature.
+    """
+    try:
+        policy = document.get("unknown_category", "accept")
+        columns = tuple(_parse_column(entry, policy) for entry in document["inputs"])
+        classes = tuple(_classes(document))
+        signature = Signature(document["task"], document.get("target", ""), columns, classes)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Invalid("The signature of this version cannot be read.", code="signature_invalid") from error
+    if not columns or len(set(signature.names)) != len(columns):
+        raise Invalid("The signature needs at least one column and no name twice.", code="signature_invalid")
+    return signature
+
+
+def _parse_column(entry: Mapping[str, Any], policy: str) -> Column:
+    kind = entry["kind"]
+    if kind not in KINDS:
+        raise Invalid(f"The signature names an unknown kind {kind!r}.", code="signature_invalid")
+    read, types = _READERS[kind]
+    listed = entry.get("categories") or None
+    if kind == "categorical" and not (listed and all(type(value) is str for value in listed)):
+        read = _read_scalar  # numbers may be categories too
+    return Column(
+        name=entry["name"],
+        kind=kind,
+        nullable=bool(entry.get("nullable", False)),
+        categories=frozenset(listed) if listed else None,
+        refuses_unknown=entry.get("unknown_category", policy) == "refuse",
+        read=read,
+        types=types,
+    )
+
+
+def _classes(document: Mapping[str, Any]) -> Sequence[Any]:
+    for output in document.get("outputs", ()):
+        if output.get("classes"):
+            return output["classes"]
+    return ()
+
+
+def read_records(records: Any, signature: Signature, *, max_rows: int = MAX_ROWS) -> Columns:
+    """Check records and turn them into columns.
+
+    Parameters
+    ----------
+    records : object
+        Decoded JSON, expected to be a list of objects with exactly the columns of the signature.
+    signature : Signature
+    max_rows : int
+        Most rows allowed.
+
+    Returns
+    -------
+    list of list
+        One list a column, in signature order; null is ``None``.
+
+    Raises
+    ------
+    RecordInvalid
+        With the first row (from 0) and column that do not fit.
+    """
+    _check_shape(records, max_rows)
+    names = signature.names
+    wanted = frozenset(names)
+    for row, record in enumerate(records):
+        if type(record) is not dict:
+            raise RecordInvalid(
+                f"Row {row} must be an object of column names and values, got {_named(record)}.",
+                code="record_not_an_object",
+                row=row,
+            )
+        if record.keys() != wanted:
+            _refuse_names(record, names, row)
+    return [_read_column([record[column.name] for record in records], column) for column in signature.columns]
+
+
+def _check_shape(records: Any, max_rows: int) -> None:
+    if type(records) is not list:
+        raise RecordInvalid(f"records must be a list of objects, got {_named(records)}.", code="records_not_a_list")
+    if not records:
+        raise RecordInvalid("records is empty; send at least one row.", code="no_rows")
+    if len(records) > max_rows:
+        error = RecordInvalid(f"{len(records)} rows sent, at most {max_rows} are allowed.", code="too_many_rows")
+        error.limit, error.got = max_rows, len(records)
+        raise error
+
+
+def _refuse_names(record: Mapping[str, Any], names: tuple[str, ...], row: int) -> None:
+    for name in names:
+        if name not in record:
+            raise RecordInvalid(
+                f"Row {row} has no column {name!r}. Columns expected: {_listed(names)}.",
+                code="column_missing",
+                row=row,
+                column=name,
+            )
+    extra = next(name for name in record if name not in names)
+    raise RecordInvalid(
+        f"Row {row} has a column {extra[:100]!r} that the model does not know. Columns expected: {_listed(names)}.",
+        code="column_unknown",
+        row=row,
+        column=extra[:100],
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN])
+    return shown if len(names) <= NAMES_SHOWN else f"{shown} and {len(names) - NAMES_SHOWN} more"
+
+
+def _read_column(values: list[Any], column: Column) -> list[Any]:
+    if not column.types.issuperset(map(type, values)):
+        values = [_read_value(value, column, row) for row, value in enumerate(values)]
+    if column.refuses_unknown and column.categories is not None:
+        _refuse_unknown(values, column)
+    return values
+
+
+def _read_value(value: Any, column: Column, row: int) -> Any:
+    if value is None:
+        if column.nullable:
+            return None
+        raise RecordInvalid(
+            f"Row {row}, column {column.name!r}: null is not allowed here.",
+            code="null_not_allowed",
+            row=row,
+            column=column.name,
+        )
+    try:
+        return column.read(value)
+    except ValueError as error:
+        raise RecordInvalid(
+            f"Row {row}, column {column.name!r}: {error}.", code="value_invalid", row=row, column=column.name
+        ) from None
+
+
+def _refuse_unknown(values: list[Any], column: Column) -> None:
+    for row, value in enumerate(values):
+        if value is not None and value not in column.categories:
+            raise RecordInvalid(
+                f"Row {row}, column {column.name!r}: the value was not among the {len(column.categories)} known ones.",
+                code="category_unknown",
+                row=row,
+                column=column.name,
+            )
+
+
+def unseen(columns: Columns, signature: Signature, *, limit: int = 20) -> list[tuple[int, str]]:
+    """List the (row, column) places whose category the model never saw in training, at most ``limit``."""
+    found: list[tuple[int, str]] = []
+    for column, values in zip(signature.columns, columns, strict=True):
+        if column.categories is None or column.categories.issuperset(values):
+            continue
+        found += [
+            (row, column.name)
+            for row, value in enumerate(values)
+            if value is not None and value not in column.categories
+        ]
+    return found[:limit]

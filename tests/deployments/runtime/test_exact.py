@@ -1,0 +1,152 @@
+"""The compiled form against scikit-learn itself."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    OneHotEncoder,
+    PowerTransformer,
+    RobustScaler,
+)
+from sklearn.svm import LinearSVC
+
+from deployments.runtime import exact
+from deployments.runtime.backends import PipelineBackend
+from deployments.runtime.frames import frame
+from tests.deployments.runtime import recipes
+
+TRAIN = recipes.rows(600)
+TARGET = recipes.labels(TRAIN)
+REFERENCE = recipes.columns(recipes.rows(300, seed=7))
+
+CLASSIFIERS = {
+    "logistic": (LogisticRegression(max_iter=500), False),
+    "forest": (RandomForestClassifier(n_estimators=15, random_state=0), False),
+    "extra": (ExtraTreesClassifier(n_estimators=15, random_state=0), False),
+    "boosting": (HistGradientBoostingClassifier(max_iter=15, random_state=0), True),
+    "neighbours": (KNeighborsClassifier(algorithm="brute"), False),
+    "svm": (CalibratedClassifierCV(LinearSVC(dual="auto", random_state=0), cv=3, ensemble=False), False),
+    "baseline": (DummyClassifier(strategy="prior"), False),
+}
+
+
+def oracle(model, columns):
+    """What scikit-learn answers for the frame of these columns."""
+    rows = frame(columns, recipes.SIGNATURE)
+    probabilities = model.predict_proba(rows)
+    return model.classes_[probabilities.argmax(axis=1)].tolist(), probabilities.tolist()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_exact_backend_gives_the_bits_of_the_pipeline(name):
+    estimator, ordinal = CLASSIFIERS[name]
+    model = recipes.pipeline(estimator, ordinal=ordinal).fit(TRAIN, TARGET)
+    choice = exact.choose(model, recipes.SIGNATURE, REFERENCE)
+    assert (choice.backend.name, choice.rows_checked) == ("exact", 300)
+    fresh = recipes.columns(recipes.rows(500, seed=99))
+    for challenge in (fresh, *exact.challenges(fresh, recipes.SIGNATURE)):
+        answer = choice.backend.predict(challenge)
+        assert (answer.labels, answer.probabilities) == oracle(model, challenge)
+        assert answer.scores == [row[-1] for row in answer.probabilities]
+
+
+@pytest.mark.parametrize("estimator", [Ridge(), RandomForestRegressor(n_estimators=10, random_state=0)])
+def test_exact_backend_predicts_numbers(estimator):
+    target = TRAIN["visits"] * 2.5 + (TARGET == "yes")
+    model = recipes.pipeline(estimator).fit(TRAIN, target)
+    choice = exact.choose(model, recipes.SIGNATURE, REFERENCE)
+    answer = choice.backend.predict(REFERENCE)
+    assert choice.backend.name == "exact"
+    assert answer.labels == model.predict(frame(REFERENCE, recipes.SIGNATURE)).tolist()
+    assert (answer.scores, answer.probabilities) == (answer.labels, None)
+
+
+@pytest.mark.filterwarnings("ignore:Found unknown categories")
+def test_exact_backend_compiles_other_scalers():
+    prepare = ColumnTransformer(
+        [
+            ("low", make_pipeline(MinMaxScaler(clip=True)), ["visits"]),
+            ("robust", RobustScaler(), ["visits"]),
+            ("as is", "passthrough", ["visits"]),
+            ("identity", FunctionTransformer(), ["visits"]),
+            ("city", OneHotEncoder(handle_unknown="ignore", sparse_output=False, drop="first"), ["city"]),
+            ("gone", "drop", ["age", "member", "plan"]),
+        ]
+    )
+    model = Pipeline([("prepare", prepare), ("model", Ridge())]).fit(TRAIN, TRAIN["visits"])
+    choice = exact.choose(model, recipes.SIGNATURE, REFERENCE)
+    assert choice.backend.name == "exact"
+    assert choice.backend.predict(REFERENCE).labels == model.predict(frame(REFERENCE, recipes.SIGNATURE)).tolist()
+
+
+def test_unknown_step_runs_the_pipeline_itself():
+    prepare = ColumnTransformer([("power", PowerTransformer(), ["visits"])])
+    model = Pipeline([("prepare", prepare), ("model", Ridge())]).fit(TRAIN, TRAIN["visits"])
+    choice = exact.choose(model, recipes.SIGNATURE, REFERENCE)
+    assert (choice.backend.name, choice.reason) == ("sklearn", "a preparation step has no compiled form")
+    assert choice.backend.predict(REFERENCE).labels == model.predict(frame(REFERENCE, recipes.SIGNATURE)).tolist()
+
+
+def test_compiled_form_that_differs_is_not_used():
+    model = recipes.pipeline(LogisticRegression(max_iter=500)).fit(TRAIN, TARGET)
+    scaler = model.named_steps["prepare"].named_transformers_["numbers"].steps[-1][1]
+    scaler.transform = lambda values: (values - scaler.mean_) / scaler.scale_ + 1e-12
+    choice = exact.choose(model, recipes.SIGNATURE, REFERENCE)
+    assert choice.backend.name == "sklearn"
+    assert choice.reason == "the compiled form differs from the pipeline on reference rows"
+
+
+def test_slow_backend_is_batched_when_rows_are_nearly_free():
+    times = iter([0.0, 0.010] * 6)  # 32 rows take as long as one
+    model = recipes.pipeline(LogisticRegression(max_iter=500)).fit(TRAIN, TARGET)
+    backend = PipelineBackend(model, recipes.SIGNATURE)
+    assert exact.batching_pays(backend, REFERENCE, lambda: next(times)) is True
+    dear = iter([0.0, 0.040] * 3 + [0.0, 0.010] * 3)
+    assert exact.batching_pays(backend, REFERENCE, lambda: next(dear)) is False
+
+
+BOUNDED = st.floats(-1e6, 1e6, allow_nan=False)
+RECORD = st.tuples(
+    st.none() | BOUNDED,
+    st.integers(-(10**6), 10**6),
+    st.none() | st.booleans(),
+    st.none() | st.sampled_from(recipes.CITIES) | st.text(max_size=5),
+    st.sampled_from(recipes.PLANS) | st.text(max_size=5),
+)
+LOGISTIC = recipes.pipeline(LogisticRegression(max_iter=500)).fit(TRAIN, TARGET)
+COMPILED = exact.choose(LOGISTIC, recipes.SIGNATURE, REFERENCE).backend
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(RECORD, min_size=1, max_size=8))
+def test_any_record_gets_the_pipelines_probabilities(sent):
+    columns = [list(values) for values in zip(*sent, strict=True)]
+    assert COMPILED.name == "exact"
+    assert (COMPILED.predict(columns).labels, COMPILED.predict(columns).probabilities) == oracle(LOGISTIC, columns)
+
+
+def test_answer_that_is_no_number_is_refused():
+    from deployments.runtime.backends import ModelFailed
+
+    model = recipes.pipeline(Ridge()).fit(TRAIN, TRAIN["visits"])
+    model.named_steps["model"].coef_ = np.full_like(model.named_steps["model"].coef_, np.nan)
+    backend = PipelineBackend(model, recipes.SIGNATURE)
+    with pytest.raises(ModelFailed) as caught:
+        backend.predict(REFERENCE)
+    assert (caught.value.code, caught.value.got) == ("answer_not_finite", 0)
