@@ -5,11 +5,14 @@ import os
 import uuid
 
 import pytest
+from django.conf import settings
 from django.core.cache import caches
 from django.db import connection
 
 from experiments.metricstore import keys
 
+# Pages of tests name static files plainly; the hashed names need a collection, which test_assets makes.
+settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 append_only = importlib.import_module("projects.migrations.0002_append_only_events")
 
 
