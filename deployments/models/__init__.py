@@ -1,1 +1,26 @@
-"""Tables of the deployments app, one module a noun."""
+"""Models of the deployments app."""
+
+from deployments.models.automations import Automation, RetrainTrigger
+from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
+from deployments.models.environments import Environment, Policy
+from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
+from deployments.models.registry import Alias, ModelVersion, RegisteredModel
+
+__all__ = [
+    "Alias",
+    "Automation",
+    "Decision",
+    "Endpoint",
+    "EndpointInterval",
+    "EndpointRevision",
+    "Environment",
+    "Evaluation",
+    "GateOverride",
+    "GateResult",
+    "ModelVersion",
+    "Policy",
+    "PromotionRequest",
+    "RegisteredModel",
+    "RetrainTrigger",
+    "RollbackReview",
+]

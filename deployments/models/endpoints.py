@@ -1,0 +1,133 @@
+"""Where predictions are asked for, and which version answered there at every moment."""
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+
+from projects.models import Project
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+
+
+class EndpointQuerySet(models.QuerySet["Endpoint"]):
+    """Reads of endpoints."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Endpoints of the actor's projects."""
+        return self.filter(project__in=Project.objects.visible_to(actor))
+
+    def in_project(self, project: Project) -> Self:
+        """Endpoints of one project."""
+        return self.filter(project=project)
+
+    def with_live(self) -> Self:
+        """Join what every line about an endpoint shows."""
+        return self.select_related("project", "environment", "model", "current_revision__version__model")
+
+
+class Endpoint(models.Model):
+    """A stable address for predictions. Points at one immutable revision."""
+
+    class LogMode(models.TextChoices):
+        ALL = "all", "all features"
+        HASHED = "hashed", "features hashed"
+        NONE = "none", "no features"
+
+    project = models.ForeignKey(Project, models.PROTECT, related_name="endpoints")
+    name = models.CharField(max_length=210)
+    name_key = models.CharField(max_length=210)
+    environment = models.ForeignKey("deployments.Environment", models.PROTECT, related_name="endpoints")
+    model = models.ForeignKey("deployments.RegisteredModel", models.PROTECT, related_name="endpoints")
+    enabled = models.BooleanField(default=True)
+    log_mode = models.CharField(max_length=10, choices=LogMode, default=LogMode.ALL)
+    current_revision = models.ForeignKey("deployments.EndpointRevision", models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = EndpointQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "name_key"], name="one_endpoint_a_name"),
+            models.UniqueConstraint(fields=["model", "environment"], name="one_endpoint_a_model_and_environment"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EndpointRevision(models.Model):
+    """One setting of an endpoint: which version answers and why. A trigger in the database refuses changes."""
+
+    class Kind(models.TextChoices):
+        PROMOTION = "promotion", "promotion"
+        ROLLBACK = "rollback", "rollback"
+
+    endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="revisions")
+    number = models.PositiveIntegerField()
+    version = models.ForeignKey("deployments.ModelVersion", models.PROTECT, related_name="revisions")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PROMOTION)
+    promotion = models.ForeignKey(
+        "deployments.PromotionRequest", models.PROTECT, null=True, related_name="revisions"
+    )
+    previous = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+    reason = models.TextField(blank=True)
+    created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["endpoint", "number"], name="one_revision_a_number"),
+            models.UniqueConstraint(
+                fields=["promotion"], condition=Q(kind="promotion"), name="one_switch_a_promotion"
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="promotion") | Q(promotion__isnull=False), name="a_switch_names_its_promotion"
+            ),
+            models.CheckConstraint(condition=~Q(kind="rollback") | ~Q(reason=""), name="a_rollback_has_a_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint.name} revision {self.number}"
+
+
+class EndpointInterval(models.Model):
+    """Which revision answered in a span of time; at most one span is open."""
+
+    endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="intervals")
+    revision = models.ForeignKey(EndpointRevision, models.PROTECT, related_name="intervals")
+    enabled = models.BooleanField(default=True)
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["endpoint"], condition=Q(valid_to=None), name="one_open_interval"),
+            models.CheckConstraint(
+                condition=Q(valid_to=None) | Q(valid_to__gte=models.F("valid_from")), name="interval_ends_after_start"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.revision} from {self.valid_from:%F %T}"
+
+
+class RollbackReview(models.Model):
+    """Opened by every rollback: somebody with the right to approve looks at it afterwards."""
+
+    revision = models.OneToOneField(EndpointRevision, models.PROTECT, related_name="review")
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
+    comment = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(closed_at=None, closed_by=None) | Q(closed_at__isnull=False, closed_by__isnull=False),
+                name="a_closed_review_names_who",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"review of {self.revision}"
