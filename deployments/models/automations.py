@@ -35,9 +35,7 @@ class Automation(models.Model):
     trigger = models.CharField(max_length=12, choices=Trigger)
     enabled = models.BooleanField(default=True)
     cooldown_hours = models.PositiveSmallIntegerField(default=24)
-    dataset = models.ForeignKey(
-        "projects.Dataset", models.PROTECT, null=True, related_name="+", help_text="Empty: the live version's own."
-    )
+    dataset_name = models.CharField(max_length=100, blank=True, help_text="Empty: the live version's own dataset.")
     owner = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     failures = models.PositiveSmallIntegerField(default=0, help_text="Failed retrainings in a row.")
     stopped_at = models.DateTimeField(null=True)
@@ -71,7 +69,7 @@ class RetrainTrigger(models.Model):
     window = models.CharField(max_length=60)
     state = models.CharField(max_length=10, choices=State)
     reason = models.TextField(blank=True)
-    job = models.ForeignKey("experiments.TrainingJob", models.PROTECT, null=True, related_name="+")
+    run = models.ForeignKey("experiments.Run", models.PROTECT, null=True, related_name="+")
     request = models.ForeignKey("deployments.PromotionRequest", models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -80,7 +78,7 @@ class RetrainTrigger(models.Model):
             models.UniqueConstraint(fields=["automation", "rule_id", "window"], name="one_trigger_a_window"),
             models.UniqueConstraint(fields=["automation", "alert_id"], name="one_trigger_an_alert"),
             models.UniqueConstraint(fields=["model"], condition=Q(state="training"), name="one_retraining_a_model"),
-            models.UniqueConstraint(fields=["job"], condition=Q(job__isnull=False), name="one_trigger_a_job"),
+            models.UniqueConstraint(fields=["run"], condition=Q(run__isnull=False), name="one_trigger_a_run"),
         ]
 
     def __str__(self) -> str:

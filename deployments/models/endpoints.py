@@ -68,9 +68,7 @@ class EndpointRevision(models.Model):
     number = models.PositiveIntegerField()
     version = models.ForeignKey("deployments.ModelVersion", models.PROTECT, related_name="revisions")
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.PROMOTION)
-    promotion = models.ForeignKey(
-        "deployments.PromotionRequest", models.PROTECT, null=True, related_name="revisions"
-    )
+    promotion = models.ForeignKey("deployments.PromotionRequest", models.PROTECT, null=True, related_name="revisions")
     previous = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
     reason = models.TextField(blank=True)
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
@@ -79,9 +77,7 @@ class EndpointRevision(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["endpoint", "number"], name="one_revision_a_number"),
-            models.UniqueConstraint(
-                fields=["promotion"], condition=Q(kind="promotion"), name="one_switch_a_promotion"
-            ),
+            models.UniqueConstraint(fields=["promotion"], condition=Q(kind="promotion"), name="one_switch_a_promotion"),
             models.CheckConstraint(
                 condition=~Q(kind="promotion") | Q(promotion__isnull=False), name="a_switch_names_its_promotion"
             ),

@@ -188,9 +188,7 @@ class Decision(models.Model):
         ordering: ClassVar = ["pk"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["request", "user"], name="one_decision_a_person"),
-            models.UniqueConstraint(
-                fields=["request"], condition=~Q(verdict="approve"), name="one_refusal_a_request"
-            ),
+            models.UniqueConstraint(fields=["request"], condition=~Q(verdict="approve"), name="one_refusal_a_request"),
         ]
 
     def __str__(self) -> str:

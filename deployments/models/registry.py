@@ -56,7 +56,7 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
 
     def with_origin(self) -> Self:
         """Join what a page about a version shows."""
-        return self.select_related("model__project", "run", "dataset_version__dataset", "created_by")
+        return self.select_related("model__project", "run", "created_by")
 
 
 class ModelVersion(models.Model):
@@ -69,7 +69,6 @@ class ModelVersion(models.Model):
     model = models.ForeignKey(RegisteredModel, models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     run = models.ForeignKey("experiments.Run", models.PROTECT, related_name="model_versions")
-    dataset_version = models.ForeignKey("projects.DatasetVersion", models.PROTECT, null=True, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.READY)
     task = models.CharField(max_length=20, blank=True)
     algorithm = models.CharField(max_length=100, blank=True)
