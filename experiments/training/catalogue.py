@@ -82,8 +82,7 @@ class Algorithm:
             "summary": self.summary,
             "tasks": list(self.tasks),
             "parameters": {
-                task: [parameter.as_json() for parameter in parameters]
-                for task, parameters in self.parameters.items()
+                task: [parameter.as_json() for parameter in parameters] for task, parameters in self.parameters.items()
             },
         }
 

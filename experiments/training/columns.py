@@ -38,9 +38,7 @@ class Columns:
     warnings: tuple[str, ...] = field(default=())
 
 
-def choose(
-    spec: TrainingSpec, frame: pd.DataFrame, schema: Sequence[Mapping[str, Any]]
-) -> Columns:
+def choose(spec: TrainingSpec, frame: pd.DataFrame, schema: Sequence[Mapping[str, Any]]) -> Columns:
     """Decide which columns are learned from.
 
     With ``spec.features`` left open, identifiers and long texts are left out with
@@ -180,8 +178,7 @@ def _floats(column: pd.Series) -> pd.Series:
     infinite = int(np.isinf(values).sum())
     if infinite:
         raise Unprocessable(
-            f'Column "{column.name}" has {infinite:,} infinite values. '
-            "Replace them, or leave the column out.",
+            f'Column "{column.name}" has {infinite:,} infinite values. Replace them, or leave the column out.',
             code="infinite_values",
             field="features",
             got=infinite,

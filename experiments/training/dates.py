@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
-PARTS = ("days", "year", "month", "day", "weekday", "hour")
+PARTS = ("days", "year", "month", "day", "day_of_week", "hour")
 
 
 class DateParts(TransformerMixin, BaseEstimator):
-    """Six numbers for each date column: days since 1970, year, month, day, weekday, hour.
+    """Six numbers for each date column: days since 1970, year, month, day, day of week, hour.
 
     Texts are read as ISO 8601; what is no date, or missing, becomes NaN. It holds no
     fitted state beyond the column names, so a stored model needs no other code.
@@ -28,9 +28,7 @@ class DateParts(TransformerMixin, BaseEstimator):
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return ``<column>_<part>`` for each number."""
-        return np.asarray(
-            [f"{name}_{part}" for name in self.feature_names_in_ for part in PARTS], dtype=object
-        )
+        return np.asarray([f"{name}_{part}" for name in self.feature_names_in_ for part in PARTS], dtype=object)
 
 
 def _parts(column: pd.Series) -> np.ndarray:

@@ -106,10 +106,7 @@ def confusion_matrix(actual: np.ndarray, predicted: np.ndarray, classes: np.ndar
 def roc(actual: np.ndarray, probability: np.ndarray, classes: np.ndarray) -> Json:
     """Return one-against-rest ROC curves, each thinned to 200 points."""
     return {
-        "curves": [
-            _roc_curve(label, flags, share)
-            for label, flags, share in _by_class(actual, probability, classes)
-        ]
+        "curves": [_roc_curve(label, flags, share) for label, flags, share in _by_class(actual, probability, classes)]
     }
 
 
@@ -191,9 +188,7 @@ def residuals(actual: np.ndarray, predicted: np.ndarray, *, seed: int) -> Json:
     levels = [0, 0.05, 0.25, 0.5, 0.75, 0.95, 1]
     return {
         "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
-        "quantiles": dict(
-            zip([str(level) for level in levels], np.quantile(errors, levels).tolist(), strict=True)
-        ),
+        "quantiles": dict(zip([str(level) for level in levels], np.quantile(errors, levels).tolist(), strict=True)),
         "actual": actual[chosen].tolist(),
         "predicted": predicted[chosen].tolist(),
     }
@@ -233,16 +228,14 @@ def importance(
     return sorted(out, key=lambda row: -row["mean"])
 
 
-def _shuffled_scores(
-    score: Callable[[pd.DataFrame], float], frame: pd.DataFrame, name: str, seed: int
-) -> list[float]:
+def _shuffled_scores(score: Callable[[pd.DataFrame], float], frame: pd.DataFrame, name: str, seed: int) -> list[float]:
     random = np.random.RandomState(seed)
     order = np.arange(len(frame))
     shuffled = frame.copy()
     out = []
     for _ in range(IMPORTANCE_REPEATS):
         random.shuffle(order)
-        column = frame[name].iloc[order]
+        column = shuffled[name].iloc[order]
         column.index = frame.index
         shuffled[name] = column
         out.append(score(shuffled))

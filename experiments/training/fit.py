@@ -143,9 +143,7 @@ def _heard(hooks: Hooks) -> Iterator[None]:
         yield
 
 
-def _prepare(
-    spec: TrainingSpec, frame: pd.DataFrame, schema: Sequence[Mapping[str, Any]], hooks: Hooks
-) -> _Material:
+def _prepare(spec: TrainingSpec, frame: pd.DataFrame, schema: Sequence[Mapping[str, Any]], hooks: Hooks) -> _Material:
     hooks.progress("prepare", 0.0)
     rows, target, dropped = split.target_values(spec, frame)
     columns = choosing.choose(spec, rows, schema)
@@ -173,9 +171,7 @@ def _id_target(spec: TrainingSpec, schema: Sequence[Mapping[str, Any]]) -> Itera
         yield f'Target "{spec.target}" looks like an identifier.'
 
 
-def _cross_validate(
-    spec: TrainingSpec, material: _Material, hooks: Hooks, threads: int
-) -> dict[str, list[float]]:
+def _cross_validate(spec: TrainingSpec, material: _Material, hooks: Hooks, threads: int) -> dict[str, list[float]]:
     out: dict[str, list[float]] = {}
     if not spec.folds:
         return out
@@ -197,15 +193,11 @@ def _cross_validate(
     return out
 
 
-def _metrics(
-    spec: TrainingSpec, model: Pipeline, features: pd.DataFrame, target: np.ndarray
-) -> dict[str, float]:
+def _metrics(spec: TrainingSpec, model: Pipeline, features: pd.DataFrame, target: np.ndarray) -> dict[str, float]:
     if spec.task == "regression":
         return evaluate.regression(target, model.predict(features))
     probability = model.predict_proba(features)
-    return evaluate.classification(
-        target, _best(model, probability), probability, np.asarray(model.classes_)
-    )
+    return evaluate.classification(target, _best(model, probability), probability, np.asarray(model.classes_))
 
 
 def _best(model: Pipeline, probability: np.ndarray) -> np.ndarray:
@@ -230,9 +222,7 @@ def _train(spec: TrainingSpec, model: Pipeline, material: _Material, hooks: Hook
     hooks.progress("train", 1.0)
 
 
-def _grow(
-    spec: TrainingSpec, model: Pipeline, grown_by: str, material: _Material, hooks: Hooks
-) -> None:
+def _grow(spec: TrainingSpec, model: Pipeline, grown_by: str, material: _Material, hooks: Hooks) -> None:
     """Fit in steps, so that curves appear and a stop is heard; the result is that of one fit."""
     train, test = material.parts.train, material.parts.test
     prepare, estimator = model.steps[0][1], model.steps[1][1]
@@ -243,7 +233,7 @@ def _grow(
     for size in growth(total):
         estimator.set_params(**{grown_by: size})
         estimator.fit(inside, material.target[train])
-        _curve(spec, estimator, (inside, outside), material, size, hooks)
+        _curve(spec, estimator, (inside, outside), material, size=size, hooks=hooks)
         hooks.progress("train", size / total)
         if getattr(estimator, "n_iter_", size) < size:
             hooks.info(f"stopped early after {estimator.n_iter_} rounds")
@@ -261,6 +251,7 @@ def _curve(
     estimator: Any,
     data: tuple[Any, Any],
     material: _Material,
+    *,
     size: int,
     hooks: Hooks,
 ) -> None:

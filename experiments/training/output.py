@@ -79,8 +79,7 @@ def _write_model(trained: Trained, path: Path) -> None:
     again = modelfile.load(path).predict(rows)
     if not np.array_equal(again, trained.model.predict(rows)):
         raise Unprocessable(
-            "The saved model does not give the same answers as the trained one. "
-            "Nothing was stored.",
+            "The saved model does not give the same answers as the trained one. Nothing was stored.",
             code="model_not_reproducible",
         )
 
@@ -146,10 +145,7 @@ def _reference(trained: Trained) -> pd.DataFrame:
 def _examples(trained: Trained) -> list[dict[str, Any]]:
     """Return input records as a caller would send them."""
     rows = trained.held_out.iloc[:EXAMPLE_ROWS]
-    return [
-        {name: _sent(trained, name, value) for name, value in record.items()}
-        for record in rows.to_dict("records")
-    ]
+    return [{name: _sent(trained, name, value) for name, value in record.items()} for record in rows.to_dict("records")]
 
 
 def _sent(trained: Trained, name: Any, value: Any) -> Any:

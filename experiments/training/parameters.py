@@ -124,16 +124,16 @@ class Parameter:
         if self.kind == "integer":
             if isinstance(value, float) and not value.is_integer():
                 self._refuse(value, wanted)
-            return self._ranged(int(value))
+            self._ranged(value)
+            return int(value)
         self._ranged(value)
         return float(value)
 
-    def _ranged(self, value: int | float) -> int | float:
+    def _ranged(self, value: float) -> None:
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not low <= value <= high:
             self._refuse(value, "a whole number from" if self.kind == "integer" else "a number from")
-        return value
 
     def _refuse(self, value: object, wanted: str) -> Value:
         raise Invalid(

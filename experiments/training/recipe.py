@@ -37,9 +37,7 @@ def pipeline(spec: TrainingSpec, columns: Columns, *, threads: int = 1) -> Pipel
         Steps ``prepare`` and ``model``; takes a DataFrame of the raw feature columns.
     """
     algorithm = ALGORITHMS[spec.algorithm]
-    return Pipeline(
-        [("prepare", _prepare(algorithm, columns)), ("model", build(spec, threads=threads))]
-    )
+    return Pipeline([("prepare", _prepare(algorithm, columns)), ("model", build(spec, threads=threads))])
 
 
 def _prepare(algorithm: Algorithm, columns: Columns) -> ColumnTransformer:

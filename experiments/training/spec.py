@@ -185,9 +185,7 @@ class _Checks:
     def _fault(self, field: str, message: str, limit: Any, got: Any) -> None:
         if isinstance(limit, list | tuple) and limit:
             message = f"{message} Allowed: {listed(limit)}."
-        self.faults.append(
-            Invalid(message, code="spec_invalid", field=field, limit=limit, got=shown(got))
-        )
+        self.faults.append(Invalid(message, code="spec_invalid", field=field, limit=limit, got=shown(got)))
 
     def _word(self, field: str, allowed: tuple[str, ...], *, default: str | None) -> str | None:
         value = self.spec.get(field, default)
@@ -215,8 +213,7 @@ class _Checks:
         if value and task == "regression":
             self._fault(
                 "stratify",
-                "stratify keeps the shares of classes equal, and regression has no classes. "
-                "Set it to false.",
+                "stratify keeps the shares of classes equal, and regression has no classes. Set it to false.",
                 None,
                 value,
             )
@@ -240,8 +237,7 @@ class _Checks:
         if task == "classification" and kind == "datetime":
             self._fault(
                 "target",
-                f'Column "{target}" holds dates and times, which are no classes. '
-                "Choose another column.",
+                f'Column "{target}" holds dates and times, which are no classes. Choose another column.',
                 None,
                 target,
             )
@@ -264,8 +260,7 @@ class _Checks:
         if not isinstance(features, list | tuple) or not all(isinstance(n, str) for n in features):
             self._fault(
                 "features",
-                f"features must be a list of column names, or null for all. "
-                f"It was {shown(features)}.",
+                f"features must be a list of column names, or null for all. It was {shown(features)}.",
                 None,
                 features,
             )
@@ -284,8 +279,7 @@ class _Checks:
         if target in features:
             self._fault(
                 "features",
-                f'"{target}" is the target and cannot be a feature as well. '
-                "Remove it from the features.",
+                f'"{target}" is the target and cannot be a feature as well. Remove it from the features.',
                 None,
                 target,
             )
@@ -334,9 +328,7 @@ class _Checks:
 
 
 def _renamed(fault: Invalid, field: str) -> Invalid:
-    return Invalid(
-        fault.message, code="spec_invalid", field=field, limit=fault.limit, got=fault.got
-    )
+    return Invalid(fault.message, code="spec_invalid", field=field, limit=fault.limit, got=fault.got)
 
 
 def _kind_words(kind: str) -> str:

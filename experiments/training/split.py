@@ -72,9 +72,7 @@ def _numbers(name: str, column: pd.Series) -> np.ndarray:
     values = column.to_numpy(dtype="float64")
     infinite = int(np.isinf(values).sum())
     if infinite:
-        raise _unusable(
-            f'Target "{name}" has {infinite:,} infinite values.', code="target_infinite", got=infinite
-        )
+        raise _unusable(f'Target "{name}" has {infinite:,} infinite values.', code="target_infinite", got=infinite)
     if np.unique(values).size == 1:
         raise _unusable(
             f'Target "{name}" has one value, {values[0]:g}, in every row: nothing to learn.',
@@ -96,8 +94,7 @@ def _labels(name: str, column: pd.Series) -> np.ndarray:
     numeric = pd.api.types.is_numeric_dtype(column)
     if pd.api.types.is_float_dtype(column) and not (column % 1 == 0).all():
         raise _unusable(
-            f'Target "{name}" holds numbers with fractions, {count:,} different ones. '
-            "Choose the task regression.",
+            f'Target "{name}" holds numbers with fractions, {count:,} different ones. Choose the task regression.',
             code="target_not_classes",
             got=count,
         )
@@ -153,8 +150,7 @@ def _check_all_seen(target: np.ndarray, train: np.ndarray, *, where: str) -> Non
     unseen = np.setdiff1d(target, target[train])
     if unseen.size:
         raise _unusable(
-            f'Class "{unseen[0]}" has no row in {where}. Switch stratify on, '
-            "or leave the class out of the data.",
+            f'Class "{unseen[0]}" has no row in {where}. Switch stratify on, or leave the class out of the data.',
             code="class_unseen",
             got=int(unseen.size),
         )

@@ -14,10 +14,7 @@ Schema = list[dict[str, Any]]
 
 
 def schema_of(frame: pd.DataFrame, **kinds: str) -> Schema:
-    return [
-        {"name": name, "kind": kinds.get(name) or kind_of(frame[name]), "nullable": True}
-        for name in frame
-    ]
+    return [{"name": name, "kind": kinds.get(name) or kind_of(frame[name]), "nullable": True} for name in frame]
 
 
 def kind_of(column: pd.Series) -> str:

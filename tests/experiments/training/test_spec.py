@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.training import catalogue
@@ -60,21 +60,15 @@ def test_values_cannot_be_changed_afterwards() -> None:
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, math.nan, math.inf])
 def test_test_share_out_of_range(share: float) -> None:
-    assert faults(test_share=share) == {
-        "test_share": f"test_share must be a number from 0.01 to 0.9. It was {share}."
-    }
+    assert faults(test_share=share) == {"test_share": f"test_share must be a number from 0.01 to 0.9. It was {share}."}
 
 
 def test_test_share_1_5_says_the_range() -> None:
-    assert faults(test_share=1.5) == {
-        "test_share": "test_share must be a number from 0.01 to 0.9. It was 1.5."
-    }
+    assert faults(test_share=1.5) == {"test_share": "test_share must be a number from 0.01 to 0.9. It was 1.5."}
 
 
 def test_test_share_text() -> None:
-    assert faults(test_share="abc") == {
-        "test_share": 'test_share must be a number from 0.01 to 0.9. It was "abc".'
-    }
+    assert faults(test_share="abc") == {"test_share": 'test_share must be a number from 0.01 to 0.9. It was "abc".'}
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "x", None, True, [1]])
@@ -93,9 +87,7 @@ def test_one_fold_is_none_at_all() -> None:
 
 
 def test_unknown_field_lists_the_fields() -> None:
-    assert faults(model="x") == {
-        "model": 'There is no field "model". Allowed: ' + ", ".join(FIELDS) + "."
-    }
+    assert faults(model="x") == {"model": 'There is no field "model". Allowed: ' + ", ".join(FIELDS) + "."}
 
 
 def test_unknown_hyper_parameter_lists_names_and_ranges() -> None:
@@ -138,28 +130,21 @@ def test_hyper_parameters_of_wrong_shape() -> None:
 
 
 def test_target_not_in_the_columns() -> None:
-    assert faults(target="churn") == {
-        "target": 'There is no column "churn". Allowed: age, plan, spend, since.'
-    }
+    assert faults(target="churn") == {"target": 'There is no column "churn". Allowed: age, plan, spend, since.'}
 
 
 def test_target_missing() -> None:
-    assert faults(target=None) == {
-        "target": "target is missing. Allowed: age, plan, spend, since."
-    }
+    assert faults(target=None) == {"target": "target is missing. Allowed: age, plan, spend, since."}
 
 
 def test_target_among_the_features() -> None:
     assert faults(features=["age", "plan"]) == {
-        "features": '"plan" is the target and cannot be a feature as well. '
-        "Remove it from the features."
+        "features": '"plan" is the target and cannot be a feature as well. Remove it from the features.'
     }
 
 
 def test_feature_not_in_the_columns() -> None:
-    assert faults(features=["age", "cost"]) == {
-        "features": 'There is no column "cost". Allowed: age, spend, since.'
-    }
+    assert faults(features=["age", "cost"]) == {"features": 'There is no column "cost". Allowed: age, spend, since.'}
 
 
 def test_feature_named_twice() -> None:
@@ -200,7 +185,7 @@ def test_all_faults_at_once() -> None:
 
 @pytest.mark.parametrize("spec", [None, 1, "x", [], [GOOD]])
 def test_spec_of_another_shape(spec: object) -> None:
-    with pytest.raises(Invalid, match="^spec must be an object with the fields task, target"):
+    with pytest.raises(Invalid, match=r"^spec must be an object with the fields task, target"):
         validate_spec(spec, SCHEMA)
 
 
@@ -212,25 +197,27 @@ anything = st.recursive(
 
 
 @pytest.mark.slow
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(FIELDS), anything))
 def test_no_input_breaks_the_check(changes: dict[str, Any]) -> None:
     try:
         spec = validate_spec(GOOD | changes, SCHEMA)
     except Invalid as error:
-        assert error.errors
+        said = error.errors
     else:
+        said = []
         assert validate_spec(spec.as_json(), SCHEMA) == spec
+    assert all(fault["field"] and fault["message"] for fault in said)
 
 
 @pytest.mark.slow
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_values_within_the_declared_ranges_are_taken(data: st.DataObject) -> None:
     task = data.draw(st.sampled_from(catalogue.TASKS))
     entry = data.draw(st.sampled_from(catalogue.algorithms(task)))
     values = {rule.name: data.draw(allowed(rule)) for rule in entry.parameters[task]}
-    spec = validate_spec(
-        {"task": task, "target": "age", "algorithm": entry.name, "hyper_parameters": values}, SCHEMA
-    )
+    spec = validate_spec({"task": task, "target": "age", "algorithm": entry.name, "hyper_parameters": values}, SCHEMA)
     assert dict(spec.hyper_parameters) == values
 
 
