@@ -19,7 +19,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 THREADS = 16
-_pages: Any = WSGIMiddleware(wsgi_application, workers=THREADS)
+_django: Any = wsgi_application
+_pages: Any = WSGIMiddleware(_django, workers=THREADS)
 _events: Any = get_asgi_application()
 
 

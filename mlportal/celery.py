@@ -73,7 +73,7 @@ def _count(task: Any = None, state: str | None = None, **_kwargs: Any) -> None:
     metrics.TASKS.labels(task=getattr(task, "name", "?"), state=state or "?").inc()
 
 
-class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no types
+class Scheduler(PersistentScheduler):
     """Beat's scheduler, which also tells the health page that it is alive."""
 
     def tick(self, *args: Any, **kwargs: Any) -> float:

@@ -4,7 +4,7 @@ from django.contrib.staticfiles.storage import HashedFilesMixin
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 _CSS = HashedFilesMixin.patterns[0][1]
-_MODULES = HashedFilesMixin._js_module_import_aggregation_patterns[1]
+_MODULES = HashedFilesMixin._js_module_import_aggregation_patterns[1]  # type: ignore[attr-defined]  # missing in the stubs
 
 # What packages bring and no page uses; compressing it would cost most of the first start.
 UNUSED = ["*.map", "rest_framework", "redoc", "*.txt", "*.md"]

@@ -1,0 +1,154 @@
+"""A real portal in a process of its own, for tests of its parts and of the command line."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def free_port() -> int:
+    """Return a port with a free one after it."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return int(port)
+
+
+def wait_until(test: Callable[[], object], seconds: float = 60, what: str = "") -> None:
+    """Wait until ``test`` is true; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not test():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still not after {seconds} s: {what or test}")
+        time.sleep(0.1)
+
+
+@dataclass
+class Portal:
+    """A portal started by ``mlportal up`` on a folder and two ports."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    extra: dict[str, str] = field(default_factory=dict)
+    child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of the portal and of commands beside it: nothing of the test run's own servers."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("MLPORTAL_")}
+        for name in ("DATABASE_URL", "REDIS_URL", "EXPECT_DB"):
+            kept.pop(name, None)
+        return kept | {
+            "MLPORTAL_DATA_DIR": str(self.folder / "data"),
+            "MLPORTAL_PORT": str(self.port),
+            "MLPORTAL_STATIC_ROOT": str(self.folder.parent / "static-root"),
+            "PYTHONPATH": str(ROOT),
+            **self.extra,
+        }
+
+    @property
+    def output(self) -> str:
+        return (self.folder / "output").read_text()
+
+    def start(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        with (self.folder / "output").open("ab") as output:
+            self.child = subprocess.Popen(
+                [sys.executable, "-m", "mlportal.cli", "up"],
+                env=self.environment,
+                cwd=ROOT,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_ready(self, seconds: float = 90) -> None:
+        wait_until(self.is_ready, seconds, what="ready")
+
+    def is_ready(self) -> bool:
+        assert self.child is not None
+        assert self.child.poll() is None, self.output
+        return self.get("/readyz")[0] == 200
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def parts(self) -> dict[str, str]:
+        return dict(json.loads(self.get("/readyz")[1] or b'{"parts": {}}')["parts"])
+
+    def command(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "mlportal.cli", *arguments],
+            env=self.environment | extra,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def processes(self) -> dict[int, str]:
+        """Every process with this portal's data folder in its environment, by id, with its command line."""
+        marker = f"MLPORTAL_DATA_DIR={self.folder / 'data'}".encode()
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if marker in (entry / "environ").read_bytes().split(b"\0"):
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+        return found
+
+    def pids(self, *words: str) -> list[int]:
+        """Process ids, oldest first, whose command line holds all the words."""
+        return sorted(pid for pid, line in self.processes().items() if all(word in line for word in words))
+
+    def stop(self, number: int = signal.SIGTERM, seconds: float = 60) -> int:
+        assert self.child is not None
+        if self.child.poll() is None:
+            self.child.send_signal(number)
+        try:
+            return self.child.wait(seconds)
+        finally:
+            for pid in self.processes():
+                os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def running(folder: Path, **extra: str) -> Iterator[Portal]:
+    """Start a portal, wait until it is ready, stop it at the end."""
+    portal = Portal(folder, extra=extra)
+    portal.start()
+    try:
+        portal.wait_ready()
+        yield portal
+    finally:
+        portal.stop()
