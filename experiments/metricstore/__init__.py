@@ -5,32 +5,43 @@ narrow tables answer filters by index. Its face is small: `append`, `fold`, `lat
 """
 
 from .codec import DamagedChunk
+from .finding import Found, Question, count, known_keys, search
 from .folding import count_call, fold, fold_experiment, fold_runs
 from .language import parse
 from .limits import check_batch, check_keys, check_texts
 from .meaning import Condition, FilterError
+from .orders import Order, parse_order
+from .predicates import Context
 from .reading import Latest, Series, latest, many_series, series, sparks
 from .recording import append, drop_tag
 from .turn import writing
 
 __all__ = [
     "Condition",
+    "Context",
     "DamagedChunk",
     "FilterError",
+    "Found",
     "Latest",
+    "Order",
+    "Question",
     "Series",
     "append",
     "check_batch",
     "check_keys",
     "check_texts",
+    "count",
     "count_call",
     "drop_tag",
     "fold",
     "fold_experiment",
     "fold_runs",
+    "known_keys",
     "latest",
     "many_series",
     "parse",
+    "parse_order",
+    "search",
     "series",
     "sparks",
     "writing",

@@ -24,7 +24,7 @@ PARAM_CHARS = 6000
 TAG_CHARS = 8000
 INT64 = np.iinfo(np.int64)
 _KEY = re.compile(r"[/\w.\- :]+")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL text takes neither NUL nor half of a pair
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL text takes neither NUL nor half of a pair
 
 
 def check_batch(metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapping[str, str]) -> None:
@@ -83,7 +83,7 @@ def check_texts(field: str, values: Mapping[str, str], limit: int) -> None:
                 limit=limit,
                 got=len(value),
             )
-        if _UNSTORABLE.search(value):
+        if UNSTORABLE.search(value):
             raise Invalid(f"{where} holds a NUL or a lone surrogate character.", code="bad_character", field=where)
 
 

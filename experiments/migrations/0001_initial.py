@@ -334,7 +334,7 @@ class Migration(migrations.Migration):
                 models.F("experiment"),
                 models.F("lifecycle"),
                 models.OrderBy(models.F("started_ms"), descending=True),
-                models.F("id"),
+                models.OrderBy(models.F("id"), descending=True),
                 name="run_newest_first",
             ),
         ),

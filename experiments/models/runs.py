@@ -132,7 +132,9 @@ class Run(models.Model):
     class Meta:
         indexes = [
             # Serves a page of runs, newest first.
-            models.Index("experiment", "lifecycle", models.F("started_ms").desc(), "id", name="run_newest_first"),
+            models.Index(
+                "experiment", "lifecycle", models.F("started_ms").desc(), models.F("id").desc(), name="run_newest_first"
+            ),
             # Serves home and palette: the project's newest runs.
             models.Index("project", "lifecycle", models.F("started_ms").desc(), name="run_newest_in_project"),
         ]

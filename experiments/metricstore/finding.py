@@ -1,0 +1,250 @@
+"""Finding runs of an experiment: filter, order, page.
+
+A page is found by walking the index of its order and testing the other conditions by primary key.
+Where a condition keeps few runs, the search starts from that condition's index instead: its size is
+looked up first, up to a cap, and a walk that runs past its budget turns around as well. Nothing is
+ever counted whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+
+from mlportal.lib.errors import Invalid
+
+from . import folding, keys
+from .limits import UNSTORABLE
+from .meaning import Condition
+from .orders import NEWEST_FIRST, Order, Phase, phases_of
+from .predicates import Context, Params, Predicate, compiled
+
+RARE = 2000
+FIRST_WINDOW = 500
+WALK_BUDGET = 12_000
+COUNT_CAP = 10_000
+PAGE_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page: run ids in order, and cursors to the pages around it (empty at an end)."""
+
+    run_ids: list[int]
+    after: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: conditions, order, deleted runs or living ones."""
+
+    context: Context
+    conditions: Sequence[Condition] = ()
+    order: Order = NEWEST_FIRST
+    lifecycle: str = "active"
+
+
+def search(question: Question, *, limit: int = 100, after: str = "", before: str = "") -> Found:
+    """Return one page of runs.
+
+    Parameters
+    ----------
+    question : Question
+    limit : int
+        1 to 1,000.
+    after, before : str
+        A cursor of an earlier page; at most one of them.
+
+    Raises
+    ------
+    FilterError
+        If a condition names something unknown.
+    Invalid
+        If a cursor is not one of ours for this order.
+    """
+    folding.fold_experiment(question.context.experiment_id)
+    place = _decoded(after or before, question)
+    rows = _collect(question, place, limit + 1, backward=bool(before))
+    more, rows = len(rows) > limit, rows[:limit]
+    if before:
+        rows.reverse()
+    has_next, has_previous = (True, more) if before else (more, bool(after))
+    return Found(
+        [row[2] for row in rows],
+        _encoded(rows[-1]) if rows and has_next else "",
+        _encoded(rows[0]) if rows and has_previous else "",
+    )
+
+
+def count(question: Question) -> int:
+    """Count the runs that match, up to 10,001: more is "10,000+"."""
+    predicates = [compiled(c, question.context) for c in question.conditions]
+    where, params = _where(question, predicates)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT 1 FROM experiments_run r WHERE {where} LIMIT %s) found",
+            [*params, COUNT_CAP + 1],
+        )
+        return cursor.fetchone()[0]
+
+
+_Row = tuple[int, object, int]  # phase, sort value, run id
+_Place = tuple[object, int]
+
+
+def _collect(question: Question, place: _Row | None, want: int, *, backward: bool) -> list[_Row]:
+    predicates = [compiled(c, question.context) for c in question.conditions]
+    rare, size = _rarest(predicates)
+    phases = phases_of(question.order, question.lifecycle)
+    start = place[0] if place else (len(phases) - 1 if backward else 0)
+    rows: list[_Row] = []
+    for at in range(start, -1, -1) if backward else range(start, len(phases)):
+        phase = phases[at].flipped() if backward else phases[at]
+        behind = (place[1], place[2]) if place and place[0] == at else None
+        look = _Look(question, predicates, phase, rare, size)
+        rows.extend((at, value, run_id) for value, run_id in look.rows(behind, want - len(rows)))
+        if len(rows) >= want:
+            break
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The search inside one phase."""
+
+    question: Question
+    predicates: list[Predicate]
+    phase: Phase
+    rare: Predicate | None
+    rare_size: int
+
+    def rows(self, place: _Place | None, room: int) -> list[tuple[object, int]]:
+        """At most `room` (value, run id) behind `place`."""
+        if self.rare is not None and self.rare_size <= RARE:
+            return self._from_condition(self.rare, place, room)
+        found: list[tuple[object, int]] = []
+        walked, window = 0, FIRST_WINDOW if self.predicates else 2 * room
+        while True:
+            found.extend(self._window(place, window, room - len(found)))
+            if len(found) >= room:
+                return found
+            place = self._end_of_window(place, window)
+            if place is None:
+                return found
+            walked, window = walked + window, window * 4
+            if walked >= WALK_BUDGET and self.rare is not None:
+                return found + self._from_condition(self.rare, place, room - len(found))
+
+    def _window(self, place: _Place | None, window: int, room: int) -> list[tuple[object, int]]:
+        """Walk `window` entries of the order's index and keep those that pass all conditions."""
+        inner, inner_params = self.phase.walk(self.question.context.experiment_id, place)
+        where, params = self._where(self.predicates)
+        # CROSS JOIN holds SQLite to this order; the inner LIMIT holds PostgreSQL to it.
+        return _rows(
+            f"""SELECT o.v, o.run_id FROM ({inner} LIMIT %s) o CROSS JOIN experiments_run r
+                WHERE r.id = o.run_id AND {where} ORDER BY {self.phase.outer_order} LIMIT %s""",
+            [*inner_params, window, *params, room],
+        )
+
+    def _end_of_window(self, place: _Place | None, window: int) -> _Place | None:
+        inner, params = self.phase.walk(self.question.context.experiment_id, place)
+        last = _rows(f"{inner} LIMIT 1 OFFSET %s", [*params, window - 1])
+        return last[0] if last else None
+
+    def _from_condition(self, rare: Predicate, place: _Place | None, room: int) -> list[tuple[object, int]]:
+        """Start from the index of one condition and sort what it keeps."""
+        table, test, test_params = rare.start or ("", "", [])
+        others, params = self._where([p for p in self.predicates if p is not rare])
+        probe, probe_params = self.phase.probe(place)
+        return _rows(
+            f"""SELECT {self.phase.value} AS v, r.id FROM {table} CROSS JOIN experiments_run r
+                CROSS JOIN {self.phase.table} q
+                WHERE {test} AND r.id = x.run_id AND {others} AND {probe} ORDER BY {self.phase.probe_order} LIMIT %s""",
+            [*test_params, *params, *probe_params, room],
+        )
+
+    def _where(self, predicates: list[Predicate]) -> tuple[str, Params]:
+        where, params = _where(self.question, predicates)
+        return f"{where} AND {self.phase.guard}" if self.phase.guard else where, params
+
+
+def _rows(sql: str, params: Params) -> list[tuple[object, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall()
+
+
+def _where(question: Question, predicates: list[Predicate]) -> tuple[str, Params]:
+    parts = ["r.experiment_id = %s", "r.lifecycle = %s", *(p.sql for p in predicates)]
+    params = [question.context.experiment_id, question.lifecycle, *(v for p in predicates for v in p.params)]
+    return " AND ".join(parts), params
+
+
+def _rarest(predicates: list[Predicate]) -> tuple[Predicate | None, int]:
+    sizes = [(_size(p), p) for p in predicates if p.start]
+    size, rare = min(sizes, key=lambda pair: pair[0], default=(0, None))
+    return rare, size
+
+
+def _size(predicate: Predicate) -> int:
+    table, test, params = predicate.start or ("", "", [])
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT %s) few", [*params, RARE + 1])
+        return cursor.fetchone()[0]
+
+
+def _encoded(row: _Row) -> str:
+    phase, value, run_id = row
+    kept = repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return base64.urlsafe_b64encode(json.dumps([phase, kept, run_id]).encode()).decode().rstrip("=")
+
+
+def _decoded(text: str, question: Question) -> _Row | None:
+    if not text:
+        return None
+    phases = phases_of(question.order, question.lifecycle)
+    try:
+        phase, value, run_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        kind = phases[phase].kind if type(phase) is int and phase >= 0 else None
+        if type(run_id) is not int or not _storable(run_id) or kind is None:
+            raise ValueError(text)
+        value = kind(value)
+        if not _storable(value):
+            raise ValueError(text)
+    except (ValueError, TypeError, IndexError, binascii.Error, OverflowError, RecursionError):
+        raise Invalid("The page cursor does not belong to this list.", code="bad_cursor", field="cursor") from None
+    return phase, value, run_id
+
+
+def _storable(value: object) -> bool:
+    """Whether a database takes the value as a parameter."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return not isinstance(value, str) or not UNSTORABLE.search(value)
+
+
+def known_keys(experiment_id: int) -> dict[str, list[str]]:
+    """Return the names of metrics, parameters and tags that the experiment's runs have."""
+    out = {}
+    for kind, table in (("metric", "runmetric"), ("param", "runparam"), ("tag", "runtag")):
+        with connection.cursor() as cursor:
+            # Hops from key to key through the index instead of reading a row per run.
+            cursor.execute(
+                f"""WITH RECURSIVE hop (k) AS (
+                      SELECT min(key_id) FROM experiments_{table} WHERE experiment_id = %s
+                      UNION ALL
+                      SELECT (SELECT min(key_id) FROM experiments_{table} WHERE experiment_id = %s AND key_id > hop.k)
+                      FROM hop WHERE hop.k IS NOT NULL
+                    ) SELECT k FROM hop WHERE k IS NOT NULL""",
+                [experiment_id, experiment_id],
+            )
+            ids = [row[0] for row in cursor.fetchall()]
+        out[kind] = sorted(keys.names(ids).values())
+    return out

@@ -1,0 +1,178 @@
+"""Orders of runs as phases: each phase walks one index, phases follow one another.
+
+Runs that have a number come first, then NaN, then runs without the value, newest first, whichever
+way the order goes. Within equal values the newer run comes first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from . import keys
+from .meaning import FilterError
+from .predicates import Params, head
+
+ATTRIBUTES = ("started", "ended", "took", "name", "state", "user", "data", "id")
+_EXPRESSIONS: dict[str, tuple[str, type]] = {
+    "started": ("q.started_ms", int),
+    "ended": ("q.ended_ms", int),
+    "took": ("(q.ended_ms - q.started_ms)", int),
+    "name": ("q.name", str),
+    "state": ("q.state", str),
+    "user": ("COALESCE((SELECT lower(u.username) FROM projects_user u WHERE u.id = q.created_by_id), '')", str),
+    "data": ("q.dataset_version_id", int),
+    "id": ("q.id", int),
+}
+_OPTIONAL = {"ended": "q.ended_ms", "took": "q.ended_ms", "data": "q.dataset_version_id"}
+_REST = "r.state IN ('failed', 'queued')"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What runs are ordered by; ``settled_first`` puts failed and queued runs behind all others."""
+
+    kind: str = "attribute"
+    key: str = "started"
+    descending: bool = True
+    settled_first: bool = False
+
+
+NEWEST_FIRST = Order()
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One stretch of an order.
+
+    ``table`` has the alias `q`; ``own`` are its conditions and ``own_params`` their values, where
+    the first two always are the experiment and, for run rows, the lifecycle.
+    """
+
+    table: str
+    run: str
+    value: str
+    kind: type
+    own: str
+    own_params: tuple[object, ...]
+    descending: bool
+    newest_first: bool = True
+    guard: str = ""
+
+    def flipped(self) -> Phase:
+        """The same stretch read backwards."""
+        return replace(self, descending=not self.descending, newest_first=not self.newest_first)
+
+    def walk(self, experiment_id: int, place: tuple[object, int] | None) -> tuple[str, Params]:
+        """SQL that gives (v, run_id) of this stretch in order, behind `place`."""
+        behind, params = self._behind(place)
+        sql = f"""SELECT {self.value} AS v, {self.run} AS run_id FROM {self.table} q
+                  WHERE q.experiment_id = %s{self.own}{behind} ORDER BY {self._order(self.value, self.run)}"""
+        return sql, [experiment_id, *self.own_params, *params]
+
+    def probe(self, place: tuple[object, int] | None) -> tuple[str, Params]:
+        """Conditions on `q` when runs come from elsewhere and are sorted afterwards."""
+        behind, params = self._behind(place)
+        return f"q.{'id' if self.run == 'q.id' else 'run_id'} = r.id{self.own}{behind}", [*self.own_params, *params]
+
+    @property
+    def outer_order(self) -> str:
+        """The order again, on the names the walk gives."""
+        return self._order("o.v", "o.run_id")
+
+    @property
+    def probe_order(self) -> str:
+        """The order on the table itself."""
+        return self._order(self.value, self.run)
+
+    def _order(self, value: str, run: str) -> str:
+        return f"{value} {_way(self.descending)}, {run} {_way(self.newest_first)}"
+
+    def _behind(self, place: tuple[object, int] | None) -> tuple[str, Params]:
+        if place is None:
+            return "", []
+        ahead, tie = "<" if self.descending else ">", "<" if self.newest_first else ">"
+        if ahead == tie:  # one comparison of rows is one step in the index
+            return f" AND ({self.value}, {self.run}) {ahead} (%s, %s)", [*place]
+        sql = f" AND {self.value} {ahead}= %s AND ({self.value} {ahead} %s OR {self.run} {tie} %s)"
+        return sql, [place[0], place[0], place[1]]
+
+
+def phases_of(order: Order, lifecycle: str) -> list[Phase]:
+    """Return the stretches of an order."""
+    if order.kind == "attribute":
+        found = _attribute_phases(order, lifecycle)
+    else:
+        key_id = keys.find([order.key]).get(order.key, -1)
+        build = {"metric": _metric_phases, "param": _param_phases}[order.kind]
+        found = [*build(order, key_id), _without(f"experiments_run{order.kind}", key_id, lifecycle)]
+    if not order.settled_first:
+        return found
+    good = [replace(p, guard=f"NOT {_REST}") for p in found]
+    return [*good, replace(_newest(lifecycle), guard=_REST)]
+
+
+def parse_order(text: str, metrics: set[str], params: set[str]) -> Order:
+    """Read an order such as ``-auc``, ``params.depth`` or ``metrics.auc DESC``.
+
+    Raises
+    ------
+    FilterError
+        If the name is no metric, parameter or attribute.
+    """
+    name, _, way = text.strip().rpartition(" ") if text.strip().upper().endswith((" ASC", " DESC")) else (text, "", "")
+    descending = way.upper() == "DESC" or name.startswith("-")
+    name = name.strip().removeprefix("-").strip("`")
+    for prefix, kind in (("metrics.", "metric"), ("params.", "param"), ("attributes.", "attribute")):
+        if name.startswith(prefix):
+            key = name.removeprefix(prefix).strip('`"')
+            if kind == "attribute" and key not in ATTRIBUTES:
+                break
+            return Order(kind, key, descending)
+    for kind, known in (("attribute", ATTRIBUTES), ("metric", metrics), ("param", params)):
+        if name in known:
+            return Order(kind, name, descending)
+    raise FilterError(f"Runs cannot be ordered by {name[:60]!r}.", 0, max(1, len(text)))
+
+
+def _metric_phases(order: Order, key_id: int) -> list[Phase]:
+    whole = Phase(
+        "experiments_runmetric", "q.run_id", "q.value", float,
+        " AND q.key_id = %s AND q.is_nan = %s", (key_id, False), order.descending,
+    )  # fmt: skip
+    return [whole, replace(whole, own_params=(key_id, True), descending=True)]
+
+
+def _param_phases(order: Order, key_id: int) -> list[Phase]:
+    numbers = Phase(
+        "experiments_runparam", "q.run_id", "q.number", float,
+        " AND q.key_id = %s AND q.number IS NOT NULL", (key_id,), order.descending,
+    )  # fmt: skip
+    words = replace(numbers, value=head("q"), kind=str, own=" AND q.key_id = %s AND q.number IS NULL")
+    return [numbers, words]
+
+
+def _attribute_phases(order: Order, lifecycle: str) -> list[Phase]:
+    value, kind = _EXPRESSIONS[order.key]
+    optional = _OPTIONAL.get(order.key)
+    known = f" AND {optional} IS NOT NULL" if optional else ""
+    base = _newest(lifecycle)
+    phases = [replace(base, value=value, kind=kind, own=base.own + known, descending=order.descending)]
+    if order.key in ("started", "id"):  # the newer of two equal ones follows the order itself
+        phases = [replace(phases[0], newest_first=order.descending)]
+    if optional:
+        phases.append(replace(base, own=f"{base.own} AND {optional} IS NULL"))
+    return phases
+
+
+def _without(table: str, key_id: int, lifecycle: str) -> Phase:
+    base = _newest(lifecycle)
+    absent = f" AND NOT EXISTS (SELECT 1 FROM {table} z WHERE z.run_id = q.id AND z.key_id = %s)"
+    return replace(base, own=base.own + absent, own_params=(*base.own_params, key_id))
+
+
+def _newest(lifecycle: str) -> Phase:
+    return Phase("experiments_run", "q.id", "q.started_ms", int, " AND q.lifecycle = %s", (lifecycle,), descending=True)
+
+
+def _way(descending: bool) -> str:  # noqa: FBT001 - one word for one flag
+    return "DESC" if descending else "ASC"

@@ -1,0 +1,249 @@
+"""Conditions of the filter language as SQL on one run's primary key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db import connection
+
+from . import keys
+from .meaning import Age, Condition, FilterError, number
+
+HEAD_CHARS = 250
+Params = list[object]
+_COMPARE = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_TABLES = {"metric": "experiments_runmetric", "param": "experiments_runparam", "tag": "experiments_runtag"}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a filter needs to know from outside: the experiment, the clock, the reader."""
+
+    experiment_id: int
+    now_ms: int
+    user_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A condition ready to run: SQL over `r` (a run row), and where its own index could start.
+
+    ``start`` is the FROM and WHERE that yields ``x.run_id`` from the condition's index, if it has one.
+    """
+
+    sql: str
+    params: Params
+    start: tuple[str, str, Params] | None = field(default=None)
+
+
+def compiled(condition: Condition, context: Context) -> Predicate:
+    """Return the SQL of one condition.
+
+    Raises
+    ------
+    FilterError
+        If a bare name is neither a metric nor a parameter of the experiment.
+    """
+    if condition.kind == "bare":
+        condition = _resolved(condition, context)
+    if condition.kind in _TABLES:
+        return _keyed(condition, context)
+    sql, params = _ATTRIBUTES[condition.kind](condition, context)
+    return Predicate(f"NOT ({sql})" if condition.negated else f"({sql})", params)
+
+
+def head(alias: str = "x") -> str:
+    """SQL of the indexed first characters of a text value, in byte order."""
+    collate = ' COLLATE "C"' if connection.vendor == "postgresql" else ""
+    return f"(substr({alias}.value, 1, {HEAD_CHARS}){collate})"
+
+
+def _resolved(condition: Condition, context: Context) -> Condition:
+    """Decide what a bare name is: numbers prefer the metric, words the parameter."""
+    key_id = keys.find([condition.key]).get(condition.key)
+    order = ("metric", "param", "tag") if condition.op in (">", "<", ">=", "<=") else ("param", "tag", "metric")
+    for kind in order:
+        if key_id is not None and _exists(_TABLES[kind], context.experiment_id, key_id):
+            return _as_kind(condition, kind)
+    raise FilterError(f"No run here has a metric, parameter or tag called {condition.key!r}.", *condition.span)
+
+
+def _as_kind(condition: Condition, kind: str) -> Condition:
+    values = condition.values
+    if kind == "metric" and condition.op in ("=", "!="):
+        values = tuple(number(str(v)) for v in values)
+        if None in values:
+            raise FilterError(f"{condition.key} is a metric; compare it with a number.", *condition.span)
+    elif kind == "metric" and condition.op not in _COMPARE:
+        raise FilterError(f"{condition.key} is a metric; it does not know {condition.op}.", *condition.span)
+    return Condition(kind, condition.key, condition.op, values, condition.negated, condition.span)
+
+
+def _exists(table: str, experiment_id: int, key_id: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT 1 FROM {table} WHERE experiment_id = %s AND key_id = %s LIMIT 1", [experiment_id, key_id]
+        )
+        return cursor.fetchone() is not None
+
+
+def _keyed(condition: Condition, context: Context) -> Predicate:
+    key_id = keys.find([condition.key]).get(condition.key)
+    missing_holds = condition.negated or condition.op == "null"
+    if key_id is None:
+        return Predicate("1 = 1" if missing_holds else "1 = 0", [])
+    table = _TABLES[condition.kind]
+    test, params = _VALUE_TESTS[condition.kind](condition)
+    exists = f"EXISTS (SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s{test})"
+    if missing_holds:
+        return Predicate(f"NOT {exists}", [key_id, *params])
+    start = (f"{table} x", f"x.experiment_id = %s AND x.key_id = %s{test}", [context.experiment_id, key_id, *params])
+    return Predicate(exists, [key_id, *params], start)
+
+
+def _metric_test(condition: Condition) -> tuple[str, Params]:
+    values = list(condition.values)
+    if condition.op == "!=":  # NaN differs from every number
+        return f" AND (x.is_nan = %s OR x.value NOT IN ({_marks(values)}))", [True, *values]
+    if condition.op == "=":
+        return f" AND x.is_nan = %s AND x.value IN ({_marks(values)})", [False, *values]
+    return f" AND x.is_nan = %s AND x.value {_COMPARE[condition.op]} %s", [False, values[0]]
+
+
+def _param_test(condition: Condition) -> tuple[str, Params]:
+    if condition.op in (">", "<", ">=", "<="):
+        return f" AND x.number {_COMPARE[condition.op]} %s", [condition.values[0]]
+    return _text_test(condition)
+
+
+def _text_test(condition: Condition) -> tuple[str, Params]:
+    if condition.op in ("null", "known"):
+        return "", []
+    values = [str(v) for v in condition.values]
+    if condition.op in ("like", "ilike"):
+        tests = [_like("x.value", v, fold=condition.op == "ilike") for v in values]
+        return f" AND ({' OR '.join(sql for sql, _ in tests)})", [p for _, params in tests for p in params]
+    tests, params = [], []
+    for value in values:
+        sharp = " AND x.value = %s" if len(value) >= HEAD_CHARS else ""
+        tests.append(f"({head()} = %s{sharp})")
+        params += [value[:HEAD_CHARS], *([value] if sharp else [])]
+    joined = " OR ".join(tests)
+    return f" AND NOT ({joined})" if condition.op == "!=" else f" AND ({joined})", params
+
+
+def _tagged(condition: Condition, context: Context) -> tuple[str, Params]:
+    """Any tag of that name or value, as ``tag:sweep-07`` is written."""
+    values = [str(v) for v in condition.values]
+    ids = list(keys.find(values).values())
+    by_key = f"x.key_id IN ({_marks(ids)}) OR " if ids else ""
+    sql = (
+        f"EXISTS (SELECT 1 FROM experiments_runtag x WHERE x.run_id = r.id AND ({by_key}x.value IN ({_marks(values)})))"
+    )
+    return f"NOT {sql}" if condition.op == "!=" else sql, [*ids, *values]
+
+
+def _like(column: str, pattern: str, *, fold: bool) -> tuple[str, Params]:
+    """Match with % and _, no escape: PostgreSQL by LIKE, SQLite by GLOB where case matters."""
+    if connection.vendor == "postgresql":
+        return f"{column} {'ILIKE' if fold else 'LIKE'} %s ESCAPE ''", [pattern]
+    if fold:
+        return f"{column} LIKE %s", [pattern]
+    glob = "".join(f"[{c}]" if c in "*?[" else {"%": "*", "_": "?"}.get(c, c) for c in pattern)
+    return f"{column} GLOB %s", [glob]
+
+
+def _contains(column: str, text: str) -> tuple[str, Params]:
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    operator = "ILIKE" if connection.vendor == "postgresql" else "LIKE"
+    return f"{column} {operator} %s ESCAPE '\\'", [f"%{escaped}%"]
+
+
+def _texts(column: str) -> Callable[[Condition, Context], tuple[str, Params]]:
+    def build(condition: Condition, context: Context) -> tuple[str, Params]:
+        values = [str(v) for v in condition.values]
+        if condition.op == "like":
+            tests = [_like(column, v, fold=False) for v in values]
+        elif condition.op == "ilike":
+            # name:word means contains; a pattern of one's own keeps its wildcards.
+            tests = [_like(column, v, fold=True) if "%" in v else _contains(column, v) for v in values]
+        else:
+            negative = "NOT " if condition.op == "!=" else ""
+            return f"{column} {negative}IN ({_marks(values)})", list(values)
+        return " OR ".join(sql for sql, _ in tests), [p for _, params in tests for p in params]
+
+    return build
+
+
+def _words(condition: Condition, context: Context) -> tuple[str, Params]:
+    tests, params = [], []
+    for value in (str(v) for v in condition.values):
+        for column in ("r.name", "r.notes"):
+            sql, given = _contains(column, value)
+            tests.append(sql)
+            params += given
+        if value.isascii() and value.isdigit() and len(value) < 19:
+            tests.append("r.id = %s")
+            params.append(int(value))
+    return " OR ".join(tests), params
+
+
+def _user(condition: Condition, context: Context) -> tuple[str, Params]:
+    tests, params = [], []
+    for value in (str(v) for v in condition.values):
+        if value == "me":
+            tests.append("r.created_by_id = %s")
+            params.append(context.user_id)
+        else:
+            tests.append("r.created_by_id IN (SELECT u.id FROM projects_user u WHERE lower(u.username) = %s)")
+            params.append(value.lower())
+    sql = f"COALESCE({' OR '.join(tests)}, {'1 = 0' if connection.vendor == 'sqlite' else 'FALSE'})"
+    return f"NOT {sql}" if condition.op == "!=" else sql, params
+
+
+def _data(condition: Condition, context: Context) -> tuple[str, Params]:
+    tests, params = [], []
+    for value in (str(v) for v in condition.values):
+        name, _, version = value.rpartition("@v")
+        exact = bool(name) and version.isascii() and version.isdigit() and len(version) < 10
+        tests.append("(d.name_key = %s AND v.number = %s)" if exact else "d.name_key = %s")
+        params += [name.casefold(), int(version)] if exact else [value.casefold()]
+    sql = f"""EXISTS (SELECT 1 FROM projects_datasetversion v JOIN projects_dataset d ON d.id = v.dataset_id
+              WHERE v.id = r.dataset_version_id AND ({" OR ".join(tests)}))"""
+    return f"NOT {sql}" if condition.op == "!=" else sql, params
+
+
+def _numbers(column: str, scale: float = 1) -> Callable[[Condition, Context], tuple[str, Params]]:
+    def build(condition: Condition, context: Context) -> tuple[str, Params]:
+        if condition.op == "day":
+            return f"{column} >= %s AND {column} < %s", list(condition.values)
+        values = [
+            context.now_ms - v.seconds * 1000 if isinstance(v, Age) else float(v) * scale for v in condition.values
+        ]
+        if condition.op in ("=", "!="):
+            return f"{column} {'NOT ' if condition.op == '!=' else ''}IN ({_marks(values)})", values
+        return f"{column} {_COMPARE[condition.op]} %s", values[:1]
+
+    return build
+
+
+def _marks(items: list[object]) -> str:
+    return ", ".join(["%s"] * len(items))
+
+
+_VALUE_TESTS = {"metric": _metric_test, "param": _param_test, "tag": _text_test}
+_ATTRIBUTES: dict[str, Callable[[Condition, Context], tuple[str, Params]]] = {
+    "state": _texts("r.state"),
+    "name": _texts("r.name"),
+    "uuid": _texts("r.uuid"),
+    "source": _texts("r.source"),
+    "text": _words,
+    "tagged": _tagged,
+    "user": _user,
+    "data": _data,
+    "number": _numbers("r.id"),
+    "started": _numbers("r.started_ms"),
+    "ended": _numbers("COALESCE(r.ended_ms, -1)"),
+    "took": _numbers("COALESCE(r.ended_ms - r.started_ms, -1)", 1000),
+}
