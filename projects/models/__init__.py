@@ -1,6 +1,7 @@
 """Tables of the projects app, one module a noun."""
 
 from projects.models.accounts import ApiToken, User
+from projects.models.datasets import Dataset, DatasetVersion
 from projects.models.events import ChainHead, Event, EventDelivery
 from projects.models.idempotency import IdempotencyKey
 from projects.models.projects import Membership, Project
@@ -8,6 +9,8 @@ from projects.models.projects import Membership, Project
 __all__ = [
     "ApiToken",
     "ChainHead",
+    "Dataset",
+    "DatasetVersion",
     "Event",
     "EventDelivery",
     "IdempotencyKey",

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -85,8 +86,8 @@ def write(
     reader = DelimitedReader(source, delimiter=delimiter, limits=limits)
     staged = target.with_suffix(".stage")
     try:
-        guesses = _stage(reader, source, staged, limits, step)
-        return _from_stage(reader, source, guesses, staged, target, step)
+        guesses = _stage(reader, staged, limits, step)
+        return _from_stage(reader, guesses, staged, target, step)
     finally:
         staged.unlink(missing_ok=True)
 
@@ -108,9 +109,7 @@ def _from_parquet(path: Path, target: Path, limits: Limits, step: Step) -> Canon
     )
 
 
-def _stage(
-    reader: DelimitedReader, source: TextSource, staged: Path, limits: Limits, step: Step
-) -> list[ColumnGuess]:
+def _stage(reader: DelimitedReader, staged: Path, limits: Limits, step: Step) -> list[ColumnGuess]:
     """Read the text once: check every row, keep the cells as text, learn the types."""
     guesses: list[ColumnGuess] = []
     options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -124,7 +123,7 @@ def _stage(
             columns = [column.chunk(0) for column in table.columns]
             list(pool.map(ColumnGuess.see, guesses, columns))
             writer.write_table(table)
-            step(0.65 * source.share_read, "Reading the rows")
+            step(0.65 * reader.source.share_read, "Reading the rows")
         if writer is not None:
             writer.close()
     return guesses
@@ -132,7 +131,6 @@ def _stage(
 
 def _from_stage(
     reader: DelimitedReader,
-    source: TextSource,
     guesses: list[ColumnGuess],
     staged: Path,
     target: Path,
@@ -152,7 +150,7 @@ def _from_stage(
         kinds=[verdict.kind for verdict in verdicts],
         types=[str(found) for found in types],
         row_count=reader.row_count,
-        facts={"encoding": source.codec, "delimiter": reader.delimiter},
+        facts={"encoding": reader.source.codec, "delimiter": reader.delimiter},
         warnings=findings.of_reading(reader, guesses, verdicts),
     )
 
@@ -163,9 +161,7 @@ def _staged_batches(staged: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _typed(batch: pa.RecordBatch, verdicts: list[Verdict], schema: pa.Schema) -> pa.Table:
-    columns = [
-        verdict.read(column) for verdict, column in zip(verdicts, batch.columns, strict=True)
-    ]
+    columns = [verdict.read(column) for verdict, column in zip(verdicts, batch.columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -186,14 +182,12 @@ class GroupWriter:
     """
 
     def __init__(self, target: Path, schema: pa.Schema) -> None:
-        self._writer = pq.ParquetWriter(
-            target, schema.remove_metadata(), compression="zstd", store_schema=True
-        )
+        self._writer = pq.ParquetWriter(target, schema.remove_metadata(), compression="zstd", store_schema=True)
         self._limit = group_rows(len(schema))
         self._held: list[pa.Table] = []
         self._rows = self._bytes = 0
 
-    def __enter__(self) -> "GroupWriter":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

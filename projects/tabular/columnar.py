@@ -72,8 +72,7 @@ class ColumnarReader:
         groups = self._file.metadata.num_row_groups
         if groups > self._limits.row_groups:
             raise TooLarge(
-                f"The Parquet file has {groups:,} row groups; at most {self._limits.row_groups:,} "
-                "are allowed.",
+                f"The Parquet file has {groups:,} row groups; at most {self._limits.row_groups:,} are allowed.",
                 field="file",
                 limit=self._limits.row_groups,
                 got=groups,
@@ -155,9 +154,7 @@ def check_frame(path: Path, limits: Limits = DEFAULT) -> None:
     if start != _MAGIC:
         raise _damaged("it does not begin with PAR1")
     if end[4:] == b"PARE":
-        raise Unprocessable(
-            "The Parquet file is encrypted. Upload it unencrypted.", field="file"
-        )
+        raise Unprocessable("The Parquet file is encrypted. Upload it unencrypted.", field="file")
     if end[4:] != _MAGIC:
         raise _damaged("its end is missing; the upload or the writer was cut off")
     footer = int.from_bytes(end[:4], "little")
@@ -187,9 +184,7 @@ def _open(path: Path) -> pq.ParquetFile:
 
 def _damaged(reason: object) -> Unprocessable:
     words = str(reason).split("\n", 1)[0].strip().rstrip(".")[:200]
-    return Unprocessable(
-        f"Not a valid Parquet file: {words}.", code="parquet_damaged", field="file"
-    )
+    return Unprocessable(f"Not a valid Parquet file: {words}.", code="parquet_damaged", field="file")
 
 
 def target(name: str, found: pa.DataType) -> pa.DataType:

@@ -59,10 +59,8 @@ class DelimitedReader:
         Data rows so far.
     """
 
-    def __init__(
-        self, source: TextSource, *, delimiter: str = "", limits: Limits = DEFAULT
-    ) -> None:
-        self._source, self._limits, self._chosen = source, limits, delimiter
+    def __init__(self, source: TextSource, *, delimiter: str = "", limits: Limits = DEFAULT) -> None:
+        self.source, self._limits, self._chosen = source, limits, delimiter
         self.delimiter = ""
         self.names: list[str] = []
         self.trimmed_names: list[str] = []
@@ -82,13 +80,11 @@ class DelimitedReader:
             the file before it is refused.
         """
         carry = b""
-        for block, at_end in _ends(self._source.blocks()):
+        for block, at_end in _ends(self.source.blocks()):
             buffer = carry + block
             if not self.delimiter:
                 self._choose_delimiter(buffer)
-            found = records.cut(
-                buffer, self.delimiter.encode(), at_end=at_end, first_line=self._line
-            )
+            found = records.cut(buffer, self.delimiter.encode(), at_end=at_end, first_line=self._line)
             self._hold_limits(buffer, found, at_end=at_end)
             if batch := self._batch(buffer, found):
                 yield batch
@@ -104,11 +100,7 @@ class DelimitedReader:
         if at_end and found.open_quote >= 0:
             raise _unclosed(self._line_of(buffer, found.open_quote))
         if not self.names:
-            header = (
-                int(found.fields[found.fields > 0][0])
-                if (found.fields > 0).any()
-                else found.pending_fields
-            )
+            header = int(found.fields[found.fields > 0][0]) if (found.fields > 0).any() else found.pending_fields
             if header > self._limits.columns:
                 raise Invalid(
                     guard.too_many_columns(self._limits),
@@ -137,9 +129,7 @@ class DelimitedReader:
 
     def _line_of(self, buffer: bytes, at: int) -> int:
         before = buffer[:at]
-        return (
-            self._line + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
-        )
+        return self._line + before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n")
 
     def _batch(self, buffer: bytes, found: records.Cut) -> Rows | None:
         filled = np.flatnonzero(found.fields)
@@ -174,24 +164,16 @@ class DelimitedReader:
         names = next(csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True))
         check_names(names, self._limits)
         self.names = [name.strip() for name in names]
-        self.trimmed_names = [
-            name for name, raw in zip(self.names, names, strict=True) if name != raw
-        ]
+        self.trimmed_names = [name for name, raw in zip(self.names, names, strict=True) if name != raw]
         columns = {f"c{at}": pa.string() for at in range(len(names))}
-        self._convert = pa_csv.ConvertOptions(
-            column_types=columns, check_utf8=False, strings_can_be_null=False
-        )
+        self._convert = pa_csv.ConvertOptions(column_types=columns, check_utf8=False, strings_can_be_null=False)
         self._positions = list(columns)
 
     def _parse(self, data: bytes, expected: int) -> pa.Table:
         table = pa_csv.read_csv(
             pa.BufferReader(data),
-            read_options=pa_csv.ReadOptions(
-                column_names=self._positions, block_size=len(data) + 1, use_threads=True
-            ),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=self.delimiter, newlines_in_values=b'"' in data
-            ),
+            read_options=pa_csv.ReadOptions(column_names=self._positions, block_size=len(data) + 1, use_threads=True),
+            parse_options=pa_csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=b'"' in data),
             convert_options=self._convert,
         )
         if table.num_rows != expected:
@@ -203,9 +185,7 @@ class DelimitedReader:
             raise self._ragged_error()
         if not self.row_count:
             what = "only a header" if self.names else "only blank lines"
-            raise Invalid(
-                f"The file has {what}: it has no data rows.", code="no_data_rows", field="file"
-            )
+            raise Invalid(f"The file has {what}: it has no data rows.", code="no_data_rows", field="file")
 
     def _ragged_error(self) -> Unprocessable:
         shown = ", ".join(f"{line:,} ({fields:,})" for line, fields in self._ragged)
@@ -214,8 +194,7 @@ class DelimitedReader:
         count = self._ragged_count
         rows = "1 row does" if count == 1 else f"{count:,} rows do"
         return Unprocessable(
-            f"{rows} not have the {len(self.names):,} fields of the header. "
-            f"Lines (fields found): {shown}{rest}.",
+            f"{rows} not have the {len(self.names):,} fields of the header. Lines (fields found): {shown}{rest}.",
             code="ragged_rows",
             field="file",
             limit=len(self.names),
@@ -244,21 +223,16 @@ def check_names(names: list[str], limits: Limits = DEFAULT) -> None:
     twice = [(name, found) for name, found in places.items() if len(found) > 1]
     if twice:
         listed = "; ".join(
-            f"'{name}' in columns {', '.join(map(str, found[:SHOWN_LINES]))}"
-            for name, found in twice[:SHOWN_LINES]
+            f"'{name}' in columns {', '.join(map(str, found[:SHOWN_LINES]))}" for name, found in twice[:SHOWN_LINES]
         )
-        raise Invalid(
-            f"Column names must differ: {listed}.", code="duplicate_columns", field="file"
-        )
+        raise Invalid(f"Column names must differ: {listed}.", code="duplicate_columns", field="file")
 
 
 def _name_problem(name: str, limits: Limits) -> str:
     if not name:
         return "has no name"
     if len(name) > limits.name_characters:
-        return (
-            f"has a name of {len(name):,} characters; at most {limits.name_characters} are allowed"
-        )
+        return f"has a name of {len(name):,} characters; at most {limits.name_characters} are allowed"
     if not name.isprintable():
         return "has a control character in its name"
     if name in RESERVED:

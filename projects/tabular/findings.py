@@ -42,17 +42,14 @@ class Finding:
         return asdict(self)
 
 
-def of_reading(
-    reader: "DelimitedReader", guesses: list["ColumnGuess"], verdicts: list["Verdict"]
-) -> list[Finding]:
+def of_reading(reader: "DelimitedReader", guesses: list["ColumnGuess"], verdicts: list["Verdict"]) -> list[Finding]:
     """Remarks about how a text was read."""
     found = list(_of_layout(reader))
     for name, guess, verdict in zip(reader.names, guesses, verdicts, strict=True):
         found += _of_missing_words(name, guess)
         found += _of_choice(name, guess, verdict)
     numeric = [
-        guess.infinite if verdict.kind == "numeric" else 0
-        for guess, verdict in zip(guesses, verdicts, strict=True)
+        guess.infinite if verdict.kind == "numeric" else 0 for guess, verdict in zip(guesses, verdicts, strict=True)
     ]
     return found + of_infinite(reader.names, numeric)
 
@@ -105,8 +102,7 @@ def _of_choice(name: str, guess: "ColumnGuess", verdict: "Verdict") -> Iterable[
     elif verdict.remark == "ambiguous_dates":
         yield Finding(
             "ambiguous_dates",
-            "Dates could be day/month or month/day, so the column is kept as text. Write them as "
-            "year-month-day.",
+            "Dates could be day/month or month/day, so the column is kept as text. Write them as year-month-day.",
             name,
         )
     elif verdict.kind == "text" and guess.present:
@@ -120,8 +116,7 @@ def _of_fall(name: str, guess: "ColumnGuess") -> Iterable[Finding]:
     if _LONG.fullmatch(value) or _EXPONENT.fullmatch(value):
         yield Finding(
             "number_too_large",
-            f"Row {row:,} holds {_cell(value)}, which does not fit a 64-bit number, so the column is kept "
-            "as text.",
+            f"Row {row:,} holds {_cell(value)}, which does not fit a 64-bit number, so the column is kept as text.",
             name,
         )
     elif fall.fitted >= ENOUGH_FITTED:
@@ -167,16 +162,16 @@ def of_column(name: str, kind: str, rows: int, facts: dict[str, Any]) -> list[Fi
     if facts["nulls"] / rows > MANY_MISSING:
         found.append(Finding("many_missing", f"{facts['nulls'] / rows:.0%} of the values are missing.", name))
     if kind == "id":
-        found.append(
-            Finding("id_like", "Every value is different: an identifier, not a feature.", name)
-        )
+        found.append(Finding("id_like", "Every value is different: an identifier, not a feature.", name))
     elif kind == "categorical" and distinct > MANY_LEVELS:
         found.append(
             Finding("high_cardinality", f"{distinct:,} different values; one-hot encoding makes as many columns.", name)
         )
     elif kind == "text" and facts.get("number_share", 0) >= MOSTLY:
         found.append(
-            Finding("mostly_numbers", f"{facts['number_share']:.1%} of the values are numbers, the others are text.", name)
+            Finding(
+                "mostly_numbers", f"{facts['number_share']:.1%} of the values are numbers, the others are text.", name
+            )
         )
     return found
 

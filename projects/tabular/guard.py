@@ -26,9 +26,7 @@ class UploadGuard:
         self._limits = limits
         self._head = b""
         self._line_bytes = 0
-        self._header_marks: dict[bytes, int] | None = {
-            mark.encode(): 0 for mark in sniff.DELIMITERS
-        }
+        self._header_marks: dict[bytes, int] | None = {mark.encode(): 0 for mark in sniff.DELIMITERS}
         self._plain = False
 
     def feed(self, part: bytes) -> None:
@@ -61,9 +59,7 @@ class UploadGuard:
             codec = sniff.encoding(self._head, self._chosen)
             self._plain = not codec.startswith("utf-16")
         elif self.file_type == sniff.PARQUET and len(self._head) < 12:
-            raise Unprocessable(
-                "Not a valid Parquet file: it is shorter than an empty one.", field="file"
-            )
+            raise Unprocessable("Not a valid Parquet file: it is shorter than an empty one.", field="file")
         part, self._head = self._head, b""
         return part
 

@@ -120,9 +120,7 @@ def _casts(text: str, target: pa.DataType) -> bool:
     return True
 
 
-def _moment(
-    name: str, date: str, order: str = "", *, zone: str | None = None
-) -> Candidate:
+def _moment(name: str, date: str, order: str = "", *, zone: str | None = None) -> Candidate:
     """Build a candidate for one way to write a date, with or without a time."""
     clock = f"{_TIME}{_ZONE}" if zone else f"{_TIME}?"
     groups = rf"^{date}"
@@ -156,16 +154,12 @@ _LIST = (
     Candidate(
         "numbers with a decimal comma",
         "numeric",
-        lambda values: _finite(
-            _comma_to_point(pc.if_else(_matches(_COMMA_NUMBER)(values), values, "x")), _NUMBER
-        ),
+        lambda values: _finite(_comma_to_point(pc.if_else(_matches(_COMMA_NUMBER)(values), values, "x")), _NUMBER),
         lambda values: _read_number(_comma_to_point(values)),
     ),
     _moment("dates (year-month-day)", r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
     _moment("times with a time zone", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", zone="UTC"),
-    _moment(
-        "dates (year/month/day)", r"([0-9]{4})/([0-9]{2})/([0-9]{2})", r"\1-\2-\3"
-    ),
+    _moment("dates (year/month/day)", r"([0-9]{4})/([0-9]{2})/([0-9]{2})", r"\1-\2-\3"),
     _moment("dates (day, month, year)", _DAY + _DAY + r"([0-9]{4})", r"\3-\2-\1"),
     _moment("dates (month, day, year)", _DAY + _DAY + r"([0-9]{4})", r"\3-\1-\2"),
 )

@@ -132,5 +132,3 @@ def _counted_nulls(file: pq.ParquetFile) -> list[int]:
     for batch in file.iter_batches():
         counts += [column.null_count for column in batch.columns]
     return [int(count) for count in counts]
-
-

@@ -114,7 +114,7 @@ def of_canonical(
     ):
         nulls = moments.null_counts(file)
         for at, name in enumerate(written.names):
-            facts = {"nulls": nulls[at], **_column(file, table, at, name, written.kinds[at], exact)}
+            facts = {"nulls": nulls[at], **_column(file, table, at, written.kinds[at], exact=exact)}
             kind = _kind(name, written.kinds[at], rows, facts)
             found = findings.of_column(name, kind, rows, facts)
             remarks += found
@@ -140,9 +140,7 @@ def _field(name: str, kind: str, dtype: str, nulls: int) -> dict[str, Any]:
     return {"name": name, "kind": kind, "dtype": dtype, "nullable": nulls > 0}
 
 
-def _column(
-    file: pq.ParquetFile, table: counts.Table, at: int, name: str, kind: str, exact: bool  # noqa: FBT001
-) -> dict[str, Any]:
+def _column(file: pq.ParquetFile, table: counts.Table, at: int, kind: str, *, exact: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "distinct": table.distinct(at, exact=exact),
         "histogram": None,
@@ -154,7 +152,7 @@ def _column(
         "max": None,
     }
     if kind in _NUMBERS:
-        facts |= moments.of_column(file, name, integer=kind == "integer")
+        facts |= moments.of_column(file, file.schema_arrow.names[at], integer=kind == "integer")
         moment = kind == "datetime"
         facts["quantiles"] = _labelled(table.quantiles(at, moment=moment, exact=exact))
         return _as_times(facts) if moment else _as_integers(facts) if kind == "integer" else facts

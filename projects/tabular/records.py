@@ -114,9 +114,7 @@ def _at_edges(data: NDArray[np.uint8], quotes: Positions, mark: int) -> bool:
     return bool(edges[before].all() and edges[after].all())
 
 
-def _fast_marks(
-    data: NDArray[np.uint8], quotes: Positions, terminators: Positions, mark: int
-) -> _Marks:
+def _fast_marks(data: NDArray[np.uint8], quotes: Positions, terminators: Positions, mark: int) -> _Marks:
     delimiters = np.flatnonzero(data == mark)
     if not len(quotes):
         return _Marks(delimiters, terminators, terminators, -1)

@@ -72,9 +72,7 @@ def file_type(head: bytes) -> str:
     if head.startswith(b"\x1f\x8b"):
         return CSV_GZIP
     if found := _foreign(head):
-        raise UnsupportedType(
-            f"The file is {found}, whatever its name says. {ALLOWED}", field="file", got=found
-        )
+        raise UnsupportedType(f"The file is {found}, whatever its name says. {ALLOWED}", field="file", got=found)
     return CSV
 
 
@@ -121,9 +119,7 @@ def encoding(head: bytes, chosen: str = "") -> str:
 def _chosen_encoding(head: bytes, chosen: str) -> str:
     if chosen not in ENCODINGS:
         allowed = ", ".join(ENCODINGS)
-        raise Invalid(
-            f"encoding is one of {allowed}; not {chosen[:40]!r}.", field="encoding", got=chosen[:40]
-        )
+        raise Invalid(f"encoding is one of {allowed}; not {chosen[:40]!r}.", field="encoding", got=chosen[:40])
     marked = chosen == "utf-8" and head.startswith(codecs.BOM_UTF8)
     return "utf-8-sig" if marked else chosen
 
@@ -169,9 +165,7 @@ def delimiter(sample: str, chosen: str = "") -> str:
     """
     if chosen:
         if chosen not in DELIMITERS:
-            raise Invalid(
-                "delimiter is a comma, semicolon, tab or pipe (|).", field="delimiter", got=chosen[:10]
-            )
+            raise Invalid("delimiter is a comma, semicolon, tab or pipe (|).", field="delimiter", got=chosen[:10])
         return chosen
     scored = {mark: _score(sample, mark) for mark in DELIMITERS}
     best = max(DELIMITERS, key=lambda mark: scored[mark])

@@ -166,8 +166,7 @@ class TextSource:
         if at >= 0:
             line = self._lines.line_at(block[:at])
             raise Unprocessable(
-                f"Line {line:,} holds a NUL byte; a CSV file is text. "
-                "If the file is UTF-16, choose that encoding.",
+                f"Line {line:,} holds a NUL byte; a CSV file is text. If the file is UTF-16, choose that encoding.",
                 code="nul_byte",
                 field="file",
                 got={"line": line},

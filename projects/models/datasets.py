@@ -1,0 +1,140 @@
+"""Datasets: named tables of a project, each version an immutable file with its profile."""
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+
+from mlportal.lib.lease import LeasedWork, WorkState
+from projects.models.projects import Project
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+
+
+class DatasetQuerySet(models.QuerySet["Dataset"]):
+    """Reads of datasets."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Datasets of projects the actor may see."""
+        return self.filter(project__in=Project.objects.visible_to(actor).values("pk"))
+
+    def in_project(self, project: Project) -> Self:
+        """Datasets of one project."""
+        return self.filter(project=project)
+
+    def with_latest(self) -> Self:
+        """Add the id of the newest version and the count of versions, without a query a row."""
+        newest = DatasetVersion.objects.filter(dataset=models.OuterRef("pk")).order_by("-number")
+        return self.annotate(
+            latest_id=models.Subquery(newest.values("pk")[:1]),
+            latest_at=models.Subquery(newest.values("created_at")[:1]),
+            version_count=models.Count("versions"),
+        )
+
+
+class Dataset(models.Model):
+    """A named table; its content is in its versions."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="datasets")
+    name = models.CharField(max_length=100)
+    name_key = models.CharField(max_length=100, editable=False, help_text="Folded name, unique in the project.")
+    description = models.TextField(blank=True)
+    created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DatasetQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "name_key"], name="dataset_name_once_a_project")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
+    """Reads of dataset versions."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Versions in projects the actor may see."""
+        return self.filter(dataset__project__in=Project.objects.visible_to(actor).values("pk"))
+
+    def in_project(self, project: Project) -> Self:
+        """Versions of one project's datasets."""
+        return self.filter(dataset__project=project)
+
+    def ready(self) -> Self:
+        """Versions that are profiled and can be trained on."""
+        return self.filter(state=WorkState.SUCCEEDED)
+
+    def light(self) -> Self:
+        """Without the profile, which no list shows and which can be large."""
+        return self.defer("profile", "warnings", "schema")
+
+
+class DatasetVersion(LeasedWork):
+    """An uploaded file, its typed copy and its profile. The profiling of it is leased work."""
+
+    class Format(models.TextChoices):
+        """Kinds of files that are taken."""
+
+        CSV = "csv", "CSV"
+        PARQUET = "parquet", "Parquet"
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    sample = models.CharField(max_length=40, blank=True, help_text="Bundled sample it was made from.")
+    sha256 = models.CharField(max_length=64, blank=True, help_text="The uploaded bytes; empty until a sample is built.")
+    size_bytes = models.BigIntegerField(default=0)
+    filename = models.CharField(max_length=255)
+    format = models.CharField(max_length=10, choices=Format, default=Format.CSV)
+    encoding = models.CharField(max_length=20, blank=True, help_text="What the user chose; empty to detect.")
+    delimiter = models.CharField(max_length=1, blank=True, help_text="What the user chose; empty to detect.")
+    row_count = models.BigIntegerField(null=True)
+    column_count = models.PositiveIntegerField(null=True)
+    schema = models.JSONField(default=list, blank=True)
+    profile = models.JSONField(default=dict, blank=True)
+    warnings = models.JSONField(default=list, blank=True)
+    facts = models.JSONField(default=dict, blank=True, help_text="How it was read: encoding, delimiter, duplicates.")
+    parquet_sha256 = models.CharField(max_length=64, blank=True, help_text="Typed canonical copy.")
+    created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DatasetVersionQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["dataset", "number"], name="dataset_version_number_once"),
+            models.UniqueConstraint(
+                fields=["dataset", "sha256", "encoding", "delimiter"],
+                condition=~Q(sha256=""),
+                name="dataset_content_once",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=WorkState.SUCCEEDED) | (~Q(parquet_sha256="") & Q(row_count__gt=0)),
+                name="dataset_version_ready_has_copy",
+            ),
+        ]
+        indexes: ClassVar = [
+            # serves the sweeper, which looks for queued and active rows every few seconds
+            models.Index(
+                fields=["state", "queued_at"],
+                condition=Q(state__in=["queued", "starting", "running"]),
+                name="dataset_version_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name} v{self.number}"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is profiled and can be trained on."""
+        return self.state == WorkState.SUCCEEDED
+
+    @property
+    def label(self) -> str:
+        """``v3``."""
+        return f"v{self.number}"

@@ -1,0 +1,237 @@
+"""Register datasets: by upload, or from the samples that scikit-learn carries."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+
+from mlportal.lib import blobs, names, queue
+from mlportal.lib.errors import Conflict, Invalid, Missing
+from mlportal.lib.lease import TERMINAL, WorkState
+from projects.actor import Actor
+from projects.models import Dataset, DatasetVersion, Project
+from projects.permissions import Permission, require
+from projects.services import events
+from projects.tabular import sniff
+from projects.tabular.guard import UploadGuard
+from projects.tabular.samples import SAMPLES, Sample
+
+PROFILE_TASK = "projects.profile_version"
+__all__ = ["SAMPLES", "SameContent", "Sample", "ready_version", "register_blob", "register_sample", "register_upload"]
+
+
+class SameContent(Conflict):
+    """The same bytes, read the same way, are a version of this dataset already."""
+
+    def __init__(self, version: DatasetVersion) -> None:
+        super().__init__(
+            f"These bytes are already {version}; nothing was added.",
+            code="same_content",
+            field="file",
+            got={"version": version.number},
+        )
+        self.version = version
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How to read an upload: what the user chose, empty to detect.
+
+    Parameters
+    ----------
+    filename : str
+        Name that the user gave the file; shown, never a path.
+    encoding, delimiter : str
+        See ``projects.tabular.sniff``.
+    """
+
+    filename: str
+    encoding: str = ""
+    delimiter: str = ""
+
+    def checked(self) -> "Reading":
+        """Checked values, with the bare file name.
+
+        Raises
+        ------
+        Invalid
+            For an encoding or a delimiter that is not offered.
+        """
+        if self.encoding:
+            sniff.encoding(b"", self.encoding)
+        if self.delimiter:
+            sniff.delimiter("", self.delimiter)
+        bare = PurePosixPath(self.filename.replace("\\", "/")).name
+        kept = "".join(character for character in bare if character.isprintable())[-200:]
+        return Reading(kept or "data", self.encoding, self.delimiter)
+
+
+def register_upload(
+    by: Actor,
+    *,
+    project: Project,
+    name: str,
+    stream: blobs.Readable | Iterable[bytes],
+    filename: str,
+    description: str = "",
+    encoding: str = "",
+    delimiter: str = "",
+) -> DatasetVersion:
+    """Store a stream as the next version of a dataset, made if it is new, and have it profiled.
+
+    Raises
+    ------
+    Forbidden, Invalid, TooLarge, UnsupportedType, Unprocessable
+        Before anything is kept.
+    SameContent
+        When the dataset has a version of the same bytes.
+    """
+    require(by, Permission.DATASET_CREATE, project)
+    name = names.clean(name)
+    reading = Reading(filename, encoding, delimiter).checked()
+    guard = UploadGuard(encoding)
+    blob = blobs.put(_guarded(stream, guard), limit_bytes=settings.MAX_UPLOAD_BYTES)
+    return register_blob(
+        by, project=project, name=name, blob=blob, file_type=guard.file_type, reading=reading, description=description
+    )
+
+
+def register_blob(
+    by: Actor,
+    *,
+    project: Project,
+    name: str,
+    blob: blobs.Blob,
+    file_type: str,
+    reading: Reading,
+    description: str = "",
+) -> DatasetVersion:
+    """Add a stored file, which an ``UploadGuard`` watched, as the next version of a dataset.
+
+    Raises
+    ------
+    SameContent
+        When the dataset has a version of the same bytes.
+    """
+    require(by, Permission.DATASET_CREATE, project)
+    reading = reading.checked()
+    found = DatasetVersion.Format.PARQUET if file_type == sniff.PARQUET else DatasetVersion.Format.CSV
+
+    def build(dataset: Dataset) -> DatasetVersion:
+        same = dataset.versions.filter(
+            sha256=blob.sha256, encoding=reading.encoding, delimiter=reading.delimiter
+        ).first()
+        if same is not None:
+            raise SameContent(same)
+        return DatasetVersion(
+            sha256=blob.sha256,
+            size_bytes=blob.size_bytes,
+            filename=reading.filename,
+            format=found,
+            encoding=reading.encoding,
+            delimiter=reading.delimiter,
+        )
+
+    return _add(by, project, name, description, build)
+
+
+def register_sample(by: Actor, *, project: Project, sample: str, name: str = "") -> DatasetVersion:
+    """Add a bundled sample as a dataset; a worker builds and profiles it.
+
+    Raises
+    ------
+    Missing
+        When there is no such sample.
+    SameContent
+        When the dataset was made from it before.
+    """
+    require(by, Permission.DATASET_CREATE, project)
+    chosen = SAMPLES.get(sample) if isinstance(sample, str) else None
+    if chosen is None:
+        raise Missing(f"There is no sample of that name. Samples: {', '.join(SAMPLES)}.", field="sample")
+
+    def build(dataset: Dataset) -> DatasetVersion:
+        same = dataset.versions.filter(sample=chosen.name).first()
+        if same is not None:
+            raise SameContent(same)
+        return DatasetVersion(sample=chosen.name, filename=f"{chosen.name}.csv")
+
+    return _add(by, project, name or chosen.name, chosen.description, build)
+
+
+def ready_version(by: Actor, *, project: Project, name: str, number: int | None = None) -> DatasetVersion:
+    """A version that can be trained on: the numbered one, or the newest that is ready.
+
+    Raises
+    ------
+    Missing
+        When there is no such dataset or version.
+    Conflict
+        While it is being profiled, or when profiling failed.
+    """
+    require(by, Permission.DATASET_VIEW, project)
+    dataset = Dataset.objects.in_project(project).filter(name_key=names.key(name)).first()
+    if dataset is None:
+        raise Missing(f"There is no dataset {name[:100]!r} in {project.name}.", field="dataset")
+    versions = dataset.versions.select_related("dataset__project").order_by("-number")
+    asked = versions if number is None else versions.filter(number=number)
+    found = asked.ready().first() or asked.first()
+    if found is None:
+        raise Missing(f"Dataset {dataset.name} has no version {number}.", field="version")
+    if found.state not in TERMINAL:
+        raise Conflict(
+            f"{found} is still being profiled ({found.progress_percent}%). Try again when it is ready.",
+            code="dataset_not_ready",
+            field="dataset",
+        )
+    if found.state != WorkState.SUCCEEDED:
+        raise Conflict(f"{found} cannot be used: {found.failure}", code="dataset_failed", field="dataset")
+    return found
+
+
+def _guarded(stream: blobs.Readable | Iterable[bytes], guard: UploadGuard) -> Iterator[bytes]:
+    parts = iter(lambda: stream.read(blobs.CHUNK_BYTES), b"") if hasattr(stream, "read") else stream
+    for part in parts:
+        guard.feed(part)
+        yield part
+    guard.close()
+
+
+def _add(
+    by: Actor, project: Project, name: str, description: str, build: Callable[[Dataset], DatasetVersion]
+) -> DatasetVersion:
+    if by.user is None:
+        raise Invalid("A dataset needs a person who registers it.", field="by")
+    name = names.clean(name)
+    description = names.clean_text(description, field="description")
+    with transaction.atomic():
+        dataset = _dataset(by, project, name, description)
+        version = build(dataset)
+        version.dataset, version.created_by = dataset, by.user
+        version.number = (dataset.versions.aggregate(last=Max("number"))["last"] or 0) + 1
+        version.save(force_insert=True)
+        queue.enqueue(PROFILE_TASK, version.pk)
+        data = {"version": version.number, "sha256": version.sha256, "size_bytes": version.size_bytes}
+        events.record(by, "dataset.registered", project=project, target=version, data=data)
+    return version
+
+
+def _dataset(by: Actor, project: Project, name: str, description: str) -> Dataset:
+    """Row of that name, locked, so that version numbers are given one by one."""
+    Project.objects.select_for_update().get(pk=project.pk)
+    dataset = Dataset.objects.in_project(project).filter(name_key=names.key(name)).first()
+    if dataset is None:
+        return Dataset.objects.create(
+            project=project, name=name, name_key=names.key(name), description=description, created_by=by.user
+        )
+    if dataset.name != name:
+        raise Conflict(
+            f"{name} differs only in case from the dataset {dataset.name}. Use that name, or a different one.",
+            code="name_taken",
+            field="name",
+            got=name,
+        )
+    return dataset
