@@ -112,6 +112,9 @@ class Run(models.Model):
     source = models.CharField(max_length=6, choices=Source, default=Source.API)
     lifecycle = models.CharField(max_length=8, choices=Lifecycle, default=Lifecycle.ACTIVE)
     parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children")
+    dataset_version = models.ForeignKey(
+        "projects.DatasetVersion", null=True, on_delete=models.PROTECT, related_name="runs"
+    )
     primary_metric = models.CharField(max_length=250, blank=True, default="")
     params = models.TextField(default="{}")
     tags = models.TextField(default="{}")

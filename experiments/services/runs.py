@@ -98,7 +98,7 @@ def create(
     with metricstore.writing():
         run = Run.objects.create(
             project=experiment.project, experiment=experiment, name=text, source=source, parent=parent,
-            primary_metric=primary_metric or experiment.primary_metric,
+            dataset_version=dataset_version, primary_metric=primary_metric or experiment.primary_metric,
             created_by=by.user, created_at=now, started_ms=_ms(now) if started_ms is None else started_ms,
         )  # fmt: skip
         if not text:
