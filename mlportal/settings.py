@@ -147,7 +147,11 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-}
+    "sweep-evaluations": {
+        "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
+    },
+    "expire-requests": {"task": "deployments.expire_requests", "schedule": 300, "options": {"expires": 300}},
+}  # fmt: skip
 # (event verb, task): the task gets the id of an EventDelivery row; see projects.services.events.
 EVENT_CONSUMERS: list[tuple[str, str]] = []
 

@@ -40,6 +40,7 @@ class Permission(StrEnum):
     MODEL_REGISTER = "model.register"
     PROMOTION_REQUEST = "promotion.request"
     PROMOTION_DECIDE = "promotion.decide"
+    GATE_OVERRIDE = "gate.override"
     POLICY_EDIT = "policy.edit"
     ENDPOINT_VIEW = "endpoint.view"
     ENDPOINT_DEPLOY = "endpoint.deploy"
@@ -114,7 +115,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
     "admin": frozenset(
         {
             P.PROJECT_EDIT, P.MEMBER_MANAGE, P.TOKEN_CREATE, P.AUDIT_VIEW, P.CHANNEL_EDIT, P.POLICY_EDIT,
-            P.AUTOMATION_EDIT, P.DATASET_DELETE, P.SITE_ADMIN,
+            P.AUTOMATION_EDIT, P.DATASET_DELETE, P.GATE_OVERRIDE, P.SITE_ADMIN,
         }
     ),
 }  # fmt: skip

@@ -219,6 +219,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "dataset_version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="projects.datasetversion",
+                    ),
+                ),
+                (
                     "run",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT, related_name="model_versions", to="experiments.run"

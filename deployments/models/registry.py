@@ -56,7 +56,7 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
 
     def with_origin(self) -> Self:
         """Join what a page about a version shows."""
-        return self.select_related("model__project", "run", "created_by")
+        return self.select_related("model__project", "run", "dataset_version__dataset", "created_by")
 
 
 class ModelVersion(models.Model):
@@ -69,6 +69,7 @@ class ModelVersion(models.Model):
     model = models.ForeignKey(RegisteredModel, models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
     run = models.ForeignKey("experiments.Run", models.PROTECT, related_name="model_versions")
+    dataset_version = models.ForeignKey("projects.DatasetVersion", models.PROTECT, null=True, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.READY)
     task = models.CharField(max_length=20, blank=True)
     algorithm = models.CharField(max_length=100, blank=True)
@@ -98,6 +99,11 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model.name} v{self.number}"
+
+    @property
+    def label(self) -> str:
+        """The version as people read it; monitors and alerts use the same word."""
+        return f"v{self.number}"
 
     def file(self, path: str) -> str | None:
         """Return the sha256 of a file of the manifest, None when it has no such file."""

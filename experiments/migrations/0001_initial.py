@@ -110,6 +110,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "dataset_version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="runs",
+                        to="projects.datasetversion",
+                    ),
+                ),
+                (
                     "experiment",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="experiments.experiment"

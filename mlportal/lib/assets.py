@@ -7,7 +7,7 @@ _CSS = HashedFilesMixin.patterns[0][1]
 _MODULES = HashedFilesMixin._js_module_import_aggregation_patterns[1]  # type: ignore[attr-defined]  # missing in the stubs
 
 # What packages bring and no page uses; compressing it would cost most of the first start.
-UNUSED = ("*.map", "rest_framework", "redoc", "*.txt", "*.md")
+UNUSED = ["*.map", "rest_framework", "redoc", "*.txt", "*.md"]
 
 
 class Assets(CompressedManifestStaticFilesStorage):

@@ -1,0 +1,204 @@
+"""Named checks of a promotion: gather the facts from the database and the files, judge them, seal the verdicts."""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+
+from deployments.models import Endpoint, GateResult, ModelVersion, Policy, PromotionRequest
+from deployments.proof import canonical, manifest, rules, seal, signing
+from deployments.proof.rules import Facts, Metric, Outcome
+from experiments.training.catalogue import METRICS, PRIMARY_METRIC, TASK_METRICS
+from mlportal.lib import blobs
+from mlportal.lib.errors import Missing
+
+if TYPE_CHECKING:
+    from projects.models import DatasetVersion
+
+MODEL_FILE = "model/model.skops"
+REFERENCE_FILE = "model/reference.parquet"
+SIGNATURE_FILE = "model/signature.json"
+ENVIRONMENT_FILE = "model/environment.json"
+IMPORTANCE_FILE = "importance.json"
+
+
+@functools.cache
+def keyring() -> signing.Keyring:
+    """Return the keys of this installation, read once a process."""
+    return signing.keyring(settings.SIGNING_KEY_SEED, settings.DATA_DIR / "secrets" / "signing-keys")
+
+
+def damage(version: ModelVersion) -> tuple[str, ...]:
+    """Check a version against its files: manifest hash, signature of the server, sha256 of every file.
+
+    Reads every byte, so call it before a transaction, not inside one that holds locks.
+
+    Returns
+    -------
+    tuple of str
+        One sentence per damage; empty when the version is whole.
+    """
+    found = []
+    if manifest.digest(version.manifest, version.provenance) != version.manifest_sha256:
+        found.append("The manifest was changed after it was signed.")
+    if not signing.verify(
+        keyring(),
+        manifest_sha256=version.manifest_sha256,
+        signature=version.manifest_signature,
+        signed_by=version.signed_by,
+    ):
+        found.append("The signature over the manifest does not verify.")
+    return (*found, *(text for row in version.manifest if (text := _file_damage(row))))
+
+
+def facts(request: PromotionRequest, *, damaged: tuple[str, ...] = ()) -> Facts:
+    """Gather what the rules judge: run, signature, dataset, evaluation."""
+    version, dataset = request.version, request.version.dataset_version
+    result, trouble = _evaluation(request)
+    model = next((row for row in version.manifest if row["path"] == MODEL_FILE), None)
+    return Facts(
+        run_state=str(version.run.state),
+        damaged=damaged,
+        inputs=len(version.signature.get("inputs", [])),
+        outputs=len(version.signature.get("outputs", [])),
+        dataset_state=str(dataset.state) if dataset else None,
+        dataset_warnings=_warnings(dataset),
+        metrics=tuple(_metric(row) for row in result.get("metrics", [])),
+        primary=primary(version),
+        evaluation=trouble,
+        latency_ms=result.get("latency_ms"),
+        size_bytes=model["size_bytes"] if model else None,
+    )
+
+
+def run_all(request: PromotionRequest, *, damaged: tuple[str, ...] = ()) -> list[Outcome]:
+    """Judge the rules of the request's policy; the worst come first, then the order of the policy."""
+    outcomes = rules.judge(rules.parse(request.policy.gates), facts(request, damaged=damaged))
+    return sorted(outcomes, key=lambda item: (item.passed, item.level == "advisory"))
+
+
+def store(request: PromotionRequest, outcomes: list[Outcome], phase: str) -> None:
+    """Keep the verdicts of one phase."""
+    GateResult.objects.bulk_create(
+        GateResult(
+            request=request,
+            phase=phase,
+            position=position,
+            name=item.name,
+            title=item.title[:200],
+            level=item.level,
+            passed=item.passed,
+            rule=item.rule,
+            found=item.found,
+            metric=item.metric,
+            detail=item.detail,
+        )
+        for position, item in enumerate(outcomes)
+    )
+
+
+def snapshot(request: PromotionRequest, *, policy: Policy, endpoint: Endpoint | None) -> str:
+    """Write everything an approver is shown as one canonical text, from the rows as they are now.
+
+    Parameters
+    ----------
+    policy
+        The policy in force now.
+    endpoint
+        The endpoint as it is now, None before the first promotion.
+    """
+    version = request.version
+    dataset = version.dataset_version
+    result, trouble = _evaluation(request)
+    return seal.snapshot(
+        {
+            "model": {"id": version.model_id, "name": version.model.name},
+            "version": {"id": version.pk, "number": version.number, "state": version.state},
+            "manifest_sha256": manifest.digest(version.manifest, version.provenance),
+            "dataset_sha256": dataset.sha256 if dataset else None,
+            "metrics": {"recorded": version.metrics, "compared": result, "trouble": trouble},
+            "gates": policy.gates,
+            "results": [item.plain() for item in run_all(request)],
+            "policy": policy.plain(),
+            "environment": request.environment.name,
+            "endpoint": _endpoint(request.endpoint_name, endpoint),
+        }
+    )
+
+
+def inputs_sha256(request: PromotionRequest) -> str:
+    """Return a hash of what an evaluation depends on: both manifests and the metrics compared."""
+    return canonical.digest(
+        {
+            "candidate": request.version.manifest_sha256,
+            "production": request.baseline.manifest_sha256 if request.baseline else None,
+            "metrics": metric_keys(request.version),
+        }
+    )
+
+
+def metric_keys(version: ModelVersion) -> list[str]:
+    """List the metrics of the version's task, the primary one first."""
+    keys = list(TASK_METRICS.get(version.task, ()))
+    first = primary(version)
+    return sorted(keys, key=lambda key: key != first)
+
+
+def primary(version: ModelVersion) -> str:
+    """Return the metric the version is judged by first."""
+    chosen = version.run.primary_metric
+    return chosen if chosen in METRICS else PRIMARY_METRIC.get(version.task, "")
+
+
+def _file_damage(row: dict[str, Any]) -> str:
+    try:
+        blobs.verify(row["sha256"])
+    except blobs.BlobCorrupt:
+        return f"The file {row['path']} has changed on disk."
+    except Missing:
+        return f"The file {row['path']} is missing."
+    return ""
+
+
+def _evaluation(request: PromotionRequest) -> tuple[dict[str, Any], str]:
+    """Return the stored result and, in words, why there is no comparison."""
+    work = getattr(request, "evaluation", None)
+    if work is None or not work.is_terminal:
+        return {}, "the evaluation has not finished"
+    if work.result is None:
+        return {}, f"the evaluation failed: {work.failure or work.get_state_display()}"
+    return work.result, str(work.result.get("note", ""))
+
+
+def _metric(row: dict[str, Any]) -> Metric:
+    known = METRICS.get(row["metric"], {"label": row["metric"], "better": "higher"})
+    return Metric(
+        key=row["metric"],
+        label=known["label"],
+        better="lower" if known["better"] == "lower" else "higher",
+        candidate=row["candidate"],
+        production=row["production"],
+        difference=row["difference"],
+        low=row["low"],
+        high=row["high"],
+    )
+
+
+def _warnings(dataset: "DatasetVersion | None") -> tuple[str, ...]:
+    if dataset is None:
+        return ()
+    rows = [row for row in dataset.warnings or [] if not isinstance(row, dict) or row.get("level") != "info"]
+    return tuple(str(row.get("message", "")) if isinstance(row, dict) else str(row) for row in rows)
+
+
+def _endpoint(name: str, endpoint: Endpoint | None) -> dict[str, canonical.Plain]:
+    if endpoint is None:
+        return {"name": name, "revision": None, "version": None, "enabled": True, "log_mode": "all"}
+    revision = endpoint.current_revision
+    return {
+        "name": endpoint.name,
+        "revision": revision.pk if revision else None,
+        "version": revision.version_id if revision else None,
+        "enabled": endpoint.enabled,
+        "log_mode": endpoint.log_mode,
+    }

@@ -1,0 +1,167 @@
+"""What a worker does for a promotion: evaluate the candidate, describe its reference, then have it judged."""
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from django.db import transaction
+
+from deployments import gates
+from deployments.models import Evaluation, ModelVersion, PromotionRequest
+from deployments.proof import evaluation as engine
+from deployments.services import promotions
+from mlportal.lib import blobs, lease, modelfile
+from mlportal.lib.errors import DomainError, Unprocessable
+from mlportal.lib.lease import Claim, WorkState
+from monitoring import drift
+from projects.actor import Actor
+from projects.models import Project
+
+SEED = 20_261_121
+MAX_ROWS = 10_000
+
+
+class LeaseLost(Exception):
+    """The work was given to another worker or cancelled; nothing more may be written."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one evaluation found: the result to store, and the drift grids of the held-out rows."""
+
+    result: dict[str, Any]
+    grids: dict[str, Any]
+
+
+def evaluate_request(evaluation_id: int, *, worker: str) -> bool:
+    """Evaluate one request. Returns whether this call did the work."""
+    held = lease.claim(Evaluation.objects.all(), evaluation_id, worker=worker)
+    if held is None:
+        return False
+    try:
+        measured = _measure(held)
+    except LeaseLost:
+        return False
+    except DomainError as error:
+        return _end(held, WorkState.FAILED, failure=error.message)
+    except (ValueError, TypeError, KeyError, OSError, MemoryError, ArithmeticError) as error:
+        return _end(held, WorkState.FAILED, failure=f"{type(error).__name__}: {error}")
+    return _end(held, WorkState.SUCCEEDED, measured=measured)
+
+
+def sweep_evaluations() -> int:
+    """Give lost evaluations to another worker, or judge without them after the last attempt."""
+    moved = lease.sweep(Evaluation.objects.all(), on_end=_settle_lost, on_requeue=lambda row: None)
+    return moved + lease.republish(Evaluation.objects.all(), task="deployments.evaluate_request")
+
+
+def portal(project: Project) -> Actor:
+    """Return the worker as an actor: it judges and seals, and holds no right of a person."""
+    return Actor.system("evaluation", project=project)
+
+
+def _settle_lost(row: Evaluation) -> None:
+    promotions.complete_evaluation(row.pk, actor=portal(row.request.project))
+
+
+def _end(held: Claim, state: str, *, failure: str = "", measured: Measured | None = None) -> bool:
+    """Write the result and have it judged in one transaction, if this attempt still owns the row."""
+    with transaction.atomic():
+        row = Evaluation.objects.select_related("request__project", "request__version").get(pk=held.pk)
+        changes: dict[str, Any] = {}
+        if measured is not None:
+            changes = {"result": measured.result, "inputs_sha256": gates.inputs_sha256(row.request)}
+            _keep_grids(row.request.version, measured.grids)
+        if not lease.finish(Evaluation.objects.all(), held, state=state, failure=failure, **changes):
+            transaction.set_rollback(True)
+            return False
+        promotions.complete_evaluation(held.pk, actor=portal(row.request.project))
+    return True
+
+
+def _keep_grids(version: ModelVersion, grids: dict[str, Any]) -> None:
+    if version.reference_grids is None:
+        ModelVersion.objects.filter(pk=version.pk, reference_grids=None).update(reference_grids=grids)
+
+
+def _measure(held: Claim) -> Measured:
+    request = PromotionRequest.objects.select_related(
+        "version__run", "version__model", "baseline__run", "baseline__model", "project"
+    ).get(evaluation=held.pk)
+    beat = _beat(held)
+    beat("Load the models", 0.02)
+    frame = _reference(request.version)
+    candidate = _model(request.version)
+    production = _model(request.baseline) if request.baseline else None
+    beat("Compare on the held-out rows", 0.1)
+    found = engine.evaluate(
+        frame,
+        candidate,
+        production,
+        task=request.version.task,
+        metrics=gates.metric_keys(request.version),
+        seed=SEED,
+        columns=_columns(request.version),
+        production_columns=_columns(request.baseline) if request.baseline else None,
+        on_progress=lambda share: beat("Compare on the held-out rows", 0.1 + 0.75 * share),
+    )
+    beat("Describe the reference", 0.9)
+    return Measured(_finite(found.plain()), _grids(request.version, frame))
+
+
+def _beat(held: Claim) -> Callable[[str, float], None]:
+    def beat(phase: str, progress: float) -> None:
+        if not lease.heartbeat(Evaluation.objects.all(), held, phase=phase, progress=progress):
+            raise LeaseLost
+
+    return beat
+
+
+def _model(version: ModelVersion) -> Any:
+    digest = version.file(gates.MODEL_FILE)
+    if digest is None:
+        raise Unprocessable(f"{version} has no {gates.MODEL_FILE}.", code="no_model")
+    blobs.verify(digest)
+    return modelfile.load(blobs.local_path(digest))
+
+
+def _reference(version: ModelVersion) -> pd.DataFrame:
+    digest = version.file(gates.REFERENCE_FILE)
+    if digest is None:
+        raise Unprocessable(f"{version} has no held-out rows ({gates.REFERENCE_FILE}).", code="no_reference")
+    blobs.verify(digest)
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "reference.parquet"
+        link.symlink_to(blobs.local_path(digest))
+        return pd.read_parquet(link).head(MAX_ROWS)
+
+
+def _columns(version: ModelVersion) -> list[str]:
+    return [str(row["name"]) for row in version.signature["inputs"]]
+
+
+def _grids(version: ModelVersion, frame: pd.DataFrame) -> dict[str, Any]:
+    kinds = {str(row["name"]): str(row.get("kind", "")) for row in version.signature["inputs"]}
+    kinds["__prediction__"] = "categorical" if version.task == "classification" else "numeric"
+    kinds["__score__"] = "numeric"
+    importance = {
+        str(row["feature"]): max(float(row.get("mean") or 0.0), 0.0)
+        for row in version.importance
+        if isinstance(row, dict) and "feature" in row
+    }
+    return _finite(json.loads(json.dumps(drift.reference(frame, kinds, importance), default=float)))
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not know by None."""
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

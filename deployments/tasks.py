@@ -1,0 +1,32 @@
+"""Celery tasks of the deployments app: ids only, the rows are the truth."""
+
+import os
+import socket
+
+from celery import shared_task
+from django.utils import timezone
+
+from deployments.services import holds
+from projects.actor import Actor
+
+
+@shared_task(name="deployments.evaluate_request")
+def evaluate_request(evaluation_id: int) -> None:
+    """Evaluate the candidate of one promotion request."""
+    from deployments import pipeline
+
+    pipeline.evaluate_request(evaluation_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.sweep_evaluations")
+def sweep_evaluations() -> None:
+    """Take up evaluations whose worker or message was lost."""
+    from deployments import pipeline
+
+    pipeline.sweep_evaluations()
+
+
+@shared_task(name="deployments.expire_requests")
+def expire_requests() -> None:
+    """Close the promotion requests nobody decided in time."""
+    holds.expire(now=timezone.now(), actor_of=lambda project: Actor.system("expiry", project=project))
