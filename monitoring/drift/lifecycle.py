@@ -18,6 +18,18 @@ REOPEN_WINDOWS = 2
 
 
 @dataclass(frozen=True)
+class Sample:
+    """What one rule found in one window for one set of labels; ``detail`` is what happened, as a sentence."""
+
+    labels: dict[str, str]
+    signal: Signal
+    value: float | None = None
+    limit: float | None = None
+    title: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class Policy:
     """``needed`` breaches among the last ``of`` windows open it; ``keep`` further clear windows close it."""
 

@@ -1,5 +1,16 @@
 """Tables of the monitoring app, one module a noun."""
 
+from monitoring.models.alerts import Alert, AlertRule, AlertTransition, RuleEvaluation, Silence
 from monitoring.models.windows import Bucket, DriftScore, Monitor, Window
 
-__all__ = ["Bucket", "DriftScore", "Monitor", "Window"]
+__all__ = [
+    "Alert",
+    "AlertRule",
+    "AlertTransition",
+    "Bucket",
+    "DriftScore",
+    "Monitor",
+    "RuleEvaluation",
+    "Silence",
+    "Window",
+]

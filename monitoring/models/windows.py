@@ -10,6 +10,7 @@ from django.db.models import F, Q
 if TYPE_CHECKING:
     from projects.actor import Actor
 
+Q_VALUE = 0.05
 HOUR = 3600
 DAY = 24 * HOUR
 
@@ -152,11 +153,16 @@ class Window(models.Model):
     latency_p95_us = models.FloatField(null=True)
     latency_p99_us = models.FloatField(null=True)
     computed_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, help_text="When the alert rules had been applied.")
 
     objects = WindowQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["monitor", "ends_at"], name="one_window_an_end")]
+        indexes: ClassVar = [
+            # serves the pipeline, which finishes what a crash left between judging and settling
+            models.Index(fields=["monitor", "ends_at"], condition=Q(settled_at=None), name="window_unsettled")
+        ]
 
     def __str__(self) -> str:
         return f"{self.monitor_id} until {self.ends_at:%Y-%m-%d %H:%M}"
@@ -202,7 +208,7 @@ class DriftScore(models.Model):
     null_excess = models.FloatField(default=0.0)
     unseen_share = models.FloatField(default=0.0)
     outside_share = models.FloatField(default=0.0)
-    counts = models.JSONField(default=dict, help_text="Coarse counts of the window, for the picture.")
+    others = models.JSONField(default=dict, help_text="Commonest values that the reference does not have.")
 
     objects = DriftScoreQuerySet.as_manager()
 
@@ -211,3 +217,8 @@ class DriftScore(models.Model):
 
     def __str__(self) -> str:
         return f"{self.column} {self.state}"
+
+    @property
+    def significant(self) -> bool:
+        """Whether chance does not explain it; as in ``Score.significant``."""
+        return self.value is not None and self.value > self.floor and (self.q_value or 0.0) <= Q_VALUE

@@ -12,6 +12,7 @@ from mlportal.lib.errors import Conflict, Invalid
 from monitoring.drift import shape
 from monitoring.drift.shape import Counts, Grid
 from monitoring.models import Bucket, Monitor
+from monitoring.services import alerts
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -61,7 +62,7 @@ def bind(
             return before
         now = timezone.now()
         if before is not None:
-            _end(before, now)
+            _end(by, before, now)
         monitor = Monitor.objects.create(
             project=project,
             endpoint=endpoint,
@@ -194,8 +195,9 @@ def _pace(before: Monitor | None, given: Mapping[str, int]) -> dict[str, int]:
     return check_pace({field: getattr(source, field) for field in PACE_FIELDS} | dict(given))
 
 
-def _end(monitor: Monitor, now: datetime) -> None:
+def _end(by: Actor, monitor: Monitor, now: datetime) -> None:
     Monitor.objects.filter(pk=monitor.pk).update(valid_to=now)
+    alerts.close_of_monitor(by, monitor)
 
 
 def _sum(held: Counts, added: Counts) -> Counts:

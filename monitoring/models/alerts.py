@@ -1,0 +1,304 @@
+"""Rules, the alerts they open, what happened to each, and silences."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.db import models
+from django.db.models import Exists, F, OuterRef, Q
+
+from monitoring.models.windows import Monitor
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+
+
+class ProjectScoped(models.QuerySet["models.Model"]):
+    """Reads of rows that carry their project."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Rows of projects that the actor belongs to."""
+        from projects.models import Project
+
+        return self.filter(project__in=Project.objects.visible_to(actor))
+
+    def in_project(self, project: models.Model) -> Self:
+        """Rows of one project."""
+        return self.filter(project=project)
+
+
+class Metric(models.TextChoices):
+    """What a rule looks at."""
+
+    DRIFT_PSI = "drift.psi", "Feature drift (PSI)"
+    DRIFT_SHARE = "drift.share", "Share of importance that drifted"
+    PREDICTION_PSI = "prediction.psi", "Prediction drift (PSI)"
+    NULL_SHARE = "quality.null_share", "Missing values beyond the training data (share)"
+    UNSEEN = "quality.unseen", "Values never seen in training (share)"
+    OUTSIDE = "quality.outside", "Values outside the training range (share)"
+    ERROR_RATE = "error.rate", "Failed requests (share)"
+    LATENCY_P99 = "latency.p99_ms", "99th percentile latency (ms)"
+    REQUESTS = "traffic.requests", "Requests a step"
+
+
+class Severity(models.TextChoices):
+    """How bad, worst first."""
+
+    CRITICAL = "critical", "Critical"
+    HIGH = "high", "High"
+    MEDIUM = "medium", "Medium"
+    LOW = "low", "Low"
+
+
+SEVERITY_RANK = {Severity.CRITICAL: 0, Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 3}
+
+
+class AlertRule(models.Model):
+    """When somebody must know. The severity holds at the critical level; at the warning level it is one step less."""
+
+    class Op(models.TextChoices):
+        ABOVE = "above", "above"
+        BELOW = "below", "below"
+
+    class GroupBy(models.TextChoices):
+        ENDPOINT = "endpoint", "one alert an endpoint"
+        COLUMN = "column", "one alert a column"
+
+    class NoData(models.TextChoices):
+        ALERT = "alert", "open an alert"
+        OK = "ok", "count as clear"
+        KEEP = "keep", "keep the state"
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="alert_rules")
+    name = models.CharField(max_length=100)
+    name_key = models.CharField(max_length=100)
+    enabled = models.BooleanField(default=True)
+    endpoint = models.CharField(max_length=100, blank=True, help_text="Empty: every endpoint of the project.")
+    metric = models.CharField(max_length=30, choices=Metric)
+    column = models.CharField(max_length=500, blank=True, help_text="Empty: every column.")
+    group_by = models.CharField(max_length=8, choices=GroupBy, default=GroupBy.ENDPOINT)
+    op = models.CharField(max_length=5, choices=Op, default=Op.ABOVE)
+    warn = models.FloatField(null=True, blank=True)
+    critical = models.FloatField(null=True, blank=True)
+    clear = models.FloatField(null=True, blank=True, help_text="Empty: 0.8 times the lower limit.")
+    needed = models.PositiveSmallIntegerField(default=2)
+    of = models.PositiveSmallIntegerField(default=3)
+    keep_firing = models.PositiveSmallIntegerField(default=1)
+    min_samples = models.PositiveIntegerField(default=0)
+    no_data_after = models.PositiveSmallIntegerField(default=3)
+    no_data_then = models.CharField(max_length=5, choices=NoData, default=NoData.KEEP)
+    severity = models.CharField(max_length=8, choices=Severity, default=Severity.HIGH)
+    built_in = models.BooleanField(default=False)
+    revision = models.PositiveIntegerField(default=1)
+    created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ProjectScoped.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["project", "name_key"], name="one_rule_a_name"),
+            models.CheckConstraint(condition=Q(needed__gte=1, needed__lte=F("of"), of__lte=20), name="rule_n_of_m"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AlertState(models.TextChoices):
+    """States of an alert and the words shown for them."""
+
+    INACTIVE = "inactive", "inactive"
+    PENDING = "pending", "pending"
+    FIRING = "firing", "firing"
+    RECOVERING = "recovering", "recovering"
+    RESOLVED = "resolved", "resolved"
+    NO_DATA = "no_data", "no data"
+    ERROR = "error", "cannot evaluate"
+
+
+OPEN = (AlertState.PENDING, AlertState.FIRING, AlertState.RECOVERING, AlertState.NO_DATA, AlertState.ERROR)
+SHOWN = (AlertState.FIRING, AlertState.RECOVERING, AlertState.NO_DATA, AlertState.ERROR)
+
+
+class AlertQuerySet(ProjectScoped):
+    """Reads of alerts."""
+
+    def open(self) -> Self:
+        """Alerts that are not over, pending ones included."""
+        return self.filter(state__in=OPEN)
+
+    def shown(self) -> Self:
+        """Alerts that somebody should look at: not pending, not over."""
+        return self.filter(state__in=SHOWN)
+
+    def with_silence(self, at: datetime) -> Self:
+        """Add ``silenced``: whether a silence covers the alert at this moment."""
+        return self.annotate(silenced=Exists(Silence.objects.covering(at)))
+
+    def worst_first(self) -> Self:
+        """Severity, then newest change."""
+        return self.order_by("severity_rank", "-changed_at", "-pk")
+
+
+class Alert(models.Model):
+    """One thing that is wrong, however often it is seen. At most one is open for a fingerprint."""
+
+    class Nature(models.TextChoices):
+        VALUE = "value", "a limit was passed"
+        NO_DATA = "no_data", "no data"
+        ERROR = "error", "evaluation failed"
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="alerts")
+    rule = models.ForeignKey(AlertRule, models.PROTECT, related_name="alerts")
+    monitor = models.ForeignKey(Monitor, models.PROTECT, related_name="alerts", null=True)
+    nature = models.CharField(max_length=7, choices=Nature, default=Nature.VALUE)
+    fingerprint = models.CharField(max_length=64)
+    labels = models.JSONField(default=dict)
+    endpoint = models.CharField(max_length=100, blank=True)
+    version = models.CharField(max_length=200, blank=True)
+    column = models.CharField(max_length=500, blank=True)
+    state = models.CharField(max_length=10, choices=AlertState, default=AlertState.INACTIVE)
+    level = models.CharField(max_length=8, blank=True)
+    severity = models.CharField(max_length=8, choices=Severity, default=Severity.LOW)
+    severity_rank = models.PositiveSmallIntegerField(default=SEVERITY_RANK[Severity.LOW])
+    title = models.CharField(max_length=300)
+    detail = models.CharField(max_length=1000, blank=True)
+    value = models.FloatField(null=True)
+    limit = models.FloatField(null=True)
+    recent = models.JSONField(default=list)
+    clears = models.PositiveSmallIntegerField(default=0)
+    quiet = models.BooleanField(default=False, help_text="Resolved by hand; silent until cleared once.")
+    age = models.PositiveIntegerField(default=0, help_text="Windows since it was resolved.")
+    seen = models.PositiveIntegerField(default=0)
+    reopened = models.PositiveIntegerField(default=0)
+    last_seq = models.PositiveIntegerField(default=0)
+    opened_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+    assigned_to = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["fingerprint"], condition=Q(state__in=OPEN), name="one_open_alert_a_fingerprint"
+            )
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["project", "state", "severity_rank", "-changed_at"], name="alert_list"),
+            models.Index(fields=["fingerprint", "-id"], name="alert_latest"),  # settle: newest of a fingerprint
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not over."""
+        return self.state in OPEN
+
+
+class AlertTransition(models.Model):
+    """One line of an alert's timeline: a change of state, or something a person did. Never changed."""
+
+    class Kind(models.TextChoices):
+        STATE = "state", "state"
+        LEVEL = "level", "level"
+        ACKNOWLEDGED = "acknowledged", "acknowledged"
+        UNACKNOWLEDGED = "unacknowledged", "acknowledgement dropped"
+        SILENCED = "silenced", "silenced"
+        UNSILENCED = "unsilenced", "silence ended"
+        ASSIGNED = "assigned", "assigned"
+        COMMENT = "comment", "comment"
+
+    alert = models.ForeignKey(Alert, models.CASCADE, related_name="transitions")
+    seq = models.PositiveIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=14, choices=Kind)
+    before = models.CharField(max_length=10, blank=True)
+    after = models.CharField(max_length=10, blank=True)
+    level = models.CharField(max_length=8, blank=True)
+    value = models.FloatField(null=True)
+    text = models.TextField(blank=True)
+    by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+    window_end = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["alert", "seq"], name="one_transition_a_seq")]
+
+    def __str__(self) -> str:
+        return f"{self.alert_id}:{self.seq} {self.kind}"
+
+
+class RuleEvaluation(models.Model):
+    """That a rule was applied to one window, and what came out: the same window is never applied twice."""
+
+    class Outcome(models.TextChoices):
+        OK = "ok", "ok"
+        BREACH = "breach", "limit passed"
+        TOO_FEW = "too_few", "too few"
+        NO_DATA = "no_data", "no data"
+        ERROR = "error", "failed"
+
+    rule = models.ForeignKey(AlertRule, models.CASCADE, related_name="evaluations")
+    monitor = models.ForeignKey(Monitor, models.CASCADE, related_name="+")
+    window_end = models.DateTimeField()
+    outcome = models.CharField(max_length=7, choices=Outcome)
+    detail = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["rule", "monitor", "window_end"], name="one_evaluation_a_window")
+        ]
+
+    def __str__(self) -> str:
+        return f"rule {self.rule_id} at {self.window_end:%Y-%m-%d %H:%M}: {self.outcome}"
+
+
+class SilenceQuerySet(ProjectScoped):
+    """Reads of silences."""
+
+    def active(self, at: datetime) -> Self:
+        """Silences in force at this moment."""
+        return self.filter(starts_at__lte=at, ends_at__gt=at, ended_at=None)
+
+    def covering(self, at: datetime) -> Self:
+        """Silences in force for the alert of an outer query."""
+        return self.active(at).filter(
+            Q(fingerprint="") | Q(fingerprint=OuterRef("fingerprint")),
+            Q(endpoint="") | Q(endpoint=OuterRef("endpoint")),
+            Q(rule=None) | Q(rule=OuterRef("rule")),
+            project=OuterRef("project"),
+        )
+
+
+class Silence(models.Model):
+    """No notifications for what it matches, for at most 30 days. Evaluation goes on."""
+
+    project = models.ForeignKey("projects.Project", models.CASCADE, related_name="silences")
+    fingerprint = models.CharField(max_length=64, blank=True)
+    endpoint = models.CharField(max_length=100, blank=True)
+    rule = models.ForeignKey(AlertRule, models.CASCADE, related_name="+", null=True)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, help_text="When somebody ended it early.")
+    author = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
+    reason = models.CharField(max_length=500, blank=True)
+
+    objects = SilenceQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="silence_ends_after_start"),
+            models.CheckConstraint(
+                condition=~Q(fingerprint="") | ~Q(endpoint="") | Q(rule__isnull=False), name="silence_matches_something"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"until {self.ends_at:%Y-%m-%d %H:%M}"

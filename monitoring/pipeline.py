@@ -1,0 +1,214 @@
+"""What a worker runs: judge the windows that are due and apply the alert rules to them."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import Max, Q
+from django.utils import timezone
+
+from monitoring.drift import evaluate, score, shape, verdict
+from monitoring.drift.evaluate import Facts, Finding, Limits, Question
+from monitoring.drift.shape import Counts
+from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, Window
+from monitoring.models.windows import Verdict
+from monitoring.services import alerts
+from projects.actor import Actor
+from projects.permissions import Permission
+
+log = structlog.get_logger(__name__)
+
+LONGEST_MERGE = timedelta(days=7)
+MOST_WINDOWS = 200
+GRACE_SHARE = 0.25
+MOST_GRACE = timedelta(seconds=30)
+SCORE_FIELDS = frozenset(field.name for field in DriftScore._meta.get_fields())
+
+
+def roll_due(now: datetime | None = None) -> int:
+    """Judge every window that has ended, of every live monitor. Returns how many were judged."""
+    now = now or timezone.now()
+    judged = 0
+    for monitor in Monitor.objects.live().defer("reference").order_by("pk"):
+        if _waiting(monitor, now):
+            judged += roll_window(monitor.pk, now)
+    return judged
+
+
+def roll_window(monitor_id: int, now: datetime | None = None) -> int:
+    """Judge the windows of one monitor that are due, oldest first, and settle its alerts.
+
+    Safe to run twice and at the same time: a window is stored once, a rule is applied to it once, and what a crash
+    left between the two is finished by the next call. Returns how many windows were judged.
+    """
+    now = now or timezone.now()
+    monitor = Monitor.objects.select_related("project").get(pk=monitor_id)
+    _settle_left(monitor)
+    judged = 0
+    for end in due_ends(monitor, now):
+        if _judge(monitor, end, now) is not None:
+            judged += 1
+        _settle_left(monitor)
+    return judged
+
+
+def due_ends(monitor: Monitor, now: datetime) -> list[datetime]:
+    """Ends of the windows that are over and not judged, oldest first; of a long pause only the last 200."""
+    step = monitor.step_seconds
+    grace = min(monitor.step * GRACE_SHARE, MOST_GRACE)
+    since = monitor.rolled_to or monitor.valid_from
+    first = int(since.timestamp()) // step + 1
+    last = int((now - grace).timestamp()) // step
+    return [
+        datetime.fromtimestamp(number * step, tz=UTC) for number in range(max(first, last - MOST_WINDOWS + 1), last + 1)
+    ]
+
+
+def _waiting(monitor: Monitor, now: datetime) -> bool:
+    return bool(due_ends(monitor, now)) or Window.objects.filter(monitor=monitor, settled_at=None).exists()
+
+
+# --- judging ---------------------------------------------------------------------------------------
+
+
+def _judge(monitor: Monitor, end: datetime, now: datetime) -> Window | None:
+    """Store one window with its scores; None when somebody else did."""
+    with transaction.atomic():
+        held = Monitor.objects.select_for_update().defer("reference").get(pk=monitor.pk)
+        if held.rolled_to is not None and held.rolled_to >= end:
+            return None
+        start = _start(monitor, end)
+        counts = merged(monitor, start, end)
+        window = Window(monitor=monitor, starts_at=start, ends_at=end, computed_at=now, rows=_rows(counts))
+        _add_traffic(window, monitor, end)
+        scores = _scores(monitor, counts) if window.rows else []
+        _add_verdict(window, scores)
+        window.save(force_insert=True)
+        DriftScore.objects.bulk_create(_row(window, one, counts) for one in scores)
+        Monitor.objects.filter(pk=monitor.pk).update(rolled_to=end)
+    return window
+
+
+def _start(monitor: Monitor, end: datetime) -> datetime:
+    """Begin of the window; it reaches back window by window, at most 7 days, until there are enough rows."""
+    rows = dict(
+        Bucket.objects.filter(monitor=monitor, hour__gte=end - max(LONGEST_MERGE, monitor.window), hour__lt=end)
+        .filter(~Q(column=shape.TRAFFIC))
+        .values_list("hour")
+        .annotate(most=Max("rows"))
+    )
+    start = end - monitor.window
+    if not any(hour >= start for hour in rows):
+        return start
+    oldest = min(rows)
+    while sum(count for hour, count in rows.items() if hour >= start) < monitor.min_samples:
+        if start <= oldest:
+            break
+        start -= monitor.window
+    return start
+
+
+def merged(monitor: Monitor, start: datetime, end: datetime) -> dict[str, Counts]:
+    """Counts of each column between two moments; counts made on another reference are left out."""
+    parts: dict[str, list[Counts]] = {}
+    rows = Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end).order_by("hour")
+    for column, counts in rows.values_list("column", "counts").iterator():
+        parts.setdefault(column, []).append(counts)
+    return {column: _merge(monitor, column, held) for column, held in parts.items()}
+
+
+def _merge(monitor: Monitor, column: str, parts: list[Counts]) -> Counts:
+    grid = monitor.reference.get(column)
+    fitting = [part for part in parts if grid is None or shape.fits(grid, part)]
+    same = [part for part in fitting or parts if len(part["counts"]) == len((fitting or parts)[-1]["counts"])]
+    return shape.merge(same)
+
+
+def _rows(counts: dict[str, Counts]) -> int:
+    return max((shape.size(held) for column, held in counts.items() if column != shape.TRAFFIC), default=0)
+
+
+def _scores(monitor: Monitor, counts: dict[str, Counts]) -> list[score.Score]:
+    return score.columns(monitor.reference, counts, min_samples=monitor.min_samples)
+
+
+def _add_traffic(window: Window, monitor: Monitor, end: datetime) -> None:
+    """Requests, errors and latency of the last step: these must not wait for a whole window."""
+    held = merged(monitor, end - monitor.step, end).get(shape.TRAFFIC)
+    if held is None:
+        return
+    window.requests, window.errors = shape.size(held), held["nulls"]
+    window.latency_p50_us = shape.latency_us(held, 0.50)
+    window.latency_p95_us = shape.latency_us(held, 0.95)
+    window.latency_p99_us = shape.latency_us(held, 0.99)
+
+
+def _add_verdict(window: Window, scores: list[score.Score]) -> None:
+    if not window.rows:
+        window.verdict, window.reasons = Verdict.NO_DATA, ["There were no requests in this window."]
+        return
+    judged = verdict.judge(scores)
+    window.verdict, window.reasons = Verdict(judged.state), list(judged.reasons)
+    window.drifted, window.weighted_share = judged.drifted, judged.weighted_share
+
+
+def _row(window: Window, one: score.Score, counts: dict[str, Counts]) -> DriftScore:
+    fields: dict[str, Any] = {name: value for name, value in asdict(one).items() if name in SCORE_FIELDS}
+    others = counts.get(one.column, {}).get("others", {})
+    return DriftScore(window=window, others=others, **fields)
+
+
+# --- settling --------------------------------------------------------------------------------------
+
+
+def _settle_left(monitor: Monitor) -> None:
+    for window in Window.objects.filter(monitor=monitor, settled_at=None).order_by("ends_at"):
+        window.monitor = monitor
+        _settle(window)
+
+
+def _settle(window: Window) -> None:
+    monitor = window.monitor
+    by = Actor.system("monitoring", project=monitor.project, grants={Permission.ALERT_HANDLE, Permission.MONITOR_EDIT})
+    facts = _facts(window)
+    for rule in _rules(monitor):
+        finding = _ask(rule, facts)
+        alerts.settle(
+            by, rule=rule, window=window, outcome=finding.outcome, samples=finding.samples, reason=finding.reason
+        )
+    Window.objects.filter(pk=window.pk).update(settled_at=timezone.now())
+
+
+def _rules(monitor: Monitor) -> Iterator[AlertRule]:
+    rows = AlertRule.objects.in_project(monitor.project).filter(enabled=True, endpoint__in=["", monitor.endpoint])
+    yield from rows.select_related("project").order_by("pk")
+
+
+def _facts(window: Window) -> Facts:
+    monitor = window.monitor
+    scores = list(window.scores.order_by("pk"))
+    return Facts(
+        labels={"endpoint": monitor.endpoint, "version": monitor.version},
+        scores=scores,
+        grids=monitor.reference,
+        others={one.column: one.others for one in scores},
+        rows=window.rows,
+        requests=window.requests,
+        errors=window.errors,
+        latency_p99_us=window.latency_p99_us,
+    )
+
+
+def _ask(rule: AlertRule, facts: Facts) -> Finding:
+    """Apply a rule; a rule that fails must not stop the others, so the failure becomes an outcome."""
+    limits = Limits(rule.op, rule.warn, rule.critical, rule.clear)
+    by_column = rule.group_by == AlertRule.GroupBy.COLUMN
+    question = Question(rule.metric, limits, rule.column, by_column=by_column, min_samples=rule.min_samples)
+    try:
+        return evaluate.ask(question, facts)
+    except Exception as error:
+        log.exception("a rule could not be evaluated", rule=rule.pk)
+        return Finding("error", reason=f"{type(error).__name__}: {error}"[:500])

@@ -1,0 +1,194 @@
+"""Open, move and close alerts as windows are judged, and take in what people do with them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from mlportal.lib import names
+from mlportal.lib.errors import Conflict, Invalid
+from monitoring.drift.lifecycle import Sample, resolve_by_hand
+from monitoring.models import Alert, AlertRule, AlertTransition, Monitor, RuleEvaluation, Silence, Window
+from monitoring.services import gaps, timeline
+from monitoring.services.timeline import Happening
+from projects.actor import Actor
+from projects.models import User
+from projects.permissions import Permission, require
+from projects.services import events
+
+LONGEST_SILENCE = timedelta(days=30)
+
+
+def settle(
+    by: Actor, *, rule: AlertRule, window: Window, outcome: str, samples: Sequence[Sample] = (), reason: str = ""
+) -> list[Alert]:
+    """Apply what a rule found in a window to its alerts, once: a second call for the same window changes nothing.
+
+    Parameters
+    ----------
+    outcome : str
+        ``ok`` or ``breach`` with ``samples``; ``too_few``, ``no_data`` or ``error`` with a ``reason``.
+
+    Returns
+    -------
+    list of Alert
+        Those that changed their state or level.
+    """
+    require(by, Permission.ALERT_HANDLE, rule.project)
+    with transaction.atomic():
+        # windows of one rule are applied one after the other, whoever rolls them
+        rule = AlertRule.objects.select_for_update(of=("self",)).select_related("project").get(pk=rule.pk)
+        _evaluation, new = RuleEvaluation.objects.get_or_create(
+            rule=rule,
+            monitor=window.monitor,
+            window_end=window.ends_at,
+            defaults={"outcome": outcome, "detail": reason[:500]},
+        )
+        if not new:
+            return []
+        happening = Happening(by, timezone.now(), window.ends_at)
+        if outcome == RuleEvaluation.Outcome.ERROR:
+            return gaps.failed(happening, rule, window, reason)
+        moved = gaps.end_of_error(happening, rule)
+        if outcome == RuleEvaluation.Outcome.NO_DATA:
+            return moved + gaps.without_data(happening, rule, window, reason)
+        moved += gaps.end_of_no_data(happening, rule, window.monitor)
+        for sample in samples:
+            moved += timeline.apply(happening, rule, window.monitor, sample)
+        return moved
+
+
+def acknowledge(by: Actor, *, alert: Alert, note: str = "") -> Alert:
+    """Say that somebody has seen it: repeats and escalation stop until it is resolved or gets worse."""
+    require(by, Permission.ALERT_HANDLE, alert.project)
+    note = names.clean_text(note, field="note", limit=1000)
+    with transaction.atomic():
+        held = _locked(alert)
+        _refuse_if_over(held)
+        if held.acknowledged_by is not None:
+            raise Conflict(f"{held.acknowledged_by} acknowledged it at {held.acknowledged_at:%H:%M} UTC.")
+        now = timezone.now()
+        held.acknowledged_at, held.acknowledged_by = now, by.user
+        timeline.write(held, Happening(by, now, text=note), AlertTransition.Kind.ACKNOWLEDGED)
+        events.record(by, "alert.acknowledged", project=held.project, target=held, data=timeline.facts(held))
+    return held
+
+
+def unacknowledge(by: Actor, *, alert: Alert) -> Alert:
+    """Take an acknowledgement back."""
+    require(by, Permission.ALERT_HANDLE, alert.project)
+    with transaction.atomic():
+        held = _locked(alert)
+        if held.acknowledged_by is None:
+            raise Conflict("Nobody has acknowledged this alert.")
+        timeline.drop_acknowledgement(held, Happening(by, timezone.now()))
+        events.record(by, "alert.unacknowledged", project=held.project, target=held, data=timeline.facts(held))
+    return held
+
+
+def silence(by: Actor, *, alert: Alert, until: datetime, reason: str = "") -> Silence:
+    """Send no notifications about this alert until a moment, at most 30 days away; evaluation goes on.
+
+    Raises
+    ------
+    Invalid
+        When ``until`` is not between now and 30 days.
+    """
+    require(by, Permission.ALERT_HANDLE, alert.project)
+    reason = names.clean_text(reason, field="reason", limit=500)
+    now = timezone.now()
+    if not now < until <= now + LONGEST_SILENCE:
+        raise Invalid("A silence ends after now and within 30 days.", field="until", got=until.isoformat())
+    with transaction.atomic():
+        held = _locked(alert)
+        _refuse_if_over(held)
+        span = {"starts_at": now, "ends_at": until}
+        made = Silence.objects.create(
+            project=held.project, fingerprint=held.fingerprint, author=by.user, reason=reason, **span
+        )
+        text = f"until {until:%d %b %H:%M} UTC" + (f": {reason}" if reason else "")
+        timeline.write(held, Happening(by, now, text=text), AlertTransition.Kind.SILENCED)
+        data = timeline.facts(held) | {"until": until.isoformat()}
+        events.record(by, "alert.silenced", project=held.project, target=held, data=data)
+    return made
+
+
+def unsilence(by: Actor, *, alert: Alert) -> Alert:
+    """End every silence of this alert now."""
+    require(by, Permission.ALERT_HANDLE, alert.project)
+    with transaction.atomic():
+        held = _locked(alert)
+        now = timezone.now()
+        if not Silence.objects.active(now).filter(fingerprint=held.fingerprint).update(ended_at=now):
+            raise Conflict("This alert is not silenced.")
+        timeline.write(held, Happening(by, now), AlertTransition.Kind.UNSILENCED)
+        events.record(by, "alert.unsilenced", project=held.project, target=held, data=timeline.facts(held))
+    return held
+
+
+def resolve(by: Actor, *, alert: Alert, reason: str = "") -> Alert:
+    """Resolve by hand; the alert stays quiet until its value has been clear once."""
+    require(by, Permission.ALERT_HANDLE, alert.project)
+    reason = names.clean_text(reason, field="reason", limit=1000)
+    with transaction.atomic():
+        held = _locked(alert)
+        _refuse_if_over(held)
+        life, moves = resolve_by_hand(timeline.life_of(held))
+        timeline.follow(held, life, moves, Happening(by, timezone.now(), text=reason or "resolved by hand"))
+    return held
+
+
+def assign(by: Actor, *, alert: Alert, user: User | None) -> Alert:
+    """Give the alert to a member of the project, or to nobody.
+
+    Raises
+    ------
+    Invalid
+        When the person does not belong to the project.
+    """
+    require(by, Permission.ALERT_HANDLE, alert.project)
+    if user is not None and not alert.project.roles_of(user):
+        raise Invalid(f"{user} is not a member of this project.", field="user")
+    with transaction.atomic():
+        held = _locked(alert)
+        held.assigned_to = user
+        text = f"to {user}" if user else "to nobody"
+        timeline.write(held, Happening(by, timezone.now(), text=text), AlertTransition.Kind.ASSIGNED)
+        events.record(
+            by, "alert.assigned", project=held.project, target=held, data=timeline.facts(held) | {"to": str(user or "")}
+        )
+    return held
+
+
+def comment(by: Actor, *, alert: Alert, text: str) -> AlertTransition:
+    """Add a line to the timeline."""
+    require(by, Permission.COMMENT_ADD, alert.project)
+    text = names.clean_text(text, field="text", limit=4000, required=True)
+    with transaction.atomic():
+        held = _locked(alert)
+        line = timeline.write(held, Happening(by, timezone.now(), text=text), AlertTransition.Kind.COMMENT)
+        events.record(by, "alert.commented", project=held.project, target=held, data={"alert": held.pk})
+    return line
+
+
+def close_of_rule(by: Actor, rule: AlertRule) -> None:
+    """Resolve what a rule has open, because it was switched off."""
+    require(by, Permission.MONITOR_EDIT, rule.project)
+    timeline.close(by, Alert.objects.open().filter(rule=rule), "the rule was switched off")
+
+
+def close_of_monitor(by: Actor, monitor: Monitor) -> None:
+    """Resolve what is open about a version, because another one took its place."""
+    require(by, Permission.MONITOR_EDIT, monitor.project)
+    timeline.close(by, Alert.objects.open().filter(monitor=monitor), "another version went live")
+
+
+def _locked(alert: Alert) -> Alert:
+    rows = Alert.objects.select_for_update(of=("self",)).select_related("project", "rule", "acknowledged_by")
+    return rows.get(pk=alert.pk)
+
+
+def _refuse_if_over(alert: Alert) -> None:
+    if not alert.is_open:
+        raise Conflict(f"This alert is {alert.get_state_display()}.")

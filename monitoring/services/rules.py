@@ -1,0 +1,195 @@
+"""Make, change and switch off alert rules."""
+
+from math import isfinite
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from mlportal.lib import names
+from mlportal.lib.errors import Conflict, DomainError, Invalid
+from monitoring.models import AlertRule
+from monitoring.models.alerts import Metric, Severity
+from monitoring.services import alerts
+from projects.actor import Actor
+from projects.models import Project
+from projects.permissions import Permission, require
+from projects.services import events
+
+TEXTS = {"name": 100, "endpoint": 100, "column": 500}
+NUMBERS = ("warn", "critical", "clear")
+COUNTS = {
+    "needed": (1, 20),
+    "of": (1, 20),
+    "keep_firing": (0, 20),
+    "min_samples": (0, 10**9),
+    "no_data_after": (1, 100),
+}
+CHOICES: dict[str, Any] = {
+    "metric": Metric,
+    "op": AlertRule.Op,
+    "group_by": AlertRule.GroupBy,
+    "no_data_then": AlertRule.NoData,
+    "severity": Severity,
+}
+FIELDS = (*TEXTS, *NUMBERS, *COUNTS, *CHOICES, "enabled")
+WITHOUT_COLUMN = (Metric.DRIFT_SHARE, Metric.ERROR_RATE, Metric.LATENCY_P99, Metric.REQUESTS)
+
+# What a project watches without setting anything up. Sources: serving-monitoring.md 5.3 and 6.1.
+DEFAULTS: tuple[dict[str, Any], ...] = (
+    {"name": "Data drift", "metric": Metric.DRIFT_PSI, "warn": 0.1, "critical": 0.25, "severity": Severity.CRITICAL},
+    {"name": "Prediction drift", "metric": Metric.PREDICTION_PSI, "warn": 0.1, "critical": 0.25},
+    {"name": "Missing values", "metric": Metric.NULL_SHARE, "warn": 0.05, "critical": 0.2},
+    {"name": "Unseen values", "metric": Metric.UNSEEN, "warn": 0.01, "critical": 0.1, "severity": Severity.MEDIUM},
+    {"name": "Out of range", "metric": Metric.OUTSIDE, "warn": 0.01, "critical": 0.1, "severity": Severity.MEDIUM},
+    {"name": "Failed requests", "metric": Metric.ERROR_RATE, "warn": 0.01, "critical": 0.05, "min_samples": 20},
+    {"name": "Slow answers", "metric": Metric.LATENCY_P99, "warn": 1000.0, "critical": 5000.0, "min_samples": 20},
+    {
+        "name": "No requests", "metric": Metric.REQUESTS, "op": AlertRule.Op.BELOW, "critical": 1.0, "needed": 3,
+        "severity": Severity.MEDIUM, "no_data_then": AlertRule.NoData.ALERT,
+    },
+)  # fmt: skip
+
+
+def create(by: Actor, *, project: Project, **fields: Any) -> AlertRule:
+    """Add a rule.
+
+    Raises
+    ------
+    Invalid
+        Naming every field that is wrong.
+    Conflict
+        When the project has a rule of that name.
+    """
+    require(by, Permission.MONITOR_EDIT, project)
+    rule = AlertRule(project=project, created_by=by.user, **_checked(fields))
+    _check_whole(rule)
+    with transaction.atomic():
+        _save(rule)
+        events.record(by, "rule.created", project=project, target=rule, data=_facts(rule))
+    return rule
+
+
+def update(by: Actor, *, rule: AlertRule, revision: int | None = None, **fields: Any) -> AlertRule:
+    """Change a rule; alerts that it opened go on under the new limits.
+
+    Raises
+    ------
+    Invalid
+        Naming every field that is wrong.
+    Conflict
+        When the name is taken, or ``revision`` is given and somebody changed the rule in between.
+    """
+    require(by, Permission.MONITOR_EDIT, rule.project)
+    with transaction.atomic():
+        held = AlertRule.objects.select_for_update().get(pk=rule.pk)
+        if revision is not None and revision != held.revision:
+            at = f"{held.updated_at:%H:%M} UTC"
+            raise Conflict(f"{held.name!r} was changed at {at}. Look at it again.", field="revision")
+        for field, value in _checked(fields).items():
+            setattr(held, field, value)
+        held.revision += 1
+        _check_whole(held)
+        _save(held)
+        if not held.enabled:
+            alerts.close_of_rule(by, held)
+        events.record(by, "rule.updated", project=held.project, target=held, data=_facts(held))
+    return held
+
+
+def disable(by: Actor, *, rule: AlertRule) -> AlertRule:
+    """Stop applying a rule; the alerts it has open are resolved with that reason."""
+    require(by, Permission.MONITOR_EDIT, rule.project)
+    return update(by, rule=rule, enabled=False)
+
+
+def add_defaults(by: Actor, project: Project) -> int:
+    """Give a project without rules the default ones, inside the caller's transaction and event."""
+    require(by, Permission.MONITOR_EDIT, project)
+    if AlertRule.objects.in_project(project).exists():
+        return 0
+    made = [
+        AlertRule(project=project, created_by=by.user, built_in=True, name_key=names.key(fields["name"]), **fields)
+        for fields in DEFAULTS
+    ]
+    AlertRule.objects.bulk_create(made)
+    return len(made)
+
+
+def _save(rule: AlertRule) -> None:
+    rule.name_key = names.key(rule.name)
+    try:
+        with transaction.atomic():
+            rule.save()
+    except IntegrityError as error:
+        raise Conflict(f"This project has a rule named {rule.name!r}.", field="name") from error
+
+
+def _facts(rule: AlertRule) -> dict[str, Any]:
+    return {field: getattr(rule, field) for field in FIELDS}
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """Check each field alone and report all faults at once."""
+    clean: dict[str, Any] = {}
+    faults: list[dict[str, str]] = []
+    for field, value in fields.items():
+        try:
+            clean[field] = _check_one(field, value)
+        except DomainError as error:
+            faults.append({"field": field, "message": error.message})
+    if faults:
+        raise Invalid(faults[0]["message"], field=faults[0]["field"], errors=faults)
+    return clean
+
+
+def _check_one(field: str, value: Any) -> Any:
+    if field in TEXTS:
+        return names.clean_text(value, field=field, limit=TEXTS[field], required=field == "name")
+    if field in NUMBERS:
+        return _number(field, value)
+    if field in COUNTS:
+        return _count(field, value)
+    if field in CHOICES:
+        if value not in CHOICES[field].values:
+            known = ", ".join(CHOICES[field].values)
+            raise Invalid(f"{field} must be one of: {known}.", field=field, got=str(value)[:100])
+        return value
+    if field == "enabled" and isinstance(value, bool):
+        return value
+    if field == "enabled":
+        raise Invalid("enabled is true or false.", field=field)
+    raise Invalid(f"A rule has no setting {field!r}.", field=field, limit=list(FIELDS))
+
+
+def _number(field: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not isfinite(value) or abs(value) > 1e12:
+        raise Invalid(f"{field} must be a number between -1e12 and 1e12, or empty.", field=field)
+    return float(value)
+
+
+def _count(field: str, value: Any) -> int:
+    least, most = COUNTS[field]
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise Invalid(f"{field} must be a whole number from {least} to {most:,}.", field=field)
+    return value
+
+
+def _check_whole(rule: AlertRule) -> None:
+    if not rule.name or not rule.metric:
+        field = "metric" if rule.name else "name"
+        raise Invalid(f"A rule needs a {field}.", field=field)
+    limits = [limit for limit in (rule.warn, rule.critical) if limit is not None]
+    if not limits:
+        raise Invalid("Give a warning limit, a critical limit or both.", field="warn")
+    rising = rule.op == AlertRule.Op.ABOVE
+    if len(limits) == 2 and (limits[0] > limits[1]) == rising and limits[0] != limits[1]:
+        word = "at least" if rising else "at most"
+        raise Invalid(f"The critical limit must be {word} the warning limit of {limits[0]:g}.", field="critical")
+    if rule.clear is not None and (rule.clear > limits[0] if rising else rule.clear < limits[0]):
+        raise Invalid("The clear limit must lie on the quiet side of the other limits.", field="clear")
+    if rule.needed > rule.of:
+        raise Invalid(f"{rule.needed} of {rule.of} windows is not possible.", field="needed", limit=rule.of)
+    if rule.column and rule.metric in WITHOUT_COLUMN:
+        raise Invalid("This metric is not measured by column.", field="column")

@@ -1,0 +1,216 @@
+"""Move one alert: its stored life, its timeline lines, and the events that tell others."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from django.utils import timezone
+
+from monitoring.drift.lifecycle import RANKS, Life, Move, Policy, Sample, State, step
+from monitoring.models import Alert, AlertRule, AlertTransition, Monitor
+from monitoring.models.alerts import SEVERITY_RANK, SHOWN, AlertQuerySet, AlertState, Metric, Severity
+from projects.actor import Actor
+from projects.services import events
+
+LIFE_FIELDS = ("state", "level", "clears", "quiet", "age")
+LADDER = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
+KINDS = {
+    Metric.DRIFT_PSI: "drift",
+    Metric.DRIFT_SHARE: "drift",
+    Metric.PREDICTION_PSI: "drift",
+    Metric.NULL_SHARE: "quality",
+    Metric.UNSEEN: "quality",
+    Metric.OUTSIDE: "quality",
+    Metric.ERROR_RATE: "errors",
+    Metric.LATENCY_P99: "latency",
+    Metric.REQUESTS: "traffic",
+}
+VERBS = {"trigger": "alert.firing", "update": "alert.raised", "resolve": "alert.resolved"}
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Where a change comes from: the actor, the moment, the window when there is one, and why."""
+
+    by: Actor
+    at: datetime
+    window_end: datetime | None = None
+    text: str = ""
+
+
+def fingerprint(rule_id: int, labels: dict[str, str]) -> str:
+    """sha256 of the rule and its labels, whatever their order."""
+    body = json.dumps([rule_id, sorted(labels.items())], ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def apply(happening: Happening, rule: AlertRule, monitor: Monitor, sample: Sample) -> list[Alert]:
+    """Take one sample into account; gives the alert when its state or level changed."""
+    alert = newest(fingerprint(rule.pk, sample.labels))
+    if alert is None and sample.signal not in ("warn", "critical"):
+        return []
+    if alert is None or _starts_anew(alert, sample, rule):
+        history = alert.recent if alert else []
+        alert = blank(rule, monitor, sample.labels, Alert.Nature.VALUE)
+        alert.recent = history
+    life, moves = step(life_of(alert), sample.signal, Policy(rule.needed, rule.of, rule.keep_firing))
+    _note(alert, sample, life)
+    alert.monitor = monitor
+    follow(alert, life, moves, happening)
+    return [alert] if moves else []
+
+
+def _starts_anew(alert: Alert, sample: Sample, rule: AlertRule) -> bool:
+    """Whether a breach long after an alert was resolved is another alert, with a number of its own."""
+    if alert.state != AlertState.RESOLVED:
+        return False
+    _after, moves = step(life_of(alert), sample.signal, Policy(rule.needed, rule.of, rule.keep_firing))
+    return bool(moves) and moves[0].after == "pending"
+
+
+def _note(alert: Alert, sample: Sample, life: Life) -> None:
+    """Take over what the window said; a clear window changes the value only, the title keeps the trouble."""
+    if sample.signal == "none":
+        return
+    alert.value = sample.value
+    if sample.signal in ("warn", "critical") and life.state != "resolved":
+        alert.title, alert.detail, alert.limit = sample.title[:300], sample.detail[:1000], sample.limit
+        alert.seen += 1
+
+
+def newest(print_: str) -> Alert | None:
+    """Return the newest alert of a fingerprint, locked; an open one is always the newest."""
+    rows = Alert.objects.select_for_update(of=("self",)).select_related("project", "rule")
+    return rows.filter(fingerprint=print_).order_by("-pk").first()
+
+
+def blank(rule: AlertRule, monitor: Monitor | None, labels: dict[str, str], nature: str) -> Alert:
+    """Return an alert that is not stored yet."""
+    now = timezone.now()
+    return Alert(
+        project=rule.project,
+        rule=rule,
+        monitor=monitor,
+        nature=nature,
+        fingerprint=fingerprint(rule.pk, labels),
+        labels=labels,
+        endpoint=labels.get("endpoint", ""),
+        version=labels.get("version", ""),
+        column=labels.get("column", ""),
+        opened_at=now,
+        changed_at=now,
+    )
+
+
+def life_of(alert: Alert) -> Life:
+    """Return what the state machine needs of an alert."""
+    state = cast(State, alert.state)
+    recent = tuple(alert.recent)
+    return Life(state, alert.level, recent, alert.clears, quiet=alert.quiet, age=alert.age)
+
+
+def follow(alert: Alert, life: Life, moves: Sequence[Move], happening: Happening) -> None:
+    """Store where an alert stands now, one timeline line a move and one event a notice."""
+    for field in LIFE_FIELDS:
+        setattr(alert, field, getattr(life, field))
+    alert.recent = list(life.recent)
+    if not moves:
+        alert.save()
+        return
+    alert.severity = _severity(alert.rule, life.level)
+    alert.severity_rank = SEVERITY_RANK[alert.severity]
+    _stamp(alert, moves, happening)
+    for move in moves:
+        kind = AlertTransition.Kind.LEVEL if move.before == move.after else AlertTransition.Kind.STATE
+        write(alert, happening, kind, move)
+        if move.notice:
+            _announce(alert, move, happening)
+
+
+def _stamp(alert: Alert, moves: Sequence[Move], happening: Happening) -> None:
+    alert.changed_at = happening.at
+    last = moves[-1]
+    if any(move.before == "pending" and move.after == "firing" for move in moves):
+        alert.opened_at = happening.at
+    if moves[0].before == "resolved" and last.after == "firing":
+        alert.reopened += 1
+    alert.resolved_at = happening.at if last.after == "resolved" else None
+    worse = any(move.notice == "update" for move in moves)
+    if alert.acknowledged_by_id is not None and (worse or last.after == "resolved"):
+        drop_acknowledgement(alert, happening)
+
+
+def drop_acknowledgement(alert: Alert, happening: Happening) -> None:
+    """Make it unseen again: it was taken back, got worse or is over."""
+    alert.acknowledged_at = alert.acknowledged_by = None
+    write(alert, happening, AlertTransition.Kind.UNACKNOWLEDGED)
+
+
+def write(alert: Alert, happening: Happening, kind: str, move: Move | None = None) -> AlertTransition:
+    """Store the alert and add a line to its timeline."""
+    alert.last_seq += 1
+    alert.save()
+    person = happening.by.user if happening.by.kind in ("user", "token") else None
+    return AlertTransition.objects.create(
+        alert=alert,
+        seq=alert.last_seq,
+        at=happening.at,
+        kind=kind,
+        before=move.before if move else "",
+        after=move.after if move else "",
+        level=move.level if move else "",
+        value=alert.value if move else None,
+        text=happening.text,
+        by=person,
+        window_end=happening.window_end,
+    )
+
+
+def _announce(alert: Alert, move: Move, happening: Happening) -> None:
+    verb = "alert.firing" if move.before == "resolved" else VERBS[move.notice]
+    data = facts(alert) | {"seq": alert.last_seq, "reopened": alert.reopened, "reason": happening.text}
+    events.record(happening.by, verb, project=alert.project, target=alert, data=data)
+
+
+def facts(alert: Alert) -> dict[str, Any]:
+    """Return what an event says about an alert: plain data for mails, webhooks and automations."""
+    kind = {"no_data": "no_data", "error": "evaluator"}.get(alert.nature) or KINDS[Metric(alert.rule.metric)]
+    return {
+        "alert": alert.pk,
+        "rule": alert.rule.name,
+        "rule_id": alert.rule_id,
+        "metric": alert.rule.metric,
+        "kind": kind,
+        "severity": alert.severity,
+        "level": alert.level,
+        "title": alert.title,
+        "detail": alert.detail,
+        "value": alert.value,
+        "limit": alert.limit,
+        "endpoint": alert.endpoint,
+        "version": alert.version,
+        "column": alert.column,
+        "fingerprint": alert.fingerprint,
+        "silenced": is_silenced(alert, timezone.now()),
+    }
+
+
+def is_silenced(alert: Alert, at: datetime) -> bool:
+    """Whether a silence covers the alert at this moment."""
+    return Alert.objects.with_silence(at).filter(pk=alert.pk, silenced=True).exists()
+
+
+def _severity(rule: AlertRule, level: str) -> Severity:
+    place = LADDER.index(Severity(rule.severity))
+    return LADDER[place] if level == "critical" else LADDER[min(place + 1, len(LADDER) - 1)]
+
+
+def close(by: Actor, rows: AlertQuerySet, text: str) -> None:
+    """Resolve alerts for a reason outside their values."""
+    for alert in rows.select_for_update(of=("self",)).select_related("project", "rule").order_by("pk"):
+        resolved = Life(state="resolved", level=alert.level, age=RANKS["critical"] + 1)
+        move = Move(cast(State, alert.state), "resolved", alert.level, "resolve" if alert.state in SHOWN else "")
+        follow(alert, resolved, (move,), Happening(by, timezone.now(), text=text))
