@@ -10,6 +10,7 @@ from monitoring.drift.lifecycle import Sample, Signal
 from monitoring.drift.shape import Grid
 
 CLEAR_SHARE = 0.8
+DRIFT = frozenset({"drift.psi", "drift.share", "prediction.psi"})
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,13 @@ class Finding:
 
 
 def ask(question: Question, facts: Facts) -> Finding:
-    """Apply a rule to a window."""
+    """Apply a rule to a window.
+
+    Raises
+    ------
+    ValueError
+        When there is no such metric.
+    """
     if question.metric in TRAFFIC:
         return _traffic(question, facts)
     if not facts.rows:
@@ -92,6 +99,8 @@ def ask(question: Question, facts: Facts) -> Finding:
         return Finding("no_data", reason="The reference has no such column.")
     if question.metric in QUALITY:
         return _found([_quality(question, facts, group) for group in _groups(question, chosen)])
+    if question.metric not in DRIFT:
+        raise ValueError(f"There is no metric {question.metric!r}.")
     return _drift(question, facts, chosen)
 
 

@@ -16,6 +16,231 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="AlertRule",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("name_key", models.CharField(max_length=100)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "endpoint",
+                    models.CharField(blank=True, help_text="Empty: every endpoint of the project.", max_length=100),
+                ),
+                (
+                    "metric",
+                    models.CharField(
+                        choices=[
+                            ("drift.psi", "Feature drift (PSI)"),
+                            ("drift.share", "Share of importance that drifted"),
+                            ("prediction.psi", "Prediction drift (PSI)"),
+                            ("quality.null_share", "Missing values beyond the training data (share)"),
+                            ("quality.unseen", "Values never seen in training (share)"),
+                            ("quality.outside", "Values outside the training range (share)"),
+                            ("error.rate", "Failed requests (share)"),
+                            ("latency.p99_ms", "99th percentile latency (ms)"),
+                            ("traffic.requests", "Requests a step"),
+                        ],
+                        max_length=30,
+                    ),
+                ),
+                ("column", models.CharField(blank=True, help_text="Empty: every column.", max_length=500)),
+                (
+                    "group_by",
+                    models.CharField(
+                        choices=[("endpoint", "one alert an endpoint"), ("column", "one alert a column")],
+                        default="endpoint",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "op",
+                    models.CharField(choices=[("above", "above"), ("below", "below")], default="above", max_length=5),
+                ),
+                ("warn", models.FloatField(blank=True, null=True)),
+                ("critical", models.FloatField(blank=True, null=True)),
+                ("clear", models.FloatField(blank=True, help_text="Empty: 0.8 times the lower limit.", null=True)),
+                ("needed", models.PositiveSmallIntegerField(default=2)),
+                ("of", models.PositiveSmallIntegerField(default=3)),
+                ("keep_firing", models.PositiveSmallIntegerField(default=1)),
+                ("min_samples", models.PositiveIntegerField(default=0)),
+                ("no_data_after", models.PositiveSmallIntegerField(default=3)),
+                (
+                    "no_data_then",
+                    models.CharField(
+                        choices=[("alert", "open an alert"), ("ok", "count as clear"), ("keep", "keep the state")],
+                        default="keep",
+                        max_length=5,
+                    ),
+                ),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[("critical", "Critical"), ("high", "High"), ("medium", "Medium"), ("low", "Low")],
+                        default="high",
+                        max_length=8,
+                    ),
+                ),
+                ("built_in", models.BooleanField(default=False)),
+                ("revision", models.PositiveIntegerField(default=1)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="alert_rules", to="projects.project"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Alert",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "nature",
+                    models.CharField(
+                        choices=[
+                            ("value", "a limit was passed"),
+                            ("no_data", "no data"),
+                            ("error", "evaluation failed"),
+                        ],
+                        default="value",
+                        max_length=7,
+                    ),
+                ),
+                ("fingerprint", models.CharField(max_length=64)),
+                ("labels", models.JSONField(default=dict)),
+                ("endpoint", models.CharField(blank=True, max_length=100)),
+                ("version", models.CharField(blank=True, max_length=200)),
+                ("column", models.CharField(blank=True, max_length=500)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("inactive", "inactive"),
+                            ("pending", "pending"),
+                            ("firing", "firing"),
+                            ("recovering", "recovering"),
+                            ("resolved", "resolved"),
+                            ("no_data", "no data"),
+                            ("error", "cannot evaluate"),
+                        ],
+                        default="inactive",
+                        max_length=10,
+                    ),
+                ),
+                ("level", models.CharField(blank=True, max_length=8)),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[("critical", "Critical"), ("high", "High"), ("medium", "Medium"), ("low", "Low")],
+                        default="low",
+                        max_length=8,
+                    ),
+                ),
+                ("severity_rank", models.PositiveSmallIntegerField(default=3)),
+                ("title", models.CharField(max_length=300)),
+                ("detail", models.CharField(blank=True, max_length=1000)),
+                ("value", models.FloatField(null=True)),
+                ("limit", models.FloatField(null=True)),
+                ("recent", models.JSONField(default=list)),
+                ("clears", models.PositiveSmallIntegerField(default=0)),
+                ("quiet", models.BooleanField(default=False, help_text="Resolved by hand; silent until cleared once.")),
+                ("age", models.PositiveIntegerField(default=0, help_text="Windows since it was resolved.")),
+                ("seen", models.PositiveIntegerField(default=0)),
+                ("reopened", models.PositiveIntegerField(default=0)),
+                ("last_seq", models.PositiveIntegerField(default=0)),
+                ("opened_at", models.DateTimeField()),
+                ("changed_at", models.DateTimeField()),
+                ("resolved_at", models.DateTimeField(null=True)),
+                ("acknowledged_at", models.DateTimeField(null=True)),
+                (
+                    "acknowledged_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "assigned_to",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="alerts", to="projects.project"
+                    ),
+                ),
+                (
+                    "rule",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="alerts", to="monitoring.alertrule"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="AlertTransition",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("seq", models.PositiveIntegerField()),
+                ("at", models.DateTimeField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("state", "state"),
+                            ("level", "level"),
+                            ("acknowledged", "acknowledged"),
+                            ("unacknowledged", "acknowledgement dropped"),
+                            ("silenced", "silenced"),
+                            ("unsilenced", "silence ended"),
+                            ("assigned", "assigned"),
+                            ("comment", "comment"),
+                        ],
+                        max_length=14,
+                    ),
+                ),
+                ("before", models.CharField(blank=True, max_length=10)),
+                ("after", models.CharField(blank=True, max_length=10)),
+                ("level", models.CharField(blank=True, max_length=8)),
+                ("value", models.FloatField(null=True)),
+                ("text", models.TextField(blank=True)),
+                ("window_end", models.DateTimeField(null=True)),
+                (
+                    "alert",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="transitions", to="monitoring.alert"
+                    ),
+                ),
+                (
+                    "by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Monitor",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -86,6 +311,82 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.AddField(
+            model_name="alert",
+            name="monitor",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="alerts", to="monitoring.monitor"
+            ),
+        ),
+        migrations.CreateModel(
+            name="RuleEvaluation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("window_end", models.DateTimeField()),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("ok", "ok"),
+                            ("breach", "limit passed"),
+                            ("too_few", "too few"),
+                            ("no_data", "no data"),
+                            ("error", "failed"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                ("detail", models.CharField(blank=True, max_length=500)),
+                ("at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "monitor",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="monitoring.monitor"
+                    ),
+                ),
+                (
+                    "rule",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="evaluations",
+                        to="monitoring.alertrule",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Silence",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("fingerprint", models.CharField(blank=True, max_length=64)),
+                ("endpoint", models.CharField(blank=True, max_length=100)),
+                ("starts_at", models.DateTimeField()),
+                ("ends_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(help_text="When somebody ended it early.", null=True)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="silences", to="projects.project"
+                    ),
+                ),
+                (
+                    "rule",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="monitoring.alertrule",
+                    ),
+                ),
+            ],
+        ),
         migrations.CreateModel(
             name="Window",
             fields=[
@@ -117,6 +418,7 @@ class Migration(migrations.Migration):
                 ("latency_p95_us", models.FloatField(null=True)),
                 ("latency_p99_us", models.FloatField(null=True)),
                 ("computed_at", models.DateTimeField()),
+                ("settled_at", models.DateTimeField(help_text="When the alert rules had been applied.", null=True)),
                 (
                     "monitor",
                     models.ForeignKey(
@@ -166,7 +468,10 @@ class Migration(migrations.Migration):
                 ("null_excess", models.FloatField(default=0.0)),
                 ("unseen_share", models.FloatField(default=0.0)),
                 ("outside_share", models.FloatField(default=0.0)),
-                ("counts", models.JSONField(default=dict, help_text="Coarse counts of the window, for the picture.")),
+                (
+                    "others",
+                    models.JSONField(default=dict, help_text="Commonest values that the reference does not have."),
+                ),
                 (
                     "window",
                     models.ForeignKey(
@@ -174,6 +479,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.AddConstraint(
+            model_name="alertrule",
+            constraint=models.UniqueConstraint(fields=("project", "name_key"), name="one_rule_a_name"),
+        ),
+        migrations.AddConstraint(
+            model_name="alertrule",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("needed__gte", 1), ("needed__lte", models.F("of")), ("of__lte", 20)),
+                name="rule_n_of_m",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="alerttransition",
+            constraint=models.UniqueConstraint(fields=("alert", "seq"), name="one_transition_a_seq"),
         ),
         migrations.AddIndex(
             model_name="monitor",
@@ -202,6 +522,52 @@ class Migration(migrations.Migration):
             model_name="bucket",
             constraint=models.UniqueConstraint(
                 fields=("monitor", "hour", "column"), name="one_bucket_a_column_and_hour"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="alert",
+            index=models.Index(fields=["project", "state", "severity_rank", "-changed_at"], name="alert_list"),
+        ),
+        migrations.AddIndex(
+            model_name="alert",
+            index=models.Index(fields=["fingerprint", "-id"], name="alert_latest"),
+        ),
+        migrations.AddConstraint(
+            model_name="alert",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ("pending", "firing", "recovering", "no_data", "error"))),
+                fields=("fingerprint",),
+                name="one_open_alert_a_fingerprint",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="ruleevaluation",
+            constraint=models.UniqueConstraint(
+                fields=("rule", "monitor", "window_end"), name="one_evaluation_a_window"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="silence",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("ends_at__gt", models.F("starts_at"))), name="silence_ends_after_start"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="silence",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("fingerprint", ""), _negated=True),
+                    models.Q(("endpoint", ""), _negated=True),
+                    ("rule__isnull", False),
+                    _connector="OR",
+                ),
+                name="silence_matches_something",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="window",
+            index=models.Index(
+                condition=models.Q(("settled_at", None)), fields=["monitor", "ends_at"], name="window_unsettled"
             ),
         ),
         migrations.AddConstraint(

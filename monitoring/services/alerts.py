@@ -172,16 +172,16 @@ def comment(by: Actor, *, alert: Alert, text: str) -> AlertTransition:
     return line
 
 
-def close_of_rule(by: Actor, rule: AlertRule) -> None:
+def close_of_rule(by: Actor, *, rule: AlertRule) -> None:
     """Resolve what a rule has open, because it was switched off."""
     require(by, Permission.MONITOR_EDIT, rule.project)
-    timeline.close(by, Alert.objects.open().filter(rule=rule), "the rule was switched off")
+    timeline.close(Alert.objects.open().filter(rule=rule), by, "the rule was switched off")
 
 
-def close_of_monitor(by: Actor, monitor: Monitor) -> None:
+def close_of_monitor(by: Actor, *, monitor: Monitor) -> None:
     """Resolve what is open about a version, because another one took its place."""
     require(by, Permission.MONITOR_EDIT, monitor.project)
-    timeline.close(by, Alert.objects.open().filter(monitor=monitor), "another version went live")
+    timeline.close(Alert.objects.open().filter(monitor=monitor), by, "another version went live")
 
 
 def _locked(alert: Alert) -> Alert:

@@ -12,7 +12,7 @@ from mlportal.lib.errors import Conflict, Invalid
 from monitoring.drift import shape
 from monitoring.drift.shape import Counts, Grid
 from monitoring.models import Bucket, Monitor
-from monitoring.services import alerts
+from monitoring.services import alerts, rules
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -73,9 +73,9 @@ def bind(
             valid_from=now,
             **_pace(before, pace or {}),
         )
-        events.record(
-            by, "monitor.bound", project=project, target=monitor, data={"endpoint": endpoint, "version": version}
-        )
+        added = rules.add_defaults(by, project=project)
+        data = {"endpoint": endpoint, "version": version, "default_rules": added}
+        events.record(by, "monitor.bound", project=project, target=monitor, data=data)
     return monitor
 
 
@@ -197,7 +197,7 @@ def _pace(before: Monitor | None, given: Mapping[str, int]) -> dict[str, int]:
 
 def _end(by: Actor, monitor: Monitor, now: datetime) -> None:
     Monitor.objects.filter(pk=monitor.pk).update(valid_to=now)
-    alerts.close_of_monitor(by, monitor)
+    alerts.close_of_monitor(by, monitor=monitor)
 
 
 def _sum(held: Counts, added: Counts) -> Counts:

@@ -91,7 +91,7 @@ def update(by: Actor, *, rule: AlertRule, revision: int | None = None, **fields:
         _check_whole(held)
         _save(held)
         if not held.enabled:
-            alerts.close_of_rule(by, held)
+            alerts.close_of_rule(by, rule=held)
         events.record(by, "rule.updated", project=held.project, target=held, data=_facts(held))
     return held
 
@@ -102,7 +102,7 @@ def disable(by: Actor, *, rule: AlertRule) -> AlertRule:
     return update(by, rule=rule, enabled=False)
 
 
-def add_defaults(by: Actor, project: Project) -> int:
+def add_defaults(by: Actor, *, project: Project) -> int:
     """Give a project without rules the default ones, inside the caller's transaction and event."""
     require(by, Permission.MONITOR_EDIT, project)
     if AlertRule.objects.in_project(project).exists():

@@ -17,7 +17,7 @@ from projects.services import events
 
 LIFE_FIELDS = ("state", "level", "clears", "quiet", "age")
 LADDER = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
-KINDS = {
+KINDS: dict[str, str] = {
     Metric.DRIFT_PSI: "drift",
     Metric.DRIFT_SHARE: "drift",
     Metric.PREDICTION_PSI: "drift",
@@ -177,7 +177,7 @@ def _announce(alert: Alert, move: Move, happening: Happening) -> None:
 
 def facts(alert: Alert) -> dict[str, Any]:
     """Return what an event says about an alert: plain data for mails, webhooks and automations."""
-    kind = {"no_data": "no_data", "error": "evaluator"}.get(alert.nature) or KINDS[Metric(alert.rule.metric)]
+    kind = {"no_data": "no_data", "error": "evaluator"}.get(alert.nature) or KINDS.get(alert.rule.metric, "other")
     return {
         "alert": alert.pk,
         "rule": alert.rule.name,
@@ -208,7 +208,7 @@ def _severity(rule: AlertRule, level: str) -> Severity:
     return LADDER[place] if level == "critical" else LADDER[min(place + 1, len(LADDER) - 1)]
 
 
-def close(by: Actor, rows: AlertQuerySet, text: str) -> None:
+def close(rows: AlertQuerySet, by: Actor, text: str) -> None:
     """Resolve alerts for a reason outside their values."""
     for alert in rows.select_for_update(of=("self",)).select_related("project", "rule").order_by("pk"):
         resolved = Life(state="resolved", level=alert.level, age=RANKS["critical"] + 1)
