@@ -176,6 +176,7 @@ STATIC_URL = "/static/"
 STATIC_ROOT = environment.str("MLPORTAL_STATIC_ROOT", default=str(BASE_DIR / "static-root"))
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = not Path(STATIC_ROOT, "staticfiles.json").exists()  # before collectstatic
 SPOOL_DIR = Path(environment.str("MLPORTAL_SPOOL_DIR", default=str(DATA_DIR / "spool")))
 TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR = TEMP_DIR

@@ -4,8 +4,9 @@
 """
 
 import json
+import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from django import template
@@ -15,7 +16,7 @@ from django.template.context import Context
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 register = template.Library()
 MISSING = "–"
@@ -95,7 +96,7 @@ def _number(value: object) -> float | None:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return None
-    return number if number == number and abs(number) != float("inf") else None
+    return number if math.isfinite(number) else None
 
 
 def _sign(text: str) -> str:
@@ -211,8 +212,7 @@ def utc(value: object) -> SafeString | str:
     """A moment in full in UTC, for the audit log: ``2026-11-20 12:10:04``."""
     if not isinstance(value, datetime):
         return MISSING
-    moment = value.astimezone(tz=None) if timezone.is_naive(value) else value
-    text = f"{moment.astimezone(timezone.get_fixed_timezone(0)):%Y-%m-%d %H:%M:%S}"
+    text = f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
     return format_html('<time datetime="{}Z">{}</time>', text.replace(" ", "T"), text)
 
 
@@ -251,7 +251,7 @@ def spark(values: Sequence[float | None] | None, width: int = 84, height: int = 
 def bar(share: object, colour: str = "", label: str = "") -> SafeString:
     """A horizontal bar for a share from 0 to 1: ``{% bar 0.62 "warn" %}``."""
     number = min(1.0, max(0.0, _number(share) or 0.0))
-    words = format_html('role="img" aria-label="{}"', label) if label else mark_safe('aria-hidden="true"')  # noqa: S308
+    words = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     return format_html(
         '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" {}>'
         '<rect class="{}" width="{}" height="8"/></svg>',
@@ -280,7 +280,9 @@ def asset_chart_head() -> SafeString:
 
 
 @register.inclusion_tag("components/nav_item.html", takes_context=True)
-def nav_item(context: Context, path: str, icon_name: str, label: str, badge: str = "", also: str = "") -> dict[str, Any]:
+def nav_item(
+    context: Context, path: str, icon_name: str, label: str, *, badge: str = "", also: str = ""
+) -> dict[str, Any]:
     """One line of the side bar; current when the address lies below ``path`` or one of ``also`` (spaces between)."""
     project = context.get("project")
     root = f"/p/{project.slug}/" if project is not None and not path.startswith("/") else ""
@@ -303,6 +305,9 @@ def query_with(context: Context, **changes: object) -> str:
     return f"?{query.urlencode()}" if query else "?"
 
 
+_SHELL = ("request", "csrf_token", "project", "can")  # all that a component sees besides its props
+
+
 class _Slot(template.Node):
     def __init__(self, name: str, nodes: NodeList) -> None:
         self.name, self.nodes = name, nodes
@@ -321,12 +326,13 @@ class _Component(template.Node):
         given = {key: value.resolve(context) for key, value in self.props.items()}
         for slot in self.nodes:
             if isinstance(slot, _Slot):
-                given[slot.name] = slot.nodes.render(context).strip()
+                given[slot.name] = SafeString(slot.nodes.render(context).strip())
         given["body"] = self.nodes.render(context)
         engine = context.template.engine  # type: ignore[union-attr]
         found = engine.get_template(f"components/{self.name}.html")
-        with context.push(**given):
-            return found.render(context)
+        for name in _SHELL:
+            given.setdefault(name, context.get(name))
+        return found.render(context.new(given))
 
 
 @register.tag("component")
