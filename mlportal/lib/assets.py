@@ -14,7 +14,8 @@ class Assets(CompressedManifestStaticFilesStorage):
     """As whitenoise's, with three differences.
 
     Imports between our own ES modules get hashed names too, else a browser could run a new module
-    with an old one from its cache. Source maps are left out, so nothing looks for them. Before ``collectstatic`` names stay plain.
+    with an old one from its cache. Source maps are left out, so nothing looks for them.
+    Before ``collectstatic`` names stay plain.
     """
 
     patterns = (("*.css", _CSS[:2]), ("js/*.js", _MODULES))
