@@ -138,6 +138,9 @@ HEARTBEAT_SECONDS = environment.float("MLPORTAL_HEARTBEAT_SECONDS", default=5.0)
 SWEEP_SECONDS = environment.float("MLPORTAL_SWEEP_SECONDS", default=15.0)
 REPUBLISH_SECONDS = environment.float("MLPORTAL_REPUBLISH_SECONDS", default=30.0)
 MAX_ATTEMPTS = 3
+# Bounds of the child process that reads an uploaded table.
+PROFILE_MEMORY_MB = environment.int("MLPORTAL_PROFILE_MEMORY_MB", default=1536)
+PROFILE_SECONDS = environment.int("MLPORTAL_PROFILE_SECONDS", default=3600)
 
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
@@ -147,6 +150,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-evaluations": {
         "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},

@@ -1,11 +1,41 @@
 """Celery tasks of the projects app."""
 
-from celery import shared_task
+from typing import Any
 
+import structlog
+from celery import Task, shared_task, signals
+from django.db import connections
+
+from projects import pipeline
 from projects.services import events
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task(name="projects.republish_events")
 def republish_events() -> int:
     """Wake the consumers of events whose message was lost."""
     return events.republish()
+
+
+@shared_task(name="projects.profile_version", bind=True, ignore_result=True)
+def profile_version(self: "Task[[int], str]", version_id: int) -> str:
+    """Run one attempt at profiling a dataset version."""
+    return pipeline.profile_version(version_id, worker=self.request.hostname or "worker")
+
+
+@shared_task(name="projects.sweep_profiles", ignore_result=True)
+def sweep_profiles() -> dict[str, int]:
+    """Requeue versions of silent workers and publish forgotten ones."""
+    return pipeline.sweep_profiles()
+
+
+@signals.worker_ready.connect
+def _sweep_at_start(**_: Any) -> None:
+    """Pick up what an earlier worker left, without waiting for the beat."""
+    try:
+        pipeline.sweep_profiles()
+    except Exception as error:  # noqa: BLE001 - the periodic sweep does the same later
+        log.warning("sweep at start failed", error=str(error)[:300])
+    finally:
+        connections.close_all()
