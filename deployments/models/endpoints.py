@@ -35,6 +35,10 @@ class Endpoint(models.Model):
         HASHED = "hashed", "features hashed"
         NONE = "none", "no features"
 
+    class OnLogFailure(models.TextChoices):
+        SERVE = "serve", "answer and count the lost lines"
+        REFUSE = "refuse", "answer nothing that cannot be logged"
+
     project = models.ForeignKey(Project, models.PROTECT, related_name="endpoints")
     name = models.CharField(max_length=210)
     name_key = models.CharField(max_length=210)
@@ -42,6 +46,7 @@ class Endpoint(models.Model):
     model = models.ForeignKey("deployments.RegisteredModel", models.PROTECT, related_name="endpoints")
     enabled = models.BooleanField(default=True)
     log_mode = models.CharField(max_length=10, choices=LogMode, default=LogMode.ALL)
+    on_log_failure = models.CharField(max_length=6, choices=OnLogFailure, default=OnLogFailure.SERVE)
     current_revision = models.ForeignKey("deployments.EndpointRevision", models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -1,0 +1,85 @@
+"""Writes every answer to the prediction log before it is given."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from deployments.runtime.backends import Answer
+from deployments.runtime.signature import Columns
+from deployments.serve.live import Live
+from deployments.serve.metrics import Metrics
+from monitoring import spool
+
+log = logging.getLogger("mlportal.serve")
+COMPLAIN_SECONDS = 10.0
+
+
+class Journal:
+    """The spool with the endpoint's policy for the case that it cannot be written."""
+
+    def __init__(self, writer: spool.Writer, metrics: Metrics) -> None:
+        self.writer = writer
+        self._metrics = metrics
+        self._complained_at = -COMPLAIN_SECONDS
+
+    def answered(
+        self,
+        live: Live,
+        columns: Columns,
+        answer: Answer,
+        *,
+        ids: list[str],
+        inference_ids: list[str] | None,
+        latency_us: int,
+        token_id: int,
+    ) -> None:
+        """Write an answer.
+
+        Raises
+        ------
+        spool.SpoolFailed
+            When it cannot be written and the endpoint refuses to answer without a log.
+        """
+        record = {
+            "kind": "prediction",
+            "source": live.revision_id,
+            "at": time.time_ns() // 1_000_000,
+            "us": latency_us,
+            "ids": ids,
+            "x": columns,
+            "y": answer.labels,
+            "s": answer.scores,
+            "p": answer.probabilities,
+            "ref": inference_ids,
+            "token": token_id,
+        }
+        try:
+            self.writer.append(record, header=live.header)
+        except spool.SpoolFailed as error:
+            self._failed(live, len(ids), error)
+            if live.row.on_log_failure == "refuse":
+                raise
+
+    def refused(self, live: Live, *, status: int, code: str, latency_us: int) -> None:
+        """Write that a request got no prediction; it is counted, so losing one changes nothing but a count."""
+        record: dict[str, Any] = {
+            "kind": "refusal",
+            "source": live.revision_id,
+            "at": time.time_ns() // 1_000_000,
+            "us": latency_us,
+            "status": status,
+            "code": code,
+        }
+        try:
+            self.writer.append(record, header=live.header)
+        except spool.SpoolFailed as error:
+            self._failed(live, 0, error)
+
+    def _failed(self, live: Live, rows: int, error: spool.SpoolFailed) -> None:
+        self._metrics.dropped(live.row, rows)
+        now = time.monotonic()
+        if now - self._complained_at >= COMPLAIN_SECONDS:
+            self._complained_at = now
+            log.critical("prediction log: %s (%s)", error.message, live.row.name)

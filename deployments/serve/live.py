@@ -1,0 +1,122 @@
+"""What answers on an endpoint now."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.runtime.backends import Answer
+from deployments.runtime.batching import Batcher
+from deployments.runtime.loading import Runtime
+from deployments.runtime.signature import Columns, read_records
+from deployments.serve.configuration import Configuration
+from deployments.serve.tables import EndpointRow
+from mlportal.lib.errors import TooMany, Unavailable
+
+# More rows than this would hold up the event loop; they go to a thread.
+INLINE_ROWS = 256
+_threads = ThreadPoolExecutor(2, thread_name_prefix="predict")
+
+
+class SlowAnswer(Unavailable):
+    """504: the model took longer than a caller has to wait."""
+
+    status = 504
+    kind = "timeout"
+    title = "The model took too long"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An endpoint of the table and what answers for it.
+
+    Parameters
+    ----------
+    row : EndpointRow
+        As the table says.
+    live : Live or None
+        What answers; may be an older revision while the wanted one loads, or cannot be loaded.
+    trouble : str
+        Empty when ``live`` is the wanted revision; else ``"loading"`` or why it cannot be loaded.
+    """
+
+    row: EndpointRow
+    live: Live | None
+    trouble: str
+
+
+class Live:
+    """One revision that answers, with its queue."""
+
+    def __init__(self, row: EndpointRow, runtime: Runtime, configuration: Configuration) -> None:
+        assert row.revision_id is not None
+        assert row.version_id is not None
+        self.row = row
+        self.revision_id = row.revision_id
+        self.version_id = row.version_id
+        self.settings = (row.log_mode, row.on_log_failure)
+        self.runtime = runtime
+        self.waiting = 0
+        self._configuration = configuration
+        self._batcher = Batcher(runtime.backend.predict) if runtime.backend.batched else None
+        classes = runtime.signature.classes
+        self.class_names = [_class_name(value) for value in classes]
+        self.header = {
+            "kind": "header",
+            "source": row.revision_id,
+            "project": row.project_id,
+            "endpoint": row.name,
+            "model": row.model,
+            "version": row.version,
+            "revision": row.revision,
+            "backend": runtime.backend.name,
+            "log_mode": row.log_mode,
+            "columns": list(runtime.signature.names),
+            "kinds": [column.kind for column in runtime.signature.columns],
+            "classes": list(classes),
+        }
+
+    async def predict(self, records: Any) -> tuple[Columns, Answer]:
+        """Check records and predict them; few rows of a fast model here, many in a thread, slow ones together.
+
+        Raises
+        ------
+        TooMany
+            When the queue is full.
+        SlowAnswer
+            When the time is over.
+        """
+        if self.waiting >= self._configuration.max_waiting:
+            raise TooMany(
+                f"{self.waiting} requests wait for this endpoint.", limit=self._configuration.max_waiting, retry_after=1
+            )
+        few = not isinstance(records, list) or len(records) <= INLINE_ROWS
+        if few and self._batcher is None and self.runtime.inline:
+            return self._compute(records)
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(self._configuration.timeout_seconds):
+                if few and self._batcher is not None:
+                    columns = self._read(records)
+                    return columns, await self._batcher.predict(columns)
+                return await asyncio.get_running_loop().run_in_executor(_threads, self._compute, records)
+        except TimeoutError:
+            seconds = self._configuration.timeout_seconds
+            raise SlowAnswer(f"The model gave no answer within {seconds:g} s.", limit=seconds, retry_after=5) from None
+        finally:
+            self.waiting -= 1
+
+    def _read(self, records: Any) -> Columns:
+        return read_records(records, self.runtime.signature, max_rows=self._configuration.max_rows)
+
+    def _compute(self, records: Any) -> tuple[Columns, Answer]:
+        columns = self._read(records)
+        return columns, self.runtime.backend.predict(columns)
+
+
+def _class_name(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

@@ -1,0 +1,70 @@
+"""Counters of the serving process in the Prometheus text format."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from deployments.serve.follower import Follower
+from deployments.serve.tables import EndpointRow
+from monitoring import spool
+
+BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """What `/metrics` tells."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = ["project", "endpoint"]
+        self._requests = Counter(
+            "mlportal_predict_requests", "Requests by status.", [*labels, "status"], registry=self.registry
+        )
+        self._rows = Counter("mlportal_predict_rows", "Rows predicted.", labels, registry=self.registry)
+        self._latency = Histogram(
+            "mlportal_predict_latency_seconds", "Time to an answer.", labels, registry=self.registry, buckets=BUCKETS
+        )
+        self._errors = Counter(
+            "mlportal_predict_errors", "Refused or failed requests.", ["code"], registry=self.registry
+        )
+        self._dropped = Counter(
+            "mlportal_predict_log_dropped", "Rows answered without a log line.", labels, registry=self.registry
+        )
+        self._spool = Gauge("mlportal_spool_bytes", "Bytes that wait for the shipper.", registry=self.registry)
+        self._live = Gauge("mlportal_endpoint_version", "Version that answers.", labels, registry=self.registry)
+        self._trouble = Gauge(
+            "mlportal_endpoint_behind", "1 while another revision than the wanted one answers.", labels,
+            registry=self.registry,
+        )  # fmt: skip
+        self._failures = Gauge("mlportal_load_failures", "Versions that could not be loaded.", registry=self.registry)
+
+    def answered(self, row: EndpointRow, *, rows: int, seconds: float) -> None:
+        """Count an answer."""
+        self._requests.labels(row.project, row.name, "200").inc()
+        self._rows.labels(row.project, row.name).inc(rows)
+        self._latency.labels(row.project, row.name).observe(seconds)
+
+    def refused(self, row: EndpointRow | None, *, status: int, code: str) -> None:
+        """Count a refusal; without an endpoint it is counted by its code only, so names of strangers cost nothing."""
+        self._errors.labels(code).inc()
+        if row is not None:
+            self._requests.labels(row.project, row.name, str(status)).inc()
+
+    def dropped(self, row: EndpointRow, rows: int) -> None:
+        """Count rows that were answered, or refused, without a log line."""
+        self._dropped.labels(row.project, row.name).inc(rows)
+
+    def text(self, follower: Follower, writer: spool.Writer) -> bytes:
+        """Everything as Prometheus text."""
+        self._live.clear()
+        self._trouble.clear()
+        for route in follower.routes.values():
+            labels = (route.row.project, route.row.name)
+            self._live.labels(*labels).set(route.live.row.version or 0 if route.live else 0)
+            self._trouble.labels(*labels).set(1 if route.trouble else 0)
+        self._failures.set(follower.load_failures)
+        try:
+            self._spool.set(spool.used_bytes(writer.folder))
+        except OSError:
+            self._spool.set(0)
+        return generate_latest(self.registry)

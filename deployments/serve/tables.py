@@ -1,0 +1,106 @@
+"""The queries of serving and the plain rows they give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from deployments.serve.database import Source, from_json, from_time
+from projects.permissions import GRANTS, SCOPES, SITE_ADMIN_GRANTS, Permission, Role
+
+_ENDPOINTS = """
+SELECT e.id, p.id, p.slug, e.name, e.enabled, e.log_mode, e.on_log_failure, r.id, r.number, v.id, v.number, m.name
+FROM deployments_endpoint e
+JOIN projects_project p ON p.id = e.project_id
+LEFT JOIN deployments_endpointrevision r ON r.id = e.current_revision_id
+LEFT JOIN deployments_modelversion v ON v.id = r.version_id
+LEFT JOIN deployments_registeredmodel m ON m.id = v.model_id
+WHERE p.archived_at IS NULL
+"""
+_VERSION = "SELECT manifest, signature, state FROM deployments_modelversion WHERE id = %s"
+_TOKEN = """
+SELECT t.id, t.user_id, t.project_id, t.scopes, t.expires_at, u.is_site_admin
+FROM projects_apitoken t JOIN projects_user u ON u.id = t.user_id
+WHERE t.sha256 = %s AND t.revoked_at IS NULL AND u.is_active
+"""
+_ROLES = """
+SELECT m.project_id, m.role FROM projects_membership m JOIN projects_project p ON p.id = m.project_id
+WHERE m.user_id = %s AND m.valid_to IS NULL AND p.archived_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRow:
+    """An endpoint and the revision it should answer with."""
+
+    id: int
+    project_id: int
+    project: str
+    name: str
+    enabled: bool
+    log_mode: str
+    on_log_failure: str
+    revision_id: int | None
+    revision: int | None
+    version_id: int | None
+    version: int | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """What is needed to load a version."""
+
+    manifest: list[dict[str, Any]]
+    signature: dict[str, Any]
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token may do here.
+
+    Parameters
+    ----------
+    token_id : int
+    expires_at : float
+        Seconds since 1970.
+    projects : dict of int to bool
+        Projects its owner belongs to (and it is bound to), and whether it may predict there.
+    sees_all : bool
+        Whether every project exists for it (site administrators).
+    """
+
+    token_id: int
+    expires_at: float
+    projects: dict[int, bool]
+    sees_all: bool = False
+
+
+def endpoints(source: Source) -> list[EndpointRow]:
+    """All endpoints of living projects."""
+    return [EndpointRow(*row) for row in source.query(_ENDPOINTS)]
+
+
+def version(source: Source, version_id: int) -> VersionRow | None:
+    """Manifest and signature of a version."""
+    rows = source.query(_VERSION, (version_id,))
+    if not rows:
+        return None
+    manifest, signature, state = rows[0]
+    return VersionRow(from_json(manifest), from_json(signature), state)
+
+
+def grant(source: Source, sha256: str) -> Grant | None:
+    """Rights of a live token of an active person, by roles now; None when there is none."""
+    rows = source.query(_TOKEN, (sha256,))
+    if not rows:
+        return None
+    token_id, user_id, bound_to, scopes, expires_at, site_admin = rows[0]
+    scoped = frozenset[Permission]().union(*(SCOPES.get(scope, frozenset()) for scope in from_json(scopes)))
+    projects: dict[int, bool] = {}
+    for project_id, role in source.query(_ROLES, (user_id,)):
+        if bound_to in (None, project_id):
+            held = (GRANTS[Role(role)] | (SITE_ADMIN_GRANTS if site_admin else frozenset())) & scoped
+            projects[project_id] = projects.get(project_id, False) or Permission.ENDPOINT_PREDICT in held
+    return Grant(token_id, from_time(expires_at), projects, bool(site_admin) and bound_to is None)
