@@ -31,6 +31,17 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
+                (
+                    "on_log_failure",
+                    models.CharField(
+                        choices=[
+                            ("serve", "answer and count the lost lines"),
+                            ("refuse", "answer nothing that cannot be logged"),
+                        ],
+                        default="serve",
+                        max_length=6,
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "project",
