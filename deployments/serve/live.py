@@ -70,6 +70,7 @@ class Live:
             "endpoint": row.name,
             "model": row.model,
             "version": row.version,
+            "label": f"v{row.version}",
             "revision": row.revision,
             "backend": runtime.backend.name,
             "log_mode": row.log_mode,
