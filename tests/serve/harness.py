@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Self
 
 from django.conf import settings
 from django.db import connection
@@ -55,9 +56,7 @@ class Scene:
     def make_endpoint(self, name: str, **extra) -> Endpoint:
         model = self.model
         if Endpoint.objects.filter(model=model).exists():
-            model = RegisteredModel.objects.create(
-                project=self.project, name=name, name_key=name, created_by=self.user
-            )
+            model = RegisteredModel.objects.create(project=self.project, name=name, name_key=name, created_by=self.user)
         return Endpoint.objects.create(
             project=self.project, name=name, name_key=name, environment=self.environment, model=model, **extra
         )
@@ -115,7 +114,7 @@ class Serve:
         }
         self.process: subprocess.Popen | None = None
 
-    def __enter__(self) -> "Serve":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -185,7 +184,7 @@ class Load:
         self._end = threading.Event()
         self._threads = [threading.Thread(target=self._ask) for _ in range(threads)]
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

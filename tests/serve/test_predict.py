@@ -195,7 +195,7 @@ def test_log_that_cannot_be_written_follows_the_endpoints_policy(scene, token, t
     blocked.write_text("a file in the place of the folder")
     with Serve(blocked) as serve:
         assert serve.predict(token, {"records": [RECORD]})[0] == 200
-        code, body, headers = serve.predict(token, {"records": [RECORD]}, path="/p/churn/endpoints/strict/predict")
+        code, body, _headers = serve.predict(token, {"records": [RECORD]}, path="/p/churn/endpoints/strict/predict")
         assert (code, body["code"]) == (503, "log_unavailable")
         text = serve.get("/metrics")[1].decode()
         assert 'mlportal_predict_log_dropped_total{endpoint="churn-production",project="churn"} 1.0' in text
@@ -213,7 +213,7 @@ def test_rights_taken_away_end_within_half_a_minute(scene, token):
 
     from deployments.serve import database, tables
     from deployments.serve.credentials import Door
-    from mlportal.lib.errors import Unauthenticated
+    from mlportal.lib.errors import DomainError, Unauthenticated
     from tests.serve.harness import connection
 
     now = [0.0]
@@ -235,7 +235,7 @@ def test_rights_taken_away_end_within_half_a_minute(scene, token):
     def enter():
         try:
             asyncio.run(door.enter(f"Bearer {token}", "churn", "none"))
-        except Exception as error:
+        except DomainError as error:
             return type(error).__name__
 
     assert enter() == "Missing"
