@@ -1,5 +1,6 @@
 """``/livez``, ``/healthz`` and ``/readyz``: is this process alive, healthy, are all parts up."""
 
+import socket
 import threading
 import time
 import urllib.request
@@ -28,9 +29,21 @@ def beat(part: str) -> None:
         return
     _told[part] = now
     try:
-        cache.set(f"alive:{part}", time.time(), SILENT_SECONDS)
+        cache.set_many(dict.fromkeys((f"alive:{part}", _here(part)), time.time()), SILENT_SECONDS)
     except (RedisError, OSError):
         return
+
+
+def _here(part: str) -> str:
+    return f"alive:{part}@{socket.gethostname()}"
+
+
+def heard_here(part: str) -> bool:
+    """Tell whether a worker or the scheduler of this host spoke lately."""
+    try:
+        return cache.get(_here(part)) is not None
+    except (RedisError, OSError):
+        return False
 
 
 def _database() -> bool:

@@ -6,11 +6,12 @@
 import logging
 import logging.config
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import orjson
 import structlog
+from django.http import HttpRequest, HttpResponse
 from structlog.typing import EventDict, Processor
 
 SECRET_KEYS = frozenset(
@@ -18,6 +19,21 @@ SECRET_KEYS = frozenset(
 )
 SECRET_TEXT = re.compile(r"\bmlp_[A-Za-z0-9_-]{8,}|\bwhsec_[A-Za-z0-9+/=_-]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 MASK = "[removed]"
+
+
+class RequestId:
+    """Middleware after the one that names the request: puts that name on the request and on the answer."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Pass on and label."""
+        name = str(structlog.contextvars.get_contextvars().get("request_id", ""))
+        request.request_id = name  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response["X-Request-ID"] = name
+        return response
 
 
 def redact(_logger: Any, _name: str, event: EventDict) -> EventDict:

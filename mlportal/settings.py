@@ -53,6 +53,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "mlportal.lib.headers.SecurityHeaders",
     "django_structlog.middlewares.RequestMiddleware",
+    "mlportal.logs.RequestId",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -288,5 +289,6 @@ LOGGING = {
     "format": environment.str("MLPORTAL_LOG_FORMAT", default="json"),
 }
 DJANGO_STRUCTLOG_CELERY_ENABLED = True  # a task's log lines carry the id of the request that sent it
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = TRUSTED_PROXIES > 0  # else a client could choose it
 METRICS_TOKEN = environment.str("MLPORTAL_METRICS_TOKEN", default="")
 TESTING = environment.bool("MLPORTAL_TESTING", default=False)

@@ -3,6 +3,7 @@
 import importlib
 import os
 import uuid
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -13,6 +14,8 @@ from experiments.metricstore import keys
 
 # Pages of tests name static files plainly; the hashed names need a collection, which test_assets makes.
 settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+settings.STATIC_ROOT = str(settings.DATA_DIR / "static")
+Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # whitenoise warns when it is missing
 append_only = importlib.import_module("projects.migrations.0002_append_only_events")
 
 

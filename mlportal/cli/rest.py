@@ -1,0 +1,165 @@
+"""A small client of the REST API with the standard library only, so that the command starts at once."""
+
+import http.client
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from mlportal import __version__
+from mlportal.cli.credentials import Credentials
+from mlportal.cli.errors import FAILED, FORBIDDEN, MISSING, REFUSED, TIMED_OUT, UNAVAILABLE, Failure
+
+CODES = {401: FORBIDDEN, 403: FORBIDDEN, 404: MISSING, 503: UNAVAILABLE, 502: UNAVAILABLE, 504: UNAVAILABLE}
+TRIES = 3
+CHUNK = 1 << 20
+
+
+class Portal:
+    """One portal, as one token sees it.
+
+    Parameters
+    ----------
+    credentials
+        Address, token and project.
+    """
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+
+    def path(self, *words: object) -> str:
+        """Return the address of something in the project."""
+        if not self.credentials.project:
+            raise Failure("which project? Give --project NAME, or sign in with one", REFUSED)
+        return "/".join(
+            ["projects", quote(self.credentials.project, safe=""), *(quote(str(w), safe="") for w in words)]
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Read; empty query values are left out."""
+        wanted = {key: value for key, value in query.items() if value not in (None, "")}
+        return self._tried("GET", f"{path}/" + (f"?{urlencode(wanted)}" if wanted else ""), b"", {})
+
+    def pages(self, path: str, limit: int, **query: Any) -> list[Any]:
+        """Read a list page by page until there are ``limit`` items."""
+        found: list[Any] = []
+        answer = self.get(path, **query)
+        while True:
+            found += answer["results"]
+            following = answer.get("next")
+            if not following or len(found) >= limit:
+                return found[:limit]
+            answer = self._tried("GET", following.split("/api/v1/", 1)[1], b"", {})
+
+    def post(self, path: str, body: Any) -> Any:
+        """Create or act; the idempotency key makes a repeated try harmless."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
+        return self._tried("POST", f"{path}/", json.dumps(body).encode(), headers)
+
+    def upload(self, path: str, file: Path, fields: dict[str, str]) -> Any:
+        """Send a file with fields as a form, streamed from disk."""
+        boundary = uuid.uuid4().hex
+        head = b"".join(_field(boundary, key, value) for key, value in fields.items() if value)
+        head += _file_head(boundary, file.name)
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        with file.open("rb") as stream:
+            headers = {
+                "Content-Type": f"multipart/form-data; boundary={boundary}",
+                "Content-Length": str(len(head) + file.stat().st_size + len(tail)),
+            }
+            return self._once("POST", f"{path}/", _stream(head, stream, tail), headers)
+
+    def _tried(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
+        for tried in range(1, TRIES + 1):
+            try:
+                return self._once(method, path, body, headers)
+            except Failure as failure:
+                if failure.code != UNAVAILABLE or tried == TRIES:
+                    raise
+                time.sleep(tried)
+        raise AssertionError("unreachable")
+
+    def _once(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
+        at = urlsplit(self.credentials.url)
+        if at.scheme not in ("http", "https") or not at.hostname:
+            raise Failure(f"{self.credentials.url!r} is no address: give one like https://ml.example.org", REFUSED)
+        kind = http.client.HTTPSConnection if at.scheme == "https" else http.client.HTTPConnection
+        connection = kind(at.hostname, at.port, timeout=120)
+        always = {
+            "Authorization": f"Bearer {self.credentials.token}",
+            "Accept": "application/json",
+            "User-Agent": f"mlportal-cli/{__version__}",
+        }
+        try:
+            connection.request(method, f"{at.path}/api/v1/{path}", body=body or None, headers=always | headers)
+            answer = connection.getresponse()
+            return _parse(answer.status, answer.read(), path)
+        except (OSError, http.client.HTTPException) as error:
+            raise Failure(f"{self.credentials.url} does not answer: {error}", UNAVAILABLE) from None
+        finally:
+            connection.close()
+
+    def wait(self, path: str, *, ended: set[str], timeout: float, on_change: Any = None) -> Any:
+        """Read something until its ``state`` is one of ``ended``."""
+        deadline, pause, seen = time.monotonic() + timeout, 0.3, None
+        while True:
+            row = self.get(path)
+            progress = (row["state"], row.get("phase"))
+            if on_change and progress != seen:
+                on_change(row)
+            seen = progress
+            if row["state"] in ended:
+                return row
+            if time.monotonic() > deadline:
+                raise Failure(f"still {row['state']} after {timeout:g} s; it goes on without us", TIMED_OUT)
+            time.sleep(pause)
+            pause = min(pause * 1.3, 3.0)
+
+
+def _parse(status: int, body: bytes, path: str) -> Any:
+    try:
+        content = json.loads(body) if body else None
+    except ValueError:
+        content = None
+    if 200 <= status < 300:
+        return content
+    raise Failure(_sentence(status, content, path), CODES.get(status, REFUSED if status < 500 else FAILED))
+
+
+def _sentence(status: int, content: Any, path: str) -> str:
+    """Say what the portal said about an error, with each field's own message."""
+    if not isinstance(content, dict):
+        return f"the portal answered {status} for {path}"
+    said = str(content.get("message") or content.get("detail") or content.get("title") or f"status {status}")
+    details = [
+        f"\n  {error.get('field') or ''}: {error.get('message')}"
+        for error in content.get("errors") or []
+        if isinstance(error, dict) and error.get("message") not in (None, said)
+    ]
+    reference = content.get("request_id")
+    return said + "".join(details) + (f" (reference {reference})" if reference and status >= 500 else "")
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _field(boundary: str, name: str, value: str) -> bytes:
+    return f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+
+
+def _file_head(boundary: str, name: str) -> bytes:
+    return (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{_quoted(name)}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode()
+
+
+def _stream(head: bytes, stream: IO[bytes], tail: bytes) -> Iterator[bytes]:
+    yield head
+    while chunk := stream.read(CHUNK):
+        yield chunk
+    yield tail

@@ -1,0 +1,41 @@
+"""What a Prometheus server sees, and who may look."""
+
+import pytest
+
+pytestmark = pytest.mark.django_db
+
+
+def test_requests_are_counted_by_route_not_by_address(client):
+    client.get("/livez")
+    client.get("/no/such/page-77")
+    text = client.get("/metrics").content.decode()
+    assert 'mlportal_http_requests_total{method="GET",route="livez",status="200"}' in text
+    assert "page-77" not in text
+
+
+def test_unknown_method_does_not_make_a_series(client):
+    client.generic("BREW", "/livez")
+    text = client.get("/metrics").content.decode()
+    assert 'method="other",route="livez"' in text
+    assert "BREW" not in text
+
+
+def test_tables_are_counted(client):
+    assert "mlportal_undelivered_events 0.0" in client.get("/metrics").content.decode()
+
+
+def test_other_machines_are_refused_without_a_token(client):
+    assert client.get("/metrics", REMOTE_ADDR="192.0.2.7").status_code == 403
+
+
+def test_behind_a_proxy_the_address_proves_nothing(client, settings):
+    settings.TRUSTED_PROXIES = 1
+    assert client.get("/metrics").status_code == 403
+
+
+def test_token_opens_and_only_the_right_one(client, settings):
+    settings.METRICS_TOKEN = "a-token-for-the-scraper"
+    get = lambda value: client.get("/metrics", headers={"Authorization": value}).status_code  # noqa: E731
+    assert get("Bearer a-token-for-the-scraper") == 200
+    assert get("Bearer a-token-for-the-scrapes") == 403
+    assert client.get("/metrics").status_code == 403
