@@ -142,6 +142,15 @@ MAX_ATTEMPTS = 3
 # Bounds of the child process that reads an uploaded table.
 PROFILE_MEMORY_MB = environment.int("MLPORTAL_PROFILE_MEMORY_MB", default=1536)
 PROFILE_SECONDS = environment.int("MLPORTAL_PROFILE_SECONDS", default=3600)
+# How often a worker writes new metrics and log lines of a job.
+FLUSH_SECONDS = environment.float("MLPORTAL_FLUSH_SECONDS", default=1.0)
+# What one training process may use, at most; the launch form offers less.
+TRAINING_MEMORY_MB = environment.int("MLPORTAL_TRAINING_MEMORY_MB", default=4096)
+TRAINING_WALL_SECONDS = environment.int("MLPORTAL_TRAINING_WALL_SECONDS", default=3600)
+TRAINING_THREADS = environment.int("MLPORTAL_TRAINING_THREADS", default=2)
+TRAINING_FILE_MB = environment.int("MLPORTAL_TRAINING_FILE_MB", default=4096)
+TRAINING_PROCESSES = environment.int("MLPORTAL_TRAINING_PROCESSES", default=4096)
+TRAINING_LOG_BYTES = environment.int("MLPORTAL_TRAINING_LOG_BYTES", default=10 * 2**20)
 
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
@@ -152,6 +161,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-evaluations": {
         "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},

@@ -1,5 +1,6 @@
 """Tables of the experiments app, one module a noun."""
 
+from experiments.models.jobs import JobAttempt, JobLog, TrainingJob
 from experiments.models.runs import (
     Artifact,
     Experiment,
@@ -15,6 +16,8 @@ from experiments.models.runs import (
 __all__ = [
     "Artifact",
     "Experiment",
+    "JobAttempt",
+    "JobLog",
     "Key",
     "Lifecycle",
     "MetricChunk",
@@ -22,4 +25,5 @@ __all__ = [
     "RunMetric",
     "RunParam",
     "RunTag",
+    "TrainingJob",
 ]

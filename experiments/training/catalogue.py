@@ -422,3 +422,10 @@ def better(metric: str) -> str:
     """
     key = metric.rsplit("/", 1)[-1]
     return METRICS[key]["better"] if key in METRICS else "higher"
+
+
+def phase_plan(*, folds: int) -> list[tuple[str, str, float]]:
+    """Return (name, label, share of the whole) of the phases a training goes through."""
+    wanted = {name: entry for name, entry in PHASES.items() if folds or name != "cross_validate"}
+    whole = sum(share for _, share in wanted.values())
+    return [(name, label, share / whole) for name, (label, share) in wanted.items()]

@@ -1,0 +1,58 @@
+"""What a worker runs for the experiments app."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import structlog
+from django.conf import settings
+
+from experiments.models import JobAttempt
+from experiments.pipeline.attempt import Attempt, LostClaim
+from experiments.services import attempts
+from mlportal.lib.errors import DomainError
+from mlportal.lib.lease import WorkState
+
+log = structlog.get_logger(__name__)
+
+
+def execute_job(job_id: int, *, worker: str) -> str:
+    """Run one attempt at a job and return how it went.
+
+    A message for a job that is not queued (a duplicate, an old one, a cancelled job)
+    changes nothing.
+    """
+    held = attempts.begin(job_id, worker=f"{worker}/{os.getpid()}")
+    if held is None:
+        return "not queued"
+    folder = Path(tempfile.mkdtemp(prefix=f"job-{job_id}-", dir=settings.TEMP_DIR))
+    try:
+        Attempt(held, folder).run()
+    except LostClaim as lost:
+        return _let_go(held, lost)
+    except DomainError as error:
+        attempts.settle(held, state=WorkState.FAILED, failure=error.message)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return "ended"
+
+
+def _let_go(held: attempts.Held, lost: LostClaim) -> str:
+    """End as cancelled when that was asked for; otherwise the job is another attempt's."""
+    if attempts.settle_cancel(held):
+        return "cancelled"
+    attempts.close(held.attempt, outcome=JobAttempt.Outcome.INTERRUPTED, cause=f"The claim was lost: {lost}.")
+    return "fenced"
+
+
+def sweep_jobs() -> dict[str, int]:
+    """Give silent jobs to other workers and wake workers for forgotten ones."""
+    return {"moved": attempts.sweep(), "published": attempts.republish()}
+
+
+def hand_back(worker: str) -> int:
+    """Return the jobs of a worker that shuts down."""
+    returned = attempts.hand_back(worker)
+    attempts.republish()
+    return returned

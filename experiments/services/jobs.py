@@ -1,0 +1,311 @@
+"""Training jobs: launch, cancel, retry, and read what they said."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models.functions import Now
+
+from experiments.models import Experiment, JobAttempt, JobLog, Run, TrainingJob
+from experiments.services import runs
+from experiments.services.attempts import actor_of
+from experiments.training import catalogue
+from experiments.training.parameters import Parameter, shown
+from experiments.training.spec import TrainingSpec, validate_spec
+from mlportal.lib import lease, queue
+from mlportal.lib.errors import Conflict, Invalid
+from mlportal.lib.lease import WorkState
+from projects.actor import Actor
+from projects.models import DatasetVersion, Project
+from projects.permissions import Permission, require
+from projects.services import events
+
+TASK = "experiments.execute_job"
+MAX_LOG_LINES = 2_000
+TASK_LIMITS = {
+    "wall_seconds": Parameter(
+        name="wall_seconds",
+        kind="integer",
+        default=None,
+        low=10,
+        high=7 * 24 * 3600,
+        step=60,
+        empty="the usual limit",
+        help="The job is stopped when it takes longer, in seconds.",
+    ),
+    "memory_mb": Parameter(
+        name="memory_mb",
+        kind="integer",
+        default=None,
+        low=1_024,
+        high=1_048_576,
+        step=1_024,
+        empty="the usual limit",
+        help="Memory the training may use, in MB.",
+    ),
+}
+
+
+def launch(
+    by: Actor,
+    *,
+    project: Project,
+    experiment: Experiment | str,
+    dataset_version: DatasetVersion,
+    spec: object,
+    name: str = "",
+    baseline: Run | None = None,
+    limits: object = None,
+    tags: Mapping[str, str] | None = None,
+) -> TrainingJob:
+    """Queue one training and create its run.
+
+    Raises
+    ------
+    Invalid
+        Every fault of the specification at once, or a foreign dataset or baseline.
+    Conflict
+        While the dataset version is not ready.
+    """
+    require(by, Permission.JOB_LAUNCH, project)
+    _check_family(project, dataset_version, baseline)
+    checked = validate_spec(spec, dataset_version.schema)
+    bounds = _limits(limits)
+    with transaction.atomic():
+        place = _experiment(by, project, experiment)
+        run = runs.create(
+            by,
+            experiment=place,
+            name=name or _name(checked),
+            source=Run.Source.JOB,
+            dataset_version=dataset_version,
+            params=_params(checked, dataset_version),
+            tags=tags,
+            primary_metric=catalogue.PRIMARY_METRIC[checked.task],
+        )
+        job = TrainingJob.objects.create(
+            project=project,
+            run=run,
+            dataset_version=dataset_version,
+            baseline=baseline,
+            spec=checked.as_json(),
+            limits=bounds,
+            created_by=by.user,
+            published_at=Now(),
+        )
+        data = {"job": job.pk, "run": run.pk, "dataset_version": dataset_version.pk, "spec": job.spec}
+        events.record(by, "job.launched", project=project, target=job, data=data)
+        queue.enqueue(TASK, job.pk)
+    return job
+
+
+def cancel(by: Actor, *, job: TrainingJob) -> TrainingJob:
+    """Stop a job: at once while it waits, within seconds while it trains.
+
+    Raises
+    ------
+    Conflict
+        When it has ended.
+    """
+    require(by, Permission.JOB_CANCEL, job.project)
+    with transaction.atomic():
+        state = lease.request_cancel(TrainingJob.objects.all(), job.pk)
+        was_asked = job.cancel_requested_at is not None
+        job.refresh_from_db()
+        if state != WorkState.CANCELLED and job.is_terminal:
+            raise Conflict(
+                f"Job {job.pk} has {job.get_state_display()} already; there is nothing to stop.",
+                code="job_ended",
+                got=state,
+            )
+        if not was_asked:
+            _record_cancel(by, job)
+    return job
+
+
+def _record_cancel(by: Actor, job: TrainingJob) -> None:
+    data = {"job": job.pk, "run": job.run_id}
+    if not job.is_terminal:
+        events.record(by, "job.cancel_requested", project=job.project, target=job, data=data)
+        return
+    runs.finish(actor_of(job), run=job.run, state=Run.State.CANCELLED)
+    events.record(by, "job.cancelled", project=job.project, target=job, data=data)
+
+
+def retry(by: Actor, *, job: TrainingJob) -> TrainingJob:
+    """Launch the same training again as a new job with a run of its own.
+
+    Raises
+    ------
+    Conflict
+        While the job has not ended, or when it succeeded.
+    """
+    require(by, Permission.JOB_LAUNCH, job.project)
+    if not job.is_terminal or job.state == WorkState.SUCCEEDED:
+        raise Conflict(
+            f"Job {job.pk} is {job.get_state_display()}. Only a job that failed or was stopped can be tried again.",
+            code="job_state",
+            got=job.state,
+        )
+    return launch(
+        by,
+        project=job.project,
+        experiment=job.run.experiment,
+        dataset_version=job.dataset_version,
+        spec=job.spec,
+        name=job.run.name,
+        baseline=job.baseline,
+        limits=job.limits,
+    )
+
+
+def _experiment(by: Actor, project: Project, given: Experiment | str) -> Experiment:
+    if isinstance(given, str):
+        return runs.ensure_experiment(by, project=project, name=given)
+    if given.project_id != project.pk:
+        raise Invalid("The experiment belongs to another project.", field="experiment")
+    return given
+
+
+def _check_family(project: Project, version: DatasetVersion, baseline: Run | None) -> None:
+    if version.dataset.project_id != project.pk:
+        raise Invalid("The dataset belongs to another project.", field="dataset")
+    if baseline is not None and baseline.project_id != project.pk:
+        raise Invalid("The baseline run belongs to another project.", field="baseline")
+    if not version.is_ready:
+        raise Conflict(
+            f"{version} cannot be trained on: it is {version.get_state_display()}. Wait until it is profiled.",
+            code="dataset_not_ready",
+            field="dataset",
+        )
+
+
+def _limits(given: object) -> dict[str, int]:
+    """Return the limits of a job, the usual ones where none is given."""
+    usual = {"wall_seconds": settings.TRAINING_WALL_SECONDS, "memory_mb": settings.TRAINING_MEMORY_MB}
+    if given is None:
+        return usual
+    if not isinstance(given, Mapping):
+        raise Invalid(f"limits must be an object. It was {shown(given)}.", field="limits", limit=list(TASK_LIMITS))
+    for name in given:
+        if name not in TASK_LIMITS:
+            raise Invalid(
+                f"There is no limit {shown(name)}. Allowed: {', '.join(TASK_LIMITS)}.",
+                field=f"limits.{name}"[:200],
+                limit=list(TASK_LIMITS),
+            )
+    out = {}
+    for name, rule in TASK_LIMITS.items():
+        try:
+            value = rule.check(given.get(name))
+        except Invalid as fault:
+            raise Invalid(fault.message, field=f"limits.{name}", limit=fault.limit, got=fault.got) from fault
+        out[name] = usual[name] if value is None else int(value)
+    if out["memory_mb"] > settings.TRAINING_MEMORY_MB:
+        most = settings.TRAINING_MEMORY_MB
+        raise Invalid(
+            f"memory_mb is {out['memory_mb']:,} and a job may use at most {most:,}.",
+            field="limits.memory_mb",
+            limit=most,
+            got=out["memory_mb"],
+        )
+    return out
+
+
+def _name(spec: TrainingSpec) -> str:
+    changed = [
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in spec.hyper_parameters.items()
+        if value != catalogue.parameters(spec.algorithm, spec.task)[name].default
+    ]
+    return "-".join([spec.algorithm.replace("_", "-"), *changed])[:100]
+
+
+def _params(spec: TrainingSpec, version: DatasetVersion) -> dict[str, str]:
+    """Return the parameters of the run, as text."""
+    features = "all" if spec.features is None else ", ".join(spec.features)
+    facts = {
+        "algorithm": spec.algorithm,
+        "task": spec.task,
+        "target": spec.target,
+        "features": features if len(features) <= 1000 else f"{len(spec.features or ())} columns",
+        "test_share": spec.test_share,
+        "seed": spec.seed,
+        "stratify": spec.stratify,
+        "folds": spec.folds,
+        "dataset": version.dataset.name,
+        "dataset_version": version.number,
+    }
+    return {name: _text(value) for name, value in {**facts, **spec.hyper_parameters}.items()}
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return shown(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a log.
+
+    Attributes
+    ----------
+    number : int
+        Counted from 0, also lines that were left out.
+    at_ms : int
+        Unix time in milliseconds.
+    level : str
+        ``info``, ``warning`` or ``error``.
+    text : str
+        The line.
+    """
+
+    number: int
+    at_ms: int
+    level: str
+    text: str
+
+
+def log_lines(attempt: JobAttempt, *, after: int = 0, limit: int = MAX_LOG_LINES) -> list[LogLine]:
+    """Return up to `limit` lines from number `after` on; numbers jump where lines were left out."""
+    out: list[LogLine] = []
+    for line in _stored(attempt, after):
+        if len(out) == limit:
+            break
+        out.append(line)
+    return out
+
+
+def last_lines(attempt: JobAttempt, *, limit: int) -> list[LogLine]:
+    """Return the newest lines, oldest first."""
+    parts = JobLog.objects.filter(attempt=attempt).order_by("-first_line")
+    out: list[LogLine] = []
+    for part in parts.iterator(chunk_size=8):
+        out = [*_lines(part), *out]
+        if len(out) >= limit:
+            break
+    return out[-limit:]
+
+
+def log_text(attempt: JobAttempt) -> Iterator[str]:
+    """Yield the stored log as text for a download, and where lines are missing."""
+    expected = 0
+    for line in _stored(attempt, 0):
+        if line.number > expected:
+            yield f"... {line.number - expected:,} lines left out ...\n"
+        expected = line.number + 1
+        yield f"{line.at_ms} {line.level} {line.text}\n"
+
+
+def _stored(attempt: JobAttempt, after: int) -> Iterator[LogLine]:
+    parts = JobLog.objects.filter(attempt=attempt)
+    begun = parts.filter(first_line__lte=after).order_by("-first_line").values_list("first_line", flat=True).first()
+    for part in parts.filter(first_line__gte=begun or 0).order_by("first_line").iterator(chunk_size=8):
+        yield from (line for line in _lines(part) if line.number >= after)
+
+
+def _lines(part: JobLog) -> Iterable[LogLine]:
+    for place, (at_ms, level, text) in enumerate(part.lines):
+        yield LogLine(part.first_line + place, at_ms, level, text)

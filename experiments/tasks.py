@@ -1,0 +1,43 @@
+"""Celery tasks of the experiments app. Arguments are ids; the database row says the rest."""
+
+from typing import Any
+
+import structlog
+from celery import Task, shared_task, signals
+from django.db import connections
+
+from experiments import pipeline
+
+log = structlog.get_logger(__name__)
+
+
+@shared_task(name="experiments.execute_job", bind=True, ignore_result=True)
+def execute_job(self: "Task[[int], str]", job_id: int) -> str:
+    """Run one attempt at a training job."""
+    return pipeline.execute_job(job_id, worker=self.request.hostname or "worker")
+
+
+@shared_task(name="experiments.sweep_jobs", ignore_result=True)
+def sweep_jobs() -> dict[str, int]:
+    """Requeue jobs of silent workers and publish forgotten ones."""
+    return pipeline.sweep_jobs()
+
+
+@signals.worker_ready.connect
+def _sweep_at_start(**_: Any) -> None:
+    _apart(pipeline.sweep_jobs)
+
+
+@signals.worker_shutting_down.connect
+def _hand_back(sender: str = "", **_: Any) -> None:
+    _apart(lambda: pipeline.hand_back(str(sender)))
+
+
+def _apart(work: Any) -> None:
+    """Run database work in the worker's main process, which must not keep a connection for its children."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - the periodic sweep does the same later
+        log.warning("sweep at start or stop failed", error=str(error)[:300])
+    finally:
+        connections.close_all()
