@@ -1,5 +1,21 @@
 """REST routes of the experiments app, below ``/api/v1/projects/<project>/``."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from experiments.api import artifacts, runs
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("experiments/", runs.Experiments.as_view(), name="api-experiments"),
+    path("experiments/<str:experiment>/", runs.ExperimentDetail.as_view(), name="api-experiment"),
+    path("runs/", runs.Runs.as_view(), name="api-runs"),
+    path("runs/<int:run>/", runs.RunDetail.as_view(), name="api-run"),
+    path("runs/<int:run>/restore/", runs.RunRestore.as_view(), name="api-run-restore"),
+    path("runs/<int:run>/start/", runs.RunStart.as_view(), name="api-run-start"),
+    path("runs/<int:run>/log-batch/", runs.RunLog.as_view(), name="api-run-log-batch"),
+    path("runs/<int:run>/finish/", runs.RunFinish.as_view(), name="api-run-finish"),
+    path("runs/<int:run>/series/", runs.RunSeries.as_view(), name="api-run-series"),
+    path("runs/<int:run>/tags/", runs.RunTags.as_view(), name="api-run-tags"),
+    path("runs/<int:run>/tags/<path:tag>/", runs.RunTag.as_view(), name="api-run-tag"),
+    path("runs/<int:run>/artifacts/", artifacts.Artifacts.as_view(), name="api-artifacts"),
+    path("runs/<int:run>/artifacts/content/", artifacts.ArtifactContent.as_view(), name="api-artifact"),
+]

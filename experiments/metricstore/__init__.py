@@ -10,13 +10,14 @@ from .folding import count_call, fold, fold_experiment, fold_runs
 from .language import parse
 from .limits import check_batch, check_keys, check_texts
 from .meaning import Condition, FilterError
-from .orders import Order, parse_order
+from .orders import NEWEST_FIRST, Order, parse_order
 from .predicates import Context
 from .reading import Latest, Series, latest, many_series, series, sparks
 from .recording import append, drop_tag
 from .turn import writing
 
 __all__ = [
+    "NEWEST_FIRST",
     "Condition",
     "Context",
     "DamagedChunk",

@@ -23,7 +23,7 @@ from . import folding, keys
 from .limits import UNSTORABLE
 from .meaning import Condition
 from .orders import NEWEST_FIRST, Order, Phase, phases_of
-from .predicates import Context, Params, Predicate, compiled
+from .predicates import TABLES, Context, Params, Predicate, compiled
 
 RARE = 2000
 FIRST_WINDOW = 500
@@ -232,19 +232,24 @@ def _storable(value: object) -> bool:
 
 def known_keys(experiment_id: int) -> dict[str, list[str]]:
     """Return the names of metrics, parameters and tags that the experiment's runs have."""
-    out = {}
-    for kind, table in (("metric", "runmetric"), ("param", "runparam"), ("tag", "runtag")):
-        with connection.cursor() as cursor:
-            # Hops from key to key through the index instead of reading a row per run.
-            cursor.execute(
-                f"""WITH RECURSIVE hop (k) AS (
-                      SELECT min(key_id) FROM experiments_{table} WHERE experiment_id = %s
-                      UNION ALL
-                      SELECT (SELECT min(key_id) FROM experiments_{table} WHERE experiment_id = %s AND key_id > hop.k)
-                      FROM hop WHERE hop.k IS NOT NULL
-                    ) SELECT k FROM hop WHERE k IS NOT NULL""",
-                [experiment_id, experiment_id],
-            )
-            ids = [row[0] for row in cursor.fetchall()]
-        out[kind] = sorted(keys.names(ids).values())
+    folding.fold_experiment(experiment_id)
+    # Hops from key to key through each index instead of reading a row per run.
+    hops = " UNION ALL ".join(
+        f"""SELECT '{kind}', k FROM (WITH RECURSIVE hop (k) AS (
+              SELECT min(key_id) FROM {table} WHERE experiment_id = %s
+              UNION ALL
+              SELECT (SELECT min(key_id) FROM {table} WHERE experiment_id = %s AND key_id > hop.k)
+              FROM hop WHERE hop.k IS NOT NULL
+            ) SELECT k FROM hop WHERE k IS NOT NULL) {kind}s"""
+        for kind, table in TABLES.items()
+    )
+    out: dict[str, list[str]] = {kind: [] for kind in TABLES}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT found.kind, n.name FROM (SELECT '' AS kind, 0 AS k UNION ALL {hops}) found "
+            "JOIN experiments_key n ON n.id = found.k ORDER BY n.name",
+            [experiment_id] * (2 * len(TABLES)),
+        )
+        for kind, name in cursor.fetchall():
+            out[kind].append(name)
     return out

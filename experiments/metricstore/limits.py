@@ -46,9 +46,8 @@ def check_batch(metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapp
 
 def check_keys(metrics: Sequence[Metric], params: Iterable[str], tags: Iterable[str]) -> None:
     """Refuse keys that are empty, too long, or could not be a path."""
-    wrong = {key for key in {m[0] for m in metrics} if key_fault(key)}
-    if wrong:
-        at = next(i for i, m in enumerate(metrics) if m[0] in wrong)
+    if {type(m[0]) for m in metrics} - {str} or any(key_fault(key) for key in {m[0] for m in metrics}):
+        at = next(i for i, m in enumerate(metrics) if key_fault(m[0]))
         raise _key_error(f"metrics[{at}].key", metrics[at][0])
     for name, keys in (("params", params), ("tags", tags)):
         for key in keys:

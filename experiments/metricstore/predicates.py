@@ -13,7 +13,7 @@ from .meaning import Age, Condition, FilterError, number
 HEAD_CHARS = 250
 Params = list[object]
 _COMPARE = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
-_TABLES = {"metric": "experiments_runmetric", "param": "experiments_runparam", "tag": "experiments_runtag"}
+TABLES = {"metric": "experiments_runmetric", "param": "experiments_runparam", "tag": "experiments_runtag"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def compiled(condition: Condition, context: Context) -> Predicate:
     """
     if condition.kind == "bare":
         condition = _resolved(condition, context)
-    if condition.kind in _TABLES:
+    if condition.kind in TABLES:
         return _keyed(condition, context)
     sql, params = _ATTRIBUTES[condition.kind](condition, context)
     return Predicate(f"NOT ({sql})" if condition.negated else f"({sql})", params)
@@ -64,7 +64,7 @@ def _resolved(condition: Condition, context: Context) -> Condition:
     key_id = keys.find([condition.key]).get(condition.key)
     order = ("metric", "param", "tag") if condition.op in (">", "<", ">=", "<=") else ("param", "tag", "metric")
     for kind in order:
-        if key_id is not None and _exists(_TABLES[kind], context.experiment_id, key_id):
+        if key_id is not None and _exists(TABLES[kind], context.experiment_id, key_id):
             return _as_kind(condition, kind)
     raise FilterError(f"No run here has a metric, parameter or tag called {condition.key!r}.", *condition.span)
 
@@ -93,7 +93,7 @@ def _keyed(condition: Condition, context: Context) -> Predicate:
     missing_holds = condition.negated or condition.op == "null"
     if key_id is None:
         return Predicate("1 = 1" if missing_holds else "1 = 0", [])
-    table = _TABLES[condition.kind]
+    table = TABLES[condition.kind]
     test, params = _VALUE_TESTS[condition.kind](condition)
     exists = f"EXISTS (SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s{test})"
     if missing_holds:

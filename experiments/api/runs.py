@@ -1,0 +1,304 @@
+"""REST routes of experiments and runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments import metricstore, queries
+from experiments.api import shapes
+from experiments.api.batch import RunLog
+from experiments.metricstore import NEWEST_FIRST, FilterError
+from experiments.models import Experiment, Run
+from experiments.services import runs
+from mlportal.lib.api import CursorPages
+from mlportal.lib.errors import Invalid, Missing
+from mlportal.lib.names import key
+from projects.access import ScopedAPIView
+from projects.permissions import Permission
+
+__all__ = ["RunLog"]
+MAX_SERIES_KEYS = 20
+MAX_POINTS = 10_000
+FILTER = "Conditions such as auc>0.87 algorithm:ridge|svm -tag:old, or MLflow syntax."
+SORT = "A metric, parameter or attribute; a leading - or DESC for descending."
+
+
+class Experiments(ScopedAPIView):
+    """Experiments of a project."""
+
+    reads = Experiment
+    permissions = {"GET": Permission.RUN_VIEW, "POST": Permission.RUN_LOG}
+
+    @extend_schema(operation_id="experiments_list", responses=shapes.ExperimentOut(many=True))
+    def get(self, request: Request) -> Response:
+        """List experiments, newest first."""
+        return self.page(queries.experiments_of(self.actor, self.project), shapes.ExperimentOut)
+
+    @extend_schema(
+        operation_id="experiments_create", request=shapes.ExperimentIn, responses={201: shapes.ExperimentOut}
+    )
+    def post(self, request: Request) -> Response:
+        """Create an experiment; an existing name gives the existing one."""
+        given = _valid(shapes.ExperimentIn, request)
+        found = runs.ensure_experiment(self.actor, project=self.project, **given)
+        return Response(shapes.ExperimentOut(found).data, status=status.HTTP_201_CREATED)
+
+
+class ExperimentDetail(ScopedAPIView):
+    """One experiment."""
+
+    reads = Experiment
+    permissions = {"GET": Permission.RUN_VIEW, "PATCH": Permission.RUN_EDIT}
+
+    @extend_schema(operation_id="experiments_get", responses=shapes.ExperimentOut)
+    def get(self, request: Request, experiment: str) -> Response:
+        """Read an experiment."""
+        found = self.find(queries.experiments_of(self.actor, self.project), name_key=key(experiment))
+        return Response(shapes.ExperimentOut(found).data)
+
+    @extend_schema(operation_id="experiments_update", request=shapes.ExperimentChange, responses=shapes.ExperimentOut)
+    def patch(self, request: Request, experiment: str) -> Response:
+        """Change an experiment's description or the metric its runs are ranked by."""
+        found = self.find(self.rows().in_project(self.project).active(), name_key=key(experiment))
+        given = _valid(shapes.ExperimentChange, request)
+        return Response(shapes.ExperimentOut(runs.describe_experiment(self.actor, experiment=found, **given)).data)
+
+
+class Runs(ScopedAPIView):
+    """Runs of an experiment."""
+
+    reads = Run
+    permissions = {"GET": Permission.RUN_VIEW, "POST": Permission.RUN_LOG}
+
+    @extend_schema(
+        operation_id="runs_search",
+        parameters=[
+            OpenApiParameter("experiment", str, required=True),
+            OpenApiParameter("q", str, description=FILTER),
+            OpenApiParameter("sort", str, description=SORT),
+            OpenApiParameter("deleted", bool, description="Search deleted runs."),
+            OpenApiParameter("limit", int, description="1 to 1,000; 100 by default."),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("before", str),
+        ],
+        responses=shapes.RunPageOut,
+    )  # fmt: skip
+    def get(self, request: Request) -> Response:
+        """Search runs by filter and order, page by cursor."""
+        asked = request.query_params
+        found = self._experiment(asked.get("experiment", ""))
+        lifecycle = "deleted" if asked.get("deleted", "").lower() in ("1", "true") else "active"
+        try:
+            question = queries.question(
+                self.actor, found, asked.get("q", ""), _order(found, asked.get("sort", "")), lifecycle
+            )
+            page = queries.page_of_runs(
+                question, limit=CursorPages().get_page_size(request),
+                after=asked.get("cursor", ""), before=asked.get("before", ""),
+            )  # fmt: skip
+        except FilterError as fault:
+            raise Invalid(
+                fault.message, code="bad_filter", field="q", got={"start": fault.start, "stop": fault.stop}
+            ) from fault
+        return Response(
+            {
+                "next": _link(request._request, cursor=page.after),
+                "previous": _link(request._request, before=page.before),
+                "total": min(page.total, 10_000),
+                "total_is_exact": page.total <= 10_000,
+                "results": [shapes.run_body(row) for row in page.rows],
+            }
+        )
+
+    @extend_schema(operation_id="runs_create", request=shapes.RunIn, responses={201: shapes.RunOut})
+    def post(self, request: Request) -> Response:
+        """Create a run; its experiment is created when it is new."""
+        given = _valid(shapes.RunIn, request)
+        parent = self._parent(given["parent"])
+        experiment = runs.ensure_experiment(self.actor, project=self.project, name=given["experiment"])
+        run = runs.create(
+            self.actor,
+            experiment=experiment,
+            name=given["name"],
+            params=given["params"],
+            tags=given["tags"],
+            parent=parent,
+        )
+        if given["start"]:
+            run = runs.start(self.actor, run=run)
+        return Response(shapes.run_body(queries.facts(run)), status=status.HTTP_201_CREATED)
+
+    def _experiment(self, name: str) -> Experiment:
+        if not name:
+            raise Invalid("experiment is required.", field="experiment")
+        return self.find(
+            Experiment.objects.visible_to(self.actor).in_project(self.project).active(), name_key=key(name)
+        )
+
+    def _parent(self, number: int | None) -> Run | None:
+        return None if number is None else self.find(self.rows().in_project(self.project), pk=number)
+
+
+class _OneRun(ScopedAPIView):
+    abstract = True
+    reads = Run
+
+    def load(self, number: int) -> Run:
+        """The run of the address, or 404."""
+        return self.find(self.rows().in_project(self.project).with_context(), pk=number)
+
+    def answer(self, run: Run) -> Response:
+        """The run as it is now."""
+        return Response(shapes.run_body(queries.facts(run)))
+
+
+class RunDetail(_OneRun):
+    """One run."""
+
+    permissions = {"GET": Permission.RUN_VIEW, "PATCH": Permission.RUN_EDIT, "DELETE": Permission.RUN_EDIT}
+
+    @extend_schema(operation_id="runs_get", responses=shapes.RunOut)
+    def get(self, request: Request, run: int) -> Response:
+        """Read a run."""
+        return self.answer(self.load(run))
+
+    @extend_schema(operation_id="runs_update", request=shapes.RunChange, responses=shapes.RunOut)
+    def patch(self, request: Request, run: int) -> Response:
+        """Change a run's name or notes."""
+        return self.answer(runs.annotate(self.actor, run=self.load(run), **_valid(shapes.RunChange, request)))
+
+    @extend_schema(operation_id="runs_delete", responses={204: None})
+    def delete(self, request: Request, run: int) -> Response:
+        """Hide a run; it can be restored."""
+        runs.delete(self.actor, run=self.load(run))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class RunRestore(_OneRun):
+    """Show a deleted run again."""
+
+    permissions = {"POST": Permission.RUN_EDIT}
+
+    @extend_schema(operation_id="runs_restore", request=None, responses=shapes.RunOut)
+    def post(self, request: Request, run: int) -> Response:
+        """Restore a run."""
+        return self.answer(runs.restore(self.actor, run=self.load(run)))
+
+
+class RunStart(_OneRun):
+    """Start a queued run."""
+
+    permissions = {"POST": Permission.RUN_LOG}
+
+    @extend_schema(operation_id="runs_start", request=None, responses=shapes.RunOut)
+    def post(self, request: Request, run: int) -> Response:
+        """Mark a queued run as running."""
+        return self.answer(runs.start(self.actor, run=self.load(run)))
+
+
+class RunFinish(_OneRun):
+    """End a run."""
+
+    permissions = {"POST": Permission.RUN_LOG}
+
+    @extend_schema(operation_id="runs_finish", request=shapes.RunEnd, responses=shapes.RunOut)
+    def post(self, request: Request, run: int) -> Response:
+        """End a run as finished, failed or cancelled."""
+        return self.answer(runs.finish(self.actor, run=self.load(run), **_valid(shapes.RunEnd, request)))
+
+
+class RunTags(_OneRun):
+    """Tags of a run."""
+
+    permissions = {"POST": Permission.RUN_EDIT}
+
+    @extend_schema(operation_id="runs_set_tags", request=shapes.TagsIn, responses=shapes.RunOut)
+    def post(self, request: Request, run: int) -> Response:
+        """Set tags; the last value wins."""
+        return self.answer(runs.set_tags(self.actor, run=self.load(run), **_valid(shapes.TagsIn, request)))
+
+
+class RunTag(_OneRun):
+    """One tag of a run."""
+
+    permissions = {"DELETE": Permission.RUN_EDIT}
+
+    @extend_schema(operation_id="runs_drop_tag", responses={204: None})
+    def delete(self, request: Request, run: int, tag: str) -> Response:
+        """Remove a tag."""
+        if not runs.drop_tag(self.actor, run=self.load(run), key=tag):
+            raise Missing(f"The run has no tag {tag[:100]!r}.", field="tag")
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class RunSeries(_OneRun):
+    """Metric points of a run."""
+
+    permissions = {"GET": Permission.RUN_VIEW}
+
+    @extend_schema(
+        operation_id="runs_series",
+        parameters=[
+            OpenApiParameter("key", str, many=True, required=True, description="Metric names, at most 20."),
+            OpenApiParameter("points", int, description="Thin to this many points, 3 to 10,000; 500 by default."),
+        ],
+        responses=shapes.SeriesOut(many=True),
+    )  # fmt: skip
+    def get(self, request: Request, run: int) -> Response:
+        """Read metric points, thinned so that ends and spikes stay."""
+        found = self.load(run)
+        names = request.query_params.getlist("key")
+        if not 1 <= len(names) <= MAX_SERIES_KEYS:
+            raise Invalid(
+                f"Name 1 to {MAX_SERIES_KEYS} metrics by key.", field="key", limit=MAX_SERIES_KEYS, got=len(names)
+            )
+        points = _whole(request.query_params.get("points", "500"), "points", 3, MAX_POINTS)
+        series = metricstore.many_series([found.pk], names, at_most=points)
+        return Response([series_body(name, s) for (_, name), s in sorted(series.items())])
+
+
+def series_body(name: str, series: metricstore.Series) -> dict[str, Any]:
+    """Return a series as the API writes it."""
+    return {
+        "key": name,
+        "total": series.total,
+        "steps": series.steps.tolist(),
+        "timestamps": series.stamps.tolist(),
+        "values": [shapes.number(v) for v in series.values.tolist()],
+    }
+
+
+def _order(experiment: Experiment, text: str) -> metricstore.Order:
+    if not text:
+        return NEWEST_FIRST
+    known = metricstore.known_keys(experiment.pk)
+    return metricstore.parse_order(text, set(known["metric"]), set(known["param"]))
+
+
+def _valid(shape: type[shapes.Strict], request: Request) -> dict[str, Any]:
+    found = shape(data=request.data)
+    found.is_valid(raise_exception=True)
+    return dict(found.validated_data)
+
+
+def _whole(text: str, field: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or not low <= int(text) <= high:
+        raise Invalid(f"{field} must be a whole number from {low} to {high:,}.", field=field, limit=high, got=text[:40])
+    return int(text)
+
+
+def _link(request: HttpRequest, **cursor: str) -> str | None:
+    ((name, value),) = cursor.items()
+    if not value:
+        return None
+    query = request.GET.copy()
+    for old in ("cursor", "before"):
+        query.pop(old, None)
+    query[name] = value
+    return request.build_absolute_uri(f"{request.path}?{query.urlencode()}")
