@@ -183,7 +183,7 @@ def differences(rows: Sequence[RunFacts], *, only_different: bool = True) -> lis
 
 def dataset_label(run: Run) -> str | None:
     """Name and number of the dataset version a run used."""
-    version = getattr(run, "dataset_version", None)
+    version = run.dataset_version
     return f"{version.dataset.name} v{version.number}" if version is not None else None
 
 

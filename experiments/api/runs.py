@@ -20,7 +20,9 @@ from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import Invalid, Missing
 from mlportal.lib.names import key
 from projects.access import ScopedAPIView
+from projects.models import DatasetVersion
 from projects.permissions import Permission
+from projects.services import datasets
 
 __all__ = ["RunLog"]
 MAX_SERIES_KEYS = 20
@@ -122,8 +124,10 @@ class Runs(ScopedAPIView):
         given = _valid(shapes.RunIn, request)
         parent = self._parent(given["parent"])
         experiment = runs.ensure_experiment(self.actor, project=self.project, name=given["experiment"])
+        version = self._dataset(given["dataset"], given.get("dataset_version"))
         run = runs.create(
             self.actor,
+            dataset_version=version,
             experiment=experiment,
             name=given["name"],
             params=given["params"],
@@ -140,6 +144,9 @@ class Runs(ScopedAPIView):
         return self.find(
             Experiment.objects.visible_to(self.actor).in_project(self.project).active(), name_key=key(name)
         )
+
+    def _dataset(self, name: str, number: int | None) -> DatasetVersion | None:
+        return datasets.ready_version(self.actor, project=self.project, name=name, number=number) if name else None
 
     def _parent(self, number: int | None) -> Run | None:
         return None if number is None else self.find(self.rows().in_project(self.project), pk=number)

@@ -214,7 +214,7 @@ class ArtifactOut(serializers.ModelSerializer):
 def run_body(row: RunFacts) -> dict[str, Any]:
     """Return a run as the API writes it."""
     run = row.run
-    version = getattr(run, "dataset_version", None)
+    version = run.dataset_version
     return {
         "id": run.pk, "uuid": run.uuid, "name": run.name, "experiment": run.experiment.name, "state": run.state,
         "source": run.source, "lifecycle": run.lifecycle, "parent": run.parent_id,

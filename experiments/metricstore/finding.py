@@ -19,7 +19,7 @@ from django.db import connection
 
 from mlportal.lib.errors import Invalid
 
-from . import folding, keys
+from . import folding
 from .limits import UNSTORABLE
 from .meaning import Condition
 from .orders import NEWEST_FIRST, Order, Phase, phases_of

@@ -84,7 +84,8 @@ class RunQuerySet(ProjectScoped):
 
     def with_context(self):
         """Load what a run's line on a page shows, without further queries."""
-        return self.select_related("experiment", "created_by")
+        rows = self.select_related("project", "experiment", "created_by", "dataset_version__dataset")
+        return rows.defer(*(f"dataset_version__{name}" for name in ("profile", "warnings", "schema", "facts")))
 
 
 class Run(models.Model):

@@ -15,7 +15,7 @@ from experiments.models import Experiment, Lifecycle, Run
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.actor import Actor
-from projects.models import Project
+from projects.models import DatasetVersion, Project
 from projects.permissions import Permission, allowed, require
 from projects.services import events
 
@@ -74,7 +74,7 @@ def create(
     experiment: Experiment,
     name: str = "",
     source: str = Run.Source.API,
-    dataset_version: object | None = None,
+    dataset_version: DatasetVersion | None = None,
     params: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
     parent: Run | None = None,
@@ -257,7 +257,7 @@ def _logging_right(by: Actor, project: Project) -> Permission:
     return Permission.JOB_LAUNCH if allowed(by, Permission.JOB_LAUNCH, project) else Permission.RUN_LOG
 
 
-def _check_family(experiment: Experiment, dataset_version: object | None, parent: Run | None) -> None:
+def _check_family(experiment: Experiment, dataset_version: DatasetVersion | None, parent: Run | None) -> None:
     if experiment.lifecycle == Lifecycle.DELETED:
         raise Conflict(f"The experiment {experiment.name} is deleted.", code="experiment_deleted")
     if dataset_version is not None and dataset_version.dataset.project_id != experiment.project_id:

@@ -65,10 +65,13 @@ def test_a_run_lives_its_life(api):
     assert (made.status_code, made.body["state"], made.body["params"]) == (201, "running", {"depth": "8"})
     run = made.body["id"]
     batch = {
-        "metrics": [{"key": "auc", "value": 0.5, "timestamp": 1, "step": 0}, {"key": "auc", "value": "NaN", "timestamp": 2, "step": 1}],
+        "metrics": [
+            {"key": "auc", "value": 0.5, "timestamp": 1, "step": 0},
+            {"key": "auc", "value": "NaN", "timestamp": 2, "step": 1},
+        ],
         "params": {"rate": 0.1, "early": True},
         "tags": {"team": "b"},
-    }  # fmt: skip
+    }
     assert api.post(f"/runs/{run}/log-batch/", batch).status_code == 200
     assert api.post(f"/runs/{run}/log-batch/", batch).status_code == 200
     ended = api.post(f"/runs/{run}/finish/", {"state": "finished"})
