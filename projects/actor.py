@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from projects.permissions import GRANTS, SCOPES, SITE_ADMIN_GRANTS, Permission, Role
+from projects.permissions import GRANTS, SCOPES, SIGNED_IN, SITE_ADMIN_GRANTS, Permission, Role
 
 if TYPE_CHECKING:
     from projects.models import ApiToken, Project, User
@@ -95,9 +95,12 @@ class Actor:
             return self.grants if here or (project is None and self.project_id is None) else frozenset()
         if self.user is None or not self.user.is_active:
             return frozenset()
-        if self.token is not None and self.token.project_id not in (None, project.pk if project else None):
+        bound = self.token is not None and self.token.project_id is not None
+        if bound and project is not None and project.pk != self.token.project_id:  # type: ignore[union-attr]
             return frozenset()
-        held = SITE_ADMIN_GRANTS if self.user.is_site_admin else frozenset[Permission]()
+        held = SIGNED_IN if project is None else frozenset[Permission]()
+        if self.user.is_site_admin and not (bound and project is None):
+            held |= SITE_ADMIN_GRANTS
         if project is not None:
             for role in project.roles_of(self.user):
                 held |= GRANTS[Role(role)]

@@ -53,6 +53,8 @@ class Permission(StrEnum):
     PREDICTION_VIEW = "prediction.view"
     PREDICTION_LABEL = "prediction.label"
 
+    ACCOUNT_VIEW = "account.view"
+    ACCOUNT_EDIT = "account.edit"
     SITE_ADMIN = "site.admin"
 
 
@@ -60,7 +62,9 @@ P = Permission
 VIEWS = frozenset(
     {P.PROJECT_VIEW, P.DATASET_VIEW, P.RUN_VIEW, P.MODEL_VIEW, P.ENDPOINT_VIEW, P.MONITOR_VIEW, P.CHANNEL_VIEW}
 )
-EVERYTHING = frozenset(Permission) - {P.SITE_ADMIN}
+# What everybody who signed in may do for themselves, outside any project; a token never edits the account.
+SIGNED_IN = frozenset({P.ACCOUNT_VIEW, P.ACCOUNT_EDIT})
+EVERYTHING = frozenset(Permission) - SIGNED_IN - {P.SITE_ADMIN}
 
 
 class Role(StrEnum):
@@ -104,7 +108,7 @@ SITE_ADMIN_GRANTS = VIEWS | {P.PROJECT_EDIT, P.MEMBER_MANAGE, P.AUDIT_VIEW, P.TO
 
 # What a token may do is its owner's rights cut down to its scopes.
 SCOPES: dict[str, frozenset[Permission]] = {
-    "read": VIEWS | {P.PREDICTION_VIEW},
+    "read": VIEWS | {P.PREDICTION_VIEW, P.ACCOUNT_VIEW},
     "write": frozenset({P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.COMMENT_ADD, P.PREDICTION_LABEL}),
     "train": frozenset({P.JOB_LAUNCH, P.JOB_CANCEL}),
     "register": frozenset({P.MODEL_REGISTER, P.PROMOTION_REQUEST}),

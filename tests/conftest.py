@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import caches
 from django.db import connection
 
@@ -56,3 +57,9 @@ def _own_cache_keys(monkeypatch):
 def _own_metric_keys():
     """Ids of metric names live in a cache of the process; the emptied tables of another test have none."""
     keys.forget()
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch):
+    """The real hasher with one round: a suite that signs in a thousand times is not about its cost."""
+    monkeypatch.setattr(PBKDF2PasswordHasher, "iterations", 1)

@@ -32,7 +32,15 @@ class Migration(migrations.Migration):
                         max_length=5,
                     ),
                 ),
-                ("density", models.CharField(default="compact", max_length=11)),
+                (
+                    "density",
+                    models.CharField(
+                        choices=[("compact", "Compact"), ("comfortable", "Comfortable")],
+                        default="compact",
+                        max_length=11,
+                    ),
+                ),
+                ("time_zone", models.CharField(default="UTC", max_length=50)),
                 ("single_keys", models.BooleanField(default=True, help_text="Single-key shortcuts are on.")),
                 ("must_change_password", models.BooleanField(default=False)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
@@ -52,6 +60,15 @@ class Migration(migrations.Migration):
                         default="0000000000000000000000000000000000000000000000000000000000000000", max_length=64
                     ),
                 ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="SetupSecret",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sha256", models.CharField(max_length=64, unique=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("used_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(

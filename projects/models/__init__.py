@@ -1,6 +1,6 @@
 """Tables of the projects app, one module a noun."""
 
-from projects.models.accounts import ApiToken, User
+from projects.models.accounts import ApiToken, SetupSecret, User
 from projects.models.datasets import Dataset, DatasetVersion
 from projects.models.events import ChainHead, Event, EventDelivery
 from projects.models.idempotency import IdempotencyKey
@@ -16,5 +16,6 @@ __all__ = [
     "IdempotencyKey",
     "Membership",
     "Project",
+    "SetupSecret",
     "User",
 ]

@@ -32,13 +32,18 @@ class User(AbstractBaseUser):
         LIGHT = "light", "Light"
         DARK = "dark", "Dark"
 
+    class Density(models.TextChoices):
+        COMPACT = "compact", "Compact"
+        COMFORTABLE = "comfortable", "Comfortable"
+
     username = models.CharField(max_length=100, unique=True)
     email = models.EmailField(max_length=254, unique=True)
     display_name = models.CharField(max_length=100, blank=True)
     is_active = models.BooleanField(default=True)
     is_site_admin = models.BooleanField(default=False)
     theme = models.CharField(max_length=5, choices=Theme, default=Theme.SYSTEM, blank=True)
-    density = models.CharField(max_length=11, default="compact")
+    density = models.CharField(max_length=11, choices=Density, default=Density.COMPACT)
+    time_zone = models.CharField(max_length=50, default="UTC")
     single_keys = models.BooleanField(default=True, help_text="Single-key shortcuts are on.")
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -56,6 +61,17 @@ class User(AbstractBaseUser):
         """Two letters for the avatar."""
         words = (self.display_name or self.username).replace("-", " ").replace("_", " ").split()
         return ("".join(word[0] for word in words[:2]) or "?").upper()
+
+
+class SetupSecret(models.Model):
+    """The one-time link of the first site administrator. Only the sha256 is kept."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"set-up link of {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):

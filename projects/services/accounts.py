@@ -1,0 +1,301 @@
+"""People: the first administrator, sign-in, profiles, passwords, users added by an administrator."""
+
+import hashlib
+import secrets
+import zoneinfo
+from dataclasses import dataclass
+from typing import cast
+
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import transaction
+from django.utils import timezone
+
+from mlportal.lib import names, throttle
+from mlportal.lib.errors import Conflict, Forbidden, Invalid
+from projects.actor import Actor
+from projects.models import SetupSecret, User
+from projects.permissions import Permission, require
+from projects.services import events
+
+WINDOW_SECONDS = 15 * 60
+TRIES_PER_ACCOUNT = 10
+TRIES_PER_ADDRESS = 50
+WRONG = "The name or the password is wrong, or the account is not active."
+
+
+@dataclass(frozen=True)
+class NewUser:
+    """A user just added; ``password`` is set when it was generated, and is shown this once."""
+
+    user: User
+    password: str = ""
+
+
+# ---------------------------------------------------------------- the first administrator
+
+
+def setup_link() -> str | None:
+    """A fresh one-time link for the first site administrator; ``None`` once there is one.
+
+    Each call replaces the link before it.
+    """
+    if _has_admin():
+        return None
+    secret = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        SetupSecret.objects.filter(used_at=None).delete()
+        SetupSecret.objects.create(sha256=_sha256(secret))
+    return f"{settings.BASE_URL}/set-up/{secret}/"
+
+
+def setup_is_open(secret: str) -> bool:
+    """Whether the link with this secret can still be used."""
+    return not _has_admin() and SetupSecret.objects.filter(sha256=_sha256(secret), used_at=None).exists()
+
+
+def set_up(secret: str, *, username: str, email: str, password: str, address: str = "") -> User:
+    """Use the one-time link: create the first site administrator.
+
+    Raises
+    ------
+    Forbidden
+        When the link is unknown or used, or an administrator exists.
+    Invalid
+        For a name, address or password that does not do.
+    """
+    with transaction.atomic():
+        used = SetupSecret.objects.filter(sha256=_sha256(secret), used_at=None).update(used_at=timezone.now())
+        if not used or _has_admin():
+            raise Forbidden("This set-up link is not valid any more. Restart the portal to get a new one.")
+        user = _create(username=username, email=email, display_name="", password=password, site_admin=True)
+        by = Actor.for_user(user, address=address)
+        events.record(
+            by, "user.created", project=None, target=user, data={"site_admin": True, "through": "set-up link"}
+        )
+    return user
+
+
+def _has_admin() -> bool:
+    return User.objects.filter(is_site_admin=True, is_active=True).exists()
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# ---------------------------------------------------------------- signing in
+
+
+def sign_in(username: str, password: str, *, address: str, request_id: str = "") -> User:
+    """Check a name and password; both outcomes are events. The caller starts the session.
+
+    The same sentence answers an unknown name, a wrong password and an inactive account, after the same work.
+
+    Raises
+    ------
+    TooMany
+        After too many tries for this account or from this address; the right password is refused too.
+    Forbidden
+        When they do not match an active account.
+    """
+    account = f"account:{_sha256(names.key(username))}"
+    throttle.hit(f"address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
+    throttle.hit(account, limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
+    found = authenticate(None, username=username.replace("\x00", ""), password=password)
+    user = cast("User | None", found)
+    if user is None:
+        nobody = Actor.anonymous(address=address, request_id=request_id)
+        with transaction.atomic():
+            events.record(nobody, "user.sign_in_failed", project=None, data={"name": username[:100]})
+        raise Forbidden(WRONG)
+    throttle.forget(account, seconds=WINDOW_SECONDS)
+    by = Actor.for_user(user, address=address, request_id=request_id)
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(last_login=timezone.now())
+        events.record(by, "user.signed_in", project=None, target=user)
+    return user
+
+
+def sign_out(by: Actor) -> None:
+    """Note that a person ended their session."""
+    require(by, Permission.ACCOUNT_EDIT, None)
+    with transaction.atomic():
+        events.record(by, "user.signed_out", project=None, target=by.user)
+
+
+# ---------------------------------------------------------------- one's own account
+
+
+def change_password(by: Actor, *, old: str, new: str) -> User:
+    """Set one's own password; every other session of the person ends.
+
+    Raises
+    ------
+    Invalid
+        When the old one is wrong or the new one is too weak.
+    """
+    require(by, Permission.ACCOUNT_EDIT, None)
+    user = cast(User, by.user)
+    throttle.hit(f"password:{user.pk}", limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
+    if not user.check_password(old):
+        raise Invalid("This is not your present password.", field="old")
+    _check_password(new, user, field="new")
+    user.set_password(new)
+    user.must_change_password = False
+    with transaction.atomic():
+        user.save(update_fields=["password", "must_change_password"])
+        events.record(by, "user.password_changed", project=None, target=user)
+    return user
+
+
+def edit_profile(by: Actor, *, display_name: str, email: str, theme: str, density: str, time_zone: str,
+                 single_keys: bool) -> User:  # fmt: skip
+    """Change one's own name, address and preferences."""
+    require(by, Permission.ACCOUNT_EDIT, None)
+    user = cast(User, by.user)
+    user.display_name = names.clean_text(display_name, field="display_name", limit=100)
+    user.email = _clean_email(email, user)
+    user.theme = _one_of(theme, User.Theme.values, "theme")
+    user.density = _one_of(density, User.Density.values, "density")
+    user.time_zone = _one_of(time_zone, zoneinfo.available_timezones(), "time_zone")
+    user.single_keys = single_keys
+    with transaction.atomic():
+        user.save(update_fields=["display_name", "email", "theme", "density", "time_zone", "single_keys"])
+        events.record(by, "user.edited", project=None, target=user, data={"fields": "profile and preferences"})
+    return user
+
+
+def choose_theme(by: Actor, *, theme: str) -> User:
+    """Light, dark or like the system."""
+    require(by, Permission.ACCOUNT_EDIT, None)
+    user = cast(User, by.user)
+    user.theme = _one_of(theme, User.Theme.values, "theme")
+    with transaction.atomic():
+        user.save(update_fields=["theme"])
+        events.record(by, "user.edited", project=None, target=user, data={"theme": user.theme})
+    return user
+
+
+# ---------------------------------------------------------------- users, by a site administrator
+
+
+def add(by: Actor, *, username: str, email: str, display_name: str = "", site_admin: bool = False,
+        password: str | None = None) -> NewUser:  # fmt: skip
+    """Add a user. Without a password one is generated, returned once, and must be changed at the first sign-in.
+
+    Raises
+    ------
+    Conflict
+        When the name or the address is taken.
+    """
+    require(by, Permission.SITE_ADMIN, None)
+    generated = "" if password is not None else generate_password()
+    with transaction.atomic():
+        user = _create(
+            username=username, email=email, display_name=display_name, password=password or generated,
+            site_admin=site_admin, must_change=bool(generated),
+        )  # fmt: skip
+        events.record(by, "user.created", project=None, target=user, data={"site_admin": site_admin})
+    return NewUser(user, generated)
+
+
+def reset_password(by: Actor, *, user: User) -> NewUser:
+    """Give a user a new generated password; their sessions end."""
+    require(by, Permission.SITE_ADMIN, None)
+    password = generate_password()
+    user.set_password(password)
+    user.must_change_password = True
+    with transaction.atomic():
+        user.save(update_fields=["password", "must_change_password"])
+        events.record(by, "user.password_reset", project=None, target=user)
+    return NewUser(user, password)
+
+
+def deactivate(by: Actor, *, user: User) -> User:
+    """Close an account at once: its sessions and tokens stop working. Nothing it made is touched.
+
+    Raises
+    ------
+    Conflict
+        For the last active site administrator.
+    """
+    require(by, Permission.SITE_ADMIN, None)
+    with transaction.atomic():
+        admins = list(User.objects.select_for_update().filter(is_site_admin=True, is_active=True).order_by("pk"))
+        if admins == [user]:
+            raise Conflict(f"{user.username} is the last site administrator and cannot be deactivated.")
+        if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
+            raise Conflict(f"{user.username} is not active already.")
+        events.record(by, "user.deactivated", project=None, target=user)
+    user.is_active = False
+    return user
+
+
+def activate(by: Actor, *, user: User) -> User:
+    """Open a closed account again."""
+    require(by, Permission.SITE_ADMIN, None)
+    with transaction.atomic():
+        if not User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
+            raise Conflict(f"{user.username} is active already.")
+        events.record(by, "user.activated", project=None, target=user)
+    user.is_active = True
+    return user
+
+
+def generate_password() -> str:
+    """20 random characters in groups, without look-alikes (about 98 bits)."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    return "-".join("".join(secrets.choice(alphabet) for _ in range(5)) for _ in range(4))
+
+
+# ---------------------------------------------------------------- checks
+
+
+def _create(*, username: str, email: str, display_name: str, password: str, site_admin: bool,
+            must_change: bool = False) -> User:  # fmt: skip
+    name = names.clean(username, field="username")
+    if User.objects.filter(username__iexact=name).exists():
+        raise Conflict(f"The name {name!r} is taken.", field="username")
+    user = User(
+        username=name,
+        email=_clean_email(email, None),
+        display_name=names.clean_text(display_name, field="display_name", limit=100),
+        is_site_admin=site_admin,
+        must_change_password=must_change,
+    )
+    _check_password(password, user, field="password")
+    user.set_password(password)
+    user.save(force_insert=True)
+    return user
+
+
+def _clean_email(value: str, user: User | None) -> str:
+    email = User.objects.normalize_email(names.clean_text(value, field="email", limit=254, required=True))
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise Invalid("email must look like name@example.org.", field="email", got=email[:100]) from error
+    others = User.objects.filter(email__iexact=email).exclude(pk=user.pk if user else None)
+    if others.exists():
+        raise Conflict("Another account has this e-mail address.", field="email")
+    return email
+
+
+def _check_password(password: str, user: User, *, field: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        faults = [{"field": field, "message": message} for message in error.messages]
+        raise Invalid(" ".join(error.messages), field=field, errors=faults) from error
+
+
+def _one_of(value: str, allowed: object, field: str) -> str:
+    choices = sorted(str(item) for item in allowed)  # type: ignore[attr-defined]
+    if value not in choices:
+        few = ", ".join(repr(item) for item in choices[:10])
+        raise Invalid(f"{field} is one of {few}.", field=field, got=str(value)[:100])
+    return value
