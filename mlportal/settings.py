@@ -159,6 +159,10 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.evaluate_request": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},
+    "forget-unmatched-labels": {
+        "task": "monitoring.forget_unmatched_labels", "schedule": 86_400, "options": {"expires": 3600},
+    },
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},

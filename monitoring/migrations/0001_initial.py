@@ -16,6 +16,21 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="IngestedSegment",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=80, unique=True)),
+                ("rows", models.PositiveIntegerField(default=0)),
+                (
+                    "damaged",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Lines dropped because they were torn or changed."
+                    ),
+                ),
+                ("ingested_at", models.DateTimeField(auto_now_add=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name="AlertRule",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -319,6 +334,110 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
+            name="Prediction",
+            fields=[
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("endpoint", models.CharField(max_length=210)),
+                ("row", models.PositiveIntegerField(help_text="Place in the chunk's file.")),
+                ("at", models.DateTimeField()),
+                ("latency_us", models.PositiveIntegerField()),
+                ("value", models.CharField(help_text="The answer as text.", max_length=200)),
+                (
+                    "score",
+                    models.FloatField(help_text="Probability of the last class, or the predicted number.", null=True),
+                ),
+                ("external_id", models.CharField(help_text="The caller's own id.", max_length=200, null=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="projects.project",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="GroundTruth",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("prediction_key", models.UUIDField(help_text="Id the caller sent, when it was ours.", null=True)),
+                (
+                    "external_id",
+                    models.CharField(help_text="Id the caller sent, when it was theirs.", max_length=200, null=True),
+                ),
+                ("label", models.CharField(help_text="The truth as text.", max_length=200)),
+                ("number", models.FloatField(help_text="The truth as a number, when it is one.", null=True)),
+                ("observed_at", models.DateTimeField()),
+                ("recorded_at", models.DateTimeField(auto_now=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="projects.project"
+                    ),
+                ),
+                (
+                    "recorded_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "prediction",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="truths",
+                        to="monitoring.prediction",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "label",
+            },
+        ),
+        migrations.CreateModel(
+            name="PredictionChunk",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("source", models.BigIntegerField(help_text="Id of the endpoint's revision.")),
+                ("endpoint", models.CharField(max_length=210)),
+                ("model", models.CharField(max_length=100)),
+                ("version", models.PositiveIntegerField()),
+                ("label", models.CharField(help_text="The version as people read it.", max_length=200)),
+                ("revision", models.PositiveIntegerField()),
+                ("backend", models.CharField(max_length=20)),
+                ("columns", models.JSONField(default=list, help_text="Names of the features in the file.")),
+                ("sha256", models.CharField(max_length=64)),
+                ("rows", models.PositiveIntegerField()),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="projects.project"
+                    ),
+                ),
+                (
+                    "segment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="chunks",
+                        to="monitoring.ingestedsegment",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="prediction",
+            name="chunk",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="predictions", to="monitoring.predictionchunk"
+            ),
+        ),
+        migrations.CreateModel(
             name="RuleEvaluation",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -538,6 +657,57 @@ class Migration(migrations.Migration):
                 condition=models.Q(("state__in", ("pending", "firing", "recovering", "no_data", "error"))),
                 fields=("fingerprint",),
                 name="one_open_alert_a_fingerprint",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="groundtruth",
+            index=models.Index(condition=models.Q(("prediction", None)), fields=["recorded_at"], name="truth_waiting"),
+        ),
+        migrations.AddConstraint(
+            model_name="groundtruth",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("prediction_key__isnull", False)),
+                fields=("project", "prediction_key"),
+                name="one_truth_a_prediction_id",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="groundtruth",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("external_id__isnull", False)),
+                fields=("project", "external_id"),
+                name="one_truth_an_external_id",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="groundtruth",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("external_id__isnull", False), ("prediction_key__isnull", True)),
+                    models.Q(("external_id__isnull", True), ("prediction_key__isnull", False)),
+                    _connector="OR",
+                ),
+                name="truth_has_exactly_one_id",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="predictionchunk",
+            constraint=models.UniqueConstraint(fields=("segment", "source"), name="one_chunk_a_segment_and_source"),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(fields=["project", "endpoint", "-id"], name="prediction_by_endpoint"),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(fields=["project", "-id"], name="prediction_by_project"),
+        ),
+        migrations.AddIndex(
+            model_name="prediction",
+            index=models.Index(
+                condition=models.Q(("external_id__isnull", False)),
+                fields=["project", "external_id"],
+                name="prediction_by_external_id",
             ),
         ),
         migrations.AddConstraint(

@@ -1,0 +1,154 @@
+"""What was predicted, where its features lie, and what turned out to be true."""
+
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+
+
+class IngestedSegment(models.Model):
+    """A segment of the spool that was taken over; its name is what makes each line count once."""
+
+    name = models.CharField(max_length=80, unique=True)
+    rows = models.PositiveIntegerField(default=0)
+    damaged = models.PositiveIntegerField(default=0, help_text="Lines dropped because they were torn or changed.")
+    ingested_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PredictionChunk(models.Model):
+    """Predictions of one revision in one segment; features and full outputs are a Parquet file."""
+
+    segment = models.ForeignKey(IngestedSegment, models.PROTECT, related_name="chunks")
+    project = models.ForeignKey("projects.Project", models.PROTECT, related_name="+")
+    source = models.BigIntegerField(help_text="Id of the endpoint's revision.")
+    endpoint = models.CharField(max_length=210)
+    model = models.CharField(max_length=100)
+    version = models.PositiveIntegerField()
+    label = models.CharField(max_length=200, help_text="The version as people read it.")
+    revision = models.PositiveIntegerField()
+    backend = models.CharField(max_length=20)
+    columns = models.JSONField(default=list, help_text="Names of the features in the file.")
+    sha256 = models.CharField(max_length=64)
+    rows = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["segment", "source"], name="one_chunk_a_segment_and_source")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.label}: {self.segment_id}"
+
+
+class PredictionQuerySet(models.QuerySet["Prediction"]):
+    """Reads of predictions."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Predictions in the actor's projects."""
+        from projects.models import Project
+
+        return self.filter(project__in=Project.objects.visible_to(actor))
+
+    def in_project(self, project: models.Model) -> Self:
+        """Predictions of one project."""
+        return self.filter(project=project)
+
+    def with_origin(self) -> Self:
+        """Join what a line about a prediction shows."""
+        return self.select_related("chunk")
+
+
+class Prediction(models.Model):
+    """One answered row, thin. Ids are UUIDv7, so their order is that of time."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    project = models.ForeignKey("projects.Project", models.PROTECT, related_name="+", db_index=False)
+    endpoint = models.CharField(max_length=210)
+    chunk = models.ForeignKey(PredictionChunk, models.PROTECT, related_name="predictions")
+    row = models.PositiveIntegerField(help_text="Place in the chunk's file.")
+    at = models.DateTimeField()
+    latency_us = models.PositiveIntegerField()
+    value = models.CharField(max_length=200, help_text="The answer as text.")
+    score = models.FloatField(null=True, help_text="Probability of the last class, or the predicted number.")
+    external_id = models.CharField(max_length=200, null=True, help_text="The caller's own id.")
+
+    objects = PredictionQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar = [
+            # serves the list of an endpoint and of a project, newest first
+            models.Index(fields=["project", "endpoint", "-id"], name="prediction_by_endpoint"),
+            models.Index(fields=["project", "-id"], name="prediction_by_project"),
+            # serves ground truth and the search by the caller's id
+            models.Index(
+                fields=["project", "external_id"],
+                condition=Q(external_id__isnull=False),
+                name="prediction_by_external_id",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class GroundTruthQuerySet(models.QuerySet["GroundTruth"]):
+    """Reads of labels."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Labels in the actor's projects."""
+        from projects.models import Project
+
+        return self.filter(project__in=Project.objects.visible_to(actor))
+
+    def in_project(self, project: models.Model) -> Self:
+        """Labels of one project."""
+        return self.filter(project=project)
+
+
+class GroundTruth(models.Model):
+    """What turned out to be true for a prediction; waits for its prediction when it comes first."""
+
+    project = models.ForeignKey("projects.Project", models.PROTECT, related_name="+")
+    prediction = models.ForeignKey(Prediction, models.SET_NULL, null=True, related_name="truths")
+    prediction_key = models.UUIDField(null=True, help_text="Id the caller sent, when it was ours.")
+    external_id = models.CharField(max_length=200, null=True, help_text="Id the caller sent, when it was theirs.")
+    label = models.CharField(max_length=200, help_text="The truth as text.")
+    number = models.FloatField(null=True, help_text="The truth as a number, when it is one.")
+    observed_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(auto_now=True)
+    recorded_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
+
+    objects = GroundTruthQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "label"
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["project", "prediction_key"],
+                condition=Q(prediction_key__isnull=False),
+                name="one_truth_a_prediction_id",
+            ),
+            models.UniqueConstraint(
+                fields=["project", "external_id"],
+                condition=Q(external_id__isnull=False),
+                name="one_truth_an_external_id",
+            ),
+            models.CheckConstraint(
+                condition=Q(prediction_key__isnull=True, external_id__isnull=False)
+                | Q(prediction_key__isnull=False, external_id__isnull=True),
+                name="truth_has_exactly_one_id",
+            ),
+        ]
+        indexes: ClassVar = [
+            # serves the sweep of labels that found no prediction
+            models.Index(fields=["recorded_at"], condition=Q(prediction=None), name="truth_waiting")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.label} for {self.prediction_key or self.external_id}"

@@ -1,0 +1,289 @@
+"""Ship closed segments: thin rows, a Parquet file of features, and grid counts, in one transaction a segment.
+
+A kill at any point is safe: before the commit nothing happened; after it the segment's name is known, so the
+next pass only removes the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import F, OuterRef, Subquery
+from django.utils import timezone
+
+from mlportal.lib import blobs
+from mlportal.lib.failpoints import failpoint
+from monitoring import drift, spool
+from monitoring.drift import shape
+from monitoring.models import GroundTruth, IngestedSegment, Monitor, Prediction, PredictionChunk
+from monitoring.services import monitors
+from projects.models import ApiToken, Project
+
+log = structlog.get_logger(__name__)
+
+BATCH_ROWS = 2_000
+MOST_SEGMENTS = 200
+VALUE_LENGTH = 200
+HASH_LENGTH = 16
+WAIT_FOR_PREDICTION = timedelta(days=30)
+NUMBERS = frozenset({"numeric", "integer"})
+
+
+@dataclass(slots=True)
+class Draft:
+    """Predictions of one source in one segment, column by column."""
+
+    header: dict[str, Any]
+    ids: list[str] = field(default_factory=list)
+    at_ms: list[int] = field(default_factory=list)
+    latencies: list[int] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    scores: list[float | None] = field(default_factory=list)
+    probabilities: list[list[float] | None] = field(default_factory=list)
+    external_ids: list[str | None] = field(default_factory=list)
+    columns: list[list[Any]] = field(default_factory=list)
+    requests: list[tuple[int, int]] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)
+    tokens: set[int] = field(default_factory=set)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Take one line."""
+        if record["kind"] == "refusal":
+            self.refusals.append(record["at"])
+            return
+        count = len(record["ids"])
+        self.requests.append((record["at"], record["us"]))
+        self.ids += record["ids"]
+        self.at_ms += [record["at"]] * count
+        self.latencies += [record["us"]] * count
+        self.values += record["y"]
+        self.scores += record["s"]
+        self.probabilities += record["p"] or [None] * count
+        self.external_ids += record["ref"] or [None] * count
+        self.columns = self.columns or [[] for _ in self.header["columns"]]
+        for held, added in zip(self.columns, record["x"], strict=True):
+            held.extend(added)
+        if record["token"]:
+            self.tokens.add(record["token"])
+
+
+def ship(folder: Path) -> int:
+    """Ship every closed segment of a folder, oldest first; returns how many rows came in.
+
+    A segment that cannot be shipped is left for the next pass and does not hold up the others.
+    """
+    rows = 0
+    with _alone(folder) as alone:
+        for path in spool.closed_segments(folder)[:MOST_SEGMENTS] if alone else ():
+            try:
+                rows += ship_segment(path)
+            except (OperationalError, InterfaceError):
+                raise
+            except Exception:
+                log.exception("a segment could not be shipped", segment=path.name)
+    return rows
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Whether no other process ships this folder now. Two would be safe, only wasteful."""
+    if not folder.is_dir():
+        yield False
+        return
+    with (folder / "shipper.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def ship_segment(path: Path) -> int:
+    """Ship one segment exactly once; returns how many rows came in now."""
+    name = path.stem
+    if IngestedSegment.objects.filter(name=name).exists():
+        path.unlink(missing_ok=True)
+        return 0
+    try:
+        reading = spool.read(path)
+    except FileNotFoundError:
+        return 0  # another shipper was faster
+    drafts, strays = _drafts(reading)
+    files = {draft.header["source"]: _store(draft) for draft in drafts if draft.ids}
+    failpoint("ship.files")
+    try:
+        with transaction.atomic():
+            rows = sum(len(draft.ids) for draft in drafts)
+            segment = IngestedSegment.objects.create(name=name, rows=rows, damaged=reading.damaged + strays)
+            for draft in drafts:
+                _insert(segment, draft, files.get(draft.header["source"], ""))
+            failpoint("ship.commit")
+    except IntegrityError:
+        if not IngestedSegment.objects.filter(name=name).exists():
+            raise
+        rows = 0  # another shipper was faster
+    failpoint("ship.unlink")
+    path.unlink(missing_ok=True)
+    if reading.damaged or strays:
+        log.error("lines of the prediction log were lost", segment=name, lines=reading.damaged + strays)
+    return rows
+
+
+def _drafts(reading: spool.Reading) -> tuple[list[Draft], int]:
+    """Lines by source; the second result counts lines of projects that are gone."""
+    living = set(Project.objects.values_list("pk", flat=True))
+    drafts = {source: Draft(header) for source, header in reading.headers.items() if header["project"] in living}
+    strays = 0
+    for record in reading.records:
+        draft = drafts.get(record["source"])
+        if draft is None:
+            strays += 1
+        else:
+            draft.add(record)
+    # Always the same order, so that two shippers cannot wait for each other's monitors.
+    ordered = sorted(drafts.values(), key=lambda draft: (draft.header["project"], draft.header["source"]))
+    return [draft for draft in ordered if draft.ids or draft.refusals], strays
+
+
+def _insert(segment: IngestedSegment, draft: Draft, sha256: str) -> None:
+    header = draft.header
+    if draft.ids:
+        chunk = PredictionChunk.objects.create(
+            segment=segment, project_id=header["project"], source=header["source"], endpoint=header["endpoint"],
+            model=header["model"], version=header["version"], label=header["label"], revision=header["revision"],
+            backend=header["backend"], columns=_kept_columns(header), sha256=sha256, rows=len(draft.ids),
+        )  # fmt: skip
+        Prediction.objects.bulk_create(_rows(chunk, draft), batch_size=BATCH_ROWS)
+        _match(chunk, draft)
+        ApiToken.objects.filter(pk__in=draft.tokens).update(last_used_at=timezone.now())
+    _count(draft)
+
+
+def _rows(chunk: PredictionChunk, draft: Draft) -> Iterable[Prediction]:
+    for row, identifier in enumerate(draft.ids):
+        yield Prediction(
+            id=uuid.UUID(identifier), project_id=chunk.project_id, endpoint=chunk.endpoint, chunk=chunk, row=row,
+            at=_moment(draft.at_ms[row]), latency_us=draft.latencies[row], value=as_text(draft.values[row]),
+            score=draft.scores[row], external_id=draft.external_ids[row],
+        )  # fmt: skip
+
+
+def _match(chunk: PredictionChunk, draft: Draft) -> None:
+    """Give labels that came before their predictions what they waited for."""
+    waiting = GroundTruth.objects.filter(project_id=chunk.project_id, prediction=None)
+    if not waiting.exists():
+        return
+    own = Prediction.objects.filter(chunk=chunk)
+    waiting.filter(prediction_key__in=own.values("pk")).update(prediction_id=F("prediction_key"))
+    if any(draft.external_ids):
+        named = own.filter(external_id=OuterRef("external_id")).order_by("-id").values("pk")[:1]
+        waiting.filter(external_id__in=own.filter(external_id__isnull=False).values("external_id")).update(
+            prediction_id=Subquery(named)
+        )
+
+
+def _count(draft: Draft) -> None:
+    header = draft.header
+    monitor = Monitor.objects.of(header["project"], header["endpoint"], header["label"])
+    if monitor is None:
+        return
+    for start in sorted(_starts(monitor, draft)):
+        rows = [row for row, at in enumerate(draft.at_ms) if monitor.bucket_of(_moment(at)) == start]
+        counts = {
+            name: drift.fill(grid, [values[row] for row in rows])
+            for name, grid, values in _observed(monitor, draft)
+            if rows
+        }
+        latencies = [us for at, us in draft.requests if monitor.bucket_of(_moment(at)) == start]
+        errors = sum(monitor.bucket_of(_moment(at)) == start for at in draft.refusals)
+        counts[shape.TRAFFIC] = shape.traffic(latencies, errors=errors)
+        monitors.add_counts(monitor, start, counts)
+
+
+def _starts(monitor: Monitor, draft: Draft) -> set[datetime]:
+    moments = {*draft.at_ms, *draft.refusals}
+    return {monitor.bucket_of(_moment(at)) for at in moments}
+
+
+def _observed(monitor: Monitor, draft: Draft) -> Iterable[tuple[str, Any, list[Any]]]:
+    """Columns that have a grid, with their values."""
+    values = dict(zip(draft.header["columns"], draft.columns, strict=True)) if draft.columns else {}
+    values |= {shape.PREDICTION: draft.values, shape.SCORE: draft.scores}
+    for name, grid in monitor.reference.items():
+        if name in values:
+            yield name, grid, values[name]
+
+
+def _kept_columns(header: dict[str, Any]) -> list[str]:
+    return [] if header["log_mode"] == "none" else list(header["columns"])
+
+
+def _store(draft: Draft) -> str:
+    """Write features and full outputs as Parquet; the same segment always gives the same file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    header = draft.header
+    names = _kept_columns(header)
+    arrays: dict[str, Any] = {}
+    for name, kind, values in zip(header["columns"], header["kinds"], draft.columns, strict=True):
+        if name in names:
+            arrays[name] = _array(
+                values, kind, hashed=header["log_mode"] == "hashed", salt=f"{header['project']}|{name}"
+            )
+    arrays["__prediction__"] = pa.array([as_text(value) for value in draft.values])
+    arrays["__probability__"] = pa.array(draft.probabilities, type=pa.list_(pa.float64()))
+    arrays["__id__"] = pa.array(draft.ids)
+    table = pa.table(arrays)
+    table = table.replace_schema_metadata({"classes": "\x1f".join(as_text(value) for value in header["classes"])})
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer, compression="zstd", row_group_size=10_000)
+    return blobs.put_bytes(buffer.getvalue()).sha256
+
+
+def _array(values: list[Any], kind: str, *, hashed: bool, salt: str) -> Any:
+    import pyarrow as pa
+
+    if hashed:
+        return pa.array([None if value is None else _hash(salt, value) for value in values])
+    if kind in NUMBERS:
+        return pa.array(values, type=pa.float64())
+    if kind == "boolean":
+        return pa.array(values, type=pa.bool_())
+    return pa.array([None if value is None else as_text(value) for value in values], type=pa.string())
+
+
+def _hash(salt: str, value: Any) -> str:
+    return hashlib.sha256(f"{salt}|{as_text(value)}".encode()).hexdigest()[:HASH_LENGTH]
+
+
+def as_text(value: Any) -> str:
+    """An answer or a feature as text, one spelling a value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)[:VALUE_LENGTH] if not isinstance(value, float) else repr(value)
+
+
+def _moment(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC)
+
+
+def forget_unmatched(now: datetime) -> int:
+    """Drop labels that found no prediction in 30 days."""
+    before = now - WAIT_FOR_PREDICTION
+    dropped, _ = GroundTruth.objects.filter(prediction=None, recorded_at__lt=before).delete()
+    return dropped
