@@ -26,6 +26,7 @@ DEBUG = environment.bool("MLPORTAL_DEBUG", default=False)
 SECRET_KEY = secret("secret_key", DATA_DIR)
 SIGNING_KEY_SEED = secret("signing_key", DATA_DIR)  # Ed25519 keys of model manifests derive from it
 FIELD_KEY_SEED = secret("field_key", DATA_DIR)  # encrypts webhook secrets at rest
+FIELD_KEY_SEEDS_OLD = environment.list("MLPORTAL_FIELD_KEYS_OLD", default=[])  # still read after a change of key
 
 # --- parts -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -163,6 +164,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "forget-unmatched-labels": {
         "task": "monitoring.forget_unmatched_labels", "schedule": 86_400, "options": {"expires": 3600},
     },
+    "wake-deliveries": {"task": "projects.wake_deliveries", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
@@ -173,7 +175,13 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "expire-requests": {"task": "deployments.expire_requests", "schedule": 300, "options": {"expires": 300}},
 }  # fmt: skip
 # (event verb, task): the task gets the id of an EventDelivery row; see projects.services.events.
-EVENT_CONSUMERS: list[tuple[str, str]] = []
+NOTIFIED = (
+    "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
+    "promotion.rejected", "endpoint.switched", "endpoint.rolled_back", "job.failed", "job.succeeded",
+)  # fmt: skip
+EVENT_CONSUMERS: list[tuple[str, str]] = [
+    *((verb, "projects.notify") for verb in NOTIFIED),
+]
 
 # --- files -----------------------------------------------------------------------------------
 STORAGES = {

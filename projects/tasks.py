@@ -7,7 +7,7 @@ from celery import Task, shared_task, signals
 from django.db import connections
 
 from projects import pipeline
-from projects.services import events
+from projects.services import deliveries, events
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +28,24 @@ def profile_version(self: "Task[[int], str]", version_id: int) -> str:
 def sweep_profiles() -> dict[str, int]:
     """Requeue versions of silent workers and publish forgotten ones."""
     return pipeline.sweep_profiles()
+
+
+@shared_task(name="projects.notify", ignore_result=True)
+def notify(event_delivery_id: int) -> int:
+    """Turn an event into a message for each channel that wants it."""
+    return deliveries.fan_out(event_delivery_id)
+
+
+@shared_task(name="projects.send_delivery", ignore_result=True)
+def send_delivery(delivery_id: int) -> str:
+    """Try one message."""
+    return deliveries.send(delivery_id)
+
+
+@shared_task(name="projects.wake_deliveries", ignore_result=True)
+def wake_deliveries() -> int:
+    """Wake a sender for every message that is due."""
+    return deliveries.wake_due()
 
 
 @signals.worker_ready.connect

@@ -1,6 +1,7 @@
 """Tables of the projects app, one module a noun."""
 
 from projects.models.accounts import ApiToken, SetupSecret, User
+from projects.models.channels import Channel, Delivery
 from projects.models.datasets import Dataset, DatasetVersion
 from projects.models.events import ChainHead, Event, EventDelivery
 from projects.models.idempotency import IdempotencyKey
@@ -9,8 +10,10 @@ from projects.models.projects import Membership, Project
 __all__ = [
     "ApiToken",
     "ChainHead",
+    "Channel",
     "Dataset",
     "DatasetVersion",
+    "Delivery",
     "Event",
     "EventDelivery",
     "IdempotencyKey",
