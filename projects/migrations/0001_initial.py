@@ -145,6 +145,41 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Channel",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("name_key", models.CharField(max_length=100)),
+                ("kind", models.CharField(choices=[("email", "E-mail"), ("webhook", "Webhook")], max_length=7)),
+                ("enabled", models.BooleanField(default=True)),
+                ("disabled_reason", models.CharField(blank=True, max_length=300)),
+                ("verbs", models.JSONField(default=list, help_text="Events that are sent.")),
+                ("min_severity", models.CharField(blank=True, help_text="Alerts below it are not sent.", max_length=8)),
+                ("url", models.CharField(blank=True, max_length=2000)),
+                ("recipients", models.JSONField(default=list)),
+                ("sealed_secret", models.TextField(blank=True)),
+                ("sealed_previous", models.TextField(blank=True)),
+                ("previous_until", models.DateTimeField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("removed_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="channels", to="projects.project"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="ApiToken",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -281,6 +316,51 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Delivery",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("message_id", models.CharField(max_length=40, unique=True)),
+                ("verb", models.CharField(max_length=60)),
+                ("subject", models.CharField(max_length=300)),
+                ("payload", models.JSONField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("pending", "waiting"), ("delivered", "delivered"), ("dead", "given up")],
+                        default="pending",
+                        max_length=9,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_at", models.DateTimeField()),
+                ("give_up_at", models.DateTimeField()),
+                ("tries", models.JSONField(default=list, help_text="When, status, seconds and fault of each try.")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("delivered_at", models.DateTimeField(null=True)),
+                (
+                    "channel",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="deliveries", to="projects.channel"
+                    ),
+                ),
+                (
+                    "event",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name="+", to="projects.event"
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("state", "pending")), fields=["next_at"], name="delivery_due"),
+                    models.Index(fields=["channel", "-id"], name="delivery_log"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("channel", "event"), name="one_delivery_an_event_and_channel")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="EventDelivery",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -393,5 +473,11 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="dataset",
             constraint=models.UniqueConstraint(fields=("project", "name_key"), name="dataset_name_once_a_project"),
+        ),
+        migrations.AddConstraint(
+            model_name="channel",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("removed_at", None)), fields=("project", "name_key"), name="one_channel_a_name"
+            ),
         ),
     ]
