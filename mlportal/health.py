@@ -123,8 +123,10 @@ def healthy(_request: HttpRequest) -> JsonResponse:
 
 @public
 def ready(_request: HttpRequest) -> JsonResponse:
-    """Say whether all parts are up. Remembered for a second, so that asking often costs nothing."""
-    known = getattr(_memory, "known", None)
-    if known is None or time.monotonic() - known[0] > 1:
-        known = _memory.known = (time.monotonic(), check(list(CHECKS)))
-    return _answer(known[1])
+    """Say whether all parts are up. A yes is remembered for a second, so that asking often costs nothing."""
+    if time.monotonic() - getattr(_memory, "ready_at", -1e9) < 1:
+        return _answer(dict.fromkeys(CHECKS, True))
+    parts = check(list(CHECKS))
+    if all(parts.values()):
+        _memory.ready_at = time.monotonic()
+    return _answer(parts)

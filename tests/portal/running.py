@@ -1,11 +1,13 @@
 """A real portal in a process of its own, for tests of its parts and of the command line."""
 
+import hashlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# One for all portals of this checkout: compressing the files costs seconds, and they are checked for changes.
+STATIC = Path(tempfile.gettempdir()) / f"mlportal-static-{hashlib.sha256(bytes(ROOT)).hexdigest()[:12]}"
 
 
 def free_port() -> int:
@@ -61,7 +65,7 @@ class Portal:
         return kept | {
             "MLPORTAL_DATA_DIR": str(self.folder / "data"),
             "MLPORTAL_PORT": str(self.port),
-            "MLPORTAL_STATIC_ROOT": str(self.folder.parent / "static-root"),
+            "MLPORTAL_STATIC_ROOT": str(STATIC),
             "PYTHONPATH": str(ROOT),
             **self.extra,
         }
@@ -114,17 +118,23 @@ class Portal:
         )
 
     def processes(self) -> dict[int, str]:
-        """Every process with this portal's data folder in its environment, by id, with its command line."""
+        """Every process of this portal, by id, with its command line.
+
+        They have its data folder in their environment; the broker wipes its own, but works in that folder.
+        """
         marker = f"MLPORTAL_DATA_DIR={self.folder / 'data'}".encode()
         found = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue
             try:
-                if marker in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                known = marker in (entry / "environ").read_bytes().split(b"\0")
+                inside = (entry / "cwd").readlink().is_relative_to(self.folder)
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
+            if (known or inside) and line:
+                found[int(entry.name)] = line
         return found
 
     def pids(self, *words: str) -> list[int]:

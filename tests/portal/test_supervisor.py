@@ -37,7 +37,7 @@ def test_terminal_names_the_address_and_a_set_up_link(portal):
     [
         (("worker", "--queues default"), "worker"),
         (("granian",), "web"),
-        (("valkey-server",), "broker"),
+        (("-server unixsocket:",), "broker"),
         (("deployments.serve",), "serve"),
         (("celery", "beat"), "beat"),
     ],
