@@ -11,10 +11,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # One for all portals of this checkout: compressing the files costs seconds, and they are checked for changes.
@@ -45,12 +48,20 @@ def wait_until(test: Callable[[], object], seconds: float = 60, what: str = "") 
 
 @dataclass
 class Portal:
-    """A portal started by ``mlportal up`` on a folder and two ports."""
+    """A portal started by ``mlportal up`` on a folder, two ports and a database."""
 
     folder: Path
     port: int = field(default_factory=free_port)
     extra: dict[str, str] = field(default_factory=dict)
+    database: str = ""
     child: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        # On the PostgreSQL run the portal gets a database of its own on the same server, else SQLite.
+        if os.environ.get("EXPECT_DB") == "postgresql" and not self.database:
+            self.database = f"portal_{uuid.uuid4().hex}"
+            with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {self.database}")
 
     @property
     def url(self) -> str:
@@ -59,9 +70,10 @@ class Portal:
     @property
     def environment(self) -> dict[str, str]:
         """The environment of the portal and of commands beside it: nothing of the test run's own servers."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("MLPORTAL_")}
-        for name in ("DATABASE_URL", "REDIS_URL", "EXPECT_DB"):
-            kept.pop(name, None)
+        dropped = ("DATABASE_URL", "REDIS_URL", "EXPECT_DB")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("MLPORTAL_") and k not in dropped}
+        if self.database:
+            kept["DATABASE_URL"] = f"postgresql:///{self.database}"
         return kept | {
             "MLPORTAL_DATA_DIR": str(self.folder / "data"),
             "MLPORTAL_PORT": str(self.port),
