@@ -16,6 +16,7 @@ from experiments.metricstore import Context, Latest, Order, Question
 from experiments.models import Experiment, Lifecycle, Run
 from experiments.training import catalogue
 from projects.actor import Actor
+from projects.services.datasets import Use, Uses
 
 _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
 SHOWN_METRICS = 4
@@ -185,6 +186,15 @@ def dataset_label(run: Run) -> str | None:
     """Name and number of the dataset version a run used."""
     version = run.dataset_version
     return f"{version.dataset.name} v{version.number}" if version is not None else None
+
+
+def dataset_uses(version_ids: Sequence[int]) -> dict[int, Uses]:
+    """Runs that used these dataset versions: how many, and for a single version the newest five."""
+    runs = Run.objects.filter(dataset_version__in=version_ids, lifecycle=Lifecycle.ACTIVE)
+    counted = runs.order_by().values_list("dataset_version").annotate(count=models.Count("pk"))
+    newest = runs.select_related("project").order_by("-pk")[:5] if len(version_ids) == 1 else ()
+    shown = tuple(Use("run", f"run {run.pk}, {run.name}", f"/p/{run.project.slug}/runs/{run.pk}/") for run in newest)
+    return {version: Uses(runs=count, newest=shown) for version, count in counted}
 
 
 def _union(documents: Iterable[Mapping[str, object]]) -> list[str]:

@@ -182,6 +182,8 @@ NOTIFIED = (
 EVENT_CONSUMERS: list[tuple[str, str]] = [
     *((verb, "projects.notify") for verb in NOTIFIED),
 ]
+# Functions of the apps above projects that tell what dataset versions are used by.
+DATASET_USES = ["experiments.queries.dataset_uses", "deployments.models.registry.dataset_uses"]
 
 # --- files -----------------------------------------------------------------------------------
 STORAGES = {

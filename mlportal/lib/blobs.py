@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -232,3 +232,54 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class Incoming:
+    """A content that is pushed piece by piece, as an upload parser does; ends in ``keep`` or ``discard``.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        Most bytes that are taken.
+    field : str
+        Name of the input for messages.
+    """
+
+    def __init__(self, *, limit_bytes: int, field: str = "file") -> None:
+        self._stack = ExitStack()
+        self._temporary = self._stack.enter_context(_staging())
+        self._digest = hashlib.sha256()
+        self._limit, self._field = limit_bytes, field
+        self.size_bytes = 0
+
+    def write(self, part: bytes) -> None:
+        """Take the next bytes.
+
+        Raises
+        ------
+        TooLarge, StorageFull
+            Nothing is kept then.
+        """
+        self.size_bytes += len(part)
+        if self.size_bytes > self._limit:
+            self.discard()
+            raise TooLarge(
+                f"{self._field} is over the limit of {self._limit:,} bytes.", field=self._field, limit=self._limit
+            )
+        self._digest.update(part)
+        with _room():
+            self._temporary.write(part)
+
+    def keep(self) -> Blob:
+        """Sync the content and file it under its digest."""
+        with self._stack:
+            with _room():
+                self._temporary.flush()
+                os.fsync(self._temporary.fileno())
+            blob = Blob(sha256=self._digest.hexdigest(), size_bytes=self.size_bytes)
+            adopt(Path(self._temporary.name), blob)
+            return blob
+
+    def discard(self) -> None:
+        """Drop what came; harmless after ``keep``."""
+        self._stack.close()

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
+from django.utils.module_loading import import_string
 
 from mlportal.lib import blobs, names, queue
 from mlportal.lib.errors import Conflict, Invalid, Missing
@@ -235,3 +236,46 @@ def _dataset(by: Actor, project: Project, name: str, description: str) -> Datase
             got=name,
         )
     return dataset
+
+
+@dataclass(frozen=True)
+class Use:
+    """Something that was made from a dataset version.
+
+    Parameters
+    ----------
+    kind : str
+        ``run`` or ``model``.
+    label, url : str
+        What to show, and where it is.
+    """
+
+    kind: str
+    label: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What one version is used by: counts, and the newest few of each kind."""
+
+    runs: int = 0
+    models: int = 0
+    newest: tuple[Use, ...] = ()
+
+    def __add__(self, other: "Uses") -> "Uses":
+        return Uses(self.runs + other.runs, self.models + other.models, self.newest + other.newest)
+
+
+def uses(by: Actor, *, project: Project, versions: list[int]) -> dict[int, Uses]:
+    """What each of these versions is used by.
+
+    The answers come from the apps above, which are named in ``settings.DATASET_USES``; each is a function
+    from version ids to ``Uses`` by id, with a fixed number of queries.
+    """
+    require(by, Permission.DATASET_VIEW, project)
+    found = dict.fromkeys(versions, Uses())
+    for path in settings.DATASET_USES if versions else ():
+        for version, more in import_string(path)(versions).items():
+            found[version] += more
+    return found

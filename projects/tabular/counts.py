@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from .limits import DEFAULT, Limits
+from .words import clip
 
 SHARES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 TOP = 10
@@ -112,8 +113,3 @@ class Table:
         names = ", ".join(f"c{at}" for at in range(self.columns))
         query = f"SELECT sum(n - 1) FROM (SELECT count(*) AS n FROM $source GROUP BY hash({names}))"
         return int(self._rows(query)[0][0] or 0)
-
-
-def clip(text: str, limit: int = 200) -> str:
-    """Text short enough for a table cell."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"

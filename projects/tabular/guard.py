@@ -14,13 +14,13 @@ class UploadGuard:
 
     Parameters
     ----------
-    encoding : str
-        What the user chose, empty to detect.
+    encoding : str or None
+        What the user chose, empty to detect, ``None`` when it is not known yet.
     limits : Limits
         Bounds to hold.
     """
 
-    def __init__(self, encoding: str = "", limits: Limits = DEFAULT) -> None:
+    def __init__(self, encoding: str | None = "", limits: Limits = DEFAULT) -> None:
         self.file_type = ""
         self._chosen = encoding
         self._limits = limits
@@ -56,8 +56,10 @@ class UploadGuard:
     def _settle(self) -> bytes:
         self.file_type = sniff.file_type(self._head)
         if self.file_type == sniff.CSV:
-            codec = sniff.encoding(self._head, self._chosen)
-            self._plain = not codec.startswith("utf-16")
+            if self._chosen is None:
+                self._plain = b"\x00" not in self._head
+            else:
+                self._plain = not sniff.encoding(self._head, self._chosen).startswith("utf-16")
         elif self.file_type == sniff.PARQUET and len(self._head) < 12:
             raise Unprocessable("Not a valid Parquet file: it is shorter than an empty one.", field="file")
         part, self._head = self._head, b""

@@ -1,0 +1,1 @@
+"""REST routes of the projects app, one module a noun."""

@@ -1,0 +1,226 @@
+"""What the dataset templates show, as plain values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mlportal.lib.ui import num
+from projects import charts
+from projects.actor import Actor
+from projects.models import Dataset, DatasetVersion, Project
+from projects.services import datasets
+from projects.tabular import sniff
+from projects.tabular.diff import Change, changes
+
+KIND_WORDS = {
+    "numeric": "decimal",
+    "integer": "int",
+    "boolean": "bool",
+    "categorical": "category",
+    "text": "text",
+    "datetime": "time",
+    "id": "id",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One dataset in the list."""
+
+    dataset: Dataset
+    latest: DatasetVersion | None
+    growth: list[int]
+    uses: datasets.Uses
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column in the profile table."""
+
+    name: str
+    kind: str
+    kind_word: str
+    missing: float
+    distinct: str
+    bars: list[charts.Bar]
+    earlier: str
+    summary: list[str]
+    describes: str
+    warnings: list[str]
+
+
+def listing(actor: Actor, project: Project, found: list[Dataset]) -> dict[str, Any]:
+    """Rows of the list, with three queries however many datasets there are."""
+    latest = DatasetVersion.objects.light().in_bulk([dataset.latest_id for dataset in found if dataset.latest_id])
+    growth: dict[int, list[int]] = {dataset.pk: [] for dataset in found}
+    counted = DatasetVersion.objects.ready().filter(dataset__in=found).order_by("number")
+    for dataset_id, rows in counted.values_list("dataset_id", "row_count"):
+        growth[dataset_id].append(rows)
+    uses = datasets.uses(actor, project=project, versions=list(latest))
+    rows = [
+        Row(dataset, latest.get(dataset.latest_id), growth[dataset.pk], uses.get(dataset.latest_id, datasets.Uses()))
+        for dataset in found
+    ]
+    return {"rows": rows}
+
+
+def history(actor: Actor, project: Project, dataset: Dataset, found: list[DatasetVersion]) -> dict[str, Any]:
+    """Versions of one dataset with what uses them."""
+    for version in found:
+        version.dataset = dataset
+    uses = datasets.uses(actor, project=project, versions=[version.pk for version in found])
+    return {"dataset": dataset, "versions": [(version, uses[version.pk]) for version in found]}
+
+
+def detail(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
+    """Everything the page of one version shows."""
+    context = _frame(actor, version)
+    before = _before(version)
+    context["before"] = before
+    if version.is_ready:
+        context["columns"] = columns(version, before)
+        context["changes"] = _changes(before, version) if before else []
+        context["remarks"] = version.warnings
+        context["reading"] = _reading(version)
+        context["took"] = version.ended_at - version.started_at if version.ended_at and version.started_at else None
+    return context
+
+
+def rows(actor: Actor, version: DatasetVersion, page: Any, size: int) -> dict[str, Any]:
+    """A page of sample rows."""
+    context = _frame(actor, version)
+    kinds = {field["name"]: field["kind"] for field in version.schema}
+    context["heads"] = [(name, kinds[name] in ("numeric", "integer")) for name in page.names]
+    numbered = [page.offset + at + 1 for at in range(len(page.rows))]
+    context["grid"] = [
+        (number, [(cell, head[1]) for cell, head in zip(row, context["heads"], strict=True)])
+        for number, row in zip(numbered, page.rows, strict=True)
+    ]
+    last = page.offset + len(page.rows)
+    context |= {"first": page.offset + 1, "last": last, "total": page.total}
+    context["newer"] = max(0, page.offset - size) if page.offset else None
+    context["older"] = last if last < page.total else None
+    return context
+
+
+def _frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
+    dataset = version.dataset
+    versions = dataset.versions.light().order_by("-number")
+    newest = list(versions[:10])
+    uses = datasets.uses(actor, project=dataset.project, versions=[version.pk])[version.pk]
+    return {
+        "version": version,
+        "dataset": dataset,
+        "newest": newest,
+        "is_latest": bool(newest) and newest[0].pk == version.pk,
+        "version_count": newest[0].number if newest else 0,
+        "uses": uses,
+        "facts": _facts(version, uses),
+        "remark_words": _remark_words(version),
+    }
+
+
+def _remark_words(version: DatasetVersion) -> str:
+    count = len(version.warnings)
+    return f"{count} remark" if count == 1 else f"{count:,} remarks"
+
+
+def _facts(version: DatasetVersion, uses: datasets.Uses) -> list[dict[str, str]]:
+    targets = sum(field["kind"] == "id" for field in version.schema)
+    period = _period(version)
+    facts = [
+        {"label": "Rows", "value": f"{version.row_count or 0:,}"},
+        {"label": "Columns", "value": f"{version.column_count or 0:,}", "small": f"{targets} id" if targets else ""},
+    ]
+    if period:
+        facts.append({"label": "Period", "value": period[0], "small": period[1]})
+    runs = "run" if uses.runs == 1 else "runs"
+    models = "model" if uses.models == 1 else "models"
+    facts.append({"label": "Used by", "value": f"{uses.models:,}", "small": f"{models}, {uses.runs:,} {runs}"})
+    return facts
+
+
+def _period(version: DatasetVersion) -> tuple[str, str] | None:
+    for field in version.schema:
+        facts = version.profile.get(field["name"], {})
+        if field["kind"] == "datetime" and facts.get("min"):
+            first, last = (datetime.fromisoformat(facts[key]) for key in ("min", "max"))
+            days = (last - first).days
+            span = f"{days / 365.25:.1f} y" if days > 730 else f"{days // 30} mo" if days > 60 else f"{days} d"
+            return span, f"{first:%b %Y} to {last:%b %Y}"
+    return None
+
+
+def columns(version: DatasetVersion, before: DatasetVersion | None) -> list[Column]:
+    """The profile table; ``before`` draws the outline of the earlier version."""
+    earlier = before.profile if before else {}
+    return [_column(field, version.profile[field["name"]], version, earlier) for field in version.schema]
+
+
+def _column(field: dict[str, Any], facts: dict[str, Any], version: DatasetVersion, earlier: dict[str, Any]) -> Column:
+    name, kind = field["name"], field["kind"]
+    drawn = [] if kind == "id" else charts.column_bars(facts)
+    old = earlier.get(name)
+    return Column(
+        name=name,
+        kind=kind,
+        kind_word=KIND_WORDS[kind],
+        missing=facts["nulls"] / (version.row_count or 1),
+        distinct=num(facts["distinct"]),
+        bars=drawn,
+        earlier=charts.outline(facts, old) if drawn and old else "",
+        summary=[] if kind == "id" else _summary(kind, facts, version.row_count or 1),
+        describes=_describes(kind, facts),
+        warnings=facts["warnings"],
+    )
+
+
+def _summary(kind: str, facts: dict[str, Any], rows: int) -> list[str]:
+    """Least, middle and greatest value, or the most frequent ones with their share."""
+    if kind in ("numeric", "integer", "datetime"):
+        if facts["min"] is None:
+            return []
+        return [_value(value) for value in (facts["min"], facts["quantiles"]["0.5"], facts["max"])]
+    present = max(1, rows - facts["nulls"])
+    return [f"{_short(entry['value'])} {entry['count'] / present:.0%}" for entry in facts["top"][:3]]
+
+
+def _describes(kind: str, facts: dict[str, Any]) -> str:
+    """Words for those who do not see the drawing."""
+    if kind == "id":
+        return "unique key"
+    if facts["histogram"]:
+        return f"{len(facts['histogram']['counts'])} bars from {_value(facts['min'])} to {_value(facts['max'])}"
+    return f"{len(facts['top'])} most frequent values"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str):
+        return value.replace("T00:00:00", "").replace("T", " ")
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}".replace("-", "−")
+    return f"{value:,.4g}".replace("-", "−")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else text[:23] + "…"
+
+
+def _reading(version: DatasetVersion) -> str:
+    facts = version.facts
+    if "delimiter" not in facts:
+        return "Parquet"
+    return f"CSV, {sniff.DELIMITERS[facts['delimiter']]}, {facts['encoding'].removesuffix('-sig').upper()}"
+
+
+def _before(version: DatasetVersion) -> DatasetVersion | None:
+    earlier = version.dataset.versions.ready().filter(number__lt=version.number)
+    return earlier.order_by("-number").first()
+
+
+def _changes(before: DatasetVersion, after: DatasetVersion) -> list[Change]:
+    return changes(_profile(before), _profile(after))
+
+
+def _profile(version: DatasetVersion) -> dict[str, Any]:
+    return {"rows": version.row_count, "schema": version.schema, "columns": version.profile}

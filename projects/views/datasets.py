@@ -1,0 +1,231 @@
+"""Pages of datasets: the list, one dataset, one version, upload."""
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+
+from mlportal.lib import blobs, names
+from mlportal.lib.errors import Conflict, DomainError, Invalid
+from projects.access import ProjectView
+from projects.forms.datasets import DatasetUpload, SampleChoice
+from projects.forms.uploads import StoredUpload, TableUploadHandler
+from projects.models import Dataset, DatasetVersion
+from projects.permissions import Permission
+from projects.services import datasets
+from projects.views import dataset_context
+from projects.views.dataset_files import download
+
+PAGE_ROWS, PREVIEW_ROWS = 100, 50
+
+
+def version_url(version: DatasetVersion) -> str:
+    """Address of a version's page."""
+    dataset = version.dataset
+    return reverse("projects:dataset-version", args=[dataset.project.slug, dataset.name, version.number])
+
+
+class DatasetList(ProjectView):
+    """The project's datasets by name, with what their newest version holds."""
+
+    reads = Dataset
+    permission = Permission.DATASET_VIEW
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """One page; ``q`` filters by name and description, ``after`` continues."""
+        query = request.GET.get("q", "").strip()[:200]
+        rows = self.rows().in_project(self.project).with_latest().select_related("created_by").order_by("name_key")
+        known = rows
+        if query:
+            rows = rows.filter(Q(name_key__contains=names.key(query)) | Q(description__icontains=query))
+        if after := request.GET.get("after", "")[:100]:
+            rows = rows.filter(name_key__gt=after)
+        found = list(rows[: PAGE_ROWS + 1])
+        context = dataset_context.listing(self.actor, self.project, found[:PAGE_ROWS])
+        context |= {"query": query, "after": found[PAGE_ROWS - 1].name_key if len(found) > PAGE_ROWS else ""}
+        context["hidden"] = known.count() if query and not found else 0
+        return render(request, "projects/datasets.html", context)
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+class DatasetNew(ProjectView):
+    """Upload a table, or take a bundled sample.
+
+    The check of the CSRF token happens in ``post``, after the upload handler is in place: reading the token
+    reads the body.
+    """
+
+    reads = Dataset
+    permission = Permission.DATASET_CREATE
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the empty form; ``name`` fills in the dataset that gets a new version."""
+        form = DatasetUpload(initial={"name": request.GET.get("name", "")[:100]})
+        return self._show(request, form)
+
+    def post(self, request: HttpRequest) -> HttpResponseBase:
+        """Take the body with the handler that stores while it arrives."""
+        handler = TableUploadHandler(request)
+        request.upload_handlers = [handler]
+        try:
+            return csrf_protect(self._take)(request, handler)
+        finally:
+            handler.close()
+
+    def _take(self, request: HttpRequest, handler: TableUploadHandler) -> HttpResponse:
+        if "sample" in request.POST:
+            return self._take_sample(request)
+        form = DatasetUpload(request.POST, request.FILES)
+        valid = form.is_valid()
+        if handler.problem is not None:
+            form.errors.pop("file", None)
+            form.refuse(handler.problem)
+        if valid and handler.problem is None:
+            try:
+                return self._done(request, self._register(form))
+            except DomainError as error:
+                form.refuse(error)
+        return self._show(request, form, status=422)
+
+    def _register(self, form: DatasetUpload) -> DatasetVersion:
+        values = form.cleaned_data
+        upload: StoredUpload = values["file"]
+        return datasets.register_blob(
+            self.actor,
+            project=self.project,
+            name=values["name"],
+            blob=upload.blob,
+            file_type=upload.file_type,
+            reading=datasets.Reading(upload.name or "data", values["encoding"], values["delimiter"]),
+            description=values["description"],
+        )
+
+    def _take_sample(self, request: HttpRequest) -> HttpResponse:
+        form = SampleChoice(request.POST)
+        if not form.is_valid():
+            raise Invalid("There is no sample of that name.", field="sample")
+        try:
+            version = datasets.register_sample(
+                self.actor, project=self.project, sample=form.cleaned_data["sample"], name=request.POST.get("name", "")
+            )
+        except datasets.SameContent as same:
+            messages.info(request, same.message)
+            version = same.version
+        return redirect(version_url(version))
+
+    def _done(self, request: HttpRequest, version: DatasetVersion) -> HttpResponse:
+        messages.success(request, f"{version} is stored and is being profiled.")
+        if request.headers.get("Accept") == "application/json":
+            return JsonResponse({"location": version_url(version)}, status=201)
+        response = redirect(version_url(version))
+        response.status_code = 303
+        return response
+
+    def _show(self, request: HttpRequest, form: DatasetUpload, *, status: int = 200) -> HttpResponse:
+        samples = datasets.SAMPLES.values()
+        return render(request, "projects/dataset_new.html", {"form": form, "samples": samples}, status=status)
+
+
+class DatasetDetail(ProjectView):
+    """One dataset: its versions, newest first."""
+
+    reads = Dataset
+    permission = Permission.DATASET_VIEW
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Versions of the dataset, one page."""
+        dataset = self.find(self.rows().in_project(self.project), name_key=names.key(name))
+        versions = dataset.versions.light().select_related("created_by").order_by("-number")
+        if (before := request.GET.get("before", "")).isascii() and before.isdigit():
+            versions = versions.filter(number__lt=int(before[:9]))
+        found = list(versions[: PAGE_ROWS + 1])
+        context = dataset_context.history(self.actor, self.project, dataset, found[:PAGE_ROWS])
+        context["before"] = found[PAGE_ROWS - 1].number if len(found) > PAGE_ROWS else ""
+        return render(request, "projects/dataset.html", context)
+
+
+class _OneVersion(ProjectView):
+    """Loads the version that the address names."""
+
+    abstract = True
+    reads = DatasetVersion
+    permission = Permission.DATASET_VIEW
+
+    def version(self, name: str, number: int) -> DatasetVersion:
+        """The version, with its dataset and who made it."""
+        rows = self.rows().in_project(self.project).select_related("dataset__project", "created_by")
+        found: DatasetVersion = self.find(rows, dataset__name_key=names.key(name), number=number)
+        return found
+
+    def ready(self, name: str, number: int) -> DatasetVersion:
+        """The version, when its typed copy exists.
+
+        Raises
+        ------
+        Conflict
+            Otherwise.
+        """
+        version = self.version(name, number)
+        if not version.is_ready:
+            raise Conflict(f"{version} has no rows to show: it is {version.get_state_display()}.")
+        return version
+
+
+class DatasetVersionDetail(_OneVersion):
+    """One version: facts, profile by column, warnings, changes, uses; or how far profiling is."""
+
+    reads = DatasetVersion
+    permission = Permission.DATASET_VIEW
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        """Show the page."""
+        version = self.version(name, number)
+        return render(request, "projects/dataset_version.html", dataset_context.detail(self.actor, version))
+
+
+class DatasetVersionProgress(_OneVersion):
+    """The progress card alone, for polling; the page reloads itself once when profiling ends."""
+
+    reads = DatasetVersion
+    permission = Permission.DATASET_VIEW
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        """The card, or the order to reload."""
+        version = self.version(name, number)
+        response = render(request, "projects/_dataset_progress.html", {"version": version})
+        if version.is_terminal:
+            response["HX-Refresh"] = "true"
+        return response
+
+
+class DatasetVersionRows(_OneVersion):
+    """Rows of a version, page by page."""
+
+    reads = DatasetVersion
+    permission = Permission.DATASET_VIEW
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        """Rows from ``offset`` on."""
+        from projects.tabular import preview  # pyarrow is loaded by those who look at rows only
+
+        version = self.ready(name, number)
+        asked = request.GET.get("offset", "0")
+        offset = int(asked[:12]) if asked.isascii() and asked.isdigit() else 0
+        page = preview.page(blobs.local_path(version.parquet_sha256), offset=offset, limit=PREVIEW_ROWS)
+        context = dataset_context.rows(self.actor, version, page, PREVIEW_ROWS)
+        return render(request, "projects/dataset_rows.html", context)
+
+
+class DatasetVersionDownload(_OneVersion):
+    """The uploaded bytes, the typed copy, or a CSV that is safe in a spreadsheet; always as an attachment."""
+
+    reads = DatasetVersion
+    permission = Permission.DATASET_VIEW
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+        """Send the file that ``format`` names."""
+        return download(self.version(name, number), request.GET.get("format", "original"))
