@@ -188,13 +188,17 @@ def dataset_label(run: Run) -> str | None:
     return f"{version.dataset.name} v{version.number}" if version is not None else None
 
 
-def dataset_uses(version_ids: Sequence[int]) -> dict[int, Uses]:
-    """Runs that used these dataset versions: how many, and for a single version the newest five."""
+def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
+    """Runs that used these dataset versions: how many, and the newest of them all."""
     runs = Run.objects.filter(dataset_version__in=version_ids, lifecycle=Lifecycle.ACTIVE)
-    counted = runs.order_by().values_list("dataset_version").annotate(count=models.Count("pk"))
-    newest = runs.select_related("project").order_by("-pk")[:5] if len(version_ids) == 1 else ()
-    shown = tuple(Use("run", f"run {run.pk}, {run.name}", f"/p/{run.project.slug}/runs/{run.pk}/") for run in newest)
-    return {version: Uses(runs=count, newest=shown) for version, count in counted}
+    found = {
+        version: Uses(runs=count)
+        for version, count in runs.order_by().values_list("dataset_version").annotate(count=models.Count("pk"))
+    }
+    for run in runs.select_related("project").order_by("-pk")[:newest] if newest else ():
+        shown = Use("run", f"run {run.pk}, {run.name}", f"/p/{run.project.slug}/runs/{run.pk}/")
+        found[run.dataset_version_id] += Uses(newest=(shown,))
+    return found
 
 
 def _union(documents: Iterable[Mapping[str, object]]) -> list[str]:

@@ -183,7 +183,7 @@ EVENT_CONSUMERS: list[tuple[str, str]] = [
     *((verb, "projects.notify") for verb in NOTIFIED),
 ]
 # Functions of the apps above projects that tell what dataset versions are used by.
-DATASET_USES = ["experiments.queries.dataset_uses", "deployments.models.registry.dataset_uses"]
+DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]
 
 # --- files -----------------------------------------------------------------------------------
 STORAGES = {

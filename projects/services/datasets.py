@@ -267,15 +267,15 @@ class Uses:
         return Uses(self.runs + other.runs, self.models + other.models, self.newest + other.newest)
 
 
-def uses(by: Actor, *, project: Project, versions: list[int]) -> dict[int, Uses]:
-    """What each of these versions is used by.
+def uses(by: Actor, *, project: Project, versions: list[int], newest: int = 0) -> dict[int, Uses]:
+    """What each of these versions is used by: counts, and so many of the newest of each kind.
 
     The answers come from the apps above, which are named in ``settings.DATASET_USES``; each is a function
-    from version ids to ``Uses`` by id, with a fixed number of queries.
+    from version ids and ``newest`` to ``Uses`` by id, with a fixed number of queries.
     """
     require(by, Permission.DATASET_VIEW, project)
     found = dict.fromkeys(versions, Uses())
     for path in settings.DATASET_USES if versions else ():
-        for version, more in import_string(path)(versions).items():
+        for version, more in import_string(path)(versions, newest=newest).items():
             found[version] += more
     return found

@@ -107,7 +107,7 @@ def _frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
     dataset = version.dataset
     versions = dataset.versions.light().order_by("-number")
     newest = list(versions[:10])
-    uses = datasets.uses(actor, project=dataset.project, versions=[version.pk])[version.pk]
+    uses = datasets.uses(actor, project=dataset.project, versions=[version.pk], newest=5)[version.pk]
     return {
         "version": version,
         "dataset": dataset,
