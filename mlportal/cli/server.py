@@ -82,10 +82,7 @@ def run_migrate(_given: argparse.Namespace) -> int:
 def run_prepare(given: argparse.Namespace) -> int:
     """Do what must be done before the parts start, and tell the supervisor the set-up link."""
     run_migrate(given)
-    try:
-        from projects.services import accounts
-    except ImportError:
-        print(json.dumps({"set_up_link": ""}))
-        return 0
+    from projects.services import accounts
+
     print(json.dumps({"set_up_link": accounts.setup_link() or ""}))
     return 0

@@ -1,0 +1,97 @@
+"""Unattended installation: the admin commands on a fresh data folder, without a running portal."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.portal.running import Portal
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A data folder on which user, project, member and token were added by command."""
+    portal = Portal(tmp_path_factory.mktemp("admin") / "p")
+    portal.folder.mkdir()
+    portal.said = {}
+    for name, words in {
+        "user": "user add ana --email ana@example.org --site-admin --generate-password --json",
+        "second": "user add ben --email ben@example.org --generate-password",
+        "project": "project add Churn --owner ana --json",
+        "member": "member add ben --project churn --role viewer",
+        "token": "token add --user ana --project churn --scopes read,write --print",
+    }.items():
+        done = portal.command("admin", *words.split())
+        assert (done.returncode, done.stderr) == (0, ""), name
+        portal.said[name] = done.stdout
+    return portal
+
+
+def test_generated_password_is_printed_once_and_long(place):
+    user = json.loads(place.said["user"])
+    assert len(user.pop("password")) >= 20
+    assert user == {"user": "ana", "email": "ana@example.org", "site_admin": True}
+    assert place.said["second"].startswith("user: ben\nemail: ben@example.org\nsite_admin: False\npassword: ")
+
+
+def test_project_gets_an_address(place):
+    assert json.loads(place.said["project"]) == {"project": "churn", "name": "Churn", "owner": "ana"}
+    assert place.said["member"] == "ben is viewer in churn\n"
+
+
+def test_token_is_the_only_line(place):
+    assert place.said["token"].startswith("mlp_")
+    assert place.said["token"].count("\n") == 1
+
+
+def test_password_from_standard_input(place):
+
+    command = [sys.executable, "-m", "mlportal.cli", "admin", "user", "add", "cy", "--email", "cy@example.org"]
+    done = subprocess.run(
+        [*command, "--password-stdin", "--json"],
+        input="a long enough passphrase\n",
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {"user": "cy", "email": "cy@example.org", "site_admin": False},
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("user add ana --email other@example.org --generate-password", 6, "The name 'ana' is taken."),
+        ("user add dan --email nonsense --generate-password", 6, "email must look like name@example.org."),
+        ("project add Fraud --owner nobody", 5, "there is no user 'nobody'"),
+        ("project add Churn --owner ana", 6, "The address 'churn' is taken."),
+        ("member add ben --project churn --role king", 6, "role is one of"),
+        ("token add --user ana --project fraud --scopes read --print", 5, "there is no project 'fraud'"),
+        ("token add --user ana --project churn --scopes fly --print", 6, "Unknown scope 'fly'."),
+        ("token add --user ana --project churn --scopes read", 2, "--print"),
+        ("user add eve --email e@example.org", 2, "one of the arguments --generate-password --password-stdin"),
+    ],
+)
+def test_refusal_says_why_with_a_code(place, words, code, said):
+    done = place.command("admin", *words.split())
+    assert done.returncode == code
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_audit_log_names_the_command_line(place):
+    script = (
+        "import django; django.setup()\n"
+        "from projects.models import Event\n"
+        "print([(e.verb, e.actor_kind, e.actor_name) for e in Event.objects.order_by('seq')][:1])"
+    )
+
+    environment = place.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[('user.created', 'system', 'command line')]\n"
