@@ -85,10 +85,11 @@ def run_dataset_add(given: argparse.Namespace) -> int:
         raise Failure(f"there is no file {given.file}", REFUSED)
     name = given.name or given.file.name.split(".")[0]
     at = portal(given)
-    version = at.upload(at.path("datasets"), given.file, {"name": name, "description": given.description})
+    place = at.path("datasets", name, "versions")
+    version = at.upload(place, given.file, filename=given.file.name, description=given.description)
     if given.wait:
         where = at.path("datasets", name, "versions", version["number"])
-        version = at.wait(where, ended={"succeeded", "failed"}, timeout=given.timeout)
+        version |= at.wait(where, ended={"succeeded", "failed"}, timeout=given.timeout)
     size = f", {version['row_count']:,} rows" if version.get("row_count") is not None else ""
     show(given, version, f"{name} v{version['number']}: {version['state']}{size}")
     if version["state"] == "failed":

@@ -15,7 +15,9 @@ def add_commands(commands: Any) -> None:
     """Declare the commands."""
     _add_train(commands)
     runs = commands.add_parser("runs", help="list runs, newest first")
-    runs.add_argument("--experiment", default="")
+    runs.add_argument("--experiment", default="", help="default: all experiments")
+    runs.add_argument("--filter", default="", metavar="CONDITIONS", help="as on the page: 'auc>0.8 algorithm:ridge'")
+    runs.add_argument("--sort", default="", help="a metric, parameter or attribute; a leading - for descending")
     runs.add_argument("--limit", type=int, default=MAX_ROWS)
     common(runs)
     runs.set_defaults(run=run_runs)
@@ -120,10 +122,24 @@ def _tell(job: Any) -> None:
 def run_runs(given: argparse.Namespace) -> int:
     """List runs with their primary metric."""
     at = portal(given)
-    rows = at.pages(at.path("runs"), given.limit, experiment=given.experiment)
-    columns = ("id", "name", "experiment", "state", "started_at")
-    show(given, rows, table(columns, [[row.get(name) for name in columns] for row in rows]))
+    wanted = [given.experiment] if given.experiment else [row["name"] for row in at.pages(at.path("experiments"), 1000)]
+    rows = [
+        row
+        for name in wanted
+        for row in at.pages(at.path("runs"), given.limit, experiment=name, q=given.filter, sort=given.sort)
+    ]
+    if not given.sort:
+        rows.sort(key=lambda row: -row["id"])
+    rows = rows[: given.limit]
+    head = ("id", "name", "experiment", "state", "metric", "value")
+    show(given, rows, table(head, [[*(row[name] for name in head[:4]), *_metric(row)] for row in rows]))
     return 0
+
+
+def _metric(row: Any) -> tuple[str, float | None]:
+    name = row.get("primary_metric") or ""
+    found = (row.get("metrics") or {}).get(name) or {}
+    return name, found.get("value")
 
 
 def run_register(given: argparse.Namespace) -> int:

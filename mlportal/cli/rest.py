@@ -1,12 +1,12 @@
 """A small client of the REST API with the standard library only, so that the command starts at once."""
 
+import contextlib
 import http.client
 import json
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from mlportal import __version__
@@ -59,18 +59,12 @@ class Portal:
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
         return self._tried("POST", f"{path}/", json.dumps(body).encode(), headers)
 
-    def upload(self, path: str, file: Path, fields: dict[str, str]) -> Any:
-        """Send a file with fields as a form, streamed from disk."""
-        boundary = uuid.uuid4().hex
-        head = b"".join(_field(boundary, key, value) for key, value in fields.items() if value)
-        head += _file_head(boundary, file.name)
-        tail = f"\r\n--{boundary}--\r\n".encode()
+    def upload(self, path: str, file: Path, **query: str) -> Any:
+        """Send a file as the body, streamed from disk."""
+        wanted = urlencode({key: value for key, value in query.items() if value})
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
         with file.open("rb") as stream:
-            headers = {
-                "Content-Type": f"multipart/form-data; boundary={boundary}",
-                "Content-Length": str(len(head) + file.stat().st_size + len(tail)),
-            }
-            return self._once("POST", f"{path}/", _stream(head, stream, tail), headers)
+            return self._once("POST", f"{path}/?{wanted}", iter(lambda: stream.read(CHUNK), b""), headers)
 
     def _tried(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
         for tried in range(1, TRIES + 1):
@@ -94,7 +88,9 @@ class Portal:
             "User-Agent": f"mlportal-cli/{__version__}",
         }
         try:
-            connection.request(method, f"{at.path}/api/v1/{path}", body=body or None, headers=always | headers)
+            # A refused upload is answered before all of it was taken: then the answer says why.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, f"{at.path}/api/v1/{path}", body=body or None, headers=always | headers)
             answer = connection.getresponse()
             return _parse(answer.status, answer.read(), path)
         except (OSError, http.client.HTTPException) as error:
@@ -141,25 +137,3 @@ def _sentence(status: int, content: Any, path: str) -> str:
     ]
     reference = content.get("request_id")
     return said + "".join(details) + (f" (reference {reference})" if reference and status >= 500 else "")
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _field(boundary: str, name: str, value: str) -> bytes:
-    return f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-
-
-def _file_head(boundary: str, name: str) -> bytes:
-    return (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{_quoted(name)}"\r\n'
-        "Content-Type: application/octet-stream\r\n\r\n"
-    ).encode()
-
-
-def _stream(head: bytes, stream: IO[bytes], tail: bytes) -> Iterator[bytes]:
-    yield head
-    while chunk := stream.read(CHUNK):
-        yield chunk
-    yield tail
