@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -22,10 +25,24 @@ def warm_up() -> None:
     warnings.simplefilter("ignore")
 
 
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 after a signal; uvicorn would raise the signal again and look killed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at SIGTERM and SIGINT."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def run(configuration: Configuration) -> None:
     """Serve until a signal comes; requests under way are finished first."""
     warm_up()
-    server = uvicorn.Server(
+    server = _Server(
         uvicorn.Config(
             Application(configuration),
             host=configuration.host,
