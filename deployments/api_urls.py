@@ -1,5 +1,9 @@
 """REST routes of the deployments app, below ``/api/v1/projects/<project>/``."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from deployments.api import predict
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("endpoints/<str:endpoint>/predict/", predict.Predict.as_view(), name="api-endpoint-predict"),
+]

@@ -1,0 +1,1 @@
+"""REST routes of the deployments app, one module a noun."""

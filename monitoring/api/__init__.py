@@ -1,0 +1,1 @@
+"""REST routes of the monitoring app, one module a noun."""

@@ -1,0 +1,140 @@
+"""REST routes of predictions and of what turned out to be true."""
+
+import uuid
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mlportal.lib.errors import Invalid
+from monitoring.models import GroundTruth, Prediction
+from monitoring.services import predictions
+from projects.access import ScopedAPIView
+from projects.permissions import Permission
+
+
+class PredictionOut(serializers.ModelSerializer):
+    """A prediction without its features."""
+
+    model = serializers.CharField(source="chunk.model")
+    version = serializers.IntegerField(source="chunk.version")
+    revision = serializers.IntegerField(source="chunk.revision")
+    backend = serializers.CharField(source="chunk.backend")
+    prediction = serializers.CharField(source="value")
+    inference_id = serializers.CharField(source="external_id", allow_null=True)
+
+    class Meta:
+        model = Prediction
+        fields = (
+            "id", "endpoint", "model", "version", "revision", "backend", "at", "latency_us", "prediction", "score",
+            "inference_id",
+        )  # fmt: skip
+
+
+class TruthOut(serializers.ModelSerializer):
+    """A label of a prediction."""
+
+    class Meta:
+        model = GroundTruth
+        fields = ("label", "observed_at", "recorded_at")
+
+
+class PredictionDetailOut(PredictionOut):
+    """A prediction with its features and labels."""
+
+    features = serializers.DictField(help_text="Empty when the endpoint keeps none.")
+    probability = serializers.DictField(child=serializers.FloatField())
+    truths = TruthOut(many=True)
+
+    class Meta(PredictionOut.Meta):
+        fields = (*PredictionOut.Meta.fields, "features", "probability", "truths")
+
+
+class TruthIn(serializers.Serializer):
+    """What turned out to be true for one prediction; exactly one of the two ids."""
+
+    prediction_id = serializers.UUIDField(required=False)
+    inference_id = serializers.CharField(max_length=200, required=False)
+    label = serializers.JSONField(help_text="A text, a number, true or false.")
+    observed_at = serializers.DateTimeField(required=False)
+
+
+class TruthBody(serializers.Serializer):
+    """Up to 10,000 labels."""
+
+    items = TruthIn(many=True)
+
+
+class RecordedOut(serializers.Serializer):
+    """How many labels found their prediction."""
+
+    matched = serializers.IntegerField()
+    waiting = serializers.IntegerField(help_text="Kept for 30 days, in case the prediction is still under way.")
+
+
+class Predictions(ScopedAPIView):
+    """Predictions of a project."""
+
+    reads = Prediction
+    permissions = {"GET": Permission.PREDICTION_VIEW}
+
+    @extend_schema(
+        operation_id="predictions_list",
+        parameters=[
+            OpenApiParameter("endpoint", str, description="Name of an endpoint."),
+            OpenApiParameter("inference_id", str, description="The caller's own id."),
+            OpenApiParameter("limit", int, description="1 to 1,000; 100 by default."),
+            OpenApiParameter("cursor", str),
+        ],
+        responses=PredictionOut(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """List predictions, newest first."""
+        rows = self.rows().in_project(self.project).with_origin()
+        if endpoint := request.query_params.get("endpoint"):
+            rows = rows.filter(endpoint=endpoint)
+        if inference_id := request.query_params.get("inference_id"):
+            rows = rows.filter(external_id=inference_id)
+        return self.page(rows, PredictionOut)
+
+
+class PredictionDetail(ScopedAPIView):
+    """One prediction."""
+
+    reads = Prediction
+    permissions = {"GET": Permission.PREDICTION_VIEW}
+
+    @extend_schema(operation_id="predictions_get", responses=PredictionDetailOut)
+    def get(self, request: Request, prediction: str) -> Response:
+        """Read a prediction with its features, probabilities and labels."""
+        rows = self.rows().in_project(self.project).with_origin().select_related("project")
+        found = self.find(rows.prefetch_related("truths"), pk=_key(prediction))
+        inside = predictions.content(self.actor, prediction=found)
+        found.features, found.probability = inside.features, inside.probability
+        return Response(PredictionDetailOut(found).data)
+
+
+class GroundTruths(ScopedAPIView):
+    """Labels of a project."""
+
+    reads = GroundTruth
+    permissions = {"POST": Permission.PREDICTION_LABEL}
+
+    @extend_schema(operation_id="ground_truth_record", request=TruthBody, responses=RecordedOut)
+    def post(self, request: Request) -> Response:
+        """Record what turned out to be true; sending it again or corrected replaces what was there."""
+        body = request.data
+        if not isinstance(body, dict) or set(body) != {"items"}:
+            raise Invalid(
+                'Send an object such as {"items": [{"prediction_id": "...", "label": "yes"}]}.', field="items"
+            )
+        recorded = predictions.record_truth(self.actor, project=self.project, items=body["items"])
+        return Response(RecordedOut(recorded).data, status=status.HTTP_200_OK)
+
+
+def _key(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return uuid.UUID(int=0)

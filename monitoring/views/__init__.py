@@ -1,0 +1,1 @@
+"""Pages of the monitoring app, one module a noun."""

@@ -1,0 +1,93 @@
+"""Pages of predictions: find one, see what the model was given and what it answered."""
+
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from mlportal.lib.errors import Missing
+from monitoring.models import Prediction
+from monitoring.services import predictions
+from projects.access import ProjectView
+from projects.permissions import Permission
+
+PAGE_ROWS = 50
+
+
+class Predictions(ProjectView):
+    """The thin table of a project, newest first, with a search by id."""
+
+    reads = Prediction
+    permission = Permission.PREDICTION_VIEW
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        endpoint = request.GET.get("endpoint", "").strip()[:210]
+        sought = request.GET.get("q", "").strip()[:200]
+        rows = self.rows().in_project(self.project).with_origin()
+        if endpoint:
+            rows = rows.filter(endpoint=endpoint)
+        if sought:
+            rows = _search(rows, sought)
+        shown, older, newer = _page(rows, request)
+        context = {
+            "rows": shown, "endpoint": endpoint, "sought": sought, "nav": "monitoring",
+            "next": _query(endpoint, sought, before=older), "previous": _query(endpoint, sought, after=newer),
+        }  # fmt: skip
+        return render(request, "monitoring/predictions.html", context)
+
+
+class PredictionDetail(ProjectView):
+    """One prediction with its features, probabilities and labels."""
+
+    reads = Prediction
+    permission = Permission.PREDICTION_VIEW
+
+    def get(self, request: HttpRequest, prediction: uuid.UUID) -> HttpResponse:
+        rows = self.rows().in_project(self.project).with_origin().select_related("project")
+        found = self.find(rows.prefetch_related("truths"), pk=prediction)
+        try:
+            inside, lost = predictions.content(self.actor, prediction=found), ""
+        except Missing as error:
+            inside, lost = predictions.Content({}, {}), error.message
+        context = {"prediction": found, "content": inside, "lost": lost, "nav": "monitoring"}
+        return render(request, "monitoring/prediction.html", context)
+
+
+def _search(rows: Any, sought: str) -> Any:
+    key = _key(sought)
+    return rows.filter(pk=key) if key else rows.filter(external_id=sought)
+
+
+def _key(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
+def _page(rows: Any, request: HttpRequest) -> tuple[list[Prediction], str, str]:
+    """One page by id; the texts are the ids that the next and the previous page start from, or empty."""
+    after, before = _key(request.GET.get("after", "")), _key(request.GET.get("before", ""))
+    if after:
+        found = list(rows.filter(pk__gt=after).order_by("id")[: PAGE_ROWS + 1])
+        more_newer, more_older = len(found) > PAGE_ROWS, True
+        shown = found[:PAGE_ROWS][::-1]
+    else:
+        if before:
+            rows = rows.filter(pk__lt=before)
+        found = list(rows.order_by("-id")[: PAGE_ROWS + 1])
+        more_newer, more_older = before is not None, len(found) > PAGE_ROWS
+        shown = found[:PAGE_ROWS]
+    older = str(shown[-1].pk) if shown and more_older else ""
+    newer = str(shown[0].pk) if shown and more_newer else ""
+    return shown, older, newer
+
+
+def _query(endpoint: str, sought: str, **place: str) -> str:
+    if not any(place.values()):
+        return ""
+    return "?" + urlencode(
+        {name: value for name, value in {"endpoint": endpoint, "q": sought, **place}.items() if value}
+    )
