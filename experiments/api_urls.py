@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from experiments.api import artifacts, runs
+from experiments.api import artifacts, jobs, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", runs.Experiments.as_view(), name="api-experiments"),
@@ -18,4 +18,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:run>/tags/<path:tag>/", runs.RunTag.as_view(), name="api-run-tag"),
     path("runs/<int:run>/artifacts/", artifacts.Artifacts.as_view(), name="api-artifacts"),
     path("runs/<int:run>/artifacts/content/", artifacts.ArtifactContent.as_view(), name="api-artifact"),
+    path("algorithms/", jobs.Algorithms.as_view(), name="api-algorithms"),
+    path("jobs/", jobs.Jobs.as_view(), name="api-jobs"),
+    path("jobs/<int:job>/", jobs.JobDetail.as_view(), name="api-job"),
+    path("jobs/<int:job>/cancel/", jobs.JobCancel.as_view(), name="api-job-cancel"),
+    path("jobs/<int:job>/retry/", jobs.JobRetry.as_view(), name="api-job-retry"),
+    path("jobs/<int:job>/logs/", jobs.JobLogs.as_view(), name="api-job-logs"),
 ]

@@ -1,5 +1,6 @@
 """Training jobs: what was asked for, each attempt at it, and what it said."""
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from django.conf import settings
@@ -78,6 +79,11 @@ class TrainingJob(LeasedWork):
     def algorithm(self) -> str:
         """Name of the algorithm in the catalogue."""
         return str(self.spec["algorithm"])
+
+    @property
+    def took(self) -> timedelta | None:
+        """Time from the start of the last attempt to the end."""
+        return None if self.ended_at is None or self.started_at is None else self.ended_at - self.started_at
 
     @property
     def cancelling(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import transaction
@@ -267,6 +268,11 @@ class LogLine:
     level: str
     text: str
 
+    @property
+    def clock(self) -> str:
+        """Time of day in UTC with milliseconds."""
+        return f"{datetime.fromtimestamp(self.at_ms / 1000, UTC):%H:%M:%S}.{self.at_ms % 1000:03}"
+
 
 def log_lines(attempt: JobAttempt, *, after: int = 0, limit: int = MAX_LOG_LINES) -> list[LogLine]:
     """Return up to `limit` lines from number `after` on; numbers jump where lines were left out."""
@@ -296,7 +302,8 @@ def log_text(attempt: JobAttempt) -> Iterator[str]:
         if line.number > expected:
             yield f"... {line.number - expected:,} lines left out ...\n"
         expected = line.number + 1
-        yield f"{line.at_ms} {line.level} {line.text}\n"
+        moment = datetime.fromtimestamp(line.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        yield f"{moment} {line.level} {line.text}\n"
 
 
 def _stored(attempt: JobAttempt, after: int) -> Iterator[LogLine]:

@@ -57,7 +57,8 @@ def kind_of(column: pd.Series) -> str:
     return "numeric" if pd.api.types.is_numeric_dtype(column) else "categorical"
 
 
-def make_scientist(project: Project, name: str = "ana") -> User:
+def make_scientist(project: Project) -> User:
+    name = "ana" if project.slug == "churn" else f"ana-{project.slug}"
     return User.objects.filter(username=name).first() or make_user(name, role="scientist", project=project)
 
 
