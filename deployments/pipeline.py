@@ -85,7 +85,7 @@ def _end(held: Claim, state: str, *, failure: str = "", measured: Measured | Non
 
 def _keep_grids(version: ModelVersion, grids: dict[str, Any]) -> None:
     if version.reference_grids is None:
-        ModelVersion.objects.filter(pk=version.pk, reference_grids=None).update(reference_grids=grids)
+        ModelVersion.objects.filter(pk=version.pk, reference_grids__isnull=True).update(reference_grids=grids)
 
 
 def _measure(held: Claim) -> Measured:

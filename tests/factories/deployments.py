@@ -140,7 +140,7 @@ def evaluate(request: PromotionRequest, found: dict[str, Any] | None = None, *, 
     assert held is not None
     if found is None and not failure:
         found = result(production=0.87 if request.baseline_id else None)
-    ModelVersion.objects.filter(pk=request.version_id, reference_grids=None).update(reference_grids=GRIDS)
+    ModelVersion.objects.filter(pk=request.version_id, reference_grids__isnull=True).update(reference_grids=GRIDS)
     with transaction.atomic():
         state = "failed" if failure else "succeeded"
         assert lease.finish(rows, held, state=state, failure=failure, result=found)
