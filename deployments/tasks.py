@@ -6,8 +6,9 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import holds
+from deployments.services import automations, holds
 from projects.actor import Actor
+from projects.services import events
 
 
 @shared_task(name="deployments.evaluate_request")
@@ -30,3 +31,11 @@ def sweep_evaluations() -> None:
 def expire_requests() -> None:
     """Close the promotion requests nobody decided in time."""
     holds.expire(now=timezone.now(), actor_of=lambda project: Actor.system("expiry", project=project))
+
+
+@shared_task(name="deployments.react")
+def react(delivery_id: int) -> None:
+    """React to an alert or to the end of a retraining."""
+    with events.consume(delivery_id) as event:
+        if event is not None:
+            automations.react(event)

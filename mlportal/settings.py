@@ -181,6 +181,7 @@ NOTIFIED = (
 )  # fmt: skip
 EVENT_CONSUMERS: list[tuple[str, str]] = [
     *((verb, "projects.notify") for verb in NOTIFIED),
+    *((verb, "deployments.react") for verb in ("alert.firing", "job.succeeded", "job.failed", "job.cancelled")),
 ]
 # Functions of the apps above projects that tell what dataset versions are used by.
 DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]

@@ -87,10 +87,10 @@ def _on_alert(event: Event) -> None:
 
 
 def _consider(automation: Automation, event: Event) -> None:
-    alert, rule = int(event.data["alert"]), int(event.data.get("rule") or 0)
+    alert, rule = int(event.data["alert"]), int(event.data.get("rule_id") or 0)
     if RetrainTrigger.objects.filter(automation=automation, alert_id=alert).exists():
         return
-    reason = _why_not(automation)
+    reason = _why_not(automation, version=str(event.data.get("version", "")))
     trigger = RetrainTrigger(
         automation=automation, model=automation.endpoint.model, alert_id=alert, rule_id=rule,
         window=event.at.isoformat(timespec="seconds"), state=State.SKIPPED, reason=reason,
@@ -127,7 +127,7 @@ def _keep(trigger: RetrainTrigger) -> None:
     )  # fmt: skip
 
 
-def _why_not(automation: Automation) -> str:
+def _why_not(automation: Automation, *, version: str) -> str:
     """Say which guard holds a retraining back, or nothing."""
     if automation.stopped_at:
         return f"stopped: {automation.stop_reason}"
@@ -135,6 +135,8 @@ def _why_not(automation: Automation) -> str:
         return f"{automation.owner} may not run automations any more; configure it again"
     if automation.endpoint.current_revision is None:
         return "the endpoint has no live version"
+    if (live := automation.endpoint.current_revision.version.label) != version:
+        return f"the alert is about {version or 'no version'}, but {live} is live"
     if RetrainTrigger.objects.filter(model=automation.endpoint.model_id, state=State.TRAINING).exists():
         return "another retraining of this model is under way"
     since = timezone.now() - timedelta(hours=automation.cooldown_hours)
