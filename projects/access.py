@@ -11,8 +11,9 @@ from typing import Any, ClassVar, TypeVar, cast
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db import models
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.utils import timezone
 from django.views import View
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
@@ -48,8 +49,12 @@ def request_id_of(request: HttpRequest) -> str:
     return str(getattr(request, "request_id", "") or request.headers.get("X-Request-ID", ""))[:64]
 
 
+# All that somebody sees before they replace a password that was given to them.
+_OPEN_WITH_GIVEN_PASSWORD = ("/account/password/", "/sign-out/", "/static/", "/account/theme/")
+
+
 class ActorMiddleware:
-    """Sets ``request.actor`` for pages; the REST API sets it from the token."""
+    """Sets ``request.actor`` and the time zone for pages; the REST API sets the actor from the token."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -60,7 +65,13 @@ class ActorMiddleware:
         user = None if request.path.startswith("/api/") else request.user
         known = user is not None and user.is_authenticated
         request.actor = Actor.for_user(cast(User, user), **place) if known else Actor.anonymous(**place)  # type: ignore[attr-defined]
-        return self.get_response(request)
+        if not known:
+            return self.get_response(request)
+        person = cast(User, user)
+        if person.must_change_password and not request.path.startswith(_OPEN_WITH_GIVEN_PASSWORD):
+            return HttpResponseRedirect("/account/password/")
+        with timezone.override(person.time_zone):
+            return self.get_response(request)
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -145,6 +156,25 @@ class ProjectView(_Scoped, LoginRequiredMixin, View):
 
 
 ScopedView = ProjectView
+
+
+class SiteView(_Scoped, LoginRequiredMixin, View):
+    """A page outside projects. Declare ``reads`` (a model) and ``permission``, which is held for the whole site."""
+
+    permission: ClassVar[Permission | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _require_declared(cls, "reads")
+        _require_declared(cls, "permission")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Check the right, run the method."""
+        if not request.user.is_authenticated:
+            return self.handle_no_permission()
+        self.actor = request.actor  # type: ignore[attr-defined]
+        require(self.actor, cast(Permission, self.permission), None)
+        return super().dispatch(request, *args, **kwargs)
 
 
 class TokenAuthentication(BaseAuthentication):

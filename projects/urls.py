@@ -2,11 +2,40 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.views import datasets
+from projects.views import accounts, admin, audit, datasets, members, projects, tokens
 
 app_name = "projects"
+Routes = list[URLPattern | URLResolver]
+account: Routes = [
+    path("sign-in/", accounts.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", accounts.SignOut.as_view(), name="sign-out"),
+    path("set-up/<str:secret>/", accounts.SetUp.as_view(), name="set-up"),
+    path("account/", accounts.Account.as_view(), name="account"),
+    path("account/password/", accounts.Password.as_view(), name="password"),
+    path("account/theme/", accounts.Theme.as_view(), name="theme"),
+    path("account/tokens/", tokens.TokenList.as_view(), name="token-list"),
+    path("account/tokens/<int:pk>/revoke/", tokens.TokenRevoke.as_view(), name="token-revoke"),
+]
+site: Routes = [
+    path("projects/", projects.ProjectList.as_view(), name="project-list"),
+    path("projects/new/", admin.ProjectNew.as_view(), name="project-new"),
+    path("admin/", admin.UserList.as_view(), name="user-list"),
+    path("admin/users/<str:username>/<str:action>/", admin.UserChange.as_view(), name="user-change"),
+    path("admin/audit/", audit.SiteAudit.as_view(), name="site-audit"),
+    path("admin/audit/export/", audit.SiteAuditExport.as_view(), name="site-audit-export"),
+]
+_settings = "p/<slug:project>/settings/"
+settings: Routes = [
+    path(_settings, projects.ProjectSettings.as_view(), name="project-settings"),
+    path(f"{_settings}archive/", projects.ProjectArchive.as_view(), name="project-archive"),
+    path(f"{_settings}members/", members.MemberList.as_view(), name="member-list"),
+    path(f"{_settings}members/<int:pk>/role/", members.MemberRole.as_view(), name="member-role"),
+    path(f"{_settings}members/<int:pk>/remove/", members.MemberRemove.as_view(), name="member-remove"),
+    path(f"{_settings}audit/", audit.AuditList.as_view(), name="audit-list"),
+    path(f"{_settings}audit/export/", audit.AuditExport.as_view(), name="audit-export"),
+]
 _version = "p/<slug:project>/datasets/<str:name>/v/<int:number>/"
-urlpatterns: list[URLPattern | URLResolver] = [
+data: Routes = [
     path("p/<slug:project>/datasets/", datasets.DatasetList.as_view(), name="dataset-list"),
     path("p/<slug:project>/datasets/new/", datasets.DatasetNew.as_view(), name="dataset-new"),
     path("p/<slug:project>/datasets/<str:name>/", datasets.DatasetDetail.as_view(), name="dataset"),
@@ -15,3 +44,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_version}rows/", datasets.DatasetVersionRows.as_view(), name="dataset-version-rows"),
     path(f"{_version}download/", datasets.DatasetVersionDownload.as_view(), name="dataset-version-download"),
 ]
+urlpatterns: Routes = [*account, *site, *settings, *data]

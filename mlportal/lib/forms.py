@@ -1,11 +1,14 @@
 """Forms that look and speak like the rest of the interface."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django import forms
 
 from mlportal.lib.errors import DomainError
 
+T = TypeVar("T")
+MENDABLE = (400, 409, 413, 415, 422, 429)
 _CLASSES = {"select": "sel", "checkbox": "", "radio": "", "file": "in", "hidden": ""}
 
 
@@ -32,3 +35,19 @@ class Form(forms.Form):
         for fault in error.errors or [{"field": error.field, "message": error.message}]:
             name = fault["field"] if fault["field"] in self.fields else None
             self.add_error(name, fault["message"])
+
+    def attempt(self, action: Callable[[], T]) -> T | None:
+        """Do what the valid form asks for; a refusal that the person can mend is shown in the form.
+
+        Returns
+        -------
+        T or None
+            ``None`` when the form was refused and is to be shown again with status 422.
+        """
+        try:
+            return action()
+        except DomainError as error:
+            if error.status not in MENDABLE:
+                raise
+            self.refuse(error)
+            return None

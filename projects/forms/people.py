@@ -1,0 +1,132 @@
+"""Forms of accounts, users, tokens, projects and members. They only parse; the services check."""
+
+import zoneinfo
+from typing import Any
+
+from django import forms
+
+from mlportal.lib.forms import Form
+from projects.models import Project, User
+from projects.permissions import ROLE_LABELS, SCOPES, Role
+
+SCOPE_WORDS = {
+    "read": "see everything its owner sees",
+    "write": "log runs, add data sets, comment",
+    "train": "launch and cancel jobs",
+    "register": "register models, ask for promotion",
+    "approve": "decide promotions",
+    "deploy": "switch and roll back endpoints",
+    "predict": "call endpoints",
+    "alerts": "handle alerts, edit monitors",
+    "admin": "members, tokens, settings, audit log",
+}
+ROLES = [(role.value, ROLE_LABELS[role]) for role in Role]
+
+
+def _secret(label: str, *, new: bool = False, hint: str = "") -> forms.CharField:
+    return forms.CharField(
+        label=label, strip=False, max_length=1000, help_text=hint,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password" if new else "current-password"}),
+    )  # fmt: skip
+
+
+class SignIn(Form):
+    username = forms.CharField(
+        label="Name", max_length=100, widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True})
+    )
+    password = _secret("Password")
+
+
+class SetUp(Form):
+    username = forms.CharField(label="Sign-in name", max_length=100, help_text="Letters, digits, '.', '_' and '-'.")
+    email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    password = _secret("Password", new=True, hint="At least 12 characters. A sentence is easier than symbols.")
+    again = _secret("Password again", new=True)
+
+    def clean(self) -> dict[str, Any]:
+        """Both passwords must be the same."""
+        values = super().clean() or {}
+        if values.get("password") != values.get("again"):
+            self.add_error("again", "The two passwords differ.")
+        return values
+
+
+class Profile(Form):
+    display_name = forms.CharField(label="Name shown to others", max_length=100, required=False)
+    email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput)
+    theme = forms.ChoiceField(label="Theme", choices=User.Theme.choices, required=False)
+    density = forms.ChoiceField(label="Row height", choices=User.Density.choices)
+    time_zone = forms.ChoiceField(label="Time zone", choices=lambda: [(z, z) for z in sorted(zoneinfo.available_timezones())])
+    single_keys = forms.BooleanField(label="Single-key shortcuts (j, k, x, g …)", required=False)
+
+
+class Password(Form):
+    old = _secret("Present password")
+    new = _secret("New password", new=True, hint="At least 12 characters. Your other sessions end.")
+    again = _secret("New password again", new=True)
+
+    def clean(self) -> dict[str, Any]:
+        """Both passwords must be the same."""
+        values = super().clean() or {}
+        if values.get("new") != values.get("again"):
+            self.add_error("again", "The two passwords differ.")
+        return values
+
+
+class NewUser(Form):
+    username = forms.CharField(label="Sign-in name", max_length=100, help_text="Letters, digits, '.', '_' and '-'.")
+    email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput)
+    display_name = forms.CharField(label="Name shown to others", max_length=100, required=False)
+    site_admin = forms.BooleanField(label="Site administrator: adds users and projects, sees every project", required=False)
+
+
+class NewToken(Form):
+    """``projects`` are those the person may make tokens for."""
+
+    name = forms.CharField(label="Name", max_length=100, help_text="What uses it, for example ci-nightly.")
+    project = forms.ModelChoiceField(label="Project", queryset=Project.objects.none(), to_field_name="slug", empty_label=None)
+    scopes = forms.MultipleChoiceField(
+        label="Scopes", widget=forms.CheckboxSelectMultiple,
+        choices=[(name, f"{name}: {SCOPE_WORDS[name]}") for name in SCOPES],
+    )  # fmt: skip
+    days = forms.TypedChoiceField(
+        label="Lives for", coerce=int, initial=90,
+        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days"), (180, "180 days"), (365, "a year")],
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, projects: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["project"].queryset = projects  # type: ignore[attr-defined]
+
+
+class NewProject(Form):
+    name = forms.CharField(label="Name", max_length=100)
+    slug = forms.CharField(
+        label="Address", max_length=50, required=False,
+        help_text="Lower-case letters, digits and hyphens; stands in every link. Empty: made from the name.",
+    )  # fmt: skip
+    description = forms.CharField(label="What it is for", required=False, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class EditProject(Form):
+    name = forms.CharField(label="Name", max_length=100)
+    description = forms.CharField(label="What it is for", required=False, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class NewMember(Form):
+    user = forms.CharField(label="Sign-in name", max_length=100)
+    role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
+
+
+class ChangeRole(Form):
+    role = forms.ChoiceField(label="Role", choices=ROLES)
+
+
+class AuditFilter(Form):
+    """All optional; a wrong one is said and the rest still applies."""
+
+    actor = forms.CharField(label="Who", max_length=100, required=False)
+    verb = forms.CharField(label="Did", max_length=60, required=False)
+    target = forms.CharField(label="To", max_length=200, required=False)
+    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label="Until", required=False, widget=forms.DateInput(attrs={"type": "date"}))

@@ -1,0 +1,165 @@
+"""Pages of one's own account: set-up, signing in and out, profile, password, theme."""
+
+from typing import Any, cast
+
+from django.contrib import messages
+from django.contrib.auth import login, logout, update_session_auth_hash
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.decorators import method_decorator
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+
+from mlportal.lib.errors import DomainError, Missing
+from mlportal.lib.public import public
+from projects.access import SiteView, address_of, request_id_of
+from projects.forms import people
+from projects.models import User
+from projects.permissions import Permission
+from projects.services import accounts
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def _next(request: HttpRequest) -> str:
+    """Where to go after signing in: an address of this portal, or the home page."""
+    wanted = request.POST.get("next") or request.GET.get("next") or "/"
+    ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if ours else "/"
+
+
+def see_other(address: str) -> HttpResponseRedirect:
+    """303: the change is made, look there."""
+    response = HttpResponseRedirect(address)
+    response.status_code = 303
+    return response
+
+
+@method_decorator([public, never_cache, sensitive_post_parameters("password")], name="dispatch")
+class SignIn(View):
+    """Name and password."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated:
+            return HttpResponseRedirect(_next(request))
+        return self._page(request, people.SignIn(), 200)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = people.SignIn(request.POST)
+        if not form.is_valid():
+            return self._page(request, form, 422)
+        try:
+            user = accounts.sign_in(
+                form.cleaned_data["username"], form.cleaned_data["password"],
+                address=address_of(request), request_id=request_id_of(request),
+            )  # fmt: skip
+        except DomainError as error:
+            form.add_error(None, error.message)
+            response = self._page(request, form, 429 if error.status == 429 else 422)
+            if error.retry_after:
+                response["Retry-After"] = str(error.retry_after)
+            return response
+        login(request, user, backend=BACKEND)
+        return see_other(_next(request))
+
+    def _page(self, request: HttpRequest, form: people.SignIn, status: int) -> HttpResponse:
+        values = {"form": form, "next": _next(request)}
+        return render(request, "projects/sign_in.html", values, status=status)
+
+
+@method_decorator([public, never_cache, sensitive_post_parameters("password", "again")], name="dispatch")
+class SetUp(View):
+    """The one-time link of the first site administrator."""
+
+    def get(self, request: HttpRequest, secret: str) -> HttpResponse:
+        if not accounts.setup_is_open(secret):
+            raise Missing("This set-up link is not valid any more. Restart the portal to get a new one.")
+        return render(request, "projects/set_up.html", {"form": people.SetUp()})
+
+    def post(self, request: HttpRequest, secret: str) -> HttpResponse:
+        form = people.SetUp(request.POST)
+        user = form.attempt(lambda: self._create(request, secret, form.cleaned_data)) if form.is_valid() else None
+        if user is None:
+            return render(request, "projects/set_up.html", {"form": form}, status=422)
+        login(request, user, backend=BACKEND)
+        return see_other("/")
+
+    def _create(self, request: HttpRequest, secret: str, values: dict[str, Any]) -> User:
+        return accounts.set_up(
+            secret, username=values["username"], email=values["email"], password=values["password"],
+            address=address_of(request),
+        )  # fmt: skip
+
+
+class SignOut(SiteView):
+    """Ends the session."""
+
+    reads = User
+    permission = Permission.ACCOUNT_EDIT
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        accounts.sign_out(self.actor)
+        logout(request)
+        return see_other(reverse("projects:sign-in"))
+
+
+class Account(SiteView):
+    """Profile and preferences."""
+
+    reads = User
+    permission = Permission.ACCOUNT_EDIT
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        user = cast(User, request.user)
+        names = ("display_name", "email", "theme", "density", "time_zone", "single_keys")
+        form = people.Profile(initial={name: getattr(user, name) for name in names})
+        return render(request, "projects/account.html", {"form": form})
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = people.Profile(request.POST)
+        saved = form.attempt(lambda: accounts.edit_profile(self.actor, **form.cleaned_data)) if form.is_valid() else None
+        if saved is None:
+            cast(User, request.user).refresh_from_db()
+            return render(request, "projects/account.html", {"form": form}, status=422)
+        messages.success(request, "Saved.")
+        return see_other(reverse("projects:account"))
+
+
+@method_decorator(sensitive_post_parameters("old", "new", "again"), name="dispatch")
+class Password(SiteView):
+    """Change one's own password."""
+
+    reads = User
+    permission = Permission.ACCOUNT_EDIT
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return render(request, "projects/password.html", {"form": people.Password()})
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = people.Password(request.POST)
+        user = form.attempt(lambda: self._change(form.cleaned_data)) if form.is_valid() else None
+        if user is None:
+            return render(request, "projects/password.html", {"form": form}, status=422)
+        update_session_auth_hash(request, user)
+        messages.success(request, "The password is changed. Your other sessions have ended.")
+        return see_other(reverse("projects:account"))
+
+    def _change(self, values: dict[str, Any]) -> User:
+        return accounts.change_password(self.actor, old=values["old"], new=values["new"])
+
+
+class Theme(SiteView):
+    """Light or dark, from the button in the top bar."""
+
+    reads = User
+    permission = Permission.ACCOUNT_EDIT
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        accounts.choose_theme(self.actor, theme=request.POST.get("theme", ""))
+        if request.headers.get("Sec-Fetch-Mode") == "cors":
+            return HttpResponse(status=204)
+        back = request.headers.get("Referer", "")
+        return see_other(back if url_has_allowed_host_and_scheme(back, {request.get_host()}) else "/")

@@ -1,0 +1,103 @@
+"""Who belongs to a project, with their tokens here."""
+
+from django.contrib import messages
+from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from mlportal.lib.errors import Invalid
+from projects.access import ProjectView
+from projects.forms import people
+from projects.models import ApiToken, Membership, User
+from projects.permissions import GRANTS, ROLE_LABELS, Permission, Role, allowed
+from projects.services import members
+from projects.views.accounts import see_other
+
+
+def open_members(view: ProjectView) -> QuerySet[Membership]:
+    """Memberships that hold now, with how many live tokens each person has here and when they were last used."""
+    live = Q(expires_at__gt=timezone.now(), revoked_at=None)
+    own = ApiToken.objects.filter(live, user=OuterRef("user"), project=view.project).order_by().values("user")
+    return (
+        view.project.memberships.filter(valid_to=None)
+        .select_related("user", "project")
+        .annotate(
+            tokens=Subquery(own.annotate(n=Count("pk")).values("n")),
+            token_used_at=Subquery(own.annotate(at=Max("last_used_at")).values("at")),
+        )
+        .order_by("user__username", "role")
+    )
+
+
+class MemberList(ProjectView):
+    """Everybody with their roles; the form to add one."""
+
+    reads = Membership
+    permission = Permission.PROJECT_VIEW
+    write_permission = Permission.MEMBER_MANAGE
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return self._page(request, people.NewMember(), 200)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = people.NewMember(request.POST)
+        member = form.attempt(lambda: self._add(form.cleaned_data)) if form.is_valid() else None
+        if member is None:
+            return self._page(request, form, 422)
+        messages.success(request, f"{member.user} is {ROLE_LABELS[Role(member.role)]} now.")
+        return see_other(reverse("projects:member-list", args=[self.project.slug]))
+
+    def _add(self, values: dict[str, str]) -> Membership:
+        user = User.objects.filter(username__iexact=values["user"], is_active=True).first()
+        if user is None:
+            raise Invalid("There is no active account with this name.", field="user", got=values["user"])
+        return members.add(self.actor, project=self.project, user=user, role=values["role"])
+
+    def _page(self, request: HttpRequest, form: people.NewMember, status: int) -> HttpResponse:
+        manage = allowed(self.actor, Permission.MEMBER_MANAGE, self.project)
+        values = {"form": form, "members": open_members(self), "roles": people.ROLES, "manage": manage, "grants": _grants()}
+        return render(request, "projects/members.html", values, status=status)
+
+
+def _grants() -> list[dict[str, object]]:
+    """Rows of the roles matrix: what each role may do besides looking."""
+    words = {
+        Permission.DATASET_CREATE: "Add data sets", Permission.JOB_LAUNCH: "Launch training",
+        Permission.MODEL_REGISTER: "Register models", Permission.PROMOTION_REQUEST: "Ask for promotion",
+        Permission.PROMOTION_DECIDE: "Decide promotions", Permission.ENDPOINT_DEPLOY: "Deploy and roll back",
+        Permission.ALERT_HANDLE: "Handle alerts", Permission.COMMENT_ADD: "Comment",
+        Permission.POLICY_EDIT: "Edit policies", Permission.AUDIT_VIEW: "Read the audit log",
+        Permission.MEMBER_MANAGE: "Manage members",
+    }  # fmt: skip
+    return [
+        {"words": text, "cells": [(ROLE_LABELS[role], permission in GRANTS[role]) for role in Role]}
+        for permission, text in words.items()
+    ]
+
+
+class MemberRole(ProjectView):
+    """Replace one role by another."""
+
+    reads = Membership
+    permission = Permission.MEMBER_MANAGE
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        member = self.find(self.project.memberships.filter(valid_to=None).select_related("user", "project"), pk=pk)
+        changed = members.change_role(self.actor, member=member, role=request.POST.get("role", ""))
+        messages.success(request, f"{changed.user} is {ROLE_LABELS[Role(changed.role)]} now.")
+        return see_other(reverse("projects:member-list", args=[self.project.slug]))
+
+
+class MemberRemove(ProjectView):
+    """Take one role away."""
+
+    reads = Membership
+    permission = Permission.MEMBER_MANAGE
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        member = self.find(self.project.memberships.filter(valid_to=None).select_related("user", "project"), pk=pk)
+        members.remove(self.actor, member=member)
+        messages.success(request, f"{member.user} is not {ROLE_LABELS[Role(member.role)]} any more.")
+        return see_other(reverse("projects:member-list", args=[self.project.slug]))
