@@ -5,9 +5,12 @@ from drf_spectacular.views import SpectacularAPIView
 
 from mlportal import health, metrics
 from mlportal.lib.public import public
-from mlportal.views import ApiDocs
+from mlportal.views import ApiDocs, Home, Inbox, Overview, Search, ShellBadges
 
+handler400 = "mlportal.views.bad_request"
+handler403 = "mlportal.views.forbidden"
 handler404 = "mlportal.views.not_found"
+handler500 = "mlportal.views.server_error"
 
 api = [
     path("schema/", public(SpectacularAPIView.as_view()), name="api-schema"),
@@ -23,6 +26,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/", include(api)),
+    path("", Home.as_view(), name="home"),
+    path("inbox/", Inbox.as_view(), name="inbox"),
+    path("search/", Search.as_view(), name="search"),
+    path("shell/", ShellBadges.as_view(), name="shell"),
+    path("p/<slug:project>/", Overview.as_view(), name="overview"),
     path("", include("projects.urls")),
     path("p/<slug:project>/", include("experiments.urls")),
     path("p/<slug:project>/", include("deployments.urls")),

@@ -6,6 +6,7 @@ so an outsider gets 404 and a forgotten check is a start-up error, not a hole.
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 from django.contrib.auth.mixins import LoginRequiredMixin
@@ -27,7 +28,7 @@ from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import Missing, Unauthenticated
 from projects.actor import Actor
 from projects.models import ApiToken, Project, User
-from projects.permissions import Permission, allowed, require
+from projects.permissions import Permission, Role, allowed, require
 from projects.services import credentials, idempotency
 
 M = TypeVar("M", bound=models.Model)
@@ -83,8 +84,17 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "project": project,
         "can": Rights(actor, project),
+        "granters": partial(_granters, project),
         "shell_projects": Project.objects.visible_to(actor).order_by("name")[:50],
     }
+
+
+def _granters(project: Project | None) -> list[str]:
+    """Who can give somebody a role in the project; asked for by the page of a refusal only."""
+    if project is None:
+        return [str(user) for user in User.objects.filter(is_site_admin=True, is_active=True)[:3]]
+    admins = project.memberships.filter(role=Role.ADMIN, valid_to=None, user__is_active=True)
+    return [str(member.user) for member in admins.select_related("user")[:3]]
 
 
 class Rights:

@@ -31,6 +31,8 @@ def _secret(label: str, *, new: bool = False, hint: str = "") -> forms.CharField
 
 
 class SignIn(Form):
+    """Name and password."""
+
     username = forms.CharField(
         label="Name", max_length=100, widget=forms.TextInput(attrs={"autocomplete": "username", "autofocus": True})
     )
@@ -38,6 +40,8 @@ class SignIn(Form):
 
 
 class SetUp(Form):
+    """The first site administrator."""
+
     username = forms.CharField(label="Sign-in name", max_length=100, help_text="Letters, digits, '.', '_' and '-'.")
     email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
     password = _secret("Password", new=True, hint="At least 12 characters. A sentence is easier than symbols.")
@@ -52,15 +56,21 @@ class SetUp(Form):
 
 
 class Profile(Form):
+    """One's own name, address and preferences."""
+
     display_name = forms.CharField(label="Name shown to others", max_length=100, required=False)
     email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput)
     theme = forms.ChoiceField(label="Theme", choices=User.Theme.choices, required=False)
     density = forms.ChoiceField(label="Row height", choices=User.Density.choices)
-    time_zone = forms.ChoiceField(label="Time zone", choices=lambda: [(z, z) for z in sorted(zoneinfo.available_timezones())])
+    time_zone = forms.ChoiceField(
+        label="Time zone", choices=lambda: [(z, z) for z in sorted(zoneinfo.available_timezones())]
+    )
     single_keys = forms.BooleanField(label="Single-key shortcuts (j, k, x, g …)", required=False)
 
 
 class Password(Form):
+    """Change one's own password."""
+
     old = _secret("Present password")
     new = _secret("New password", new=True, hint="At least 12 characters. Your other sessions end.")
     again = _secret("New password again", new=True)
@@ -74,17 +84,23 @@ class Password(Form):
 
 
 class NewUser(Form):
+    """A user added by a site administrator."""
+
     username = forms.CharField(label="Sign-in name", max_length=100, help_text="Letters, digits, '.', '_' and '-'.")
     email = forms.CharField(label="E-mail", max_length=254, widget=forms.EmailInput)
     display_name = forms.CharField(label="Name shown to others", max_length=100, required=False)
-    site_admin = forms.BooleanField(label="Site administrator: adds users and projects, sees every project", required=False)
+    site_admin = forms.BooleanField(
+        label="Site administrator: adds users and projects, sees every project", required=False
+    )
 
 
 class NewToken(Form):
     """``projects`` are those the person may make tokens for."""
 
     name = forms.CharField(label="Name", max_length=100, help_text="What uses it, for example ci-nightly.")
-    project = forms.ModelChoiceField(label="Project", queryset=Project.objects.none(), to_field_name="slug", empty_label=None)
+    project = forms.ModelChoiceField(
+        label="Project", queryset=Project.objects.none(), to_field_name="slug", empty_label=None
+    )
     scopes = forms.MultipleChoiceField(
         label="Scopes", widget=forms.CheckboxSelectMultiple,
         choices=[(name, f"{name}: {SCOPE_WORDS[name]}") for name in SCOPES],
@@ -100,6 +116,8 @@ class NewToken(Form):
 
 
 class NewProject(Form):
+    """A project to make."""
+
     name = forms.CharField(label="Name", max_length=100)
     slug = forms.CharField(
         label="Address", max_length=50, required=False,
@@ -109,17 +127,17 @@ class NewProject(Form):
 
 
 class EditProject(Form):
+    """Name and description."""
+
     name = forms.CharField(label="Name", max_length=100)
     description = forms.CharField(label="What it is for", required=False, widget=forms.Textarea(attrs={"rows": 3}))
 
 
 class NewMember(Form):
+    """A person and a role."""
+
     user = forms.CharField(label="Sign-in name", max_length=100)
     role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
-
-
-class ChangeRole(Form):
-    role = forms.ChoiceField(label="Role", choices=ROLES)
 
 
 class AuditFilter(Form):

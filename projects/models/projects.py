@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, OuterRef, Q, Subquery
 
 from projects.permissions import Role
 
@@ -29,6 +29,17 @@ class ProjectQuerySet(models.QuerySet["Project"]):
             return seen
         mine = Membership.objects.filter(user=user, valid_to=None).values("project")
         return seen.filter(pk__in=mine)
+
+    def with_activity(self) -> Self:
+        """Add ``member_count`` and ``last_event_at``; subqueries, since joins would multiply members by events."""
+        from projects.models.events import Event
+
+        people = Membership.objects.filter(project=OuterRef("pk"), valid_to=None).order_by().values("project")
+        newest = Event.objects.filter(project=OuterRef("pk")).order_by("-seq")
+        return self.annotate(
+            member_count=Subquery(people.annotate(n=Count("user", distinct=True)).values("n")),
+            last_event_at=Subquery(newest.values("at")[:1]),
+        )
 
 
 class Project(models.Model):

@@ -120,7 +120,9 @@ class Account(SiteView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = people.Profile(request.POST)
-        saved = form.attempt(lambda: accounts.edit_profile(self.actor, **form.cleaned_data)) if form.is_valid() else None
+        saved = (
+            form.attempt(lambda: accounts.edit_profile(self.actor, **form.cleaned_data)) if form.is_valid() else None
+        )
         if saved is None:
             cast(User, request.user).refresh_from_db()
             return render(request, "projects/account.html", {"form": form}, status=422)

@@ -43,7 +43,9 @@ class UserList(SiteView):
         rows = _users().filter(username__gt=after[:100])[: PAGE + 1]
         shown = list(rows)[:PAGE]
         more = shown[-1].username if len(rows) > PAGE else ""
-        return render(request, "projects/users.html", {"form": form, "new": new, "users": shown, "more": more}, status=status)
+        return render(
+            request, "projects/users.html", {"form": form, "new": new, "users": shown, "more": more}, status=status
+        )
 
 
 def _users() -> QuerySet[User]:

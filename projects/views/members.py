@@ -57,7 +57,13 @@ class MemberList(ProjectView):
 
     def _page(self, request: HttpRequest, form: people.NewMember, status: int) -> HttpResponse:
         manage = allowed(self.actor, Permission.MEMBER_MANAGE, self.project)
-        values = {"form": form, "members": open_members(self), "roles": people.ROLES, "manage": manage, "grants": _grants()}
+        values = {
+            "form": form,
+            "members": open_members(self),
+            "roles": people.ROLES,
+            "manage": manage,
+            "grants": _grants(),
+        }
         return render(request, "projects/members.html", values, status=status)
 
 

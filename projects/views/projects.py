@@ -3,7 +3,6 @@
 from typing import cast
 
 from django.contrib import messages
-from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -11,6 +10,7 @@ from django.urls import reverse
 from projects.access import ProjectView, SiteView
 from projects.forms import people
 from projects.models import Project
+from projects.models.projects import ProjectQuerySet
 from projects.permissions import Permission, allowed
 from projects.services import projects
 from projects.views.accounts import see_other
@@ -26,15 +26,11 @@ class ProjectList(SiteView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         after = request.GET.get("after", "")[:50]
-        found = list(_counted(cast("QuerySet[Project]", self.rows())).filter(slug__gt=after).order_by("slug")[: PAGE + 1])
+        rows = cast(ProjectQuerySet, self.rows()).with_activity()
+        found = list(rows.filter(slug__gt=after).order_by("slug")[: PAGE + 1])
         more = found[PAGE - 1].slug if len(found) > PAGE else ""
         values = {"projects": found[:PAGE], "more": more}
         return render(request, "projects/project_list.html", values)
-
-
-def _counted(rows: QuerySet[Project]) -> QuerySet[Project]:
-    members = Count("memberships__user", Q(memberships__valid_to=None), distinct=True)
-    return rows.annotate(member_count=members, last_event_at=Max("events__at"))
 
 
 class ProjectSettings(ProjectView):
@@ -50,7 +46,11 @@ class ProjectSettings(ProjectView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = people.EditProject(request.POST)
-        saved = form.attempt(lambda: projects.edit(self.actor, project=self.project, **form.cleaned_data)) if form.is_valid() else None
+        saved = (
+            form.attempt(lambda: projects.edit(self.actor, project=self.project, **form.cleaned_data))
+            if form.is_valid()
+            else None
+        )
         if saved is None:
             self.project.refresh_from_db()
             return self._page(request, form, 422)

@@ -1,0 +1,21 @@
+"""Pages that join the apps: home, inbox, overview, search, errors, the API's description."""
+
+from mlportal.views.docs import ApiDocs
+from mlportal.views.errors import bad_request, csrf_failed, forbidden, not_found, server_error
+from mlportal.views.home import Home, Inbox, ShellBadges
+from mlportal.views.overview import Overview
+from mlportal.views.search import Search
+
+__all__ = [
+    "ApiDocs",
+    "Home",
+    "Inbox",
+    "Overview",
+    "Search",
+    "ShellBadges",
+    "bad_request",
+    "csrf_failed",
+    "forbidden",
+    "not_found",
+    "server_error",
+]

@@ -1,0 +1,63 @@
+"""Events as sentences, with links to what they are about."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from projects.models import Event, Project, User
+
+WORDS = {
+    "project.created": "made the project", "project.edited": "edited the project", "member.added": "added",
+    "member.changed": "changed the role of", "member.removed": "removed", "token.created": "made the token",
+    "token.revoked": "revoked the token", "dataset.created": "added", "dataset.registered": "added",
+    "dataset.version_registered": "added", "dataset.profiled": "profiled",
+    "dataset.profile_failed": "could not profile",
+    "job.launched": "launched", "job.succeeded": "finished", "job.failed": "could not finish",
+    "job.cancelled": "cancelled", "run.created": "started", "run.finished": "finished", "run.failed": "ended",
+    "model.registered": "registered", "model.version_registered": "registered",
+    "promotion.requested": "asked for", "promotion.approved": "approved", "promotion.rejected": "rejected",
+    "promotion.changes_requested": "asked for changes in", "promotion.withdrawn": "withdrew",
+    "endpoint.switched": "switched", "endpoint.rolled_back": "rolled back", "alert.firing": "opened the alert",
+    "alert.resolved": "closed the alert", "alert.acknowledged": "acknowledged",
+    "audit.exported": "exported the audit log",
+}  # fmt: skip
+PLACES = {
+    "run": "runs/{id}/", "trainingjob": "jobs/{id}/", "promotionrequest": "promotions/{id}/", "alert": "alerts/{id}/",
+    "dataset": "datasets/{label}/", "registeredmodel": "models/{label}/", "endpoint": "deployments/{label}/",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the activity feed."""
+
+    person: User | None
+    name: str
+    words: str
+    target: str
+    href: str
+    at: datetime
+
+
+def of(project: Project, *, limit: int = 8) -> list[Line]:
+    """The newest changes of a project as sentences; two queries."""
+    events = list(Event.objects.filter(project=project).order_by("-seq")[:limit])
+    people = User.objects.in_bulk(
+        [event.actor_id for event in events if event.actor_id and event.actor_kind != "system"]
+    )
+    return [_line(event, people.get(event.actor_id or 0), project) for event in events]
+
+
+def _line(event: Event, person: User | None, project: Project) -> Line:
+    words = WORDS.get(event.verb) or _plain(event.verb)
+    place = PLACES.get(event.target_type)
+    simple = event.target_label if "/" not in event.target_label and " " not in event.target_label else ""
+    href = ""
+    if place and ("{label}" not in place or simple):
+        href = f"/p/{project.slug}/" + place.format(id=event.target_id, label=simple)
+    name = str(person) if person else event.actor_name
+    return Line(person, name, words, event.target_label, href, event.at)
+
+
+def _plain(verb: str) -> str:
+    noun, _, done = verb.partition(".")
+    return f"{done.replace('_', ' ')} {noun}"
