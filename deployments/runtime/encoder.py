@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,11 @@ from numpy.typing import NDArray
 from deployments.runtime.signature import Columns
 
 Array = NDArray[np.float64]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_MICROSECONDS_A_DAY = 86_400_000_000
+_NO_DATE = (math.nan,) * 6
 
 
 class Block(Protocol):
@@ -36,10 +42,12 @@ class NumberBlock:
     operations: tuple[Callable[[Array], Array], ...]
     start: int
     stop: int
+    dates: bool = False
 
     def write(self, columns: Columns, out: Array) -> None:
         """Fill the block's columns of ``out``."""
-        values = np.array([columns[index] for index in self.inputs], dtype=np.float64)
+        sent = [columns[index] for index in self.inputs]
+        values = _date_parts(sent) if self.dates else np.array(sent, dtype=np.float64)
         for operation in self.operations:
             values = operation(values)
         out[:, self.start : self.stop] = values.T
@@ -137,14 +145,37 @@ def _inputs(columns: Any, places: dict[str, int], transformer: Any) -> tuple[int
 def _compile_step(step: Any, inputs: tuple[int, ...], start: int, stop: int) -> list[Block] | None:
     if not inputs or (isinstance(step, str) and step == "drop"):
         return []
-    chain = [part for _, part in step.steps] if hasattr(step, "steps") else [step]
+    chain = _flat(step)
     last = type(chain[-1]).__name__
     if last in ("OneHotEncoder", "OrdinalEncoder"):
         return _compile_categories(chain, inputs, start, stop)
-    operations = [_operation(part) for part in chain]
+    dates = type(chain[0]).__name__ == "DateParts"
+    operations = [_operation(part) for part in chain[dates:]]
     if any(operation is None for operation in operations):
         return None
-    return [NumberBlock(inputs, tuple(operation for operation in operations if operation), start, stop)]
+    return [NumberBlock(inputs, tuple(operation for operation in operations if operation), start, stop, dates)]
+
+
+def _flat(step: Any) -> list[Any]:
+    """Steps of a pipeline, those of pipelines inside it too."""
+    if not hasattr(step, "steps"):
+        return [step]
+    return [part for _, inner in step.steps for part in _flat(inner)]
+
+
+def _date_parts(columns: Columns) -> Array:
+    """Six numbers for each column of ISO texts, as the trainer's ``DateParts``; shape (6 x columns, rows)."""
+    parts = [[_parts(value) for value in values] for values in columns]
+    return np.array(parts, dtype=np.float64).transpose(0, 2, 1).reshape(len(columns) * 6, -1)
+
+
+def _parts(text: str | None) -> tuple[float, ...]:
+    if text is None:
+        return _NO_DATE
+    moment = datetime.fromisoformat(text)
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    days = (moment - _EPOCH) // _MICROSECOND / _MICROSECONDS_A_DAY
+    return (days, moment.year, moment.month, moment.day, moment.weekday(), moment.hour)
 
 
 def _operation(part: Any) -> Callable[[Array], Array] | None:

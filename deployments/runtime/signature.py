@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from mlportal.lib.errors import Invalid
@@ -114,8 +114,8 @@ def _read_scalar(value: Any) -> Any:
 def _read_datetime(value: Any) -> str:
     text = _read_text(value)
     try:
-        datetime.fromisoformat(text)
-    except ValueError:
+        datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError("expected an ISO 8601 date or time such as 2026-05-31T08:00:00Z") from None
     return text
 

@@ -13,6 +13,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -22,12 +23,15 @@ from sklearn.preprocessing import (
     OneHotEncoder,
     PowerTransformer,
     RobustScaler,
+    StandardScaler,
 )
 from sklearn.svm import LinearSVC
 
 from deployments.runtime import exact
+from deployments.runtime import signature as signatures
 from deployments.runtime.backends import PipelineBackend
 from deployments.runtime.frames import frame
+from experiments.training.dates import DateParts
 from tests.deployments.runtime import recipes
 
 TRAIN = recipes.rows(600)
@@ -93,6 +97,34 @@ def test_exact_backend_compiles_other_scalers():
     choice = exact.choose(model, recipes.SIGNATURE, REFERENCE)
     assert choice.backend.name == "exact"
     assert choice.backend.predict(REFERENCE).labels == model.predict(frame(REFERENCE, recipes.SIGNATURE)).tolist()
+
+
+DATED = signatures.parse(
+    {
+        "task": "regression",
+        "target": "y",
+        "inputs": [
+            {"name": "joined", "kind": "datetime", "nullable": True},
+            {"name": "seen", "kind": "datetime", "nullable": False},
+        ],
+        "outputs": [],
+    }
+)
+
+
+@pytest.mark.slow
+def test_dates_are_compiled_to_the_trainers_parts():
+    chance = np.random.default_rng(3)
+    seconds = chance.integers(-(10**9), 2 * 10**9, 400)
+    texts = [str(np.datetime64(int(second), "s")) + ("Z", "", "+05:30", ".123456Z")[second % 4] for second in seconds]
+    columns = [[None if row % 9 == 0 else text for row, text in enumerate(texts[:200])], texts[200:]]
+    rows = frame(columns, DATED)
+    numbers = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    prepare = ColumnTransformer([("dates", make_pipeline(DateParts(), numbers), ["joined", "seen"])])
+    model = Pipeline([("prepare", prepare), ("model", Ridge())]).fit(rows, rows["seen"].dt.year)
+    choice = exact.choose(model, DATED, columns)
+    assert choice.backend.name == "exact"
+    assert choice.backend.predict(columns).labels == model.predict(rows).tolist()
 
 
 def test_unknown_step_runs_the_pipeline_itself():

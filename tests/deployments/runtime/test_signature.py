@@ -107,9 +107,10 @@ def test_categories_may_be_numbers_and_dates_iso():
     signature = parse({"task": "regression", "target": "y", "inputs": inputs, "outputs": []})
     sent = [{"shop": 1, "day": "2026-05-31"}, {"shop": None, "day": "2026-05-31T08:00:00Z"}]
     assert read_records(sent, signature) == [[1, None], ["2026-05-31", "2026-05-31T08:00:00Z"]]
-    with pytest.raises(RecordInvalid) as caught:
-        read_records([{"shop": 1, "day": "31 May"}], signature)
-    assert (caught.value.code, caught.value.column) == ("value_invalid", "day")
+    for wrong in ("31 May", "", "2026-02-30", "0001-01-01T00:00:00+05:00"):
+        with pytest.raises(RecordInvalid) as caught:
+            read_records([{"shop": 1, "day": wrong}], signature)
+        assert (caught.value.code, caught.value.column) == ("value_invalid", "day")
 
 
 @pytest.mark.parametrize(
