@@ -162,9 +162,11 @@ def _drift_psi(question: Question, facts: Facts, group: list[Any]) -> Sample:
     if not moved:
         loud = [one for one in group if one.significant and _matters(question, group, {one.column})]
         quiet = all(question.limits.signal(_on_psi_scale(one)) == "clear" for one in loud)
-        return Sample(labels, "clear" if quiet else "between", shown.value, limit, _drift_title(shown, 0))
+        return Sample(
+            labels, "clear" if quiet else "between", shown.value, limit, _drift_title(shown, 0), column=shown.column
+        )
     title, detail = _drift_title(shown, len(moved) - 1), what_moved(shown, facts)
-    return Sample(labels, signal, shown.value, limit, title, detail)
+    return Sample(labels, signal, shown.value, limit, title, detail, shown.column)
 
 
 def _worst(question: Question, group: list[Any]) -> tuple[Signal, list[Any]]:
@@ -205,7 +207,7 @@ def _scaled(one: Any, limit: float | None) -> float | None:
 
 
 def _drift_title(one: Any, more: int) -> str:
-    name = {shape.SCORE: "Prediction score", shape.PREDICTION: "Prediction"}.get(one.column, one.column)
+    name = shape.display(one.column)
     also = f" and {more} more" if more else ""
     if one.measure == "share":
         return f"{name}{also} drifted, share moved by {one.value:.0%}"
@@ -245,7 +247,7 @@ def _quality(question: Question, facts: Facts, group: list[Any]) -> Sample:
     signal = question.limits.signal(value)
     title = text.format(column=worst.column, share=f"{shown:.1%}")
     limit, detail = question.limits.passed(signal), _quality_detail(worst, facts)
-    return Sample(_labels(question, facts, group), signal, value, limit, title, detail)
+    return Sample(_labels(question, facts, group), signal, value, limit, title, detail, worst.column)
 
 
 def _quality_detail(one: Any, facts: Facts) -> str:
@@ -255,6 +257,8 @@ def _quality_detail(one: Any, facts: Facts) -> str:
     grid = facts.grids.get(one.column)
     if grid is None:
         return ""
+    if one.outside_share and "edges" in grid:
+        return f"Training values lie between {grid['edges'][0]:.4g} and {grid['edges'][-1]:.4g}."
     return f"In the training data {grid['nulls'] / max(shape.size(grid), 1):.1%} were missing."
 
 

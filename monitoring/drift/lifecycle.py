@@ -19,7 +19,7 @@ REOPEN_WINDOWS = 2
 
 @dataclass(frozen=True)
 class Sample:
-    """What one rule found in one window for one set of labels; ``detail`` is what happened, as a sentence."""
+    """What one rule found in one window for one set of labels; ``detail`` says what happened, ``column`` where most."""
 
     labels: dict[str, str]
     signal: Signal
@@ -27,6 +27,7 @@ class Sample:
     limit: float | None = None
     title: str = ""
     detail: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ SCORE = "__score__"
 TARGET = "__target__"
 TRAFFIC = "__traffic__"
 OUTPUTS = (SCORE, PREDICTION)
+DISPLAY = {SCORE: "Prediction score", PREDICTION: "Prediction"}
 LATENCY_EDGES_US = [1.15**power for power in range(129)]  # 1 us to 60 s
 MOST_LEVELS = 50
 MOST_OTHERS = 20
@@ -161,3 +162,8 @@ def _middle_of(place: int) -> float:
     last = len(LATENCY_EDGES_US) - 1
     low, high = LATENCY_EDGES_US[max(place - 1, 0)], LATENCY_EDGES_US[min(place, last)]
     return (low * high) ** 0.5
+
+
+def display(column: str) -> str:
+    """Return the name that people read of a column; only outputs have another one."""
+    return DISPLAY.get(column, column)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from monitoring.drift.shape import display
+
 if TYPE_CHECKING:
     from monitoring.drift.score import Score
 
@@ -90,9 +92,10 @@ def _reasons(scores: Sequence["Score"], state: str) -> tuple[str, ...]:
 
 
 def _reason(score: "Score") -> str:
+    column = display(score.column)
     if score.state == "cannot_compute":
-        return f"{score.column}: cannot compute: {score.reason}"
+        return f"{column}: cannot compute: {score.reason}"
     if score.state == "too_few":
-        return f"{score.column}: too few: {score.reason}"
+        return f"{column}: too few: {score.reason}"
     name = {"share": "share moved by"}.get(score.measure, "PSI")
-    return f"{score.column}: {name} {score.value or 0.0:.2f}"
+    return f"{column}: {name} {score.value or 0.0:.2f}"

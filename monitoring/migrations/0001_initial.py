@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
                 ("enabled", models.BooleanField(default=True)),
                 (
                     "endpoint",
-                    models.CharField(blank=True, help_text="Empty: every endpoint of the project.", max_length=100),
+                    models.CharField(blank=True, help_text="Empty: every endpoint of the project.", max_length=210),
                 ),
                 (
                     "metric",
@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
                 ),
                 ("fingerprint", models.CharField(max_length=64)),
                 ("labels", models.JSONField(default=dict)),
-                ("endpoint", models.CharField(blank=True, max_length=100)),
+                ("endpoint", models.CharField(blank=True, max_length=210)),
                 ("version", models.CharField(blank=True, max_length=200)),
                 ("column", models.CharField(blank=True, max_length=500)),
                 (
@@ -168,6 +168,10 @@ class Migration(migrations.Migration):
                 ("value", models.FloatField(null=True)),
                 ("limit", models.FloatField(null=True)),
                 ("recent", models.JSONField(default=list)),
+                (
+                    "history",
+                    models.JSONField(default=list, help_text="Values of the newest windows, for the small line."),
+                ),
                 ("clears", models.PositiveSmallIntegerField(default=0)),
                 ("quiet", models.BooleanField(default=False, help_text="Resolved by hand; silent until cleared once.")),
                 ("age", models.PositiveIntegerField(default=0, help_text="Windows since it was resolved.")),
@@ -259,7 +263,7 @@ class Migration(migrations.Migration):
             name="Monitor",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("endpoint", models.CharField(max_length=100)),
+                ("endpoint", models.CharField(max_length=210)),
                 (
                     "version",
                     models.CharField(help_text="Label of the model version, as people read it.", max_length=200),
@@ -478,7 +482,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("fingerprint", models.CharField(blank=True, max_length=64)),
-                ("endpoint", models.CharField(blank=True, max_length=100)),
+                ("endpoint", models.CharField(blank=True, max_length=210)),
                 ("starts_at", models.DateTimeField()),
                 ("ends_at", models.DateTimeField()),
                 ("ended_at", models.DateTimeField(help_text="When somebody ended it early.", null=True)),

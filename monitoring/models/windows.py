@@ -15,6 +15,14 @@ HOUR = 3600
 DAY = 24 * HOUR
 
 
+def _words(seconds: int) -> str:
+    for size, unit in ((DAY, "day"), (HOUR, "hour"), (60, "minute"), (1, "second")):
+        if seconds % size == 0:
+            count = seconds // size
+            return unit if count == 1 else f"{count} {unit}s"
+    return ""
+
+
 class MonitorQuerySet(models.QuerySet["Monitor"]):
     """Reads of monitors."""
 
@@ -45,7 +53,7 @@ class Monitor(models.Model):
     """
 
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="monitors")
-    endpoint = models.CharField(max_length=100)
+    endpoint = models.CharField(max_length=210)
     version = models.CharField(max_length=200, help_text="Label of the model version, as people read it.")
     reference = models.JSONField(default=dict, help_text="Grid of each column, from monitoring.drift.reference.")
     bucket_seconds = models.PositiveIntegerField(default=HOUR, validators=[MinValueValidator(1)])
@@ -82,6 +90,16 @@ class Monitor(models.Model):
     def step(self) -> timedelta:
         """How often it is judged."""
         return timedelta(seconds=self.step_seconds)
+
+    @property
+    def step_words(self) -> str:
+        """How often, for a sentence: "hour", "5 minutes"."""
+        return _words(self.step_seconds)
+
+    @property
+    def window_words(self) -> str:
+        """How much, for a sentence: "day", "5 minutes"."""
+        return _words(self.window_seconds)
 
     @property
     def window(self) -> timedelta:

@@ -13,7 +13,7 @@ from monitoring.models import Alert, AlertRule, AlertTransition, Monitor, RuleEv
 from monitoring.services import gaps, timeline
 from monitoring.services.timeline import Happening
 from projects.actor import Actor
-from projects.models import User
+from projects.models import Project, User
 from projects.permissions import Permission, require
 from projects.services import events
 
@@ -192,3 +192,9 @@ def _locked(alert: Alert) -> Alert:
 def _refuse_if_over(alert: Alert) -> None:
     if not alert.is_open:
         raise Conflict(f"This alert is {alert.get_state_display()}.")
+
+
+def members(project: Project) -> list[User]:
+    """People an alert of this project can be assigned to, by name."""
+    rows = User.objects.filter(memberships__project=project, memberships__valid_to=None, is_active=True)
+    return list(rows.distinct().order_by("username"))

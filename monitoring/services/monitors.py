@@ -53,7 +53,7 @@ def bind(
         Without ``MONITOR_EDIT``. A promotion binds as ``Actor.system`` with that grant, on behalf of the approver.
     """
     require(by, Permission.MONITOR_EDIT, project)
-    endpoint = names.clean(endpoint, field="endpoint")
+    endpoint = names.clean_text(endpoint, field="endpoint", limit=210, required=True)
     version = names.clean_text(version, field="version", limit=200, required=True)
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=project.pk)

@@ -15,6 +15,7 @@ from monitoring.models.alerts import SEVERITY_RANK, SHOWN, AlertQuerySet, AlertS
 from projects.actor import Actor
 from projects.services import events
 
+MOST_HISTORY = 60
 LIFE_FIELDS = ("state", "level", "clears", "quiet", "age")
 LADDER = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
 KINDS: dict[str, str] = {
@@ -76,8 +77,10 @@ def _note(alert: Alert, sample: Sample, life: Life) -> None:
     if sample.signal == "none":
         return
     alert.value = sample.value
+    alert.history = [*alert.history, sample.value][-MOST_HISTORY:]
     if sample.signal in ("warn", "critical") and life.state != "resolved":
         alert.title, alert.detail, alert.limit = sample.title[:300], sample.detail[:1000], sample.limit
+        alert.column = sample.column
         alert.seen += 1
 
 
@@ -175,15 +178,19 @@ def _announce(alert: Alert, move: Move, happening: Happening) -> None:
     events.record(happening.by, verb, project=alert.project, target=alert, data=data)
 
 
+def kind_of(alert: Alert) -> str:
+    """Return the sort of trouble: drift, quality, errors, latency, traffic, no_data or evaluator."""
+    return {"no_data": "no_data", "error": "evaluator"}.get(alert.nature) or KINDS.get(alert.rule.metric, "other")
+
+
 def facts(alert: Alert) -> dict[str, Any]:
     """Return what an event says about an alert: plain data for mails, webhooks and automations."""
-    kind = {"no_data": "no_data", "error": "evaluator"}.get(alert.nature) or KINDS.get(alert.rule.metric, "other")
     return {
         "alert": alert.pk,
         "rule": alert.rule.name,
         "rule_id": alert.rule_id,
         "metric": alert.rule.metric,
-        "kind": kind,
+        "kind": kind_of(alert),
         "severity": alert.severity,
         "level": alert.level,
         "title": alert.title,

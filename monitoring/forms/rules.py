@@ -1,0 +1,67 @@
+"""Forms of alert rules and of a monitor's pace."""
+
+from typing import Any
+
+from django import forms
+
+from mlportal.lib.forms import Form
+from monitoring.models import AlertRule, Monitor
+from monitoring.models.alerts import Metric, Severity
+from monitoring.services.monitors import PACE_FIELDS
+from monitoring.services.rules import FIELDS
+
+SECONDS = {60: "1 minute", 300: "5 minutes", 3600: "1 hour", 21_600: "6 hours", 86_400: "1 day", 604_800: "7 days"}
+
+
+class RuleForm(Form):
+    """All settings of a rule; the service judges them."""
+
+    name = forms.CharField(max_length=100)
+    enabled = forms.BooleanField(required=False, initial=True, label="Apply this rule")
+    metric = forms.ChoiceField(choices=Metric.choices)
+    endpoint = forms.ChoiceField(required=False)
+    column = forms.CharField(max_length=500, required=False, help_text="Empty: every column.")
+    group_by = forms.ChoiceField(choices=AlertRule.GroupBy.choices, label="Grouping")
+    op = forms.ChoiceField(choices=AlertRule.Op.choices, label="Raise when the value is")
+    warn = forms.FloatField(required=False, label="Warning limit")
+    critical = forms.FloatField(required=False, label="Critical limit")
+    clear = forms.FloatField(required=False, label="Clear limit", help_text="Empty: 0.8 times the warning limit.")
+    needed = forms.IntegerField(label="Windows that must pass it", initial=2)
+    of = forms.IntegerField(label="among the last", initial=3)
+    keep_firing = forms.IntegerField(label="Clear windows before it is over", initial=1)
+    min_samples = forms.IntegerField(label="Fewest requests", initial=0, help_text="Fewer give no verdict.")
+    no_data_after = forms.IntegerField(label="Windows without data", initial=3)
+    no_data_then = forms.ChoiceField(choices=AlertRule.NoData.choices, label="and then", initial="keep")
+    severity = forms.ChoiceField(
+        choices=Severity.choices, initial="high", help_text="At the critical limit; one step less at the warning limit."
+    )
+    revision = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, endpoints: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["endpoint"].choices = [("", "every endpoint"), *((name, name) for name in endpoints)]  # type: ignore[attr-defined]
+
+    def values(self) -> dict[str, Any]:
+        """Plain values for the service."""
+        return {field: self.cleaned_data[field] for field in FIELDS}
+
+    @staticmethod
+    def initial_of(rule: AlertRule) -> dict[str, Any]:
+        """What the form shows of a stored rule."""
+        return {field: getattr(rule, field) for field in (*FIELDS, "revision")}
+
+
+class PaceForm(Form):
+    """How often and over how much a monitor judges."""
+
+    step_seconds = forms.TypedChoiceField(coerce=int, label="Judge every")
+    window_seconds = forms.TypedChoiceField(coerce=int, label="over the last")
+    bucket_seconds = forms.TypedChoiceField(coerce=int, label="Count in steps of")
+    min_samples = forms.IntegerField(label="Fewest requests for a verdict")
+
+    def __init__(self, *args: Any, monitor: Monitor, **kwargs: Any) -> None:
+        initial = {field: getattr(monitor, field) for field in PACE_FIELDS}
+        super().__init__(*args, initial=initial, **kwargs)
+        for field in ("step_seconds", "window_seconds", "bucket_seconds"):
+            known = {**SECONDS, initial[field]: SECONDS.get(initial[field], f"{initial[field]:,} seconds")}
+            self.fields[field].choices = sorted(known.items())  # type: ignore[attr-defined]

@@ -1,0 +1,165 @@
+"""Joins for the pages: the drift map of an endpoint, and the evidence of an alert."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Exists, Q, Sum
+from django.utils import timezone
+
+from monitoring import charts
+from monitoring.drift import shape
+from monitoring.drift.shape import Counts
+from monitoring.models import Alert, Bucket, DriftScore, Monitor, Silence, Window
+from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
+from projects.models import Project
+
+MEASURES = {"psi": "PSI", "ks": "KS", "wasserstein": "Wasserstein", "js": "Jensen-Shannon"}
+RESOLVED_FOR = timedelta(days=7)
+EVIDENCE_WINDOWS = 120
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One column of the drift map."""
+
+    window_id: int | None
+    ends_at: datetime
+    name: str
+
+
+@dataclass
+class Row:
+    """One feature of the drift map: a value for each cell."""
+
+    column: str
+    weight: float
+    values: list[float | None]
+    latest: DriftScore | None = None
+
+    @property
+    def now(self) -> float | None:
+        """The newest value that is known."""
+        return next((value for value in reversed(self.values) if value is not None), None)
+
+
+def cells(endpoint_windows: Iterable[tuple[int, datetime]], *, until: datetime, span: int, cell: int) -> list[Cell]:
+    """Pick for each stretch of ``cell`` seconds the last window that ended in it."""
+    last = -(-int(until.timestamp()) // cell)
+    first = last - -(-span // cell) + 1
+    held = {-(-int(ends_at.timestamp()) // cell): (pk, ends_at) for pk, ends_at in endpoint_windows}
+    made = []
+    for number in range(first, last + 1):
+        end = datetime.fromtimestamp(number * cell, tz=until.tzinfo)
+        pk, ends_at = held.get(number, (None, end))
+        made.append(Cell(pk, ends_at, charts.cell_name(end, cell)))
+    return made
+
+
+def windows_of(project: Project, endpoint: str, *, since: datetime) -> list[Window]:
+    """Windows of an endpoint whatever its version, oldest first."""
+    rows = Window.objects.filter(monitor__project=project, monitor__endpoint=endpoint, ends_at__gt=since)
+    return list(rows.order_by("ends_at").defer("reasons"))
+
+
+def drift_rows(made: list[Cell], measure: str) -> tuple[list[Row], list[Row]]:
+    """Rows of features and of outputs for the windows of the cells."""
+    place = {cell.window_id: index for index, cell in enumerate(made) if cell.window_id is not None}
+    features: dict[str, Row] = {}
+    outputs: dict[str, Row] = {}
+    for score in (
+        DriftScore.objects.filter(window__in=list(place)).exclude(state="unscored").order_by("window__ends_at")
+    ):
+        rows = outputs if score.role == "prediction" else features
+        row = rows.setdefault(score.column, Row(score.column, score.weight, [None] * len(made)))
+        row.values[place[score.window_id]] = getattr(score, measure)
+        row.weight, row.latest = score.weight, score
+    return list(features.values()), list(outputs.values())
+
+
+def counts_of(monitor: Monitor, columns: Iterable[str], start: datetime, end: datetime) -> dict[str, Counts]:
+    """Counts of some columns between two moments."""
+    parts: dict[str, list[Counts]] = {}
+    rows = Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end, column__in=list(columns))
+    for column, counts in rows.order_by("hour").values_list("column", "counts"):
+        grid = monitor.reference.get(column)
+        if grid is not None and shape.fits(grid, counts):
+            parts.setdefault(column, []).append(counts)
+    return {column: shape.merge(held) for column, held in parts.items()}
+
+
+def requests_between(project: Project, endpoint: str, since: datetime, until: datetime) -> tuple[int, int]:
+    """Requests and failures of an endpoint between two moments."""
+    rows = Window.objects.filter(
+        monitor__project=project, monitor__endpoint=endpoint, ends_at__gt=since, ends_at__lte=until
+    )
+    sums = rows.aggregate(requests=Sum("requests"), errors=Sum("errors"))
+    return sums["requests"] or 0, sums["errors"] or 0
+
+
+# --- alerts ----------------------------------------------------------------------------------------
+
+
+def _tabs(at: datetime) -> dict[str, Q]:
+    shown = Q(state__in=SHOWN)
+    return {
+        "open": shown & Q(acknowledged_by=None, silenced=False),
+        "acknowledged": shown & Q(acknowledged_by__isnull=False, silenced=False),
+        "silenced": shown & Q(silenced=True),
+        "resolved": Q(state=AlertState.RESOLVED, resolved_at__gt=at - RESOLVED_FOR),
+    }
+
+
+TABS = ("open", "acknowledged", "silenced", "resolved")
+
+
+def alerts_in(project: Project, tab: str) -> AlertQuerySet:
+    """Alerts of one tab, worst first, with all that a line shows."""
+    at = timezone.now()
+    rows = Alert.objects.in_project(project).annotate(silenced=Exists(Silence.objects.covering(at)))
+    found = rows.filter(_tabs(at)[tab]).select_related("rule", "assigned_to", "acknowledged_by")
+    return found.order_by("-resolved_at", "-pk") if tab == "resolved" else found.worst_first()
+
+
+def alert_counts(project: Project) -> dict[str, int]:
+    """How many alerts each tab holds."""
+    at = timezone.now()
+    rows = Alert.objects.in_project(project).annotate(silenced=Exists(Silence.objects.covering(at)))
+    counted: dict[str, int] = rows.aggregate(**{tab: Count("pk", filter=where) for tab, where in _tabs(at).items()})
+    return counted
+
+
+def evidence(alert: Alert) -> list[tuple[datetime, float | None]]:
+    """Values of an alert's metric over the newest windows of its monitor, oldest first."""
+    if alert.monitor is None:
+        return []
+    metric = alert.rule.metric
+    windows = Window.objects.filter(monitor=alert.monitor).order_by("-ends_at")
+    if metric in ("error.rate", "latency.p99_ms", "traffic.requests", "drift.share"):
+        return [(window.ends_at, _of_window(window, metric)) for window in reversed(windows[:EVIDENCE_WINDOWS])]
+    field = {"quality.null_share": "null_share", "quality.unseen": "unseen_share", "quality.outside": "outside_share"}
+    scores = DriftScore.objects.filter(window__monitor=alert.monitor, column=alert.column)
+    pairs = scores.order_by("-window__ends_at").values_list("window__ends_at", field.get(metric, "value"))
+    return list(reversed(pairs[:EVIDENCE_WINDOWS]))
+
+
+def _of_window(window: Window, metric: str) -> float | None:
+    if metric == "error.rate":
+        return window.error_share if window.requests else None
+    if metric == "latency.p99_ms":
+        return None if window.latency_p99_us is None else window.latency_p99_us / 1000
+    return float(window.requests if metric == "traffic.requests" else window.weighted_share)
+
+
+def latest_window(monitor: Monitor) -> Window | None:
+    """Return the newest window of a monitor."""
+    return Window.objects.filter(monitor=monitor).order_by("-ends_at").first()
+
+
+def facts_of_scores(window: Window) -> dict[str, Any]:
+    """How many features were judged and drifted in a window, and the worst gap."""
+    scores = list(window.scores.filter(role="feature"))
+    judged = [score for score in scores if score.value is not None]
+    worst = max(scores, key=lambda score: score.null_share, default=None)
+    return {"judged": len(judged), "drifted": sum(score.state == "alert" for score in judged), "worst_gap": worst}
