@@ -54,7 +54,7 @@ class Portal:
         """Start and wait until every part is up."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "mlportal", "up"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
+                [sys.executable, "-m", "mlportal.cli", "up"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
         end = time.monotonic() + READY_SECONDS
         while time.monotonic() < end:
@@ -81,7 +81,7 @@ class Portal:
     def command(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run ``mlportal <arguments>`` against this portal."""
         done = subprocess.run(
-            [sys.executable, "-m", "mlportal", *arguments],
+            [sys.executable, "-m", "mlportal.cli", *arguments],
             cwd=ROOT, env={**self.environment, **environment}, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         if check and done.returncode:
