@@ -4,9 +4,10 @@ from typing import Any
 
 import orjson
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import BaseParser
@@ -109,26 +110,36 @@ def as_domain_error(exception: Exception) -> DomainError | None:
     """Our error for an exception of DRF, Django or the database; ``None`` for a defect."""
     if isinstance(exception, DomainError):
         return exception
+    if isinstance(exception, exceptions.APIException):
+        return _of_framework(exception)
     if isinstance(exception, (OperationalError, InterfaceError)):
         log.error("database away", error=str(exception)[:300])
         return Unavailable("The database does not answer. Nothing was changed; try again.", retry_after=5)
-    if isinstance(exception, (Http404, exceptions.NotFound)):
-        return Missing(str(exception) if isinstance(exception, exceptions.NotFound) else "Nothing is here.")
-    if isinstance(exception, (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)):
-        return Unauthenticated(str(exception.detail))
-    if isinstance(exception, (PermissionDenied, exceptions.PermissionDenied)):
+    if isinstance(exception, Http404):
+        return Missing("Nothing is here.")
+    if isinstance(exception, PermissionDenied):
         return Forbidden("Your role or token does not allow this.")
+    if isinstance(exception, (MultiPartParserError, BadRequest, SuspiciousOperation)):
+        return Invalid(f"The request cannot be read: {str(exception)[:200]}.", code="bad_request")
+    return None
+
+
+def _of_framework(exception: exceptions.APIException) -> DomainError:
     if isinstance(exception, exceptions.ValidationError):
         return from_validation(exception)
+    if isinstance(exception, exceptions.NotFound):
+        return Missing(str(exception.detail))
+    if isinstance(exception, (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)):
+        return Unauthenticated(str(exception.detail))
+    if isinstance(exception, exceptions.PermissionDenied):
+        return Forbidden("Your role or token does not allow this.")
     if isinstance(exception, exceptions.UnsupportedMediaType):
         return UnsupportedType(str(exception.detail))
     if isinstance(exception, exceptions.Throttled):
-        return TooMany(str(exception.detail), retry_after=int(exception.wait or 1))
-    if isinstance(exception, exceptions.APIException):
-        wrapped = DomainError(str(exception.detail), code=str(exception.default_code))
-        wrapped.status = exception.status_code  # type: ignore[misc]
-        return wrapped
-    return None
+        return TooMany(str(exception.detail), retry_after=int(getattr(exception, "wait", 0) or 1))
+    wrapped = DomainError(str(exception.detail), code=str(exception.default_code))
+    wrapped.status = exception.status_code  # type: ignore[misc]
+    return wrapped
 
 
 def from_validation(exception: exceptions.ValidationError) -> Invalid:

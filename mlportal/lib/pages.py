@@ -5,9 +5,10 @@ from collections.abc import Callable
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 
-from mlportal.lib.errors import DomainError, Unavailable
+from mlportal.lib.errors import DomainError, Invalid, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +28,8 @@ class DomainErrors:
         if isinstance(exception, (OperationalError, InterfaceError)):
             log.error("database away", error=str(exception)[:300])
             exception = Unavailable("The database does not answer. Nothing was changed; try again.", retry_after=5)
+        if isinstance(exception, MultiPartParserError):
+            exception = Invalid(f"The form cannot be read: {str(exception)[:200]}.", code="bad_request")
         if not isinstance(exception, DomainError):
             return None
         return error_page(request, exception)

@@ -7,7 +7,8 @@ from typing import Any
 from mlportal.lib.errors import Invalid
 
 MAX_DEPTH = 32
-_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and an unclosed string matches too: the scan stays linear on any input.
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def loads(body: bytes, *, max_depth: int = MAX_DEPTH) -> Any:

@@ -16,6 +16,9 @@ class Route:
     method: str
     pattern: str
 
+    def __str__(self) -> str:
+        return f"{self.method} {self.pattern}"
+
     @property
     def is_api(self) -> bool:
         return self.pattern.startswith("api/")

@@ -41,3 +41,9 @@ def test_brackets_inside_strings_do_not_count():
 def test_loads_refuses_with_the_place(body, words):
     with pytest.raises(Invalid, match=words):
         strictjson.loads(body)
+
+
+def test_the_depth_check_is_linear_on_an_unclosed_string():
+    """With a backtracking scan these four megabytes would take hours."""
+    for tail in (b"", b"\\"):
+        strictjson.check_depth(b'{"a": "' + b'\\"' * 2_000_000 + tail)
