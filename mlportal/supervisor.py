@@ -201,6 +201,19 @@ class Supervisor:
             print("mlportal: stopped", flush=True)
 
 
+def is_running() -> bool:
+    """Tell whether a supervisor holds this data folder, be it still starting."""
+    path = settings.DATA_DIR / "run" / "portal.lock"
+    if not path.exists():
+        return False
+    with path.open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 def local_url() -> str:
     """Return the address of the web process from this machine."""
     host = "127.0.0.1" if settings.BIND == "0.0.0.0" else settings.BIND  # noqa: S104 compared, not bound

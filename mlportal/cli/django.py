@@ -3,11 +3,16 @@
 import os
 
 
-def setup() -> None:
-    """Load Django. Logs go to the terminal as text and only errors, since a person reads them."""
+def quiet() -> None:
+    """Log only errors, as text, since a person reads them; call it before anything reads the settings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlportal.settings")
     os.environ.setdefault("MLPORTAL_LOG_LEVEL", "ERROR")
     os.environ.setdefault("MLPORTAL_LOG_FORMAT", "text")
+
+
+def setup() -> None:
+    """Load Django."""
+    quiet()
     import django
 
     django.setup()

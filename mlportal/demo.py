@@ -1,0 +1,227 @@
+"""The example project: made by the services that a user's clicks call, from real data and real training.
+
+Nothing is written past a service, so whatever the example shows, a user can do. It needs a running portal,
+because workers train and the serving process predicts.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
+from typing import Any
+
+from django.db.models import Model
+from pyarrow import parquet
+
+from deployments.models import Endpoint, Environment, ModelVersion, PromotionRequest
+from deployments.services import policies, predicting, promotions, registry
+from experiments.models import TrainingJob
+from experiments.services import jobs
+from mlportal.lib import blobs
+from mlportal.lib.errors import Conflict, Missing, Unavailable, Unprocessable
+from mlportal.lib.lease import TERMINAL, WorkState
+from monitoring.models import Alert, Monitor
+from monitoring.services import monitors
+from projects.actor import Actor
+from projects.models import DatasetVersion, Project, User
+from projects.permissions import Permission, Role
+from projects.services import accounts, datasets, members, projects
+
+SLUG = "example"
+PEOPLE = {
+    "vera": (Role.VIEWER, "Vera Lindqvist"),
+    "sam": (Role.SCIENTIST, "Sam Okafor"),
+    "mona": (Role.MANAGER, "Mona Castellanos"),
+    "otto": (Role.OPS, "Otto Nakamura"),
+    "ada": (Role.ADMIN, "Ada Petrova"),
+}
+SAMPLE, TARGET, MODEL = "breast_cancer", "diagnosis", "tumour-screening"
+TRIALS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("baseline", "dummy", {}),
+    ("logistic, C 1", "logistic_regression", {"C": 1.0}),
+    ("forest, 200 trees", "random_forest", {"n_estimators": 200}),
+    ("boosting", "hist_gradient_boosting", {"learning_rate": 0.1}),
+)
+FIRST, BETTER = "logistic, C 1", "forest, 200 trees"
+QUICK = {"bucket_seconds": 5, "step_seconds": 10, "window_seconds": 60, "min_samples": 150}
+CALM = {"bucket_seconds": 3600, "step_seconds": 3600, "window_seconds": 86_400, "min_samples": 200}
+BATCH, BATCHES = 20, 12
+Say = Callable[[str], None]
+
+
+class DemoFailed(Exception):
+    """The example could not be finished; the text says at what."""
+
+
+def people(by: Actor) -> tuple[Project, dict[str, str]]:
+    """Make the project with one user a role; return it with the passwords, which are kept nowhere.
+
+    Raises
+    ------
+    Conflict
+        When there is an example project already.
+    """
+    if Project.objects.filter(slug=SLUG).exists():
+        raise Conflict("The example project is there already.", field="slug")
+    passwords: dict[str, str] = {}
+    users: dict[str, User] = {}
+    for name, (_role, full_name) in PEOPLE.items():
+        passwords[name] = accounts.generate_password()
+        new = accounts.add(
+            by, username=name, email=f"{name}@example.org", display_name=full_name, password=passwords[name]
+        )
+        users[name] = new.user
+    project = projects.create(
+        by, name="Example", slug=SLUG, owner=users["ada"], is_example=True,
+        description="A tumour classifier on its way from data to a watched endpoint.",
+    )  # fmt: skip
+    admin = Actor.for_user(users["ada"])
+    for name, (role, _full_name) in PEOPLE.items():
+        if role != Role.ADMIN:
+            members.add(admin, project=project, user=users[name], role=role)
+    return project, passwords
+
+
+def fill(project: Project, say: Say) -> None:
+    """Bring the project to life: data, runs, a live endpoint with traffic, a drift alert, a waiting request."""
+    sam, mona, otto = (Actor.for_user(User.objects.get(username=name)) for name in ("sam", "mona", "otto"))
+    say("Registering and profiling the sample data")
+    version = _dataset(sam, project, SAMPLE)
+    _dataset(sam, project, "diabetes")
+    say(f"Training {len(TRIALS)} models on {version}")
+    trained = _train(sam, project, version)
+    say("Registering a model and asking for its promotion")
+    asked = _ask(sam, project, trained[FIRST], "First model that beats the baseline; to gather live traffic.")
+    say("Approving it as the manager")
+    _approve(mona, asked)
+    endpoint = Endpoint.objects.in_project(project).get(name=asked.endpoint_name)
+    say(f"Sending requests to {endpoint.name}, at first as in training, then shifted")
+    _traffic(otto, endpoint, version)
+    say("Waiting for monitoring to notice")
+    _drift(otto, project, endpoint)
+    say("Asking for the promotion of a better model, to be decided by you")
+    _ask(sam, project, trained[BETTER], "Higher ROC AUC on the same data; the drift alert asks for a fresh model.")
+
+
+def _until(found: Callable[[], Any], seconds: float, what: str) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"{what} took longer than {seconds:g} s. Are the workers running?")
+        time.sleep(0.5)
+    return value
+
+
+def _ended(row: Any, seconds: float, what: str) -> None:
+    """Wait for work of a worker and insist that it succeeded."""
+
+    def is_over() -> bool:
+        row.refresh_from_db()
+        return row.state in TERMINAL
+
+    _until(is_over, seconds, what)
+    if row.state != WorkState.SUCCEEDED:
+        raise DemoFailed(f"{what} {row.state}: {row.failure}")
+
+
+def _dataset(by: Actor, project: Project, sample: str) -> DatasetVersion:
+    version = datasets.register_sample(by, project=project, sample=sample)
+    _ended(version, 180, f"Profiling {sample}")
+    return version
+
+
+def _train(by: Actor, project: Project, version: DatasetVersion) -> dict[str, TrainingJob]:
+    launched = {}
+    for name, algorithm, parameters in TRIALS:
+        spec = {
+            "task": "classification", "target": TARGET, "features": None, "test_share": 0.3, "seed": 7,
+            "stratify": True, "folds": 3, "algorithm": algorithm, "hyper_parameters": parameters,
+        }  # fmt: skip
+        launched[name] = jobs.launch(
+            by, project=project, experiment=MODEL, dataset_version=version, spec=spec, name=name
+        )
+    for name, job in launched.items():
+        _ended(job, 600, f"Training {name!r}")
+    return launched
+
+
+def _ask(by: Actor, project: Project, job: TrainingJob, reason: str) -> PromotionRequest:
+    version: ModelVersion = registry.register(by, run=job.run, model_name=MODEL)
+    policies.ensure(project)
+    place = Environment.objects.in_project(project).get(name="production")
+    request = promotions.request(by, version=version, environment=place, reason=reason)
+
+    def is_sealed() -> bool:
+        request.refresh_from_db()
+        return bool(request.seal) or not request.is_pending
+
+    _until(is_sealed, 180, "Evaluating the candidate")
+    return request
+
+
+def _approve(by: Actor, request: PromotionRequest) -> None:
+    """Approve; the advisory findings are ticked as the page asks a person to."""
+    comment = "Good enough to learn from live traffic; the metrics hold on held-out data."
+    try:
+        promotions.decide(by, request=request, verdict="approve", comment=comment)
+    except Unprocessable as asked:
+        ticks = [str(name) for name in asked.got] if isinstance(asked.got, list) else []
+        promotions.decide(by, request=request, verdict="approve", comment=comment, acknowledged=ticks)
+
+
+def _records(version: DatasetVersion) -> list[dict[str, Any]]:
+    rows = parquet.read_table(blobs.local_path(version.parquet_sha256)).drop_columns([TARGET]).to_pylist()
+    return list(rows)
+
+
+def _shifted(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record as a scanner with another scale would have measured it."""
+    return {k: v * 1.6 if k.startswith("mean") and isinstance(v, float) else v for k, v in record.items()}
+
+
+def _batches(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    endless = cycle(records)
+    for _number in range(BATCHES):
+        yield list(islice(endless, BATCH))
+
+
+def _traffic(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> None:
+    monitor = Monitor.objects.live().get(project=endpoint.project, endpoint=endpoint.name)
+    monitors.update_pace(by, monitor=monitor, **QUICK)
+    _until(lambda: _answers(by, endpoint, version), 90, f"Serving {endpoint.name}")
+    records = _records(version)
+    for batch in _batches(records):
+        _predict(by, endpoint, batch)
+    time.sleep(QUICK["step_seconds"])
+    for batch in _batches(records):
+        _predict(by, endpoint, [_shifted(record) for record in batch])
+
+
+def _answers(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> bool:
+    try:
+        _predict(by, endpoint, _records(version)[:1])
+    except (Unavailable, Missing):
+        return False
+    return True
+
+
+def _predict(by: Actor, endpoint: Endpoint, records: list[dict[str, Any]]) -> None:
+    predicting.predict(by, endpoint=endpoint, body=json.dumps({"records": records}).encode())
+
+
+def _drift(by: Actor, project: Project, endpoint: Endpoint) -> None:
+    def firing() -> Model | None:
+        return Alert.objects.in_project(project).filter(endpoint=endpoint.name).first()
+
+    try:
+        _until(firing, 240, "The drift alert")
+    finally:
+        # Back to hours, or the silence after the example would raise alerts of its own.
+        monitor = Monitor.objects.live().get(project=project, endpoint=endpoint.name)
+        monitors.update_pace(by, monitor=monitor, **CALM)
+
+
+def site_actor() -> Actor:
+    """Return the command line acting on this machine's portal."""
+    grants = {Permission.SITE_ADMIN, Permission.MEMBER_MANAGE}
+    return Actor.system("command line", grants=grants)

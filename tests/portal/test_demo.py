@@ -1,0 +1,81 @@
+"""The example project, made on a real portal by its own workers."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.portal.running import ROOT, running
+
+pytestmark = pytest.mark.slow
+
+LOOK = """
+import json
+import django
+django.setup()
+from deployments.models import Endpoint, PromotionRequest
+from experiments.models import TrainingJob
+from monitoring.models import Alert, Prediction
+from projects.models import Project, User
+project = Project.objects.get(slug="example")
+asked = PromotionRequest.objects.filter(project=project).order_by("pk")
+print(json.dumps({
+    "is_example": project.is_example,
+    "jobs": sorted(TrainingJob.objects.filter(project=project).values_list("state", flat=True)),
+    "requests": [(r.state, r.requested_by.username, r.decided_by and r.decided_by.username) for r in asked],
+    "live": [str(e.current_revision.version) for e in Endpoint.objects.filter(project=project)],
+    "predictions": Prediction.objects.count(),
+    "alerts": sorted(set(Alert.objects.filter(project=project).values_list("rule__name", flat=True))),
+    "people": sorted(User.objects.values_list("username", flat=True)),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """What the command printed, and what is there afterwards."""
+    with running(tmp_path_factory.mktemp("demo") / "p") as portal:
+        command = [sys.executable, "-m", "mlportal.cli", "demo"]
+        done = subprocess.run(
+            command, env=portal.environment, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        again = portal.command("demo")
+        environment = portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
+        look = subprocess.run([sys.executable, "-c", LOOK], env=environment, cwd=ROOT, capture_output=True, check=True)
+        yield done.stdout, json.loads(look.stdout), again
+
+
+def test_demo_has_every_state_a_visitor_should_see(shown):
+    _output, found, _again = shown
+    alerts = found.pop("alerts")
+    assert "Data drift" in alerts
+    assert "No requests" not in alerts
+    assert found.pop("predictions") >= 480
+    assert found == {
+        "is_example": True,
+        "jobs": ["succeeded"] * 4,
+        "requests": [["approved", "sam", "mona"], ["pending", "sam", None]],
+        "live": ["tumour-screening v1"],
+        "people": ["ada", "mona", "otto", "sam", "vera"],
+    }
+
+
+def test_demo_prints_one_password_a_role_once(shown):
+    output, _found, _again = shown
+    rows = [line.split() for line in output.splitlines() if line.startswith("  ")]
+    assert [row[:2] for row in rows] == [
+        ["vera", "viewer"],
+        ["sam", "scientist"],
+        ["mona", "manager"],
+        ["otto", "ops"],
+        ["ada", "admin"],
+    ]
+    assert len({row[2] for row in rows}) == 5
+
+
+def test_second_demo_is_refused_with_a_sentence(shown):
+    _output, _found, again = shown
+    assert again.returncode == 6
+    assert again.stderr == "mlportal: The example project is there already.\n"
