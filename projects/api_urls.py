@@ -2,10 +2,21 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.api import datasets
+from projects.api import datasets, people, projects
 
 _version = "projects/<slug:project>/datasets/<str:name>/versions/<int:number>/"
+_project = "projects/<slug:project>/"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("account/", people.Account.as_view(), name="api-account"),
+    path("users/", people.Users.as_view(), name="api-users"),
+    path("users/<str:username>/", people.UserDetail.as_view(), name="api-user"),
+    path("projects/", projects.Projects.as_view(), name="api-projects"),
+    path(_project, projects.ProjectDetail.as_view(), name="api-project"),
+    path(f"{_project}members/", projects.Members.as_view(), name="api-members"),
+    path(f"{_project}members/<int:pk>/", projects.MemberDetail.as_view(), name="api-member"),
+    path(f"{_project}tokens/", projects.Tokens.as_view(), name="api-tokens"),
+    path(f"{_project}tokens/<int:pk>/", projects.TokenDetail.as_view(), name="api-token"),
+    path(f"{_project}events/", projects.Events.as_view(), name="api-events"),
     path("projects/<slug:project>/datasets/", datasets.Datasets.as_view(), name="api-datasets"),
     path("projects/<slug:project>/datasets/<str:name>/", datasets.DatasetDetail.as_view(), name="api-dataset"),
     path(

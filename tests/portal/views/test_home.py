@@ -39,11 +39,11 @@ def as_ops(client, ops):
 def make_alert(project, number: int = 1, **extra: object) -> Alert:
     rule = make_rule(project, f"rule {number}")
     now = timezone.now()
-    return Alert.objects.create(
-        project=project, rule=rule, fingerprint=f"{number:064}", title=f"column{number} drifted",
-        column=f"column{number}", opened_at=now, changed_at=now,
-        **{"state": "firing", "severity": "critical", "severity_rank": 0, **extra},
-    )  # fmt: skip
+    usual = {
+        "state": "firing", "severity": "critical", "severity_rank": 0, "title": f"column{number} drifted",
+        "fingerprint": f"{number:064}", "column": f"column{number}", "opened_at": now, "changed_at": now,
+    }  # fmt: skip
+    return Alert.objects.create(project=project, rule=rule, **{**usual, **extra})
 
 
 def fill(project, count: int) -> None:
