@@ -127,10 +127,10 @@ class _Scoped:
             raise Missing(f"There is no project {slug!r} here, or you are not a member of it.")
         return project
 
-    def rows(self) -> QuerySet[Any]:
-        """Rows of the declared model that the actor may see."""
+    def rows(self) -> Any:
+        """Rows of the declared model that the actor may see: that model's own query set."""
         reads = cast(Any, self.reads)
-        return cast("QuerySet[Any]", reads.objects.visible_to(self.actor))
+        return reads.objects.visible_to(self.actor)
 
     def find(self, rows: QuerySet[M], **where: Any) -> M:
         """One row or a 404 that says what is missing."""
