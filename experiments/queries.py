@@ -178,7 +178,7 @@ def differences(rows: Sequence[RunFacts], *, only_different: bool = True) -> lis
     ]
     out.append(Difference("Data and context", "dataset", [dataset_label(r.run) for r in rows]))
     out.append(Difference("Data and context", "state", [r.run.state for r in rows]))
-    out += [Difference("Tags", name, [r.tags.get(name) for r in rows]) for name in _union(r.tags for r in rows)]
+    out += [Difference("Tags", name, [_tag(r.tags, name) for r in rows]) for name in _union(r.tags for r in rows)]
     return [d for d in out if not only_different or not _same(d.values)]
 
 
@@ -199,6 +199,10 @@ def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
         shown = Use("run", f"run {run.pk}, {run.name}", f"/p/{run.project.slug}/runs/{run.pk}/")
         found[run.dataset_version_id] += Uses(newest=(shown,))
     return found
+
+
+def _tag(tags: Mapping[str, str], name: str) -> str | None:
+    return tags[name] or "set" if name in tags else None
 
 
 def _union(documents: Iterable[Mapping[str, object]]) -> list[str]:

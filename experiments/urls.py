@@ -1,11 +1,28 @@
 """Pages of the experiments app, below ``/p/<project>/``."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, path, re_path
 
-from experiments.views import jobs, launch
+from experiments.views import compare, experiments, files, jobs, launch, runs
 
 app_name = "experiments"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("experiments/", experiments.ExperimentList.as_view(), name="experiment-list"),
+    path("experiments/<str:experiment>/", experiments.RunList.as_view(), name="run-list"),
+    path("experiments/<str:experiment>/compare/", compare.RunCompare.as_view(), name="run-compare"),
+    path("experiments/<str:experiment>/bulk/", experiments.RunBulk.as_view(), name="run-bulk"),
+    re_path(
+        r"^experiments/(?P<experiment>[^/]+)/export\.(?P<form>csv|json)$",
+        experiments.RunExport.as_view(),
+        name="run-export",
+    ),
+    path("runs/<int:run>/", runs.RunShow.as_view(), name="run-show"),
+    path("runs/<int:run>/series/", runs.RunSeries.as_view(), name="run-series"),
+    path("runs/<int:run>/notes/", runs.RunNotes.as_view(), name="run-notes"),
+    path("runs/<int:run>/tags/", runs.RunTags.as_view(), name="run-tags"),
+    path("runs/<int:run>/archive/", runs.RunArchive.as_view(), name="run-archive"),
+    path("runs/<int:run>/artifacts/", files.FileList.as_view(), name="artifact-list"),
+    path("runs/<int:run>/artifacts/<path:path>", files.FileShow.as_view(), name="artifact-show"),
+    path("runs/<int:run>/raw/<path:path>", files.FileRaw.as_view(), name="artifact-raw"),
     path("jobs/", jobs.Jobs.as_view(), name="job-list"),
     path("jobs/new/", launch.Launch.as_view(), name="job-launch"),
     path("jobs/<int:job>/", jobs.Job.as_view(), name="job-detail"),

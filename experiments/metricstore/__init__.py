@@ -5,7 +5,7 @@ narrow tables answer filters by index. Its face is small: `append`, `fold`, `lat
 """
 
 from .codec import DamagedChunk
-from .finding import Found, Question, count, known_keys, search
+from .finding import COUNT_CAP, Found, Question, count, known_keys, search
 from .folding import count_call, fold, fold_experiment, fold_runs
 from .language import parse
 from .limits import check_batch, check_keys, check_texts
@@ -17,6 +17,7 @@ from .recording import append, drop_tag
 from .turn import writing
 
 __all__ = [
+    "COUNT_CAP",
     "NEWEST_FIRST",
     "Condition",
     "Context",

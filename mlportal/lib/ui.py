@@ -15,7 +15,7 @@ from django.template.base import NodeList, Parser, Token, token_kwargs
 from django.template.context import Context
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 register = template.Library()
@@ -306,6 +306,14 @@ def query_with(context: Context, **changes: object) -> str:
 
 
 _SHELL = ("request", "csrf_token", "project", "can")  # all that a component sees besides its props
+
+
+@register.simple_tag(takes_context=True)
+def keep_query(context: Context, skip: str = "") -> SafeString:
+    """Hidden fields that carry this page's query values through a GET form, but those named in ``skip``."""
+    left_out = {*skip.split(), "cursor", "before"}
+    kept = [(key, value) for key, values in context["request"].GET.lists() if key not in left_out for value in values]
+    return format_html_join("", '<input type="hidden" name="{}" value="{}">', kept)
 
 
 class _Slot(template.Node):

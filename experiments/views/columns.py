@@ -1,0 +1,159 @@
+"""Columns of the runs table: which there are, which are shown, what stands in a cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from experiments import queries
+from experiments.metricstore import Order
+from experiments.queries import RunFacts
+
+CONTEXT = {"data": "Data", "user": "By", "started": "Started", "took": "Took"}
+NUMERIC_CONTEXT = frozenset({"started", "took"})
+GROUPS = {"m": "Metrics", "p": "Parameters that vary", "c": "Context"}
+MAX_COLUMNS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its token in the address, its head, its way of sorting."""
+
+    token: str
+    group: str
+    name: str
+    label: str
+    sort: str
+    numeric: bool
+    arrow: str = ""
+    opens_group: bool = False
+    sorted_as: str = ""
+    next_sort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell; `bar` is the share of the visible range, `spark` a line instead of text."""
+
+    column: Column
+    text: str = ""
+    value: float | None = None
+    best: bool = False
+    bar: float | None = None
+    spark: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the table."""
+
+    facts: RunFacts
+    cells: list[Cell]
+    labels: list[str] = field(default_factory=list)
+
+
+def available(metrics: Sequence[str], params: Sequence[str]) -> dict[str, Column]:
+    """Return all columns an experiment offers, by token."""
+    found = {}
+    for at, name in enumerate(metrics):
+        arrow = "↑" if queries.higher_is_better(name) else "↓"
+        found[f"m.{name}"] = Column(f"m.{name}", "m", name, queries.label_of(name), f"metrics.{name}", True, arrow)
+        if at == 0:
+            found["m~"] = Column("m~", "m", name, f"{queries.label_of(name)} curve", "", False)
+    for name in params:
+        found[f"p.{name}"] = Column(f"p.{name}", "p", name, name, f"params.{name}", True)
+    for name, label in CONTEXT.items():
+        found[f"c.{name}"] = Column(f"c.{name}", "c", name, label, f"attributes.{name}", name in NUMERIC_CONTEXT)
+    return found
+
+
+def chosen(all_columns: Mapping[str, Column], asked: str, varying: Sequence[str], order: Order) -> list[Column]:
+    """Return the columns to show, in groups, each with its sorting state."""
+    tokens = (
+        [t for t in asked.split(",") if t in all_columns][:MAX_COLUMNS] if asked else defaults(all_columns, varying)
+    )
+    shown = []
+    for group in GROUPS:
+        members = [all_columns[t] for t in dict.fromkeys(tokens) if all_columns[t].group == group]
+        shown += [_with_state(column, order, opens=at == 0) for at, column in enumerate(members)]
+    return shown
+
+
+def defaults(all_columns: Mapping[str, Column], varying: Sequence[str]) -> list[str]:
+    """Return the first metrics with the curve of the first, the parameters that vary, the context."""
+    metrics = [t for t in all_columns if t.startswith("m.")][: queries.SHOWN_METRICS]
+    curve = [t for t in ("m~",) if t in all_columns]
+    params = [f"p.{name}" for name in varying[: queries.SHOWN_PARAMS]]
+    return [*metrics[:1], *curve, *metrics[1:], *params, *(f"c.{name}" for name in CONTEXT)]
+
+
+def _with_state(column: Column, order: Order, *, opens: bool) -> Column:
+    kinds = {"m": "metric", "p": "param", "c": "attribute"}
+    mine = column.sort and order.kind == kinds[column.group] and order.key == column.name
+    first = f"{column.sort} {'ASC' if column.arrow == '↓' or column.group == 'p' else 'DESC'}"
+    state, following = "", first
+    if mine:
+        state = "descending" if order.descending else "ascending"
+        following = f"{column.sort} {'ASC' if order.descending else 'DESC'}"
+    return Column(
+        column.token, column.group, column.name, column.label, column.sort, column.numeric, column.arrow,
+        opens, state, following,
+    )  # fmt: skip
+
+
+def groups_of(columns: Sequence[Column]) -> list[tuple[str, str, int]]:
+    """Return (token, heading, number of columns) of each group that is shown."""
+    counts = {group: sum(c.group == group for c in columns) for group in GROUPS}
+    return [(group, GROUPS[group], count) for group, count in counts.items() if count]
+
+
+def lines(
+    rows: Sequence[RunFacts],
+    columns: Sequence[Column],
+    best: Mapping[str, float | None],
+    sparks: Mapping[int, Sequence[float]],
+) -> list[Line]:
+    """Fill the cells of a page of runs."""
+    ranges = {c.name: _range(rows, c.name) for c in columns[:1] if c.group == "m"}
+    return [
+        Line(row, [_cell(row, c, best, sparks, ranges) for c in columns], sorted(row.tags)[:2] if row.tags else [])
+        for row in rows
+    ]
+
+
+def _cell(
+    row: RunFacts,
+    column: Column,
+    best: Mapping[str, float | None],
+    sparks: Mapping[int, Sequence[float]],
+    ranges: Mapping[str, tuple[float, float]],
+) -> Cell:
+    if column.token == "m~":
+        return Cell(column, spark=sparks.get(row.run.pk, ()))
+    if column.group == "p":
+        return Cell(column, row.params.get(column.name, "–"))
+    if column.group == "c":
+        return Cell(column, queries.dataset_label(row.run) or "–" if column.name == "data" else "")
+    value = row.value(column.name)
+    if value is None or not math.isfinite(value):
+        return Cell(column, "–" if value is None else "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞")
+    low, high = ranges.get(column.name, (0.0, 0.0))
+    bar = 15 + 85 * (value - low) / (high - low) if high > low else None
+    return Cell(column, value=value, best=value == best.get(column.name), bar=bar)
+
+
+def _range(rows: Sequence[RunFacts], metric: str) -> tuple[float, float]:
+    values = [v for row in rows if (v := row.value(metric)) is not None and math.isfinite(v)]
+    return (min(values), max(values)) if values else (0.0, 0.0)
+
+
+def without_constant(columns: Sequence[Column], rows: Sequence[RunFacts]) -> list[Column]:
+    """Leave out metrics and parameters that are the same in all rows."""
+
+    def varies(column: Column) -> bool:
+        if column.group == "p":
+            return len({row.params.get(column.name) for row in rows}) > 1
+        return column.group == "c" or column.token == "m~" or len({repr(row.value(column.name)) for row in rows}) > 1
+
+    return [c for c in columns if varies(c)] if len(rows) > 1 else list(columns)

@@ -1,0 +1,53 @@
+// Design tokens as chart colours, and the layout that all charts share.
+
+/* light-dark() only resolves on a real element */
+const probe = document.createElement("i");
+probe.hidden = true;
+document.body.append(probe);
+
+/** The colour of a token, such as "c1" or "ink-2", in the theme of now. */
+export function colour(name) {
+  probe.style.color = `var(--${name})`;
+  return getComputedStyle(probe).color;
+}
+
+/** The same colour, partly transparent. */
+export const fade = (rgb, alpha) => rgb.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
+
+/** The colour of a run: 1 to 8, or grey for a run that was not chosen. */
+export const ofRun = (k) => colour(k ? `c${k}` : "c-muted");
+
+export const DASH = ["solid", "dash", "dot", "dashdot"];
+export const SYMBOL = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "hexagon"];
+
+/** Plotly takes a small set of HTML in labels; names that users chose must stay text. */
+export const plain = (text) => String(text).replace(/[<>&]/g, (c) => ({ "<": "‹", ">": "›", "&": "+" })[c]);
+
+function axis(options = {}) {
+  const font = { size: 11, color: colour("ink-2") };
+  return {
+    gridcolor: colour("line"), linecolor: colour("line-2"), zeroline: false, showline: false, ticks: "",
+    automargin: true, fixedrange: false, tickfont: font, ...options,
+    title: options.title ? { text: plain(options.title), font, standoff: 6 } : undefined,
+  };
+}
+
+/** A layout without frame: horizontal grid, small labels, our fonts and colours. */
+export function layout(options = {}) {
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: colour("ink-2") },
+    margin: { l: 44, r: 10, t: 8, b: 30 }, showlegend: false, hovermode: "x unified", dragmode: "zoom",
+    hoverlabel: {
+      bgcolor: colour("surface"), bordercolor: colour("line-2"), namelength: 40,
+      font: { size: 11, color: colour("ink") },
+    },
+    ...options,
+    xaxis: axis({ showgrid: false, showline: true, ...options.xaxis }),
+    yaxis: axis({ nticks: 6, ...options.yaxis }),
+  };
+}
+
+export const CONFIG = {
+  displayModeBar: false, displaylogo: false, responsive: true, plotlyServerURL: "", doubleClick: "reset",
+};
