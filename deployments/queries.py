@@ -1,11 +1,21 @@
 """Reads that join several tables of the deployments app."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Count
+from django.db.models import Count, Max, Q, QuerySet, Sum
 
-from deployments.models import ModelVersion
+from deployments.models import Endpoint, ModelVersion, PromotionRequest, RegisteredModel, RollbackReview
+from monitoring.drift import shape
+from monitoring.models import Bucket
+from projects.actor import Actor
+from projects.models import Membership, Project
+from projects.permissions import GRANTS, Permission
 from projects.services.datasets import Use, Uses
+
+OPEN = Q(versions__promotion_requests__state=PromotionRequest.State.PENDING)
+DECIDERS = [role.value for role, granted in GRANTS.items() if Permission.PROMOTION_DECIDE in granted]
 
 
 def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
@@ -19,3 +29,150 @@ def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
         address = f"/p/{each.model.project.slug}/models/{each.model.name}/v/{each.number}/"
         found[each.dataset_version_id] += Uses(newest=(Use("model", str(each), address),))
     return found
+
+
+@dataclass(frozen=True)
+class ModelLine:
+    """One line of the models list."""
+
+    model: RegisteredModel
+    newest: ModelVersion | None
+    versions: int
+    endpoints: list[Endpoint]
+    waiting: int
+
+
+def model_lines(models: Sequence[RegisteredModel]) -> list[ModelLine]:
+    """Join models with their newest version, where they answer and how many requests wait: three queries in all."""
+    ids = [model.pk for model in models]
+    counted = RegisteredModel.objects.filter(pk__in=ids).annotate(
+        count=Count("versions", distinct=True),
+        last=Max("versions"),
+        waiting=Count("versions__promotion_requests", filter=OPEN, distinct=True),
+    )
+    facts = {row.pk: row for row in counted}
+    newest = ModelVersion.objects.select_related("created_by", "run").in_bulk(
+        [row.last for row in facts.values() if row.last]
+    )
+    live: dict[int, list[Endpoint]] = {}
+    for endpoint in Endpoint.objects.with_live().filter(model__in=ids).order_by("environment__position"):
+        live.setdefault(endpoint.model_id, []).append(endpoint)
+    return [
+        ModelLine(
+            model,
+            newest.get(facts[model.pk].last),
+            facts[model.pk].count,
+            live.get(model.pk, []),
+            facts[model.pk].waiting,
+        )
+        for model in models
+    ]
+
+
+@dataclass(frozen=True)
+class VersionLine:
+    """One line of a model's versions: the version, its metrics, where it is live and the state of its last request."""
+
+    version: ModelVersion
+    values: list[float | None]
+    live: list[Endpoint]
+    request: PromotionRequest | None
+
+
+def version_lines(versions: Sequence[ModelVersion], metrics: Sequence[str]) -> list[VersionLine]:
+    """Join versions with where they are live and their last request: two queries in all."""
+    ids = [version.pk for version in versions]
+    live: dict[int, list[Endpoint]] = {}
+    for endpoint in Endpoint.objects.with_live().filter(current_revision__version__in=ids):
+        live.setdefault(endpoint.current_revision.version_id, []).append(endpoint)
+    last = {row.version_id: row for row in PromotionRequest.objects.filter(version__in=ids).order_by("pk")}
+    return [
+        VersionLine(item, [item.metrics.get(key) for key in metrics], live.get(item.pk, []), last.get(item.pk))
+        for item in versions
+    ]
+
+
+def waiting_for(actor: Actor) -> QuerySet[PromotionRequest]:
+    """Return the sealed open requests this person may decide on, oldest first; for the inbox.
+
+    Four eyes are judged again at the decision, by more than this query knows: it leaves out the requests the person
+    made, trained, registered or decided on.
+    """
+    if actor.user is None:
+        return PromotionRequest.objects.none()
+    rows = PromotionRequest.objects.pending().with_subject().visible_to(actor).exclude(seal="")
+    mine = Q(requested_by=actor.user) | Q(version__created_by=actor.user) | Q(version__run__created_by=actor.user)
+    deciding = Membership.objects.filter(user=actor.user, valid_to=None, role__in=DECIDERS).values("project")
+    return (
+        rows.filter(project__in=deciding)
+        .exclude(mine & Q(policy__four_eyes=True))
+        .exclude(decisions__user=actor.user)
+        .order_by("pk")
+    )
+
+
+def reviews_for(actor: Actor) -> QuerySet[RollbackReview]:
+    """Return the rollbacks that wait for this approver to look at, oldest first; for the inbox."""
+    if actor.user is None:
+        return RollbackReview.objects.none()
+    deciding = Membership.objects.filter(user=actor.user, valid_to=None, role__in=DECIDERS).values("project")
+    rows = RollbackReview.objects.filter(closed_at=None, revision__endpoint__project__in=deciding)
+    return (
+        rows.exclude(revision__created_by=actor.user)
+        .select_related("revision__endpoint__project", "revision__version__model", "revision__created_by")
+        .order_by("pk")
+    )
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests of one version on one endpoint over some hours."""
+
+    version: str
+    requests: int
+    errors: int
+    p50_ms: float | None
+    p99_ms: float | None
+    hourly: list[int]
+
+    @property
+    def error_share(self) -> float:
+        """Share of requests that failed, 0 to 1."""
+        return self.errors / self.requests if self.requests else 0.0
+
+
+def traffic(project: Project, endpoint: str, *, since: datetime) -> list[Traffic]:
+    """Return what each version was asked since a moment, the live one first: one query."""
+    rows = Bucket.objects.filter(
+        monitor__project=project, monitor__endpoint=endpoint, column="__traffic__", hour__gte=since
+    ).select_related("monitor")
+    grouped: dict[int, list[Bucket]] = {}
+    for row in rows.order_by("-monitor_id", "hour"):
+        grouped.setdefault(row.monitor_id, []).append(row)
+    return [_traffic(buckets) for buckets in grouped.values()]
+
+
+def request_counts(project: Project, *, since: datetime) -> dict[str, int]:
+    """Return requests per endpoint since a moment: one query."""
+    rows = Bucket.objects.filter(monitor__project=project, column="__traffic__", hour__gte=since)
+    totals: dict[str, int] = {}
+    for name, count in rows.order_by().values_list("monitor__endpoint").annotate(total=Sum("rows")):
+        totals[name] = count or 0
+    return totals
+
+
+def _traffic(buckets: list[Bucket]) -> Traffic:
+    whole = shape.merge([bucket.counts for bucket in buckets])
+    answered, errors = shape.filled(whole), int(whole.get("nulls", 0))
+    hourly: dict[datetime, int] = {}
+    for bucket in buckets:
+        hour = bucket.hour.replace(minute=0, second=0, microsecond=0)
+        hourly[hour] = hourly.get(hour, 0) + bucket.rows
+    return Traffic(
+        buckets[0].monitor.version, answered + errors, errors, _ms(whole, 0.5), _ms(whole, 0.99), list(hourly.values())
+    )
+
+
+def _ms(counts: shape.Counts, share: float) -> float | None:
+    found = shape.latency_us(counts, share)
+    return None if found is None else found / 1000

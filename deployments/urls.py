@@ -2,9 +2,38 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.views import tries
+from deployments.views import endpoints, models, promotions, rules, tries
 
 app_name = "deployments"
+model = "models/<str:name>/"
+version = f"{model}v/<int:number>/"
+promotion = "promotions/<int:number>/"
+endpoint = "deployments/<str:name>/"
+policy = "settings/policies/"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("models/", models.ModelList.as_view(), name="model-list"),
+    path("models/register/", models.ModelRegister.as_view(), name="model-register"),
+    path(model, models.ModelDetail.as_view(), name="model-detail"),
+    path(version, models.VersionDetail.as_view(), name="version-detail"),
+    path(f"{version}verify/", models.VersionVerify.as_view(), name="version-verify"),
+    path(f"{version}request/", models.VersionRequest.as_view(), name="version-request"),
+    path("promotions/", promotions.PromotionList.as_view(), name="promotion-list"),
+    path(promotion, promotions.PromotionDetail.as_view(), name="promotion-detail"),
+    path(f"{promotion}progress/", promotions.PromotionProgress.as_view(), name="promotion-progress"),
+    path(f"{promotion}decide/", promotions.PromotionDecide.as_view(), name="promotion-decide"),
+    path(f"{promotion}withdraw/", promotions.PromotionWithdraw.as_view(), name="promotion-withdraw"),
+    path(f"{promotion}override/", promotions.PromotionOverride.as_view(), name="promotion-override"),
+    path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
+    path("deployments/", endpoints.EndpointList.as_view(), name="endpoint-list"),
+    path(endpoint, endpoints.EndpointDetail.as_view(), name="endpoint-detail"),
+    path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="endpoint-rollback"),
+    path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="endpoint-disable"),
+    path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="endpoint-enable"),
+    path(f"{endpoint}configure/", endpoints.EndpointConfigure.as_view(), name="endpoint-configure"),
+    path(f"{endpoint}automation/", endpoints.AutomationConfigure.as_view(), name="automation-configure"),
+    path(f"{endpoint}reviews/<int:number>/close/", endpoints.ReviewClose.as_view(), name="review-close"),
     path("endpoints/<str:endpoint>/try/", tries.EndpointTry.as_view(), name="endpoint-try"),
+    path(policy, rules.PolicyList.as_view(), name="policy-list"),
+    path(f"{policy}<str:environment>/<int:number>/confirm/", rules.PolicyConfirm.as_view(), name="policy-confirm"),
+    path(f"{policy}<str:environment>/<int:number>/drop/", rules.PolicyDrop.as_view(), name="policy-drop"),
 ]

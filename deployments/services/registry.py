@@ -20,6 +20,7 @@ from projects.permissions import Permission, require
 from projects.services import events
 
 MAX_MODEL_NAME = 80
+RESERVED = {"register"}  # the address of the page that registers
 MAX_JSON_BYTES = 4 * 2**20
 NEEDED = (gates.MODEL_FILE, gates.SIGNATURE_FILE)
 
@@ -130,6 +131,8 @@ def describe(by: Actor, *, model: RegisteredModel, description: str) -> Register
 
 def _model_name(given: str) -> str:
     name = names.clean(given, field="model_name")
+    if names.key(name) in RESERVED:
+        raise Invalid(f"{name} is a reserved word; choose another name.", field="model_name", got=name)
     if len(name) > MAX_MODEL_NAME:
         raise Invalid(
             f"model_name has {len(name)} characters; at most {MAX_MODEL_NAME} are allowed.",

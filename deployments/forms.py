@@ -1,0 +1,87 @@
+"""Forms of the deployments pages. They parse; the services decide."""
+
+from typing import Any
+
+from django import forms
+
+from deployments.models import Automation, Endpoint, Environment
+from mlportal.lib.forms import Form
+
+
+class RegisterForm(Form):
+    """Register the model of a run."""
+
+    run = forms.IntegerField(min_value=1, max_value=2**62, label="Run", help_text="Number of a finished run.")
+    model_name = forms.CharField(
+        max_length=80, label="Model", help_text="A new name starts a new model; a known one adds a version to it."
+    )
+    description = forms.CharField(
+        required=False, max_length=10_000, label="Description", widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class RequestForm(Form):
+    """Ask that a version goes live."""
+
+    environment = forms.ModelChoiceField(Environment.objects.none(), label="Environment", empty_label=None)
+    reason = forms.CharField(
+        max_length=4000,
+        label="Why now",
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="What gets better, for whom, and what you know to be worse. The approver reads this first.",
+    )
+
+    def __init__(self, *args: Any, environments: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["environment"].queryset = environments  # type: ignore[attr-defined]
+
+
+class ReasonForm(Form):
+    """A reason that goes to the audit log."""
+
+    reason = forms.CharField(max_length=4000, label="Reason", widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class RollbackForm(ReasonForm):
+    """Return to an earlier version."""
+
+    version = forms.IntegerField(min_value=1, required=False, widget=forms.HiddenInput)
+
+
+class EndpointForm(Form):
+    """Settings of an endpoint."""
+
+    log_mode = forms.ChoiceField(
+        choices=Endpoint.LogMode,
+        label="Prediction log",
+        help_text="What is kept of each request's features. Drift needs them, hashed is enough for counting.",
+    )
+
+
+class AutomationForm(Form):
+    """When to retrain by itself."""
+
+    trigger = forms.ChoiceField(choices=Automation.Trigger, widget=forms.HiddenInput)
+    enabled = forms.BooleanField(required=False, label="Retrain when a drift alert fires")
+    cooldown_hours = forms.IntegerField(
+        min_value=1, max_value=2160, initial=24, label="At most once in", help_text="Hours between two retrainings."
+    )
+    dataset_name = forms.CharField(
+        required=False, max_length=100, label="Dataset", help_text="Empty: the newest version of the live model's own."
+    )
+
+
+class PolicyForm(Form):
+    """Rules of an environment."""
+
+    min_approvals = forms.IntegerField(min_value=1, max_value=10, label="Approvals needed")
+    expiry_days = forms.IntegerField(min_value=1, max_value=90, label="A request expires after", help_text="Days.")
+    four_eyes = forms.BooleanField(
+        required=False, label="Four eyes", help_text="Whoever asked, trained or changed the rules does not decide."
+    )
+    switch_at_approval = forms.BooleanField(
+        required=False, label="Go live at approval", help_text="Off: ops deploys an approved version by hand."
+    )
+    gates = forms.JSONField(
+        label="Gates", widget=forms.Textarea(attrs={"rows": 16, "class": "mono", "spellcheck": "false"})
+    )

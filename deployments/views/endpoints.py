@@ -1,0 +1,260 @@
+"""Pages of deployments: the list, one endpoint, and what ops does there."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from deployments import queries
+from deployments.forms import AutomationForm, EndpointForm
+from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RollbackReview
+from deployments.runtime import example
+from deployments.services import automations, endpoints
+from deployments.views.answers import see
+from mlportal.lib import names
+from mlportal.lib.errors import DomainError, Missing
+from projects.access import ProjectView
+from projects.models import Event
+from projects.permissions import Permission
+
+HOURS = 24
+HISTORY = 20
+
+
+def address(endpoint: Endpoint) -> str:
+    """Return the address of an endpoint's page."""
+    return reverse("deployments:endpoint-detail", args=[endpoint.project.slug, endpoint.name])
+
+
+class EndpointList(ProjectView):
+    """The project's endpoints with what answers there."""
+
+    reads = Endpoint
+    permission = Permission.ENDPOINT_VIEW
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        rows = self.rows().in_project(self.project).with_live().order_by("-environment__position", "name_key")
+        counts = queries.request_counts(self.project, since=timezone.now() - timedelta(hours=HOURS))
+        lines = [(row, counts.get(row.name, 0)) for row in rows[:200]]
+        return render(request, "deployments/endpoint_list.html", {"lines": lines, "hours": HOURS})
+
+
+class _OneEndpoint(ProjectView):
+    """Loads the endpoint that the address names."""
+
+    abstract = True
+    reads = Endpoint
+    permission = Permission.ENDPOINT_VIEW
+
+    def load(self, name: str) -> Endpoint:
+        """Return the endpoint with what answers there."""
+        found: Endpoint = self.find(self.rows().in_project(self.project).with_live(), name_key=names.key(name))
+        return found
+
+    def show(
+        self, endpoint: Endpoint, *, error: DomainError | None = None, status: int = 200, **extra: Any
+    ) -> HttpResponse:
+        """Render the page, with a refusal when there is one."""
+        seen = queries.traffic(self.project, endpoint.name, since=timezone.now() - timedelta(hours=HOURS))
+        live = endpoint.current_revision
+        revisions = EndpointRevision.objects.filter(endpoint=endpoint).select_related(
+            "version__model", "promotion", "created_by", "review__closed_by"
+        )
+        context = {
+            "endpoint": endpoint,
+            "revision": live,
+            "version": live.version if live else None,
+            "traffic": next((item for item in seen if live and item.version == live.version.label), None),
+            "others": seen,
+            "hours": HOURS,
+            "revisions": list(revisions.order_by("-number")[:HISTORY]),
+            "earlier": endpoints.previous_version(endpoint),
+            "activity": Event.objects.filter(target_type="endpoint", target_id=endpoint.pk).order_by("-seq")[:6],
+            "settings_form": EndpointForm(initial={"log_mode": endpoint.log_mode}),
+            "automation": self._automation(endpoint),
+            "snippets": _snippets(endpoint) if live else None,
+            "records_text": json.dumps([example.record(live.version.signature)], indent=2) if live else "",
+            "error": None,
+            "refused": error,
+            "addresses": {
+                name: f"{address(endpoint)}{name}/" for name in ("rollback", "disable", "configure", "automation")
+            },
+            **extra,
+        }
+        context.setdefault("automation_form", _automation_form(context["automation"]))
+        return render(self.request, "deployments/endpoint_detail.html", context, status=status)
+
+    def attempt(self, endpoint: Endpoint, act: Any, done: str) -> HttpResponse:
+        """Run a service and answer with the page: moved on, or with what was refused."""
+        try:
+            act()
+        except DomainError as error:
+            if error.status == 403:
+                raise
+            return self.show(endpoint, error=error, status=409 if error.status == 409 else 422)
+        messages.success(self.request, done)
+        return see(address(endpoint))
+
+    def _automation(self, endpoint: Endpoint) -> Automation | None:
+        rows = Automation.objects.filter(endpoint=endpoint, trigger=Automation.Trigger.DRIFT)
+        return rows.select_related("owner").prefetch_related("triggers__request", "triggers__run").first()
+
+
+class EndpointDetail(_OneEndpoint):
+    """One endpoint: what answers, traffic, history, try it, settings."""
+
+    reads = Endpoint
+    permission = Permission.ENDPOINT_VIEW
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        return self.show(self.load(name))
+
+
+class EndpointRollback(_OneEndpoint):
+    """Return to an earlier approved version."""
+
+    reads = Endpoint
+    permission = Permission.ENDPOINT_DEPLOY
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        endpoint = self.load(name)
+        version = self._version(endpoint, request.POST.get("version", ""))
+
+        def act() -> None:
+            reason = request.POST.get("reason", "")
+            endpoints.rollback(self.actor, endpoint=endpoint, reason=reason, version=version)
+
+        return self.attempt(endpoint, act, "Rolled back. An approver was asked to look at it.")
+
+    def _version(self, endpoint: Endpoint, number: str) -> ModelVersion | None:
+        if not number:
+            return None
+        rows = ModelVersion.objects.filter(model=endpoint.model).select_related("model__project")
+        found = (
+            rows.filter(number=int(number)).first()
+            if number.isascii() and number.isdigit() and len(number) < 9
+            else None
+        )
+        if found is None:
+            raise Missing(f"There is no version {number[:20]} of {endpoint.model.name}.", field="version")
+        return found
+
+
+class EndpointDisable(_OneEndpoint):
+    """Stop answering."""
+
+    reads = Endpoint
+    permission = Permission.ENDPOINT_DEPLOY
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        endpoint = self.load(name)
+        reason = request.POST.get("reason", "")
+        return self.attempt(
+            endpoint, lambda: endpoints.disable(self.actor, endpoint=endpoint, reason=reason), "The endpoint is off."
+        )
+
+
+class EndpointEnable(_OneEndpoint):
+    """Answer again."""
+
+    reads = Endpoint
+    permission = Permission.ENDPOINT_DEPLOY
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        endpoint = self.load(name)
+        return self.attempt(
+            endpoint, lambda: endpoints.enable(self.actor, endpoint=endpoint), "The endpoint answers again."
+        )
+
+
+class EndpointConfigure(_OneEndpoint):
+    """Choose what the prediction log keeps."""
+
+    reads = Endpoint
+    permission = Permission.ENDPOINT_DEPLOY
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        endpoint = self.load(name)
+        mode = request.POST.get("log_mode", "")
+        return self.attempt(
+            endpoint, lambda: endpoints.configure(self.actor, endpoint=endpoint, log_mode=mode), "Settings saved."
+        )
+
+
+class AutomationConfigure(_OneEndpoint):
+    """Switch retraining on or off."""
+
+    reads = Endpoint
+    permission = Permission.AUTOMATION_EDIT
+
+    def post(self, request: HttpRequest, name: str) -> HttpResponse:
+        endpoint = self.load(name)
+        form = AutomationForm(request.POST)
+        if not form.is_valid():
+            return self.show(endpoint, status=422, automation_form=form)
+        try:
+            automations.configure(self.actor, endpoint=endpoint, **form.cleaned_data)
+        except DomainError as error:
+            form.refuse(error)
+            return self.show(endpoint, status=422, automation_form=form)
+        messages.success(request, "Retraining is set.")
+        return see(address(endpoint))
+
+
+class ReviewClose(_OneEndpoint):
+    """Say that a rollback was looked at."""
+
+    reads = Endpoint
+    permission = Permission.PROMOTION_DECIDE
+
+    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        endpoint = self.load(name)
+        rows = RollbackReview.objects.filter(revision__endpoint=endpoint).select_related("revision__endpoint__project")
+        review = self.find(rows, revision__number=number)
+        comment = request.POST.get("comment", "")
+        return self.attempt(
+            endpoint, lambda: endpoints.close_review(self.actor, review=review, comment=comment), "Review closed."
+        )
+
+
+def _automation_form(automation: Automation | None) -> AutomationForm:
+    if automation is None:
+        return AutomationForm(initial={"trigger": Automation.Trigger.DRIFT, "enabled": False, "cooldown_hours": 24})
+    return AutomationForm(
+        initial={
+            "trigger": automation.trigger,
+            "enabled": automation.enabled and automation.stopped_at is None,
+            "cooldown_hours": automation.cooldown_hours,
+            "dataset_name": automation.dataset_name,
+        }
+    )
+
+
+def _snippets(endpoint: Endpoint) -> dict[str, str]:
+    """Write the same request for curl and for Python, with a record of this model."""
+    from django.conf import settings
+
+    assert endpoint.current_revision is not None
+    record = json.dumps([example.record(endpoint.current_revision.version.signature)], ensure_ascii=False)
+    url = f"{settings.BASE_URL}/api/v1/projects/{endpoint.project.slug}/endpoints/{endpoint.name}/predict/"
+    curl = (
+        f'curl {url} \\\n  -H "Authorization: Bearer $MLPORTAL_TOKEN" \\\n'
+        f"  -H 'Content-Type: application/json' \\\n  -d '{{\"records\": {record.replace(chr(39), chr(39) * 2)}}}'"
+    )
+    python = (
+        "import os, requests\n\n"
+        f'answer = requests.post(\n    "{url}",\n'
+        '    headers={"Authorization": f"Bearer {os.environ[\'MLPORTAL_TOKEN\']}"},\n'
+        f'    json={{"records": {_literal(record)}}},\n    timeout=30,\n)\n'
+        'answer.raise_for_status()\nprint(answer.json()["predictions"])'
+    )
+    return {"curl": curl, "python": python}
+
+
+def _literal(record: str) -> str:
+    return repr(json.loads(record))

@@ -1,0 +1,228 @@
+"""Pages of models and versions: lists, registration, verification, and the question for a promotion."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from deployments import gates, queries
+from deployments.forms import RegisterForm, RequestForm
+from deployments.models import Alias, EndpointRevision, Environment, ModelVersion, PromotionRequest, RegisteredModel
+from deployments.proof import signing
+from deployments.services import policies, promotions, registry
+from deployments.views.answers import see
+from deployments.views.promotions import address as promotion_address
+from experiments.models import Run
+from mlportal.lib import names
+from mlportal.lib.errors import DomainError, Missing
+from projects.access import ProjectView
+from projects.permissions import Permission
+
+PAGE_ROWS = 50
+
+
+def address(version: ModelVersion) -> str:
+    """Return the address of a version's page."""
+    model = version.model
+    return reverse("deployments:version-detail", args=[model.project.slug, model.name, version.number])
+
+
+class ModelList(ProjectView):
+    """The project's models by name, with their newest version and where they are live."""
+
+    reads = RegisteredModel
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        query = request.GET.get("q", "").strip()[:100]
+        rows = self.rows().in_project(self.project).order_by("name_key")
+        if query:
+            rows = rows.filter(name_key__contains=names.key(query))
+        if after := request.GET.get("after", "")[:100]:
+            rows = rows.filter(name_key__gt=after)
+        found = list(rows[: PAGE_ROWS + 1])
+        context = {
+            "lines": queries.model_lines(found[:PAGE_ROWS]),
+            "query": query,
+            "after": found[PAGE_ROWS - 1].name_key if len(found) > PAGE_ROWS else "",
+            "waiting": PromotionRequest.objects.in_project(self.project).pending().count(),
+        }
+        return render(request, "deployments/model_list.html", context)
+
+
+class ModelDetail(ProjectView):
+    """One model: versions, aliases, where it answers, open requests."""
+
+    reads = RegisteredModel
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest, name: str) -> HttpResponse:
+        model = self.find(
+            self.rows().in_project(self.project).select_related("created_by", "project"), name_key=names.key(name)
+        )
+        versions = model.versions.select_related("run", "created_by", "dataset_version__dataset").order_by("-number")
+        before = request.GET.get("before", "")
+        if before.isascii() and before.isdigit():
+            versions = versions.filter(number__lt=int(before[:9]))
+        found = list(versions[: PAGE_ROWS + 1])
+        keys = gates.metric_keys(found[0])[:4] if found else []
+        context = {
+            "model": model,
+            "versions": queries.version_lines(found[:PAGE_ROWS], keys),
+            "columns": [gates.METRICS[key] for key in keys],
+            "before": found[PAGE_ROWS - 1].number if len(found) > PAGE_ROWS else "",
+            "endpoints": model.endpoints.with_live().order_by("environment__position"),
+            "aliases": Alias.objects.filter(model=model, valid_to=None).select_related("version").order_by("name"),
+            "requests": PromotionRequest.objects.pending().with_subject().filter(version__model=model).order_by("-pk"),
+        }
+        return render(request, "deployments/model_detail.html", context)
+
+
+class ModelRegister(ProjectView):
+    """Register the model of a run."""
+
+    reads = RegisteredModel
+    permission = Permission.MODEL_REGISTER
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        asked = request.GET.get("run", "")
+        run = self._run(asked) if asked.isascii() and asked.isdigit() else None
+        known = self._known(run)
+        form = RegisterForm(initial={"run": run.pk if run else "", "model_name": known})
+        return self._show(request, form, run)
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = RegisterForm(request.POST)
+        run = None
+        if form.is_valid():
+            values = form.cleaned_data
+            try:
+                run = self._run(values["run"])
+                if run is None:
+                    raise Missing(f"There is no run {values['run']} in this project.", field="run")
+                version = registry.register(
+                    self.actor, run=run, model_name=values["model_name"], description=values["description"]
+                )
+            except DomainError as error:
+                if error.status == 403:
+                    raise
+                form.refuse(error)
+            else:
+                messages.success(request, f"{version} is registered and signed.")
+                return see(address(version))
+        return self._show(request, form, run, status=422)
+
+    def _run(self, number: Any) -> Run | None:
+        rows = Run.objects.visible_to(self.actor).in_project(self.project).select_related("experiment", "project")
+        return rows.filter(pk=min(int(number), 2**62)).first()
+
+    def _known(self, run: Run | None) -> str:
+        """Propose the model that the experiment's earlier runs went to."""
+        if run is None:
+            return ""
+        rows = ModelVersion.objects.filter(run__experiment=run.experiment_id).select_related("model").order_by("-pk")
+        last = rows.first()
+        return last.model.name if last else run.experiment.name[:80]
+
+    def _show(self, request: HttpRequest, form: RegisterForm, run: Run | None, *, status: int = 200) -> HttpResponse:
+        known = RegisteredModel.objects.in_project(self.project).order_by("name_key")[:50]
+        return render(
+            request, "deployments/model_register.html", {"form": form, "run": run, "known": known}, status=status
+        )
+
+
+class _OneVersion(ProjectView):
+    """Loads the version that the address names."""
+
+    abstract = True
+    reads = ModelVersion
+    permission = Permission.MODEL_VIEW
+
+    def load(self, name: str, number: int) -> ModelVersion:
+        """Return the version with its origin."""
+        rows = self.rows().in_project(self.project).with_origin().select_related("run__experiment")
+        found: ModelVersion = self.find(rows, model__name_key=names.key(name), number=number)
+        return found
+
+    def environments(self) -> QuerySet[Environment]:
+        """Return where a version of this project can go, production first."""
+        return Environment.objects.in_project(self.project).order_by("-position")
+
+    def show(
+        self, request: HttpRequest, version: ModelVersion, *, form: RequestForm | None = None, status: int = 200
+    ) -> HttpResponse:
+        """Render the page."""
+        keys = [key for key in gates.metric_keys(version) if key in version.metrics]
+        other = sorted(key for key in version.metrics if key not in keys)
+        context = {
+            "version": version,
+            "metrics": [(gates.METRICS.get(key, {"label": key}), version.metrics[key]) for key in [*keys, *other]],
+            "form": form or RequestForm(environments=self.environments()),
+            "requests": version.promotion_requests.with_subject().order_by("-pk")[:20],
+            "revisions": EndpointRevision.objects.filter(version=version).select_related(
+                "endpoint__environment", "endpoint__current_revision"
+            ).order_by("-pk")[:20],
+            "public_key": _public_key(version),
+            "ask_address": f"{address(version)}request/",
+        }  # fmt: skip
+        return render(request, "deployments/version_detail.html", context, status=status)
+
+
+class VersionDetail(_OneVersion):
+    """One version: metrics, schema, manifest, lineage, verification, requests."""
+
+    reads = ModelVersion
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        return self.show(request, self.load(name, number))
+
+
+class VersionVerify(_OneVersion):
+    """Check a version against its files."""
+
+    reads = ModelVersion
+    permission = Permission.MODEL_VIEW
+
+    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        version = self.load(name, number)
+        damaged = registry.verify(self.actor, version=version)
+        if damaged:
+            messages.error(request, f"{version} is damaged. {damaged[0]}")
+        else:
+            messages.success(request, f"Every file of {version} matches its hash and the signature is valid.")
+        return see(address(version))
+
+
+class VersionRequest(_OneVersion):
+    """Ask that a version goes live."""
+
+    reads = ModelVersion
+    permission = Permission.PROMOTION_REQUEST
+
+    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        version = self.load(name, number)
+        policies.ensure(self.project)
+        form = RequestForm(request.POST, environments=self.environments())
+        if form.is_valid():
+            values = form.cleaned_data
+            try:
+                made = promotions.request(
+                    self.actor, version=version, environment=values["environment"], reason=values["reason"]
+                )
+            except DomainError as error:
+                if error.status == 403:
+                    raise
+                form.refuse(error)
+            else:
+                messages.success(request, f"Promotion {made.pk} is open. A worker measures {version.label} now.")
+                return see(promotion_address(made))
+        return self.show(request, version, form=form, status=422)
+
+
+def _public_key(version: ModelVersion) -> str:
+    ring = gates.keyring()
+    return signing.public_pem(ring, version.signed_by) if version.signed_by in ring.publics else ""

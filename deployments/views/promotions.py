@@ -1,0 +1,194 @@
+"""Pages of promotion requests: the list, the review, and what people do there."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Prefetch
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from deployments.models import Decision, GateOverride, GateResult, PromotionRequest
+from deployments.services import endpoints, holds, promotions
+from deployments.views import review
+from deployments.views.answers import see
+from mlportal.lib.errors import DomainError
+from projects.access import ProjectView
+from projects.permissions import Permission, allowed
+
+PAGE_ROWS = 50
+FILTERS = (("", "All"), ("pending", "Waiting"), ("approved", "Approved"), ("rejected", "Rejected"), ("stale", "Stale"))
+
+
+def address(request: PromotionRequest) -> str:
+    """Return the address of a request's page."""
+    return reverse("deployments:promotion-detail", args=[request.project.slug, request.pk])
+
+
+class PromotionList(ProjectView):
+    """Requests of the project, newest first."""
+
+    reads = PromotionRequest
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        rows = self.rows().in_project(self.project).with_subject().order_by("-pk")
+        chosen = request.GET.get("state", "")
+        if chosen in PromotionRequest.State.values:
+            rows = rows.filter(state=chosen)
+        before = request.GET.get("before", "")
+        if before.isascii() and before.isdigit():
+            rows = rows.filter(pk__lt=int(before[:18]))
+        found = list(rows[: PAGE_ROWS + 1])
+        context = {
+            "requests": found[:PAGE_ROWS],
+            "state": chosen,
+            "filters": FILTERS,
+            "before": found[PAGE_ROWS - 1].pk if len(found) > PAGE_ROWS else "",
+        }
+        return render(request, "deployments/promotion_list.html", context)
+
+
+class _OneRequest(ProjectView):
+    """Loads the request that the address names."""
+
+    abstract = True
+    reads = PromotionRequest
+    permission = Permission.MODEL_VIEW
+
+    def load(self, number: int) -> PromotionRequest:
+        """Return the request with everything its page shows."""
+        rows = self.rows().in_project(self.project).with_subject()
+        joined = rows.select_related(
+            "version__run__experiment", "version__run__created_by", "version__dataset_version__dataset", "evaluation",
+            "version__created_by", "policy__proposed_by", "version__run__job__created_by", "decided_by",
+        ).prefetch_related(
+            Prefetch("gate_results", GateResult.objects.order_by("position")),
+            Prefetch("decisions", Decision.objects.select_related("user")),
+            Prefetch("overrides", GateOverride.objects.select_related("user")),
+            "revisions__endpoint",
+        )  # fmt: skip
+        found: PromotionRequest = self.find(joined, pk=number)
+        return found
+
+    def show(self, number: int, *, error: DomainError | None = None, status: int = 200) -> HttpResponse:
+        """Render the page, with a refusal and what was typed when there is one."""
+        held = self.load(number)
+        why = review.barred_because(self.actor, held, holds.involved(held))
+        may = allowed(self.actor, Permission.PROMOTION_DECIDE, self.project)
+        mine = any(item.user_id == self.actor.user.pk for item in held.decisions.all()) if self.actor.user else False
+        context: dict[str, Any] = {
+            "request_": held,
+            "heading": f"Promote {held.version} to {held.environment.name}",
+            "approvals": sum(item.verdict == Decision.Verdict.APPROVE for item in held.decisions.all()),
+            "review": review.load(held),
+            "may_decide": may and not why and held.is_pending and not mine,
+            "barred": why if may else "",
+            "waits_for_me": may and not why and held.is_pending and bool(held.seal) and not mine,
+            "decided_myself": mine,
+            "may_withdraw": held.is_pending and held.requested_by_id == getattr(self.actor.user, "pk", None),
+            "may_override": held.is_pending and allowed(self.actor, Permission.GATE_OVERRIDE, self.project) and not why,
+            "may_switch": held.state == "approved"
+            and not held.revisions.all()
+            and allowed(self.actor, Permission.ENDPOINT_DEPLOY, self.project),
+            "revision": next((item for item in held.revisions.all() if item.kind == "promotion"), None),
+            "error": error,
+            "comment": self.request.POST.get("comment", "") if error else "",
+            "ticked": self.request.POST.getlist("acknowledged") if error else [],
+        }
+        return render(self.request, "deployments/promotion_detail.html", context, status=status)
+
+
+class PromotionDetail(_OneRequest):
+    """The review page: one screen to decide on."""
+
+    reads = PromotionRequest
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        return self.show(number)
+
+
+class PromotionProgress(_OneRequest):
+    """The progress of the evaluation alone, for polling; the page reloads once when it is sealed."""
+
+    reads = PromotionRequest
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        held = self.find(self.rows().in_project(self.project).select_related("evaluation", "project"), pk=number)
+        response = render(request, "deployments/_evaluation.html", {"request_": held})
+        if held.seal or not held.is_pending:
+            response["HX-Refresh"] = "true"
+        return response
+
+
+class PromotionDecide(_OneRequest):
+    """Approve, reject or ask for changes."""
+
+    reads = PromotionRequest
+    permission = Permission.PROMOTION_DECIDE
+
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        held = self.load(number)
+        try:
+            promotions.decide(
+                self.actor,
+                request=held,
+                verdict=request.POST.get("verdict", ""),
+                comment=request.POST.get("comment", ""),
+                acknowledged=request.POST.getlist("acknowledged"),
+            )
+        except DomainError as error:
+            if error.status == 403:
+                raise
+            return self.show(number, error=error, status=409 if error.status == 409 else 422)
+        return see(address(held))
+
+
+class PromotionWithdraw(_OneRequest):
+    """Take one's own request back."""
+
+    reads = PromotionRequest
+    permission = Permission.PROMOTION_REQUEST
+
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        held = promotions.withdraw(self.actor, request=self.load(number))
+        messages.success(request, f"Promotion {held.pk} is withdrawn.")
+        return see(address(held))
+
+
+class PromotionOverride(_OneRequest):
+    """Let one red gate pass, with a reason."""
+
+    reads = PromotionRequest
+    permission = Permission.GATE_OVERRIDE
+
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        held = self.load(number)
+        try:
+            made = promotions.override(
+                self.actor, request=held, gate=request.POST.get("gate", ""), reason=request.POST.get("reason", "")
+            )
+        except DomainError as error:
+            if error.status == 403:
+                raise
+            return self.show(number, error=error, status=409 if error.status == 409 else 422)
+        messages.success(request, f"{made.gate} is overridden. Another person still has to approve.")
+        return see(address(held))
+
+
+class PromotionSwitch(_OneRequest):
+    """Deploy an approved request by hand, where the rules ask for it."""
+
+    reads = PromotionRequest
+    permission = Permission.ENDPOINT_DEPLOY
+
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        held = self.load(number)
+        try:
+            made = endpoints.switch(self.actor, request=held)
+        except DomainError as error:
+            return self.show(number, error=error, status=error.status)
+        messages.success(request, f"{made.version.label} answers on {made.endpoint.name} now.")
+        return see(address(held))

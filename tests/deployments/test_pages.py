@@ -1,0 +1,301 @@
+"""Every page of models, promotions and deployments: who sees what, what a form changes, how many queries it takes."""
+
+import pytest
+from django.test import Client
+
+from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, Policy, PromotionRequest
+from deployments.services import endpoints, policies
+from experiments.models import Run
+from tests.deployments.services.test_registry import tamper
+from tests.factories.deployments import (
+    Team,
+    difference,
+    environment,
+    evaluate,
+    make_live,
+    make_request,
+    make_trained_run,
+    make_version,
+    result,
+)
+from tests.factories.projects import make_user
+
+REASON = "Errors doubled after the switch."
+
+
+def browser(team: Team, role: str) -> Client:
+    client = Client()
+    client.force_login(team.people[role])
+    return client
+
+
+def addresses(team: Team, request: PromotionRequest, endpoint: Endpoint) -> list[str]:
+    base = f"/p/{team.project.slug}"
+    return [
+        f"{base}/models/", f"{base}/models/churn/", f"{base}/models/churn/v/1/", f"{base}/promotions/",
+        f"{base}/promotions/{request.pk}/", f"{base}/promotions/{request.pk}/progress/", f"{base}/deployments/",
+        f"{base}/deployments/{endpoint.name}/", f"{base}/settings/policies/",
+    ]  # fmt: skip
+
+
+def test_each_role_reads_each_page_and_an_outsider_none(team):
+    endpoint = make_live(team)
+    request = make_request(team)
+    stranger = Client()
+    stranger.force_login(make_user("stranger"))
+    for address in addresses(team, request, endpoint):
+        for role in ("viewer", "scientist", "manager", "ops", "admin"):
+            assert browser(team, role).get(address).status_code == 200, (role, address)
+        assert stranger.get(address).status_code == 404, address
+        assert Client().get(address).status_code == 302, address
+
+
+def test_pages_of_an_empty_project_say_what_to_do(team):
+    client = browser(team, "scientist")
+    for name, words in (
+        ("models/", b"No model yet"), ("promotions/", b"No promotion here"), ("deployments/", b"No endpoint yet"),
+        ("settings/policies/", b"No environment yet"),
+    ):  # fmt: skip
+        assert words in client.get(f"/p/churn/{name}").content
+
+
+def test_register_by_form(team):
+    run = make_trained_run(team)
+    client = browser(team, "scientist")
+    page = client.get(f"/p/churn/models/register/?run={run.pk}")
+    assert page.context["form"].initial == {"run": run.pk, "model_name": "churn-gbm"}
+    answer = client.post("/p/churn/models/register/", {"run": run.pk, "model_name": "churn", "description": ""})
+    assert (answer.status_code, answer["Location"]) == (303, "/p/churn/models/churn/v/1/")
+    again = client.post("/p/churn/models/register/", {"run": run.pk, "model_name": "churn"})
+    assert again.status_code == 422
+    assert f"Run {run.pk} is churn v1 already." in again.content.decode()
+    for bad in (
+        {"run": 10**9, "model_name": "x"},
+        {"run": "x", "model_name": "x"},
+        {"run": run.pk, "model_name": "<b>"},
+    ):
+        assert client.post("/p/churn/models/register/", bad).status_code == 422
+    assert browser(team, "viewer").get("/p/churn/models/register/").status_code == 403
+
+
+def test_ask_on_the_version_page(team):
+    version = make_version(team)
+    place = environment(team)
+    client = browser(team, "scientist2")
+    address = "/p/churn/models/churn/v/1/request/"
+    refused = client.post(address, {"environment": place.pk, "reason": "short"})
+    assert refused.status_code == 422
+    assert b"at least 10 characters" in refused.content
+    answer = client.post(address, {"environment": place.pk, "reason": "Better on recent customers."})
+    request = PromotionRequest.objects.get(version=version)
+    assert (answer.status_code, answer["Location"]) == (303, f"/p/churn/promotions/{request.pk}/")
+    assert client.post(address, {"environment": place.pk, "reason": "Better on recent customers."}).status_code == 422
+    page = client.get(answer["Location"]).content.decode()
+    assert "churn v1 to production" in page
+    assert "v1 is being measured." in page
+    progress = client.get(f"/p/churn/promotions/{request.pk}/progress/")
+    assert "HX-Refresh" not in progress
+    evaluate(request)
+    assert client.get(f"/p/churn/promotions/{request.pk}/progress/")["HX-Refresh"] == "true"
+    assert browser(team, "viewer").post(address, {"environment": place.pk, "reason": "x" * 20}).status_code == 403
+
+
+def test_the_review_says_what_is_true(team):
+    make_live(team)
+    found = result(auc=0.8792, production=0.8711)
+    found["metrics"][0] |= {"low": 0.003, "high": 0.012}
+    found["metrics"][1] = difference("f1", 0.5, 0.7)
+    request = make_request(team, found=found)
+    review = browser(team, "manager").get(f"/p/churn/promotions/{request.pk}/").context["review"]
+    assert review.headline == "v2 is better than v1 on ROC AUC. One metric got worse."
+    assert review.summary == ("8 of 9 gates pass. The failing one is advisory: f1 not worse than production (−0.2).")
+    assert [(item.label, item.value, item.change) for item in review.numbers] == [
+        ("ROC AUC ↑", "0.8792", "+0.0081"), ("F1 ↑", "0.5", "−0.2"), ("Predict p99 ↓", "12 ms", ""),
+    ]  # fmt: skip
+    row = review.rows[0]
+    assert (row.interval.low, row.interval.mid, row.interval.high, row.interval.tone) == (61.0, 79.7, 94.0, "ok")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.001, 0.02, "v2 is better than v1 on ROC AUC."),
+        (-0.02, -0.001, "v2 is worse than v1 on ROC AUC."),
+        (-0.01, 0.02, "v2 and v1 are about equal on ROC AUC."),
+    ],
+)
+def test_the_verdict_follows_the_interval(team, low, high, words):
+    make_live(team)
+    found = result(auc=0.88, production=0.88)
+    found["metrics"][0] |= {"low": low, "high": high}
+    request = make_request(team, found=found)
+    page = browser(team, "viewer").get(f"/p/churn/promotions/{request.pk}/")
+    assert page.context["review"].headline == words
+
+
+def test_who_sees_the_buttons(team):
+    request = make_request(team)
+    address = f"/p/churn/promotions/{request.pk}/"
+    approve = 'value="approve"'
+    assert approve in browser(team, "manager").get(address).content.decode()
+    for role in ("scientist", "scientist2", "viewer", "ops", "admin"):
+        assert approve not in browser(team, role).get(address).content.decode(), role
+    assert "Withdraw the request" in browser(team, "scientist2").get(address).content.decode()
+    team.project.memberships.create(user=team.people["scientist2"], role="manager")
+    page = browser(team, "scientist2").get(address).content.decode()
+    assert approve not in page
+    assert "You asked for this promotion." in page
+
+
+def test_decide_on_the_page(team):
+    request = make_request(team)
+    client = browser(team, "manager")
+    address = f"/p/churn/promotions/{request.pk}/"
+    refused = client.post(f"{address}decide/", {"verdict": "reject", "comment": ""})
+    assert refused.status_code == 422
+    assert "comment needs at least 10 characters" in refused.content.decode()
+    answer = client.post(f"{address}decide/", {"verdict": "approve"})
+    assert (answer.status_code, answer["Location"]) == (303, address)
+    page = client.get(address).content.decode()
+    assert "churn-production</a> as revision 1" in page
+    late = browser(team, "manager2").post(f"{address}decide/", {"verdict": "approve"})
+    assert late.status_code == 409
+    assert "was approved by churn-manager" in late.content.decode()
+    assert client.get(f"{address}decide/").status_code == 405
+    assert browser(team, "scientist").post(f"{address}decide/", {"verdict": "approve"}).status_code == 403
+
+
+def test_approve_is_closed_while_a_gate_is_red_and_says_which(team):
+    make_live(team)
+    request = make_request(team, found=result(auc=0.5, production=0.87))
+    page = browser(team, "manager").get(f"/p/churn/promotions/{request.pk}/").content.decode()
+    assert "Approve is blocked by roc auc not worse than production." in page
+    assert 'type="submit" disabled' in page
+    admin = browser(team, "admin")
+    gate = {"gate": "metric_not_worse:roc_auc", "reason": "The old metric counted test accounts."}
+    assert admin.post(f"/p/churn/promotions/{request.pk}/override/", {**gate, "reason": "no"}).status_code == 422
+    assert admin.post(f"/p/churn/promotions/{request.pk}/override/", gate).status_code == 303
+    assert browser(team, "manager").post(f"/p/churn/promotions/{request.pk}/override/", gate).status_code == 403
+    page = browser(team, "manager").get(f"/p/churn/promotions/{request.pk}/").content.decode()
+    assert "overrode it: The old metric" in page
+    assert "Approve is blocked" not in page
+
+
+def test_withdraw_and_switch_by_hand(team):
+    policies.change(team.admin, environment=environment(team), switch_at_approval=False)
+    request = make_request(team)
+    address = f"/p/churn/promotions/{request.pk}/"
+    assert browser(team, "manager").post(f"{address}decide/", {"verdict": "approve"}).status_code == 303
+    assert "Deploy now" in browser(team, "ops").get(address).content.decode()
+    assert "Deploy now" not in browser(team, "manager").get(address).content.decode()
+    assert browser(team, "ops").post(f"{address}switch/").status_code == 303
+    assert browser(team, "ops").post(f"{address}switch/").status_code == 409
+    other = make_request(team)
+    assert browser(team, "scientist2").post(f"/p/churn/promotions/{other.pk}/withdraw/").status_code == 303
+    assert PromotionRequest.objects.get(pk=other.pk).state == "withdrawn"
+
+
+def test_verify_on_the_page(team):
+    version = make_version(team)
+    client = browser(team, "viewer")
+    address = "/p/churn/models/churn/v/1/"
+    answer = client.post(f"{address}verify/", follow=True)
+    assert b"matches its hash" in answer.content
+    tamper(version.file("model/model.skops"))
+    answer = client.post(f"{address}verify/", follow=True)
+    assert b"has changed on disk" in answer.content
+    assert ModelVersion.objects.get().state == "damaged"
+
+
+def test_ops_rolls_back_switches_off_and_on_and_configures(team):
+    make_live(team)
+    endpoint = make_live(team)
+    client, address = browser(team, "ops"), f"/p/churn/deployments/{endpoint.name}/"
+    assert "Roll back to v1" in client.get(address).content.decode()
+    assert client.post(f"{address}rollback/", {"reason": "x"}).status_code == 422
+    assert client.post(f"{address}rollback/", {"reason": REASON, "version": "99"}).status_code == 404
+    assert client.post(f"{address}rollback/", {"reason": REASON}).status_code == 303
+    assert Endpoint.objects.with_live().get().current_revision.version.number == 1
+    manager = browser(team, "manager")
+    assert "Review of the rollback in revision 3" in manager.get(address).content.decode()
+    assert manager.post(f"{address}rollback/", {"reason": REASON}).status_code == 403
+    assert manager.post(f"{address}reviews/3/close/", {"comment": "Agreed."}).status_code == 303
+    assert "reviewed by churn-manager" in manager.get(address).content.decode()
+    assert client.post(f"{address}disable/", {"reason": "Planned maintenance."}).status_code == 303
+    assert "Switch on" in client.get(address).content.decode()
+    assert client.post(f"{address}enable/").status_code == 303
+    assert client.post(f"{address}enable/").status_code == 409
+    assert client.post(f"{address}configure/", {"log_mode": "none"}).status_code == 303
+    assert client.post(f"{address}configure/", {"log_mode": "x"}).status_code == 422
+    assert Endpoint.objects.get().log_mode == "none"
+
+
+def test_ops_sets_retraining(team):
+    endpoint = make_live(team)
+    client, address = browser(team, "ops"), f"/p/churn/deployments/{endpoint.name}/automation/"
+    good = {"trigger": "drift", "enabled": "on", "cooldown_hours": "6", "dataset_name": "customers"}
+    assert client.post(address, {**good, "dataset_name": "nothing"}).status_code == 422
+    assert client.post(address, {**good, "cooldown_hours": "0"}).status_code == 422
+    assert client.post(address, good).status_code == 303
+    made = Automation.objects.get()
+    assert (made.cooldown_hours, made.dataset_name, made.owner) == (6, "customers", team.people["ops"])
+    assert browser(team, "scientist").post(address, good).status_code == 403
+
+
+def test_admins_change_the_rules(team):
+    make_version(team)
+    client, address = browser(team, "admin"), "/p/churn/settings/policies/"
+    gates = policies.current(environment(team)).gates
+    import json
+
+    rules = {
+        "environment": "production", "production-min_approvals": "2", "production-expiry_days": "5",
+        "production-four_eyes": "on", "production-switch_at_approval": "on", "production-gates": json.dumps(gates),
+    }  # fmt: skip
+    assert client.post(address, {**rules, "production-min_approvals": "0"}).status_code == 422
+    assert client.post(address, {**rules, "production-gates": "[{}]"}).status_code == 422
+    assert client.post(address, rules).status_code == 303
+    assert policies.current(environment(team)).min_approvals == 2
+    second = make_user("ada2", role="admin", project=team.project)
+    assert client.post(address, {**rules, "production-min_approvals": "3"}).status_code == 303
+    proposal = Policy.objects.get(state="proposed")
+    where = f"{address}production/{proposal.number}"
+    assert client.post(f"{where}/confirm/").status_code == 403
+    other = Client()
+    other.force_login(second)
+    assert b"proposes new rules for production" in other.get(address).content
+    assert other.post(f"{where}/confirm/").status_code == 303
+    assert other.post(f"{where}/drop/").status_code == 409
+    assert browser(team, "manager").post(address, rules).status_code == 403
+
+
+def test_the_four_eyes_banner(team):
+    policies.change(team.admin, environment=environment(team), four_eyes=False)
+    request = make_request(team)
+    page = browser(team, "viewer").get(f"/p/churn/promotions/{request.pk}/").content.decode()
+    assert "Four eyes are off for production." in page
+
+
+@pytest.mark.parametrize(
+    ("page", "count"), [("models/", 0), ("promotions/", 0), ("deployments/", 0), ("models/churn/", 0)]
+)
+def test_lists_take_the_same_queries_for_one_and_three(team, django_assert_num_queries, page, count):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    client = browser(team, "viewer")
+    taken = []
+    run: Run | None = None
+    for turn in range(3):
+        run = make_trained_run(team) if page == "models/churn/" or run is None else run
+        version = make_version(team, model="churn" if page == "models/churn/" else f"churn{turn}", run=run)
+        make_live(team, version=version)
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            assert client.get(f"/p/churn/{page}").status_code == 200
+        taken.append(len(seen))
+    assert taken[0] == taken[2], taken
+    assert taken[0] < 25
+    assert EndpointRevision.objects.count() == 3
+    assert endpoints.previous_version(Endpoint.objects.with_live().latest("pk")) is not None or page != "models/churn/"
