@@ -10,14 +10,17 @@ import time
 from collections.abc import Callable, Iterable
 
 from django.conf import settings
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from mlportal.lib.lease import ACTIVE, TERMINAL, WorkState
 from mlportal.lib.public import public
 
+WAITING = (WorkState.QUEUED, *ACTIVE)
 MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 REQUESTS = Counter("mlportal_http_requests", "Requests answered.", ["method", "route", "status"])
 LATENCY = Histogram(
@@ -53,8 +56,17 @@ class TableCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the gauges."""
+        from experiments.models import TrainingJob
+        from monitoring.models import Alert
         from projects.models import EventDelivery
 
+        jobs = GaugeMetricFamily("mlportal_training_jobs", "Training jobs that have not ended.", labels=["state"])
+        found = dict(TrainingJob.objects.exclude(state__in=TERMINAL).values_list("state").annotate(Count("pk")))
+        for state in WAITING:
+            jobs.add_metric([state], found.get(state, 0))
+        yield jobs
+        alerts = Alert.objects.shown().count()
+        yield GaugeMetricFamily("mlportal_open_alerts", "Alerts that people see as open.", alerts)
         waiting = EventDelivery.objects.filter(done_at=None).count()
         yield GaugeMetricFamily("mlportal_undelivered_events", "Events that a consumer has not taken.", waiting)
 

@@ -21,7 +21,14 @@ def test_unknown_method_does_not_make_a_series(client):
 
 
 def test_tables_are_counted(client):
-    assert "mlportal_undelivered_events 0.0" in client.get("/metrics").content.decode()
+    lines = client.get("/metrics").content.decode().splitlines()
+    assert [line for line in lines if line.startswith(("mlportal_training", "mlportal_open", "mlportal_undel"))] == [
+        'mlportal_training_jobs{state="queued"} 0.0',
+        'mlportal_training_jobs{state="starting"} 0.0',
+        'mlportal_training_jobs{state="running"} 0.0',
+        "mlportal_open_alerts 0.0",
+        "mlportal_undelivered_events 0.0",
+    ]
 
 
 def test_other_machines_are_refused_without_a_token(client):
