@@ -148,7 +148,8 @@ FLUSH_SECONDS = environment.float("MLPORTAL_FLUSH_SECONDS", default=1.0)
 # What one training process may use, at most; the launch form offers less.
 TRAINING_MEMORY_MB = environment.int("MLPORTAL_TRAINING_MEMORY_MB", default=4096)
 TRAINING_WALL_SECONDS = environment.int("MLPORTAL_TRAINING_WALL_SECONDS", default=3600)
-TRAINING_THREADS = environment.int("MLPORTAL_TRAINING_THREADS", default=2)
+# One: as many jobs run at a time as there are cores, and threads that wait for a busy core cost more than they give.
+TRAINING_THREADS = environment.int("MLPORTAL_TRAINING_THREADS", default=1)
 TRAINING_FILE_MB = environment.int("MLPORTAL_TRAINING_FILE_MB", default=4096)
 TRAINING_PROCESSES = environment.int("MLPORTAL_TRAINING_PROCESSES", default=4096)
 TRAINING_LOG_BYTES = environment.int("MLPORTAL_TRAINING_LOG_BYTES", default=10 * 2**20)

@@ -153,6 +153,8 @@ def _environment(folder: Path, threads: int) -> dict[str, str]:
     return {
         **kept,
         **dict.fromkeys(pools, str(threads)),
+        # threads that wait for one another sleep instead of spinning: on busy cores spinning costs minutes
+        "OMP_WAIT_POLICY": "PASSIVE",
         **(tests if settings.TESTING else {}),
         "PYTHONPATH": str(settings.BASE_DIR),
         "PYTHONUNBUFFERED": "1",
