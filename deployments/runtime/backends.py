@@ -9,6 +9,7 @@ import numpy as np
 
 from deployments.runtime.encoder import Encoder
 from deployments.runtime.frames import frame
+from deployments.runtime.linear import as_library
 from deployments.runtime.signature import Columns, Signature
 from mlportal.lib.errors import Unprocessable
 
@@ -82,12 +83,8 @@ class ExactBackend:
 
     def predict(self, columns: Columns) -> Answer:
         """Predict rows given as columns in signature order."""
-        encoded: Any = self.encoder.encode(columns)
-        if self.sparse:
-            from scipy.sparse import csr_matrix
-
-            encoded = csr_matrix(encoded)
-        return answer(self.estimator, encoded)
+        encoded = self.encoder.encode(columns)
+        return answer(self.estimator, as_library(encoded, sparse=self.sparse))
 
 
 def answer(estimator: Any, rows: Any) -> Answer:

@@ -9,6 +9,7 @@ from typing import Any
 
 from deployments.runtime.backends import Answer, Backend, ExactBackend, PipelineBackend
 from deployments.runtime.encoder import compile_encoder
+from deployments.runtime.linear import compile_linear
 from deployments.runtime.signature import Columns, Signature
 from mlportal.lib.errors import DomainError
 
@@ -66,8 +67,11 @@ def _candidates(model: Any, signature: Signature) -> tuple[list[ExactBackend], s
     encoder = compile_encoder(steps[0], signature.names)
     if encoder is None:
         return [], "a preparation step has no compiled form"
-    sparse = [False, True] if getattr(steps[0], "sparse_output_", False) else [False]
-    return [ExactBackend(encoder, steps[1], sparse=choice) for choice in sparse], ""
+    sparse = bool(getattr(steps[0], "sparse_output_", False))
+    bare = compile_linear(steps[1], sparse=sparse)
+    found = [ExactBackend(encoder, bare, sparse=False)] if bare else []
+    found += [ExactBackend(encoder, steps[1], sparse=choice) for choice in ([False, True] if sparse else [False])]
+    return found, ""
 
 
 def _agrees(candidate: Backend, plain: Backend, signature: Signature, reference: Columns) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,11 @@ MAX_ROWS = 10_000
 MAX_TEXT_LENGTH = 10_000
 KINDS = frozenset({"numeric", "integer", "boolean", "categorical", "text", "datetime", "id"})
 NAMES_SHOWN = 10
+LARGEST = sys.float_info.max
+_NUMBERS = frozenset({int, float})
+_INTEGERS = frozenset({int})
+_BOOLEANS = frozenset({bool})
+_TEXTS = frozenset({str})
 
 
 class RecordInvalid(Invalid):
@@ -44,8 +49,8 @@ class Column:
         Whether a value outside ``categories`` is an error (else it is only reported).
     read : callable
         Turns one non-null value into what a model gets, or raises ``ValueError`` with the reason.
-    types : frozenset of type
-        Python types of a value that needs no look at each value.
+    plain : callable
+        Tells whether a list of values can be taken as it is, without a look at each.
     """
 
     name: str
@@ -54,7 +59,7 @@ class Column:
     categories: frozenset[Any] | None
     refuses_unknown: bool
     read: Callable[[Any], Any]
-    types: frozenset[type]
+    plain: Callable[[list[Any]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class Signature:
 def _read_number(value: Any) -> float:
     if type(value) not in (int, float):
         raise ValueError(f"expected a number, got {_named(value)}")
-    if not math.isfinite(value):
+    if not -LARGEST <= value <= LARGEST:
         raise ValueError("expected a finite number, got NaN or infinity")
     return value
 
@@ -120,14 +125,36 @@ def _read_datetime(value: Any) -> str:
     return text
 
 
-_READERS: dict[str, tuple[Callable[[Any], Any], frozenset[type]]] = {
-    "numeric": (_read_number, frozenset({int})),
-    "integer": (_read_integer, frozenset({int})),
-    "boolean": (_read_boolean, frozenset({bool})),
-    "categorical": (_read_text, frozenset()),
-    "text": (_read_text, frozenset()),
-    "id": (_read_text, frozenset()),
-    "datetime": (_read_datetime, frozenset()),
+def _are_numbers(values: list[Any]) -> bool:
+    return _NUMBERS.issuperset(map(type, values)) and all(-LARGEST <= value <= LARGEST for value in values)
+
+
+def _are_integers(values: list[Any]) -> bool:
+    return _INTEGERS.issuperset(map(type, values)) and _are_numbers(values)
+
+
+def _are_booleans(values: list[Any]) -> bool:
+    return _BOOLEANS.issuperset(map(type, values))
+
+
+def _are_texts(values: list[Any]) -> bool:
+    return _TEXTS.issuperset(map(type, values)) and all(
+        len(value) <= MAX_TEXT_LENGTH and "\0" not in value for value in values
+    )
+
+
+def _never(_values: list[Any]) -> bool:
+    return False
+
+
+_READERS: dict[str, tuple[Callable[[Any], Any], Callable[[list[Any]], bool]]] = {
+    "numeric": (_read_number, _are_numbers),
+    "integer": (_read_integer, _are_integers),
+    "boolean": (_read_boolean, _are_booleans),
+    "categorical": (_read_text, _are_texts),
+    "text": (_read_text, _are_texts),
+    "id": (_read_text, _are_texts),
+    "datetime": (_read_datetime, _never),
 }
 
 
@@ -167,7 +194,7 @@ def _parse_column(entry: Mapping[str, Any], policy: str) -> Column:
     kind = entry["kind"]
     if kind not in KINDS:
         raise Invalid(f"The signature names an unknown kind {kind!r}.", code="signature_invalid")
-    read, types = _READERS[kind]
+    read, plain = _READERS[kind]
     listed = entry.get("categories") or None
     if kind == "categorical" and not (listed and all(type(value) is str for value in listed)):
         read = _read_scalar  # numbers may be categories too
@@ -178,7 +205,7 @@ def _parse_column(entry: Mapping[str, Any], policy: str) -> Column:
         categories=frozenset(listed) if listed else None,
         refuses_unknown=entry.get("unknown_category", policy) == "refuse",
         read=read,
-        types=types,
+        plain=plain,
     )
 
 
@@ -260,7 +287,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _read_column(values: list[Any], column: Column) -> list[Any]:
-    if not column.types.issuperset(map(type, values)):
+    if not column.plain(values):
         values = [_read_value(value, column, row) for row, value in enumerate(values)]
     if column.refuses_unknown and column.categories is not None:
         _refuse_unknown(values, column)

@@ -25,7 +25,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
 )
-from sklearn.svm import LinearSVC
+from sklearn.svm import LinearSVC, LinearSVR
 
 from deployments.runtime import exact
 from deployments.runtime import signature as signatures
@@ -70,7 +70,28 @@ def test_exact_backend_gives_the_bits_of_the_pipeline(name):
         assert answer.scores == [row[-1] for row in answer.probabilities]
 
 
-@pytest.mark.parametrize("estimator", [Ridge(), RandomForestRegressor(n_estimators=10, random_state=0)])
+@pytest.mark.parametrize("name", ["logistic", "three classes", "dense"])
+def test_linear_models_run_bare_and_give_the_same_bits_for_any_number_of_rows(name):
+    estimator = LogisticRegression(max_iter=500, fit_intercept=name != "dense")
+    target = np.where(TRAIN["visits"] > 6, "often", TARGET) if name == "three classes" else TARGET
+    model = recipes.pipeline(estimator, ordinal=name == "dense").fit(TRAIN, target)
+    backend = exact.choose(model, recipes.SIGNATURE, REFERENCE).backend
+    assert type(backend.estimator).__name__ == "LinearClassifier"
+    fresh = recipes.columns(recipes.rows(130, seed=98))
+    for count in (1, 2, 63, 64, 65, 130):
+        part = [values[:count] for values in fresh]
+        answer = backend.predict(part)
+        assert (answer.labels, answer.probabilities) == oracle(model, part)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        Ridge(),
+        LinearSVR(dual="auto", loss="squared_epsilon_insensitive"),
+        RandomForestRegressor(n_estimators=10, random_state=0),
+    ],
+)
 def test_exact_backend_predicts_numbers(estimator):
     target = TRAIN["visits"] * 2.5 + (TARGET == "yes")
     model = recipes.pipeline(estimator).fit(TRAIN, target)

@@ -39,6 +39,8 @@ def test_good_records_become_columns_in_signature_order():
         ("age", True, "value_invalid"),
         ("age", [1], "value_invalid"),
         ("age", {}, "value_invalid"),
+        ("age", 10**400, "value_invalid"),
+        ("visits", -(10**400), "value_invalid"),
         ("age", float("nan"), "value_invalid"),
         ("age", float("inf"), "value_invalid"),
         ("visits", None, "null_not_allowed"),
