@@ -262,6 +262,13 @@ def bar(share: object, colour: str = "", label: str = "") -> SafeString:
 # ---------------------------------------------------------------- page parts
 
 
+@register.filter
+def split_hint(label: object) -> tuple[str, str]:
+    """``"read: see everything"`` as the name and the hint of a choice."""
+    name, _, hint = str(label).partition(": ")
+    return name, hint
+
+
 @register.simple_tag(takes_context=True)
 def csrf_headers(context: Context) -> SafeString:
     """The ``hx-headers`` value of ``<body>``: htmx sends the CSRF token with each unsafe request."""

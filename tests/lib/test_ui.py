@@ -165,6 +165,11 @@ def test_query_with_keeps_the_rest():
     assert render("{% query_with q='' %}", path="/x/?q=a") == "?"
 
 
+def test_split_hint():
+    assert ui.split_hint("read: see everything") == ("read", "see everything")
+    assert ui.split_hint("Viewer") == ("Viewer", "")
+
+
 def test_csrf_headers_are_json():
     assert render("{% csrf_headers %}").startswith("{&quot;X-CSRFToken&quot;: &quot;")
 
