@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import Model
 from pyarrow import parquet
+from redis.exceptions import RedisError
 
 from deployments.models import Endpoint, Environment, ModelVersion, PromotionRequest
 from deployments.services import policies, predicting, promotions, registry
@@ -46,6 +48,7 @@ FIRST, BETTER = "logistic, C 1", "forest, 200 trees"
 QUICK = {"bucket_seconds": 5, "step_seconds": 10, "window_seconds": 60, "min_samples": 150}
 CALM = {"bucket_seconds": 3600, "step_seconds": 3600, "window_seconds": 86_400, "min_samples": 200}
 BATCH, BATCHES = 20, 12
+PROGRESS, PROGRESS_SECONDS = "example:progress", 3600
 Say = Callable[[str], None]
 
 
@@ -219,6 +222,23 @@ def _drift(by: Actor, project: Project, endpoint: Endpoint) -> None:
         # Back to hours, or the silence after the example would raise alerts of its own.
         monitor = Monitor.objects.live().get(project=project, endpoint=endpoint.name)
         monitors.update_pace(by, monitor=monitor, **CALM)
+
+
+def tell(text: str, *, failure: str = "", done: bool = False) -> None:
+    """Note how far the example is, for the home page; without the shared cache nobody is told, and it goes on."""
+    try:
+        cache.set(PROGRESS, {"text": text, "failure": failure, "done": done}, PROGRESS_SECONDS)
+    except (RedisError, OSError):
+        return
+
+
+def progress() -> dict[str, Any] | None:
+    """What :func:`tell` said last, if that is less than an hour ago."""
+    try:
+        told: dict[str, Any] | None = cache.get(PROGRESS)
+    except (RedisError, OSError):
+        return None
+    return told
 
 
 def site_actor() -> Actor:

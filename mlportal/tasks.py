@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from mlportal.lib.errors import DomainError
 from projects.models import Project
 
 
@@ -13,4 +14,14 @@ def load_example(project_id: int) -> None:
     from mlportal import demo
 
     log = structlog.get_logger(__name__)
-    demo.fill(Project.objects.get(pk=project_id), lambda step: log.info("example project", step=step))
+
+    def say(step: str) -> None:
+        log.info("example project", step=step)
+        demo.tell(step)
+
+    try:
+        demo.fill(Project.objects.get(pk=project_id), say)
+    except (demo.DemoFailed, DomainError) as problem:
+        demo.tell("The example stopped half way", failure=str(problem))
+        raise
+    demo.tell("The example is ready", done=True)

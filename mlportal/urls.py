@@ -5,7 +5,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from mlportal import health, metrics
 from mlportal.lib.public import public
-from mlportal.views import ApiDocs, Home, Inbox, Overview, Search, ShellBadges
+from mlportal.views import ApiDocs, Example, Home, Inbox, Overview, Search, ShellBadges
 
 handler400 = "mlportal.views.bad_request"
 handler403 = "mlportal.views.forbidden"
@@ -27,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/", include(api)),
     path("", Home.as_view(), name="home"),
+    path("example/", Example.as_view(), name="example"),
     path("inbox/", Inbox.as_view(), name="inbox"),
     path("search/", Search.as_view(), name="search"),
     path("shell/", ShellBadges.as_view(), name="shell"),

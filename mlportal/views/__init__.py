@@ -2,12 +2,14 @@
 
 from mlportal.views.docs import ApiDocs
 from mlportal.views.errors import bad_request, csrf_failed, forbidden, not_found, server_error
+from mlportal.views.example import Example
 from mlportal.views.home import Home, Inbox, ShellBadges
 from mlportal.views.overview import Overview
 from mlportal.views.search import Search
 
 __all__ = [
     "ApiDocs",
+    "Example",
     "Home",
     "Inbox",
     "Overview",

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from experiments.models import TrainingJob
-from mlportal.views import waiting
+from mlportal.views import example, waiting
 from monitoring.models import Alert
 from projects.access import SiteView
 from projects.models import Project
@@ -27,6 +27,8 @@ class Home(SiteView):
         listed = mine.with_activity().order_by("-last_event_at")
         items = waiting.for_person(self.actor)
         values = {"items": items[:SHOWN], "item_count": len(items), "projects": listed[:SHOWN]}
+        if self.actor.user is not None and self.actor.user.is_site_admin:
+            values.update(example.context())
         return render(request, "home.html", values)
 
 
