@@ -10,33 +10,22 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, islice
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import Model
 from pyarrow import parquet
-from redis.exceptions import RedisError
 
 from deployments.models import Endpoint, Environment, ModelVersion, PromotionRequest
 from deployments.services import policies, predicting, promotions, registry
 from experiments.models import TrainingJob
 from experiments.services import jobs
 from mlportal.lib import blobs
-from mlportal.lib.errors import Conflict, Missing, Unavailable, Unprocessable
+from mlportal.lib.errors import Missing, Unavailable, Unprocessable
 from mlportal.lib.lease import TERMINAL, WorkState
 from monitoring.models import Alert, Monitor
 from monitoring.services import monitors
 from projects.actor import Actor
 from projects.models import DatasetVersion, Project, User
-from projects.permissions import Permission, Role
-from projects.services import accounts, datasets, members, projects
+from projects.services import datasets
 
-SLUG = "example"
-PEOPLE = {
-    "vera": (Role.VIEWER, "Vera Lindqvist"),
-    "sam": (Role.SCIENTIST, "Sam Okafor"),
-    "mona": (Role.MANAGER, "Mona Castellanos"),
-    "otto": (Role.OPS, "Otto Nakamura"),
-    "ada": (Role.ADMIN, "Ada Petrova"),
-}
 SAMPLE, TARGET, MODEL = "breast_cancer", "diagnosis", "tumour-screening"
 TRIALS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("baseline", "dummy", {}),
@@ -48,41 +37,11 @@ FIRST, BETTER = "logistic, C 1", "forest, 200 trees"
 QUICK = {"bucket_seconds": 5, "step_seconds": 10, "window_seconds": 60, "min_samples": 150}
 CALM = {"bucket_seconds": 3600, "step_seconds": 3600, "window_seconds": 86_400, "min_samples": 200}
 BATCH, BATCHES = 20, 12
-PROGRESS, PROGRESS_SECONDS = "example:progress", 3600
 Say = Callable[[str], None]
 
 
 class DemoFailed(Exception):
     """The example could not be finished; the text says at what."""
-
-
-def people(by: Actor) -> tuple[Project, dict[str, str]]:
-    """Make the project with one user a role; return it with the passwords, which are kept nowhere.
-
-    Raises
-    ------
-    Conflict
-        When there is an example project already.
-    """
-    if Project.objects.filter(slug=SLUG).exists():
-        raise Conflict("The example project is there already.", field="slug")
-    passwords: dict[str, str] = {}
-    users: dict[str, User] = {}
-    for name, (_role, full_name) in PEOPLE.items():
-        passwords[name] = accounts.generate_password()
-        new = accounts.add(
-            by, username=name, email=f"{name}@example.org", display_name=full_name, password=passwords[name]
-        )
-        users[name] = new.user
-    project = projects.create(
-        by, name="Example", slug=SLUG, owner=users["ada"], is_example=True,
-        description="A tumour classifier on its way from data to a watched endpoint.",
-    )  # fmt: skip
-    admin = Actor.for_user(users["ada"])
-    for name, (role, _full_name) in PEOPLE.items():
-        if role != Role.ADMIN:
-            members.add(admin, project=project, user=users[name], role=role)
-    return project, passwords
 
 
 def fill(project: Project, say: Say) -> None:
@@ -222,26 +181,3 @@ def _drift(by: Actor, project: Project, endpoint: Endpoint) -> None:
         # Back to hours, or the silence after the example would raise alerts of its own.
         monitor = Monitor.objects.live().get(project=project, endpoint=endpoint.name)
         monitors.update_pace(by, monitor=monitor, **CALM)
-
-
-def tell(text: str, *, failure: str = "", done: bool = False) -> None:
-    """Note how far the example is, for the home page; without the shared cache nobody is told, and it goes on."""
-    try:
-        cache.set(PROGRESS, {"text": text, "failure": failure, "done": done}, PROGRESS_SECONDS)
-    except (RedisError, OSError):
-        return
-
-
-def progress() -> dict[str, Any] | None:
-    """What :func:`tell` said last, if that is less than an hour ago."""
-    try:
-        told: dict[str, Any] | None = cache.get(PROGRESS)
-    except (RedisError, OSError):
-        return None
-    return told
-
-
-def site_actor() -> Actor:
-    """Return the command line acting on this machine's portal."""
-    grants = {Permission.SITE_ADMIN, Permission.MEMBER_MANAGE}
-    return Actor.system("command line", grants=grants)

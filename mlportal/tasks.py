@@ -11,17 +11,17 @@ def load_example(project_id: int) -> None:
     """Fill the example project whose people exist."""
     import structlog
 
-    from mlportal import demo
+    from mlportal import demo, example
 
     log = structlog.get_logger(__name__)
 
     def say(step: str) -> None:
         log.info("example project", step=step)
-        demo.tell(step)
+        example.tell(step)
 
     try:
         demo.fill(Project.objects.get(pk=project_id), say)
     except (demo.DemoFailed, DomainError) as problem:
-        demo.tell("The example stopped half way", failure=str(problem))
+        example.tell("The example stopped half way", failure=str(problem))
         raise
-    demo.tell("The example is ready", done=True)
+    example.tell("The example is ready", done=True)

@@ -66,14 +66,14 @@ def _wait_ready(child: "subprocess.Popen[bytes] | None" = None) -> None:
 
 def _fill() -> None:
     django.setup()
-    from mlportal import demo
+    from mlportal import demo, example
     from mlportal.lib.errors import DomainError
 
     try:
-        project, passwords = demo.people(demo.site_actor())
+        project, passwords = example.people(example.site_actor())
         print("One user a role; the passwords are shown this once:", flush=True)
         for name, password in passwords.items():
-            role = demo.PEOPLE[name][0]
+            role = example.PEOPLE[name][0]
             print(f"  {name:<5} {role:<10} {password}", flush=True)
         demo.fill(project, lambda step: print(f"{step} …", flush=True))
     except demo.DemoFailed as problem:

@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 
+from mlportal import example
 from mlportal.lib import queue
 from projects.access import SiteView
 from projects.models import Project
@@ -16,9 +17,7 @@ from projects.permissions import ROLE_LABELS, Permission
 
 def context() -> dict[str, Any]:
     """How far the example is, for the home page and for what refreshes itself there."""
-    from mlportal import demo
-
-    return {"example": demo.progress(), "example_exists": Project.objects.filter(slug=demo.SLUG).exists()}
+    return {"example": example.progress(), "example_exists": Project.objects.filter(slug=example.SLUG).exists()}
 
 
 @method_decorator(never_cache, name="dispatch")
@@ -33,19 +32,14 @@ class Example(SiteView):
         return render(request, "_example.html", context())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        from mlportal import demo
-
         with transaction.atomic():
-            project, passwords = demo.people(self.actor)
+            project, passwords = example.people(self.actor)
             queue.enqueue("mlportal.load_example", project.pk)
-        demo.tell("Waiting for a worker")
-        people = [
-            {
-                "name": name,
-                "role": ROLE_LABELS[demo.PEOPLE[name][0]],
-                "full_name": demo.PEOPLE[name][1],
-                "password": word,
-            }
-            for name, word in passwords.items()
-        ]
+        example.tell("Waiting for a worker")
+        people = [_line(name, password) for name, password in passwords.items()]
         return render(request, "example.html", {"people": people, **context()}, status=201)
+
+
+def _line(name: str, password: str) -> dict[str, str]:
+    role, full_name = example.PEOPLE[name]
+    return {"name": name, "role": ROLE_LABELS[role], "full_name": full_name, "password": password}

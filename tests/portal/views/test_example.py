@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from mlportal import demo
+from mlportal import example
 from projects.models import Project, User
 from tests.factories.projects import make_user
 
@@ -55,7 +55,7 @@ def test_only_a_site_administrator_loads_it(client):
 )  # fmt: skip
 def test_progress_is_on_the_home_page(as_root, settings, said, kind, again):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": kind}}
-    demo.tell(**said)
+    example.tell(**said)
     for address in ("/", "/example/"):
         page = as_root.get(address).content.decode()
         assert (kind in page, said["text"] in page, 'hx-trigger="every 2s"' in page) == (True, True, again)
@@ -65,5 +65,5 @@ def test_progress_without_the_shared_cache_is_silent(settings):
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
     }
-    demo.tell("Training")
-    assert demo.progress() is None
+    example.tell("Training")
+    assert example.progress() is None
