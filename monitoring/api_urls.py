@@ -2,9 +2,25 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from monitoring.api import predictions
+from monitoring.api import alerts, monitors, predictions, rules
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("monitors/", monitors.Monitors.as_view(), name="api-monitors"),
+    path("monitors/<int:number>/", monitors.MonitorDetail.as_view(), name="api-monitor"),
+    path("monitors/<int:number>/windows/", monitors.Windows.as_view(), name="api-windows"),
+    path("monitors/<int:number>/windows/<int:window>/", monitors.WindowDetail.as_view(), name="api-window"),
+    path("alert-rules/", rules.Rules.as_view(), name="api-alert-rules"),
+    path("alert-rules/<int:number>/", rules.RuleDetail.as_view(), name="api-alert-rule"),
+    path("alerts/", alerts.Alerts.as_view(), name="api-alerts"),
+    path("alerts/<int:number>/", alerts.AlertDetail.as_view(), name="api-alert"),
+    path("alerts/<int:number>/acknowledge/", alerts.Acknowledge.as_view(), name="api-alert-acknowledge"),
+    path("alerts/<int:number>/unacknowledge/", alerts.Unacknowledge.as_view(), name="api-alert-unacknowledge"),
+    path("alerts/<int:number>/silence/", alerts.SilenceIt.as_view(), name="api-alert-silence"),
+    path("alerts/<int:number>/unsilence/", alerts.Unsilence.as_view(), name="api-alert-unsilence"),
+    path("alerts/<int:number>/resolve/", alerts.Resolve.as_view(), name="api-alert-resolve"),
+    path("alerts/<int:number>/assign/", alerts.Assign.as_view(), name="api-alert-assign"),
+    path("alerts/<int:number>/comments/", alerts.Comments.as_view(), name="api-alert-comments"),
+    path("silences/", alerts.Silences.as_view(), name="api-silences"),
     path("predictions/", predictions.Predictions.as_view(), name="api-predictions"),
     path("predictions/<str:prediction>/", predictions.PredictionDetail.as_view(), name="api-prediction"),
     path("ground-truth/", predictions.GroundTruths.as_view(), name="api-ground-truth"),

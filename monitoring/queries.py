@@ -122,6 +122,20 @@ def alerts_in(project: Project, tab: str) -> AlertQuerySet:
     return found.order_by("-resolved_at", "-pk") if tab == "resolved" else found.worst_first()
 
 
+def alerts_by_state(project: Project, state: str) -> AlertQuerySet:
+    """Alerts of one state for the API; ``open`` is whatever is not over, acknowledged or not."""
+    at = timezone.now()
+    rows = Alert.objects.in_project(project).annotate(silenced=Exists(Silence.objects.covering(at)))
+    where = {
+        "open": Q(state__in=SHOWN),
+        "acknowledged": Q(state__in=SHOWN, acknowledged_by__isnull=False),
+        "silenced": Q(state__in=SHOWN, silenced=True),
+        "resolved": Q(state=AlertState.RESOLVED),
+        "all": ~Q(state=AlertState.INACTIVE),
+    }
+    return rows.filter(where[state]).select_related("project", "rule", "assigned_to", "acknowledged_by", "monitor")
+
+
 def alert_counts(project: Project) -> dict[str, int]:
     """How many alerts each tab holds."""
     at = timezone.now()

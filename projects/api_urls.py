@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.api import datasets, people, projects
+from projects.api import channels, datasets, people, projects
 
 _version = "projects/<slug:project>/datasets/<str:name>/versions/<int:number>/"
 _project = "projects/<slug:project>/"
@@ -24,6 +24,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
         datasets.DatasetVersions.as_view(),
         name="api-dataset-versions",
     ),
+    path(f"{_project}channels/", channels.Channels.as_view(), name="api-channels"),
+    path(f"{_project}channels/<int:number>/", channels.ChannelDetail.as_view(), name="api-channel"),
+    path(f"{_project}channels/<int:number>/test/", channels.ChannelTest.as_view(), name="api-channel-test"),
+    path(
+        f"{_project}channels/<int:number>/rotate-secret/", channels.ChannelSecret.as_view(), name="api-channel-secret"
+    ),
+    path(f"{_project}deliveries/", channels.Deliveries.as_view(), name="api-deliveries"),
+    path(f"{_project}deliveries/<int:number>/resend/", channels.DeliveryResend.as_view(), name="api-delivery-resend"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="api-dataset-version"),
     path(f"{_version}profile/", datasets.DatasetVersionProfile.as_view(), name="api-dataset-profile"),
     path(f"{_version}preview/", datasets.DatasetVersionRows.as_view(), name="api-dataset-preview"),

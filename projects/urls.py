@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.views import accounts, admin, audit, datasets, members, projects, tokens
+from projects.views import accounts, admin, audit, channels, datasets, members, projects, tokens
 
 app_name = "projects"
 Routes = list[URLPattern | URLResolver]
@@ -31,6 +31,11 @@ settings: Routes = [
     path(f"{_settings}members/", members.MemberList.as_view(), name="member-list"),
     path(f"{_settings}members/<int:pk>/role/", members.MemberRole.as_view(), name="member-role"),
     path(f"{_settings}members/<int:pk>/remove/", members.MemberRemove.as_view(), name="member-remove"),
+    path(f"{_settings}channels/", channels.ChannelList.as_view(), name="channel-list"),
+    path(f"{_settings}channels/new/<slug:kind>/", channels.ChannelNew.as_view(), name="channel-new"),
+    path(f"{_settings}channels/<int:number>/", channels.ChannelEdit.as_view(), name="channel-edit"),
+    path(f"{_settings}channels/<int:number>/<slug:action>/", channels.ChannelAction.as_view(), name="channel-action"),
+    path(f"{_settings}deliveries/<int:number>/resend/", channels.DeliveryResend.as_view(), name="delivery-resend"),
     path(f"{_settings}audit/", audit.AuditList.as_view(), name="audit-list"),
     path(f"{_settings}audit/export/", audit.AuditExport.as_view(), name="audit-export"),
 ]

@@ -1,0 +1,179 @@
+"""REST routes of alerts and silences."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mlportal.lib.errors import Invalid
+from monitoring import queries
+from monitoring.api import shapes
+from monitoring.models import Alert, Silence
+from monitoring.services import alerts
+from projects.access import ScopedAPIView
+from projects.models import User
+from projects.permissions import Permission
+
+STATES = ("open", "acknowledged", "silenced", "resolved", "all")
+
+
+class Alerts(ScopedAPIView):
+    """Alerts of a project."""
+
+    reads = Alert
+    permissions = {"GET": Permission.MONITOR_VIEW}
+
+    @extend_schema(
+        operation_id="alerts_list",
+        parameters=[
+            OpenApiParameter("state", str, enum=STATES, description="open: whatever is not over. Left out: all."),
+            OpenApiParameter("endpoint", str),
+        ],
+        responses=shapes.AlertOut(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """List alerts, newest first."""
+        state = request.query_params.get("state") or "all"
+        if state not in STATES:
+            raise Invalid(f"state must be one of: {', '.join(STATES)}.", field="state", got=state[:40])
+        rows = queries.alerts_by_state(self.project, state)
+        endpoint = request.query_params.get("endpoint", "")
+        return self.page(rows.filter(endpoint=endpoint) if endpoint else rows, shapes.AlertOut)
+
+
+class _One(ScopedAPIView):
+    """Finds the alert of the address and answers with it."""
+
+    abstract = True
+    reads = Alert
+    permissions = {"POST": Permission.ALERT_HANDLE}
+
+    def alert(self, number: int) -> Alert:
+        """Return the alert of the address with all that is shown."""
+        found: Alert = self.find(queries.alerts_by_state(self.project, "all"), pk=number)
+        return found
+
+    def shown(self, number: int) -> Response:
+        """Answer with the alert as it is now."""
+        alert: Any = self.alert(number)
+        alert.timeline = alert.transitions.select_related("by").order_by("-seq")[:200]
+        return Response(shapes.AlertDetailOut(alert).data)
+
+
+class AlertDetail(_One):
+    """One alert with its timeline."""
+
+    permissions = {"GET": Permission.MONITOR_VIEW}
+
+    @extend_schema(operation_id="alerts_get", responses=shapes.AlertDetailOut)
+    def get(self, request: Request, number: int) -> Response:
+        """Read an alert."""
+        return self.shown(number)
+
+
+class Acknowledge(_One):
+    """Somebody has seen it."""
+
+    @extend_schema(operation_id="alerts_acknowledge", request=shapes.NoteIn, responses=shapes.AlertDetailOut)
+    def post(self, request: Request, number: int) -> Response:
+        """Acknowledge an alert."""
+        alerts.acknowledge(self.actor, alert=self.alert(number), **shapes.body(request, shapes.NoteIn))
+        return self.shown(number)
+
+
+class Unacknowledge(_One):
+    """Nobody has seen it after all."""
+
+    @extend_schema(operation_id="alerts_unacknowledge", request=None, responses=shapes.AlertDetailOut)
+    def post(self, request: Request, number: int) -> Response:
+        """Take an acknowledgement back."""
+        alerts.unacknowledge(self.actor, alert=self.alert(number))
+        return self.shown(number)
+
+
+class SilenceIt(_One):
+    """No notifications for a while."""
+
+    @extend_schema(operation_id="alerts_silence", request=shapes.SilenceIn, responses=shapes.AlertDetailOut)
+    def post(self, request: Request, number: int) -> Response:
+        """Silence an alert."""
+        given = shapes.body(request, shapes.SilenceIn)
+        alerts.silence(self.actor, alert=self.alert(number), **(given | {"until": _moment(given["until"])}))
+        return self.shown(number)
+
+
+class Unsilence(_One):
+    """Notifications again."""
+
+    @extend_schema(operation_id="alerts_unsilence", request=None, responses=shapes.AlertDetailOut)
+    def post(self, request: Request, number: int) -> Response:
+        """End the silence of an alert."""
+        alerts.unsilence(self.actor, alert=self.alert(number))
+        return self.shown(number)
+
+
+class Resolve(_One):
+    """Over, by hand."""
+
+    @extend_schema(operation_id="alerts_resolve", request=shapes.ReasonIn, responses=shapes.AlertDetailOut)
+    def post(self, request: Request, number: int) -> Response:
+        """Resolve an alert; it stays quiet until its value has been clear once."""
+        alerts.resolve(self.actor, alert=self.alert(number), **shapes.body(request, shapes.ReasonIn))
+        return self.shown(number)
+
+
+class Assign(_One):
+    """Whose it is."""
+
+    @extend_schema(operation_id="alerts_assign", request=shapes.AssignIn, responses=shapes.AlertDetailOut)
+    def post(self, request: Request, number: int) -> Response:
+        """Give an alert to a member."""
+        name = shapes.body(request, shapes.AssignIn)["user"]
+        alerts.assign(self.actor, alert=self.alert(number), user=None if name is None else _member(name))
+        return self.shown(number)
+
+
+class Comments(_One):
+    """Lines in the timeline."""
+
+    permissions = {"POST": Permission.COMMENT_ADD}
+
+    @extend_schema(operation_id="alerts_comment", request=shapes.CommentIn, responses={201: shapes.TransitionOut})
+    def post(self, request: Request, number: int) -> Response:
+        """Add a comment."""
+        line = alerts.comment(self.actor, alert=self.alert(number), **shapes.body(request, shapes.CommentIn))
+        return Response(shapes.TransitionOut(line).data, status=status.HTTP_201_CREATED)
+
+
+class Silences(ScopedAPIView):
+    """Silences of a project, also those that are over."""
+
+    reads = Silence
+    permissions = {"GET": Permission.MONITOR_VIEW}
+
+    @extend_schema(operation_id="silences_list", responses=shapes.SilenceOut(many=True))
+    def get(self, request: Request) -> Response:
+        """List silences, newest first."""
+        return self.page(self.rows().in_project(self.project).select_related("rule", "author"), shapes.SilenceOut)
+
+
+def _moment(value: object) -> datetime:
+    try:
+        found = parse_datetime(value) if isinstance(value, str) and len(value) < 50 else None
+    except ValueError:
+        found = None
+    if found is None:
+        raise Invalid("until must be a moment such as 2026-11-21T09:00:00Z.", field="until")
+    return found if timezone.is_aware(found) else timezone.make_aware(found)
+
+
+def _member(name: object) -> User:
+    found = User.objects.filter(username__iexact=name).first() if isinstance(name, str) and len(name) <= 100 else None
+    if found is None:
+        raise Invalid("There is no member of this name.", field="user")
+    return found

@@ -1,0 +1,212 @@
+"""What the REST API takes and gives for monitors, windows, rules and alerts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from mlportal.lib.errors import Invalid
+from monitoring.models import Alert, AlertRule, AlertTransition, DriftScore, Monitor, Silence, Window
+from monitoring.models.alerts import Metric, Severity
+
+RULE_FIELDS = (
+    "name", "enabled", "endpoint", "metric", "column", "group_by", "op", "warn", "critical", "clear", "needed", "of",
+    "keep_firing", "min_samples", "no_data_after", "no_data_then", "severity",
+)  # fmt: skip
+
+
+def body(request: Request, shape: type[serializers.Serializer]) -> dict[str, Any]:
+    """Return the fields of a body as they came; the services check their values.
+
+    Raises
+    ------
+    Invalid
+        When the body is no object, holds a field the shape does not declare, or misses one it requires.
+    """
+    if not isinstance(request.data, Mapping):
+        raise Invalid("The body must be a JSON object.")
+    known = shape().fields
+    unknown = sorted(set(request.data) - set(known))
+    if unknown:
+        raise Invalid(f"Unknown field {unknown[0]!r}. Known: {', '.join(known)}.", field=unknown[0][:100])
+    for name, field in known.items():
+        if field.required and name not in request.data:
+            raise Invalid(f"{name} is missing.", field=name)
+    return dict(request.data)
+
+
+class MonitorOut(serializers.ModelSerializer):
+    """A version on an endpoint and how it is judged."""
+
+    is_live = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Monitor
+        fields = (
+            "id", "endpoint", "version", "is_live", "bucket_seconds", "step_seconds", "window_seconds", "min_samples",
+            "valid_from", "valid_to", "rolled_to", "links",
+        )  # fmt: skip
+
+    def get_is_live(self, row: Monitor) -> bool:
+        """Whether the version answers now."""
+        return row.valid_to is None
+
+
+class PaceIn(serializers.Serializer):
+    """How often and over how much a monitor judges."""
+
+    bucket_seconds = serializers.IntegerField(required=False, min_value=1)
+    step_seconds = serializers.IntegerField(required=False, min_value=1)
+    window_seconds = serializers.IntegerField(required=False, min_value=1)
+    min_samples = serializers.IntegerField(required=False, min_value=1)
+
+
+class WindowOut(serializers.ModelSerializer):
+    """One judged window."""
+
+    class Meta:
+        model = Window
+        fields = (
+            "id", "starts_at", "ends_at", "rows", "verdict", "reasons", "drifted", "weighted_share", "requests",
+            "errors", "latency_p50_us", "latency_p95_us", "latency_p99_us", "computed_at",
+        )  # fmt: skip
+
+
+class ScoreOut(serializers.ModelSerializer):
+    """One column of a window beside its reference."""
+
+    class Meta:
+        model = DriftScore
+        fields = (
+            "column", "kind", "role", "weight", "state", "reason", "measure", "samples", "value", "floor", "psi", "ks",
+            "wasserstein", "js", "chi2_p", "share", "mean", "p_value", "q_value", "null_share", "null_excess",
+            "unseen_share", "outside_share", "others",
+        )  # fmt: skip
+
+
+class WindowDetailOut(WindowOut):
+    """A window with the scores of its columns."""
+
+    scores = ScoreOut(many=True)
+
+    class Meta(WindowOut.Meta):
+        fields = (*WindowOut.Meta.fields, "scores")
+
+
+class RuleOut(serializers.ModelSerializer):
+    """An alert rule."""
+
+    class Meta:
+        model = AlertRule
+        fields = ("id", *RULE_FIELDS, "built_in", "revision", "created_at", "updated_at")
+
+
+class RuleChange(serializers.Serializer):
+    """Fields of a rule; those left out stay as they are."""
+
+    name = serializers.CharField(max_length=100, required=False)
+    enabled = serializers.BooleanField(required=False)
+    endpoint = serializers.CharField(max_length=210, required=False, allow_blank=True)
+    metric = serializers.ChoiceField(Metric.choices, required=False)
+    column = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    group_by = serializers.ChoiceField(AlertRule.GroupBy.choices, required=False)
+    op = serializers.ChoiceField(AlertRule.Op.choices, required=False)
+    warn = serializers.FloatField(required=False, allow_null=True)
+    critical = serializers.FloatField(required=False, allow_null=True)
+    clear = serializers.FloatField(required=False, allow_null=True)
+    needed = serializers.IntegerField(required=False, min_value=1, max_value=20)
+    of = serializers.IntegerField(required=False, min_value=1, max_value=20)
+    keep_firing = serializers.IntegerField(required=False, min_value=0, max_value=20)
+    min_samples = serializers.IntegerField(required=False, min_value=0, max_value=10**9)
+    no_data_after = serializers.IntegerField(required=False, min_value=1, max_value=100)
+    no_data_then = serializers.ChoiceField(AlertRule.NoData.choices, required=False)
+    severity = serializers.ChoiceField(Severity.choices, required=False)
+    revision = serializers.IntegerField(required=False, help_text="Refuses the change when the rule moved on.")
+
+
+class RuleIn(RuleChange):
+    """A new rule."""
+
+    name = serializers.CharField(max_length=100)
+    metric = serializers.ChoiceField(Metric.choices)
+    revision = None
+
+
+class TransitionOut(serializers.ModelSerializer):
+    """One line of an alert's timeline."""
+
+    by = serializers.CharField(source="by.username", default=None, allow_null=True)
+
+    class Meta:
+        model = AlertTransition
+        fields = ("seq", "at", "kind", "before", "after", "level", "value", "text", "by", "window_end")
+
+
+class AlertOut(serializers.ModelSerializer):
+    """An alert."""
+
+    rule = serializers.CharField(source="rule.name")
+    metric = serializers.CharField(source="rule.metric")
+    silenced = serializers.BooleanField()
+    acknowledged_by = serializers.CharField(source="acknowledged_by.username", default=None, allow_null=True)
+    assigned_to = serializers.CharField(source="assigned_to.username", default=None, allow_null=True)
+
+    class Meta:
+        model = Alert
+        fields = (
+            "id", "title", "detail", "state", "severity", "level", "nature", "rule", "metric", "endpoint", "version",
+            "column", "value", "limit", "seen", "reopened", "silenced", "fingerprint", "labels", "opened_at",
+            "changed_at", "resolved_at", "acknowledged_at", "acknowledged_by", "assigned_to",
+        )  # fmt: skip
+
+
+class AlertDetailOut(AlertOut):
+    """An alert with its timeline, newest first."""
+
+    timeline = TransitionOut(many=True)
+
+    class Meta(AlertOut.Meta):
+        fields = (*AlertOut.Meta.fields, "timeline")
+
+
+class NoteIn(serializers.Serializer):
+    """Why, if that needs saying."""
+
+    note = serializers.CharField(required=False, allow_blank=True, max_length=1000)
+
+
+class ReasonIn(serializers.Serializer):
+    """Why, if that needs saying."""
+
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=1000)
+
+
+class SilenceIn(serializers.Serializer):
+    """Until when nothing is sent; at most 30 days."""
+
+    until = serializers.DateTimeField()
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=500)
+
+
+class AssignIn(serializers.Serializer):
+    """Sign-in name of a member, or null for nobody."""
+
+    user = serializers.CharField(allow_null=True, max_length=100)
+
+
+class CommentIn(serializers.Serializer):
+    """A line for the timeline."""
+
+    text = serializers.CharField(max_length=4000)
+
+
+class SilenceOut(serializers.ModelSerializer):
+    """A silence."""
+
+    rule = serializers.CharField(source="rule.name", default=None, allow_null=True)
+    author = serializers.CharField(source="author.username")
+
+    class Meta:
+        model = Silence
+        fields = ("id", "fingerprint", "endpoint", "rule", "starts_at", "ends_at", "ended_at", "author", "reason")
