@@ -290,7 +290,7 @@ def _read_column(values: list[Any], column: Column) -> list[Any]:
     if not column.plain(values):
         values = [_read_value(value, column, row) for row, value in enumerate(values)]
     if column.refuses_unknown and column.categories is not None:
-        _refuse_unknown(values, column)
+        _refuse_unknown(values, column.name, column.categories)
     return values
 
 
@@ -312,14 +312,14 @@ def _read_value(value: Any, column: Column, row: int) -> Any:
         ) from None
 
 
-def _refuse_unknown(values: list[Any], column: Column) -> None:
+def _refuse_unknown(values: list[Any], name: str, known: frozenset[Any]) -> None:
     for row, value in enumerate(values):
-        if value is not None and value not in column.categories:
+        if value is not None and value not in known:
             raise RecordInvalid(
-                f"Row {row}, column {column.name!r}: the value was not among the {len(column.categories)} known ones.",
+                f"Row {row}, column {name!r}: the value was not among the {len(known)} known ones.",
                 code="category_unknown",
                 row=row,
-                column=column.name,
+                column=name,
             )
 
 

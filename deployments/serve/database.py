@@ -100,7 +100,7 @@ class PostgresSource:
     def query(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a SELECT with ``%s`` placeholders."""
         try:
-            return self._connection.execute(sql, tuple(values)).fetchall()  # type: ignore[arg-type]
+            return self._connection.execute(sql, tuple(values)).fetchall()
         except self._errors as error:
             raise Lost(str(error)) from error
 

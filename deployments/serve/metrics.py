@@ -16,6 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._answers: dict[tuple[str, str], tuple[Counter, Counter, Histogram]] = {}
         labels = ["project", "endpoint"]
         self._requests = Counter(
             "mlportal_predict_requests", "Requests by status.", [*labels, "status"], registry=self.registry
@@ -40,9 +41,17 @@ class Metrics:
 
     def answered(self, row: EndpointRow, *, rows: int, seconds: float) -> None:
         """Count an answer."""
-        self._requests.labels(row.project, row.name, "200").inc()
-        self._rows.labels(row.project, row.name).inc(rows)
-        self._latency.labels(row.project, row.name).observe(seconds)
+        held = self._answers.get((row.project, row.name)) or self._answer_counters(row)
+        held[0].inc()
+        held[1].inc(rows)
+        held[2].observe(seconds)
+
+    def _answer_counters(self, row: EndpointRow) -> tuple[Counter, Counter, Histogram]:
+        """Counters of one endpoint; finding them by label at each answer would cost more than counting."""
+        labels = (row.project, row.name)
+        held = (self._requests.labels(*labels, "200"), self._rows.labels(*labels), self._latency.labels(*labels))
+        self._answers[labels] = held
+        return held
 
     def refused(self, row: EndpointRow | None, *, status: int, code: str) -> None:
         """Count a refusal; without an endpoint it is counted by its code only, so names of strangers cost nothing."""
