@@ -33,9 +33,8 @@ class TrainingJobQuerySet(models.QuerySet["TrainingJob"]):
 
     def with_context(self) -> Self:
         """Load what a job's line on a page shows, without further queries."""
-        return self.select_related(
-            "run", "run__experiment", "dataset_version", "dataset_version__dataset", "created_by", "project"
-        )
+        rows = self.select_related("run__experiment", "dataset_version__dataset", "created_by", "project")
+        return rows.defer(*(f"dataset_version__{name}" for name in ("profile", "warnings", "schema", "facts")))
 
 
 class TrainingJob(LeasedWork):

@@ -228,7 +228,8 @@ def _grow(spec: TrainingSpec, model: Pipeline, grown_by: str, material: _Materia
     prepare, estimator = model.steps[0][1], model.steps[1][1]
     inside = prepare.fit_transform(material.features.iloc[train])
     outside = prepare.transform(material.features.iloc[test[:CURVE_ROWS]])
-    total = int(spec.hyper_parameters[grown_by])  # type: ignore[call-overload]
+    total = spec.hyper_parameters[grown_by]
+    assert isinstance(total, int)  # every parameter that grows is declared as a whole number
     estimator.set_params(warm_start=True)
     for size in growth(total):
         estimator.set_params(**{grown_by: size})

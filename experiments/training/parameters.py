@@ -78,11 +78,13 @@ class Parameter:
         if value is None and self.empty:
             return None
         if self.kind == "boolean":
-            return value if isinstance(value, bool) else self._refuse(value, "a boolean")
+            if isinstance(value, bool):
+                return value
+            raise self._refusal(value, "a boolean")
         if self.kind == "choice":
             if isinstance(value, str) and value in self.choices:
                 return value
-            return self._refuse(value, "one of")
+            raise self._refusal(value, "one of")
         return self._number(value)
 
     def parse(self, text: str) -> Value:
@@ -117,26 +119,24 @@ class Parameter:
 
     def _number(self, value: object) -> int | float:
         wanted = "a whole number" if self.kind == "integer" else "a number"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self._refuse(value, wanted)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self._refusal(value, wanted)
+        # Only floats: a whole number of 400 digits has no float, and its range check is exact.
         if isinstance(value, float) and not math.isfinite(value):
-            self._refuse(value, wanted)
-        if self.kind == "integer":
-            if isinstance(value, float) and not value.is_integer():
-                self._refuse(value, wanted)
-            self._ranged(value)
-            return int(value)
+            raise self._refusal(value, wanted)
+        if isinstance(value, float) and self.kind == "integer" and not value.is_integer():
+            raise self._refusal(value, wanted)
         self._ranged(value)
-        return float(value)
+        return int(value) if self.kind == "integer" else float(value)
 
     def _ranged(self, value: float) -> None:
         low = -math.inf if self.low is None else self.low
         high = math.inf if self.high is None else self.high
         if not low <= value <= high:
-            self._refuse(value, "a whole number from" if self.kind == "integer" else "a number from")
+            raise self._refusal(value, "a whole number" if self.kind == "integer" else "a number")
 
-    def _refuse(self, value: object, wanted: str) -> Value:
-        raise Invalid(
+    def _refusal(self, value: object, wanted: str) -> Invalid:
+        return Invalid(
             f"{self.name} must be {self._phrase(wanted)}. It was {shown(value)}.",
             code="hyper_parameter_invalid",
             field=f"hyper_parameters.{self.name}",

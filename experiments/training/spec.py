@@ -288,7 +288,7 @@ class _Checks:
             self._fault("features", f"Named more than once: {listed(twice)}.", None, twice)
 
     def _algorithm(self, task: str | None) -> dict[str, Any]:
-        nothing = {"algorithm": None, "hyper_parameters": {}}
+        nothing: dict[str, Any] = {"algorithm": None, "hyper_parameters": {}}
         if task is None:
             return nothing
         names = tuple(entry.name for entry in catalogue.algorithms(task))

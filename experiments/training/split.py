@@ -213,5 +213,7 @@ def overlap(frame: pd.DataFrame, parts: Parts) -> int:
     return int(np.isin(hashes[parts.test], hashes[parts.train]).sum())
 
 
-def _unusable(message: str, *, code: str, field: str = "target", **rest: int) -> Unprocessable:
-    return Unprocessable(message, code=code, field=field, **rest)
+def _unusable(
+    message: str, *, code: str, field: str = "target", limit: int | None = None, got: int | None = None
+) -> Unprocessable:
+    return Unprocessable(message, code=code, field=field, limit=limit, got=got)

@@ -5,13 +5,13 @@ import time
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from experiments import metricstore
 from experiments.models import JobAttempt, TrainingJob
+from experiments.models.jobs import TrainingJobQuerySet
 from experiments.services import jobs
 from experiments.training import catalogue
 from mlportal.lib.errors import Invalid
@@ -27,7 +27,7 @@ LEVELS = {"": ("info", "warning", "error"), "warning": ("warning",), "error": ("
 SHOWN_METRICS = 12
 
 
-def _rows(view: ProjectView) -> "QuerySet[TrainingJob]":
+def _rows(view: ProjectView) -> TrainingJobQuerySet:
     return TrainingJob.objects.visible_to(view.actor).in_project(view.project).with_context()
 
 

@@ -129,7 +129,7 @@ class Launch(ProjectView):
         rows = TrainingJob.objects.visible_to(self.actor).in_project(self.project)
         alike = rows.filter(state=WorkState.SUCCEEDED, dataset_version__dataset=version.dataset_id)
         alike = alike.filter(spec__algorithm=form.algorithm).order_by("-pk")
-        took = sorted((job.ended_at - job.started_at).total_seconds() for job in alike[:7] if job.ended_at)
+        took = sorted(job.took.total_seconds() for job in alike[:7] if job.took)
         return took[len(took) // 2] if took else None
 
 

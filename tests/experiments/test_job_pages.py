@@ -226,7 +226,9 @@ class TestPages:
         job = make_job(project)
         TrainingJob.objects.filter(pk=job.pk).update(state=WorkState.SUCCEEDED)
         for part in ("", "live/", "log/"):
-            assert "hx-trigger" not in scientist.get(f"/p/churn/jobs/{job.pk}/{part}").content.decode()
+            page = scientist.get(f"/p/churn/jobs/{job.pk}/{part}").content.decode()
+            assert f"/jobs/{job.pk}/live/" not in page
+            assert "log-tail" not in page
 
     def test_log_part_reads_on_and_filters(self, project: Project, scientist: Client) -> None:
         job = make_job(project)

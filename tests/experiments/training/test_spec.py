@@ -101,6 +101,7 @@ def test_unknown_hyper_parameter_lists_names_and_ranges() -> None:
     ("value", "shown"),
     [
         (10**9, "1000000000"),
+        (10**400, "1" + "0" * 78 + "…"),
         (-1, "-1"),
         (1.5, "1.5"),
         (math.nan, "nan"),
