@@ -186,7 +186,11 @@ def scatter(x_label: str, y_label: str, rows: Sequence[Json]) -> Json:
     known = [v for v in xs if v is not None]
     is_log = is_number and bool(known) and min(known) > 0 and max(known) / min(known) >= LOG_SPREAD
     points = [{**r, "x": x if is_number else str(r["x"])} for r, x in zip(rows, xs, strict=True)]
-    return {"kind": "scatter", "xt": x_label, "yt": y_label, "log": is_log, "words": not is_number, "rows": points}
+    ticks = _ticks(min(known), max(known), is_log=True) if is_log else None
+    return {
+        "kind": "scatter", "xt": x_label, "yt": y_label, "log": is_log, "ticks": ticks, "words": not is_number,
+        "rows": points,
+    }  # fmt: skip
 
 
 def boxes(x_label: str, y_label: str, groups: Mapping[str, Sequence[float]]) -> Json:

@@ -118,8 +118,8 @@ def facts(run: Run, latest: Mapping[str, Latest] | None = None) -> RunFacts:
 def best_value(asked: Question, metric: str) -> float | None:
     """Best value of a metric over the whole filtered set."""
     order = Order("metric", metric, descending=higher_is_better(metric))
-    top = metricstore.search(Question(asked.context, asked.conditions, order, asked.lifecycle), limit=1).run_ids
-    point = metricstore.latest(top, [metric]).get(top[0], {}).get(metric) if top else None
+    top = metricstore.first(Question(asked.context, asked.conditions, order, asked.lifecycle))
+    point = metricstore.latest([top], [metric])[top].get(metric) if top is not None else None
     return None if point is None or math.isnan(point.value) else point.value
 
 

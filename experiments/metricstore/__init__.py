@@ -5,7 +5,7 @@ narrow tables answer filters by index. Its face is small: `append`, `fold`, `lat
 """
 
 from .codec import DamagedChunk
-from .finding import COUNT_CAP, Found, Question, count, known_keys, search
+from .finding import COUNT_CAP, Found, Question, count, first, known_keys, search
 from .folding import count_call, fold, fold_experiment, fold_runs
 from .language import parse
 from .limits import check_batch, check_keys, check_texts
@@ -35,6 +35,7 @@ __all__ = [
     "count",
     "count_call",
     "drop_tag",
+    "first",
     "fold",
     "fold_experiment",
     "fold_runs",

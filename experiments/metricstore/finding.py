@@ -83,6 +83,13 @@ def search(question: Question, *, limit: int = 100, after: str = "", before: str
     )
 
 
+def first(question: Question) -> int | None:
+    """Return the first run of an order, None when no run passes."""
+    folding.fold_experiment(question.context.experiment_id)
+    rows = _collect(question, None, 1, backward=False)
+    return rows[0][2] if rows else None
+
+
 def count(question: Question) -> int:
     """Count the runs that match, up to 10,001: more is "10,000+"."""
     predicates = [compiled(c, question.context) for c in question.conditions]
@@ -132,31 +139,27 @@ class _Look:
         found: list[tuple[object, int]] = []
         walked, window = 0, FIRST_WINDOW if self.predicates else 2 * room
         while True:
-            found.extend(self._window(place, window, room - len(found)))
+            seen = self._window(place, window)
+            found.extend((value, run_id) for value, run_id, passes in seen if passes)
             if len(found) >= room:
+                return found[:room]
+            if len(seen) < window:
                 return found
-            place = self._end_of_window(place, window)
-            if place is None:
-                return found
-            walked, window = walked + window, window * 4
+            walked, place, window = walked + window, (seen[-1][0], seen[-1][1]), window * 4
             if walked >= WALK_BUDGET and self.rare is not None:
                 return found + self._from_condition(self.rare, place, room - len(found))
 
-    def _window(self, place: _Place | None, window: int, room: int) -> list[tuple[object, int]]:
-        """Walk `window` entries of the order's index and keep those that pass all conditions."""
+    def _window(self, place: _Place | None, window: int) -> list[tuple[object, int, int]]:
+        """Walk `window` entries of the order's index and mark those that pass all conditions."""
         inner, inner_params = self.phase.walk(self.question.context.experiment_id, place)
         where, params = self._where(self.predicates)
         # CROSS JOIN holds SQLite to this order; the inner LIMIT holds PostgreSQL to it.
         return _rows(
-            f"""SELECT o.v, o.run_id FROM ({inner} LIMIT %s) o CROSS JOIN experiments_run r
-                WHERE r.id = o.run_id AND {where} ORDER BY {self.phase.outer_order} LIMIT %s""",
-            [*inner_params, window, *params, room],
+            f"""SELECT o.v, o.run_id, CASE WHEN {where} THEN 1 ELSE 0 END
+                FROM ({inner} LIMIT %s) o CROSS JOIN experiments_run r
+                WHERE r.id = o.run_id ORDER BY {self.phase.outer_order}""",
+            [*params, *inner_params, window],
         )
-
-    def _end_of_window(self, place: _Place | None, window: int) -> _Place | None:
-        inner, params = self.phase.walk(self.question.context.experiment_id, place)
-        last = _rows(f"{inner} LIMIT 1 OFFSET %s", [*params, window - 1])
-        return last[0] if last else None
 
     def _from_condition(self, rare: Predicate, place: _Place | None, room: int) -> list[tuple[object, int]]:
         """Start from the index of one condition and sort what it keeps."""
@@ -175,7 +178,7 @@ class _Look:
         return f"{where} AND {self.phase.guard}" if self.phase.guard else where, params
 
 
-def _rows(sql: str, params: Params) -> list[tuple[object, int]]:
+def _rows(sql: str, params: Params) -> list[tuple]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.fetchall()

@@ -128,9 +128,7 @@ class _Comparison:
     def _curves(self) -> list[dict[str, str]]:
         asked = [m for m in self.asked.get("m", "").split(",") if m in self.metrics][:MAX_METRICS]
         picked = [m for m in self.asked.getlist("metric") if m in self.metrics][:MAX_METRICS]
-        names = (
-            picked or asked or [m for m in self.metrics if "/" not in m][:FIRST_METRICS] or self.metrics[:FIRST_METRICS]
-        )
+        names = picked or asked or self._with_curves()[:FIRST_METRICS] or self.metrics[:FIRST_METRICS]
         arrow = {True: "↑", False: "↓"}
         return [
             {

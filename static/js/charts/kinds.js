@@ -102,7 +102,8 @@ function scatter(data) {
   }));
   const type = data.words ? "category" : data.log ? "log" : "linear";
   return [traces, layout({
-    hovermode: "closest", xaxis: { title: data.xt, type, showgrid: true, nticks: 6 },
+    hovermode: "closest",
+    xaxis: { title: data.xt, type, showgrid: true, nticks: 6, ...(data.ticks ? { tickvals: data.ticks, ticktext: data.ticks.map(String) } : {}) },
     yaxis: { title: data.yt, tickformat: ".3~f" },
   })];
 }
