@@ -2,8 +2,36 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.api import predict
+from deployments.api import endpoints, models, predict, promotions
 
+model = "models/<str:name>/"
+version = f"{model}versions/<int:number>/"
+promotion = "promotions/<int:number>/"
+endpoint = "endpoints/<str:endpoint>/"
+place = "environments/<str:name>/policy/"
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("endpoints/<str:endpoint>/predict/", predict.Predict.as_view(), name="api-endpoint-predict"),
+    path("models/", models.Models.as_view(), name="api-models"),
+    path(model, models.ModelDetail.as_view(), name="api-model"),
+    path(f"{model}versions/", models.Versions.as_view(), name="api-versions"),
+    path(version, models.VersionDetail.as_view(), name="api-version"),
+    path(f"{version}verify/", models.VersionVerify.as_view(), name="api-version-verify"),
+    path(f"{model}aliases/", models.Aliases.as_view(), name="api-aliases"),
+    path(f"{model}aliases/<str:alias>/", models.AliasDetail.as_view(), name="api-alias"),
+    path("promotions/", promotions.Promotions.as_view(), name="api-promotions"),
+    path(promotion, promotions.PromotionDetail.as_view(), name="api-promotion"),
+    path(f"{promotion}decide/", promotions.PromotionDecide.as_view(), name="api-promotion-decide"),
+    path(f"{promotion}withdraw/", promotions.PromotionWithdraw.as_view(), name="api-promotion-withdraw"),
+    path(f"{promotion}override/", promotions.PromotionOverride.as_view(), name="api-promotion-override"),
+    path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
+    path("environments/", promotions.Environments.as_view(), name="api-environments"),
+    path(place, promotions.EnvironmentPolicy.as_view(), name="api-policy"),
+    path(f"{place}<int:number>/confirm/", promotions.PolicyConfirm.as_view(), name="api-policy-confirm"),
+    path("endpoints/", endpoints.Endpoints.as_view(), name="api-endpoints"),
+    path(endpoint, endpoints.EndpointDetail.as_view(), name="api-endpoint"),
+    path(f"{endpoint}revisions/", endpoints.EndpointRevisions.as_view(), name="api-endpoint-revisions"),
+    path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="api-endpoint-rollback"),
+    path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="api-endpoint-disable"),
+    path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="api-endpoint-enable"),
+    path(f"{endpoint}automations/", endpoints.EndpointAutomations.as_view(), name="api-endpoint-automations"),
+    path(f"{endpoint}predict/", predict.Predict.as_view(), name="api-endpoint-predict"),
 ]

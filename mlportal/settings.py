@@ -285,6 +285,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "WorkState": "mlportal.lib.lease.WorkState",
+        "RunState": "experiments.models.Run.State",
+        "VersionState": "deployments.models.ModelVersion.State",
+        "PolicyState": "deployments.models.Policy.State",
+        "PromotionState": "deployments.models.PromotionRequest.State",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "mlportal.lib.api.declare_problems",

@@ -14,7 +14,7 @@ from mlportal.lib.errors import Conflict, DomainError
 from projects.models import Event
 from tests.factories.deployments import Team, make_live, make_request, make_trained_run, make_version
 
-ROUNDS = 10
+ROUNDS = 100
 COMMENT = "Not on these numbers."
 
 

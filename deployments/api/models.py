@@ -1,0 +1,175 @@
+"""REST routes of models, versions and aliases."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from deployments.api import shapes
+from deployments.models import Alias, ModelVersion, RegisteredModel
+from deployments.services import registry
+from experiments.models import Run
+from mlportal.lib import names
+from mlportal.lib.errors import Missing
+from projects.access import ScopedAPIView
+from projects.permissions import Permission
+
+P = Permission
+PAGE = [OpenApiParameter("limit", int), OpenApiParameter("cursor", str)]
+TAGS = ["models"]
+
+
+def checked(serializer: Any, request: Request) -> dict[str, Any]:
+    """Return the values of a body, or refuse it field by field."""
+    asked = serializer(data=request.data)
+    asked.is_valid(raise_exception=True)
+    return dict(asked.validated_data)
+
+
+class _InProject(ScopedAPIView):
+    """Finds models and versions by the names in the address."""
+
+    abstract = True
+    reads = RegisteredModel
+    permissions = {"GET": P.MODEL_VIEW}
+
+    def model(self, name: str) -> RegisteredModel:
+        """Return the model of that name."""
+        rows = RegisteredModel.objects.visible_to(self.actor).in_project(self.project)
+        return self.find(rows.select_related("created_by", "project"), name_key=names.key(name))
+
+    def version(self, name: str, number: int) -> ModelVersion:
+        """Return one version of the model of that name."""
+        rows = ModelVersion.objects.visible_to(self.actor).in_project(self.project).with_origin()
+        return self.find(rows, model__name_key=names.key(name), number=min(number, 2**31 - 1))
+
+
+class Models(ScopedAPIView):
+    """Models of a project."""
+
+    reads = RegisteredModel
+    permissions = {"GET": P.MODEL_VIEW}
+
+    @extend_schema(operation_id="models_list", tags=TAGS, responses=shapes.ModelSerializer(many=True), parameters=PAGE)
+    def get(self, request: Request) -> Response:
+        """List models, newest first."""
+        del request
+        return self.page(self.rows().in_project(self.project).select_related("created_by"), shapes.ModelSerializer)
+
+
+class ModelDetail(_InProject):
+    """One model."""
+
+    reads = RegisteredModel
+    permissions = {"GET": P.MODEL_VIEW, "PATCH": P.MODEL_REGISTER}
+
+    @extend_schema(operation_id="models_read", tags=TAGS, responses=shapes.ModelSerializer)
+    def get(self, request: Request, name: str) -> Response:
+        """Read one model."""
+        del request
+        return Response(shapes.ModelSerializer(self.model(name)).data)
+
+    @extend_schema(
+        operation_id="models_describe", tags=TAGS, request=shapes.DescribeSerializer, responses=shapes.ModelSerializer
+    )
+    def patch(self, request: Request, name: str) -> Response:
+        """Change the text about a model."""
+        values = checked(shapes.DescribeSerializer, request)
+        return Response(shapes.ModelSerializer(registry.describe(self.actor, model=self.model(name), **values)).data)
+
+
+class Versions(_InProject):
+    """Versions of a model; registering makes the model when it is new."""
+
+    reads = ModelVersion
+    permissions = {"GET": P.MODEL_VIEW, "POST": P.MODEL_REGISTER}
+
+    @extend_schema(
+        operation_id="versions_list", tags=TAGS, responses=shapes.ModelVersionSerializer(many=True), parameters=PAGE
+    )
+    def get(self, request: Request, name: str) -> Response:
+        """List versions, newest first."""
+        del request
+        rows = self.rows().filter(model=self.model(name)).with_origin().defer("reference_grids", "importance")
+        return self.page(rows, shapes.ModelVersionSerializer, ordering="-number")
+
+    @extend_schema(
+        operation_id="versions_register",
+        tags=TAGS,
+        request=shapes.RegisterSerializer,
+        responses={201: shapes.ModelVersionDetailSerializer},
+    )
+    def post(self, request: Request, name: str) -> Response:
+        """Register the model of a finished run as the next version; its files are hashed and signed."""
+        values = checked(shapes.RegisterSerializer, request)
+        runs = Run.objects.visible_to(self.actor).in_project(self.project).select_related("project")
+        run = runs.filter(pk=values["run"]).first()
+        if run is None:
+            raise Missing(f"There is no run {values['run']} in this project.", field="run")
+        version = registry.register(self.actor, run=run, model_name=name, description=values["description"])
+        return Response(shapes.ModelVersionDetailSerializer(version).data, status=201)
+
+
+class VersionDetail(_InProject):
+    """One version."""
+
+    reads = ModelVersion
+    permissions = {"GET": P.MODEL_VIEW}
+
+    @extend_schema(operation_id="versions_read", tags=TAGS, responses=shapes.ModelVersionDetailSerializer)
+    def get(self, request: Request, name: str, number: int) -> Response:
+        """Read one version with its manifest, schema and signature."""
+        del request
+        return Response(shapes.ModelVersionDetailSerializer(self.version(name, number)).data)
+
+
+class VersionVerify(_InProject):
+    """Check of a version."""
+
+    reads = ModelVersion
+    permissions = {"POST": P.MODEL_VIEW}
+
+    @extend_schema(operation_id="versions_verify", tags=TAGS, request=None, responses=shapes.VerificationSerializer)
+    def post(self, request: Request, name: str, number: int) -> Response:
+        """Hash every file again and check the signature."""
+        del request
+        damaged = registry.verify(self.actor, version=self.version(name, number))
+        return Response({"ok": not damaged, "damaged": list(damaged)})
+
+
+class Aliases(_InProject):
+    """Names that point at versions."""
+
+    reads = RegisteredModel
+    permissions = {"GET": P.MODEL_VIEW}
+
+    @extend_schema(operation_id="aliases_list", tags=TAGS, responses=shapes.AliasSerializer(many=True), parameters=PAGE)
+    def get(self, request: Request, name: str) -> Response:
+        """List the aliases of a model."""
+        del request
+        rows = Alias.objects.filter(model=self.model(name), valid_to=None).select_related("version", "set_by")
+        return self.page(rows, shapes.AliasSerializer)
+
+
+class AliasDetail(_InProject):
+    """One alias."""
+
+    reads = RegisteredModel
+    permissions = {"PUT": P.MODEL_REGISTER, "DELETE": P.MODEL_REGISTER}
+
+    @extend_schema(
+        operation_id="aliases_set", tags=TAGS, request=shapes.SetAliasSerializer, responses=shapes.AliasSerializer
+    )
+    def put(self, request: Request, name: str, alias: str) -> Response:
+        """Point a name at a version. Names of environments are refused: only a promotion moves those."""
+        values = checked(shapes.SetAliasSerializer, request)
+        made = registry.set_alias(self.actor, version=self.version(name, values["version"]), name=alias)
+        return Response(shapes.AliasSerializer(made).data)
+
+    @extend_schema(operation_id="aliases_remove", tags=TAGS, responses={204: None})
+    def delete(self, request: Request, name: str, alias: str) -> Response:
+        """End a name."""
+        del request
+        registry.remove_alias(self.actor, model=self.model(name), name=alias)
+        return Response(status=204)

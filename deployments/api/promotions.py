@@ -1,0 +1,223 @@
+"""REST routes of promotion requests, environments and their rules."""
+
+from django.db.models import Prefetch
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from deployments.api import shapes
+from deployments.api.models import PAGE, checked
+from deployments.models import Decision, Environment, ModelVersion, Policy, PromotionRequest
+from deployments.services import endpoints, policies, promotions
+from mlportal.lib import names
+from mlportal.lib.errors import Invalid, Missing
+from projects.access import ScopedAPIView
+from projects.permissions import Permission
+
+P = Permission
+TAGS = ["promotions"]
+State = PromotionRequest.State
+
+
+class _OneRequest(ScopedAPIView):
+    """Finds the request of the address."""
+
+    abstract = True
+    reads = PromotionRequest
+    permissions = {"GET": P.MODEL_VIEW}
+
+    def request_of(self, number: int) -> PromotionRequest:
+        """Return the request with what its answer shows."""
+        rows = self.rows().in_project(self.project).with_subject().select_related("evaluation")
+        joined = rows.prefetch_related("gate_results", Prefetch("decisions", Decision.objects.select_related("user")))
+        found: PromotionRequest = self.find(joined, pk=min(number, 2**62))
+        return found
+
+    def answer(self, number: int, *, status: int = 200) -> Response:
+        """Return the request as it is now."""
+        return Response(shapes.PromotionDetailSerializer(self.request_of(number)).data, status=status)
+
+
+class Promotions(_OneRequest):
+    """Requests of a project."""
+
+    reads = PromotionRequest
+    permissions = {"GET": P.MODEL_VIEW, "POST": P.PROMOTION_REQUEST}
+
+    @extend_schema(
+        operation_id="promotions_list",
+        tags=TAGS,
+        responses=shapes.PromotionSerializer(many=True),
+        parameters=[*PAGE, OpenApiParameter("state", str, enum=State.values)],
+    )
+    def get(self, request: Request) -> Response:
+        """List requests, newest first."""
+        rows = self.rows().in_project(self.project).with_subject()
+        state = request.query_params.get("state", "")
+        if state and state not in State.values:
+            raise Invalid(f"state must be one of {', '.join(State.values)}.", field="state", got=state[:50])
+        return self.page(rows.filter(state=state) if state else rows, shapes.PromotionSerializer)
+
+    @extend_schema(
+        operation_id="promotions_request",
+        tags=TAGS,
+        request=shapes.AskSerializer,
+        responses={201: shapes.PromotionDetailSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Ask that a version goes live; a worker measures it, then an approver decides."""
+        values = checked(shapes.AskSerializer, request)
+        rows = ModelVersion.objects.visible_to(self.actor).in_project(self.project).with_origin()
+        version = rows.filter(model__name_key=names.key(values["model"]), number=values["version"]).first()
+        if version is None:
+            raise Missing(f"There is no {values['model']} v{values['version']} in this project.", field="version")
+        place = Environment.objects.in_project(self.project).filter(name=values["environment"]).first()
+        if place is None:
+            raise Missing(f"There is no environment {values['environment']} in this project.", field="environment")
+        made = promotions.request(self.actor, version=version, environment=place, reason=values["reason"])
+        return self.answer(made.pk, status=201)
+
+
+class PromotionDetail(_OneRequest):
+    """One request."""
+
+    reads = PromotionRequest
+    permissions = {"GET": P.MODEL_VIEW}
+
+    @extend_schema(operation_id="promotions_read", tags=TAGS, responses=shapes.PromotionDetailSerializer)
+    def get(self, request: Request, number: int) -> Response:
+        """Read one request with its measurements, gates and decisions."""
+        del request
+        return self.answer(number)
+
+
+class PromotionDecide(_OneRequest):
+    """Decision on a request."""
+
+    reads = PromotionRequest
+    permissions = {"POST": P.PROMOTION_DECIDE}
+
+    @extend_schema(
+        operation_id="promotions_decide",
+        tags=TAGS,
+        request=shapes.DecideSerializer,
+        responses=shapes.PromotionDetailSerializer,
+    )
+    def post(self, request: Request, number: int) -> Response:
+        """Approve, reject or ask for changes. A token needs the scope approve."""
+        values = checked(shapes.DecideSerializer, request)
+        promotions.decide(self.actor, request=self.request_of(number), **values)
+        return self.answer(number)
+
+
+class PromotionWithdraw(_OneRequest):
+    """Withdrawal of a request."""
+
+    reads = PromotionRequest
+    permissions = {"POST": P.PROMOTION_REQUEST}
+
+    @extend_schema(
+        operation_id="promotions_withdraw", tags=TAGS, request=None, responses=shapes.PromotionDetailSerializer
+    )
+    def post(self, request: Request, number: int) -> Response:
+        """Take one's own request back."""
+        del request
+        promotions.withdraw(self.actor, request=self.request_of(number))
+        return self.answer(number)
+
+
+class PromotionOverride(_OneRequest):
+    """Override of a red gate."""
+
+    reads = PromotionRequest
+    permissions = {"POST": P.GATE_OVERRIDE}
+
+    @extend_schema(
+        operation_id="promotions_override",
+        tags=TAGS,
+        request=shapes.OverrideSerializer,
+        responses=shapes.PromotionDetailSerializer,
+    )
+    def post(self, request: Request, number: int) -> Response:
+        """Let one red blocking gate pass, with a reason; another person still has to approve."""
+        promotions.override(self.actor, request=self.request_of(number), **checked(shapes.OverrideSerializer, request))
+        return self.answer(number)
+
+
+class PromotionSwitch(_OneRequest):
+    """Deployment of an approved request."""
+
+    reads = PromotionRequest
+    permissions = {"POST": P.ENDPOINT_DEPLOY}
+
+    @extend_schema(
+        operation_id="promotions_switch", tags=TAGS, request=None, responses=shapes.PromotionDetailSerializer
+    )
+    def post(self, request: Request, number: int) -> Response:
+        """Deploy an approved request, where the rules leave that to ops."""
+        del request
+        endpoints.switch(self.actor, request=self.request_of(number))
+        return self.answer(number)
+
+
+class Environments(ScopedAPIView):
+    """Places a version can go to."""
+
+    reads = Environment
+    permissions = {"GET": P.MODEL_VIEW}
+
+    @extend_schema(
+        operation_id="environments_list",
+        tags=TAGS,
+        responses=shapes.EnvironmentSerializer(many=True),
+        parameters=PAGE,
+    )
+    def get(self, request: Request) -> Response:
+        """List environments; they appear with the first registered model."""
+        del request
+        return self.page(self.rows().in_project(self.project), shapes.EnvironmentSerializer)
+
+
+class EnvironmentPolicy(ScopedAPIView):
+    """Rules of an environment."""
+
+    reads = Environment
+    permissions = {"GET": P.MODEL_VIEW, "PATCH": P.POLICY_EDIT}
+
+    @extend_schema(operation_id="policies_read", tags=TAGS, responses=shapes.PolicySerializer)
+    def get(self, request: Request, name: str) -> Response:
+        """Read the rules in force."""
+        del request
+        return Response(shapes.PolicySerializer(policies.current(self._place(name))).data)
+
+    @extend_schema(
+        operation_id="policies_change",
+        tags=TAGS,
+        request=shapes.ChangePolicySerializer,
+        responses=shapes.PolicySerializer,
+    )
+    def patch(self, request: Request, name: str) -> Response:
+        """Change the rules; with four eyes on, the answer says ``proposed`` until another admin confirms."""
+        values = checked(shapes.ChangePolicySerializer, request)
+        return Response(
+            shapes.PolicySerializer(policies.change(self.actor, environment=self._place(name), **values)).data
+        )
+
+    def _place(self, name: str) -> Environment:
+        found: Environment = self.find(self.rows().in_project(self.project).select_related("project"), name=name)
+        return found
+
+
+class PolicyConfirm(ScopedAPIView):
+    """Second admin's agreement."""
+
+    reads = Policy
+    permissions = {"POST": P.POLICY_EDIT}
+
+    @extend_schema(operation_id="policies_confirm", tags=TAGS, request=None, responses=shapes.PolicySerializer)
+    def post(self, request: Request, name: str, number: int) -> Response:
+        """Put proposed rules into force, as another admin than the one who proposed them."""
+        del request
+        rows = self.rows().in_project(self.project).select_related("environment__project", "proposed_by")
+        policy: Policy = self.find(rows, environment__name=name, number=min(number, 2**31 - 1))
+        return Response(shapes.PolicySerializer(policies.confirm(self.actor, policy=policy)).data)

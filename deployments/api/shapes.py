@@ -1,0 +1,318 @@
+"""JSON shapes of models, promotions and endpoints, read and written."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from deployments.models import (
+    Alias,
+    Automation,
+    Decision,
+    Endpoint,
+    EndpointRevision,
+    Environment,
+    GateResult,
+    ModelVersion,
+    Policy,
+    PromotionRequest,
+    RegisteredModel,
+)
+
+Data = dict[str, Any]
+
+
+class ModelSerializer(serializers.ModelSerializer[RegisteredModel]):
+    """A model."""
+
+    created_by = serializers.CharField(source="created_by.username", read_only=True)
+
+    class Meta:
+        model = RegisteredModel
+        fields = ("id", "name", "description", "created_by", "created_at")
+        read_only_fields = fields
+
+
+class FileSerializer(serializers.Serializer[Data]):
+    """One file of a manifest."""
+
+    path = serializers.CharField()
+    sha256 = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+
+
+class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
+    """A version without its manifest."""
+
+    model = serializers.CharField(source="model.name", read_only=True)
+    run = serializers.IntegerField(source="run_id", read_only=True)
+    dataset = serializers.SerializerMethodField()
+    metrics = serializers.DictField(child=serializers.FloatField(), read_only=True)
+    created_by = serializers.CharField(source="created_by.username", read_only=True)
+
+    class Meta:
+        model = ModelVersion
+        fields = (
+            "id", "model", "number", "state", "run", "dataset", "task", "algorithm", "metrics", "size_bytes",
+            "manifest_sha256", "signed_by", "created_by", "created_at", "verified_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_dataset(self, version: ModelVersion) -> str | None:
+        """Name and number of the dataset version."""
+        return str(version.dataset_version) if version.dataset_version else None
+
+
+class ModelVersionDetailSerializer(ModelVersionSerializer):
+    """A version with everything that is signed."""
+
+    manifest = FileSerializer(many=True, read_only=True)
+    signature = serializers.DictField(read_only=True, help_text="Schema of inputs and outputs.")
+    provenance = serializers.DictField(read_only=True)
+    environment = serializers.DictField(read_only=True)
+
+    class Meta(ModelVersionSerializer.Meta):
+        fields = (
+            *ModelVersionSerializer.Meta.fields, "manifest", "manifest_signature", "signature", "provenance",
+            "environment",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class VerificationSerializer(serializers.Serializer[Data]):
+    """What a check of a version found."""
+
+    ok = serializers.BooleanField()
+    damaged = serializers.ListField(child=serializers.CharField(), help_text="One sentence per damage.")
+
+
+class AliasSerializer(serializers.ModelSerializer[Alias]):
+    """A name that points at a version."""
+
+    version = serializers.IntegerField(source="version.number", read_only=True)
+    set_by = serializers.CharField(source="set_by.username", read_only=True)
+
+    class Meta:
+        model = Alias
+        fields = ("name", "version", "set_by", "valid_from")
+        read_only_fields = fields
+
+
+class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+    """A place that serves."""
+
+    class Meta:
+        model = Environment
+        fields = ("id", "name", "position")
+        read_only_fields = fields
+
+
+class PolicySerializer(serializers.ModelSerializer[Policy]):
+    """One version of the rules of an environment."""
+
+    environment = serializers.CharField(source="environment.name", read_only=True)
+    proposed_by = serializers.CharField(source="proposed_by.username", read_only=True, default=None, allow_null=True)
+    gates = serializers.ListField(child=serializers.DictField(), read_only=True)
+
+    class Meta:
+        model = Policy
+        fields = (
+            "environment", "number", "state", "min_approvals", "expiry_days", "four_eyes", "switch_at_approval",
+            "gates", "proposed_by", "valid_from", "valid_to",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class GateResultSerializer(serializers.ModelSerializer[GateResult]):
+    """Verdict of one rule."""
+
+    class Meta:
+        model = GateResult
+        fields = ("name", "title", "level", "passed", "rule", "found", "metric", "detail")
+        read_only_fields = fields
+
+
+class DecisionSerializer(serializers.ModelSerializer[Decision]):
+    """What one person said."""
+
+    user = serializers.CharField(source="user.username", read_only=True)
+    acknowledged = serializers.ListField(child=serializers.CharField(), read_only=True)
+
+    class Meta:
+        model = Decision
+        fields = ("user", "verdict", "comment", "acknowledged", "created_at")
+        read_only_fields = fields
+
+
+class PromotionSerializer(serializers.ModelSerializer[PromotionRequest]):
+    """A promotion request."""
+
+    model = serializers.CharField(source="version.model.name", read_only=True)
+    version = serializers.IntegerField(source="version.number", read_only=True)
+    environment = serializers.CharField(source="environment.name", read_only=True)
+    endpoint = serializers.CharField(source="endpoint_name", read_only=True)
+    replaces = serializers.IntegerField(source="baseline.number", read_only=True, default=None, allow_null=True)
+    policy = serializers.IntegerField(source="policy.number", read_only=True)
+    requested_by = serializers.CharField(source="requested_by.username", read_only=True)
+    decided_by = serializers.CharField(source="decided_by.username", read_only=True, default=None, allow_null=True)
+    evaluated = serializers.SerializerMethodField(help_text="Whether it is measured and sealed.")
+
+    class Meta:
+        model = PromotionRequest
+        fields = (
+            "id", "model", "version", "environment", "endpoint", "replaces", "state", "evaluated", "reason", "policy",
+            "requested_by", "requested_at", "alert_id", "expires_at", "seal", "decided_by", "decided_at",
+            "closing_note", "single_person",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_evaluated(self, request: PromotionRequest) -> bool:
+        """Sealed requests are measured."""
+        return bool(request.seal)
+
+
+class PromotionDetailSerializer(PromotionSerializer):
+    """A request with its measurements, gates and decisions."""
+
+    gates = serializers.SerializerMethodField()
+    decisions = DecisionSerializer(many=True, read_only=True)
+    comparison = serializers.SerializerMethodField(help_text="Candidate and production on the same rows.")
+
+    class Meta(PromotionSerializer.Meta):
+        fields = (*PromotionSerializer.Meta.fields, "gates", "decisions", "comparison")
+        read_only_fields = fields
+
+    def get_gates(self, request: PromotionRequest) -> list[Data]:
+        """Verdicts as they were sealed."""
+        rows = [item for item in request.gate_results.all() if item.phase == GateResult.Phase.REQUEST]
+        return list(GateResultSerializer(rows, many=True).data)
+
+    def get_comparison(self, request: PromotionRequest) -> Data | None:
+        """Result of the evaluation, None before."""
+        work = getattr(request, "evaluation", None)
+        return work.result if work is not None else None
+
+
+class RevisionSerializer(serializers.ModelSerializer[EndpointRevision]):
+    """One setting of an endpoint."""
+
+    version = serializers.IntegerField(source="version.number", read_only=True)
+    promotion = serializers.IntegerField(source="promotion_id", read_only=True, allow_null=True)
+    created_by = serializers.CharField(source="created_by.username", read_only=True)
+
+    class Meta:
+        model = EndpointRevision
+        fields = ("number", "version", "kind", "promotion", "reason", "created_by", "created_at")
+        read_only_fields = fields
+
+
+class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
+    """An endpoint and what answers there."""
+
+    environment = serializers.CharField(source="environment.name", read_only=True)
+    model = serializers.CharField(source="model.name", read_only=True)
+    version = serializers.IntegerField(
+        source="current_revision.version.number", read_only=True, default=None, allow_null=True
+    )
+    revision = serializers.IntegerField(source="current_revision.number", read_only=True, default=None, allow_null=True)
+
+    class Meta:
+        model = Endpoint
+        fields = ("id", "name", "environment", "model", "enabled", "log_mode", "version", "revision", "created_at")
+        read_only_fields = fields
+
+
+class AutomationSerializer(serializers.ModelSerializer[Automation]):
+    """When an endpoint's model is retrained by itself."""
+
+    endpoint = serializers.CharField(source="endpoint.name", read_only=True)
+    owner = serializers.CharField(source="owner.username", read_only=True)
+
+    class Meta:
+        model = Automation
+        fields = (
+            "endpoint", "trigger", "enabled", "cooldown_hours", "dataset_name", "owner", "failures", "stopped_at",
+            "stop_reason",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class RegisterSerializer(serializers.Serializer[Data]):
+    """Which run becomes the next version."""
+
+    run = serializers.IntegerField(min_value=1, max_value=2**62)
+    description = serializers.CharField(default="", allow_blank=True, max_length=10_000)
+
+
+class DescribeSerializer(serializers.Serializer[Data]):
+    """What a model is for."""
+
+    description = serializers.CharField(allow_blank=True, max_length=10_000)
+
+
+class SetAliasSerializer(serializers.Serializer[Data]):
+    """Which version a name points at."""
+
+    version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+
+
+class AskSerializer(serializers.Serializer[Data]):
+    """Which version should go where, and why."""
+
+    model = serializers.CharField(max_length=100)
+    version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    environment = serializers.CharField(max_length=100)
+    reason = serializers.CharField(max_length=4000)
+
+
+class DecideSerializer(serializers.Serializer[Data]):
+    """What the approver says."""
+
+    verdict = serializers.ChoiceField(choices=Decision.Verdict.choices)
+    comment = serializers.CharField(default="", allow_blank=True, max_length=4000)
+    acknowledged = serializers.ListField(
+        child=serializers.CharField(max_length=130), default=list, max_length=100, help_text="Advisory gates read."
+    )
+
+
+class OverrideSerializer(serializers.Serializer[Data]):
+    """Which red gate passes, and why."""
+
+    gate = serializers.CharField(max_length=130)
+    reason = serializers.CharField(max_length=4000)
+
+
+class ReasonSerializer(serializers.Serializer[Data]):
+    """A reason that goes to the audit log."""
+
+    reason = serializers.CharField(max_length=4000)
+
+
+class RollbackSerializer(ReasonSerializer):
+    """Why, and to which version; by default the one before."""
+
+    version = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+
+
+class ConfigureSerializer(serializers.Serializer[Data]):
+    """Settings of an endpoint."""
+
+    log_mode = serializers.ChoiceField(choices=Endpoint.LogMode.choices)
+
+
+class SetAutomationSerializer(serializers.Serializer[Data]):
+    """When to retrain."""
+
+    trigger = serializers.ChoiceField(choices=Automation.Trigger.choices)
+    enabled = serializers.BooleanField(default=True)
+    cooldown_hours = serializers.IntegerField(default=24, min_value=1, max_value=2160)
+    dataset_name = serializers.CharField(default="", allow_blank=True, max_length=100)
+
+
+class ChangePolicySerializer(serializers.Serializer[Data]):
+    """Rules to change; what is not given stays."""
+
+    min_approvals = serializers.IntegerField(required=False, min_value=1, max_value=10)
+    expiry_days = serializers.IntegerField(required=False, min_value=1, max_value=90)
+    four_eyes = serializers.BooleanField(required=False)
+    switch_at_approval = serializers.BooleanField(required=False)
+    gates = serializers.ListField(child=serializers.DictField(), required=False, max_length=50)
