@@ -35,7 +35,7 @@ class Refusal(DomainError):
             got=problem.get("got"),
             retry_after=retry_after,
         )
-        self.status = status  # type: ignore[misc]
+        self.status = status
         self.place = {name: problem[name] for name in ("row", "column") if name in problem}
 
     def as_dict(self) -> dict[str, Any]:
