@@ -167,6 +167,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "wake-deliveries": {"task": "projects.wake_deliveries", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "anchor-audit": {"task": "projects.anchor_audit", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},

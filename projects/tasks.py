@@ -7,7 +7,7 @@ from celery import Task, shared_task, signals
 from django.db import connections
 
 from projects import pipeline
-from projects.services import deliveries, events
+from projects.services import audit, deliveries, events
 
 log = structlog.get_logger(__name__)
 
@@ -16,6 +16,12 @@ log = structlog.get_logger(__name__)
 def republish_events() -> int:
     """Wake the consumers of events whose message was lost."""
     return events.republish()
+
+
+@shared_task(name="projects.anchor_audit", ignore_result=True)
+def anchor_audit() -> None:
+    """Append the head of the audit log, signed, to the anchor file."""
+    audit.anchor()
 
 
 @shared_task(name="projects.profile_version", bind=True, ignore_result=True)
