@@ -33,7 +33,7 @@ class RequestForm(Form):
 
     def __init__(self, *args: Any, environments: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["environment"].queryset = environments  # type: ignore[attr-defined]
+        self.fields["environment"].queryset = environments
 
 
 class ReasonForm(Form):

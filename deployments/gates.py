@@ -132,7 +132,7 @@ def inputs_sha256(request: PromotionRequest) -> str:
         {
             "candidate": request.version.manifest_sha256,
             "production": request.baseline.manifest_sha256 if request.baseline else None,
-            "metrics": metric_keys(request.version),
+            "metrics": metric_keys(request.version),  # type: ignore[dict-item]
         }
     )
 

@@ -84,7 +84,7 @@ def version_lines(versions: Sequence[ModelVersion], metrics: Sequence[str]) -> l
     ids = [version.pk for version in versions]
     live: dict[int, list[Endpoint]] = {}
     for endpoint in Endpoint.objects.with_live().filter(current_revision__version__in=ids):
-        live.setdefault(endpoint.current_revision.version_id, []).append(endpoint)
+        live.setdefault(endpoint.current_revision.version_id, []).append(endpoint)  # type: ignore[union-attr]
     last = {row.version_id: row for row in PromotionRequest.objects.filter(version__in=ids).order_by("pk")}
     return [
         VersionLine(item, [item.metrics.get(key) for key in metrics], live.get(item.pk, []), last.get(item.pk))

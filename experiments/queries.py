@@ -16,6 +16,7 @@ from experiments.metricstore import Context, Latest, Order, Question
 from experiments.models import Experiment, Lifecycle, Run
 from experiments.training import catalogue
 from projects.actor import Actor
+from projects.models import Project
 from projects.services.datasets import Use, Uses
 
 _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
@@ -156,7 +157,7 @@ def state_counts(experiment: Experiment) -> dict[str, int]:
     return dict(Counter(rows.values_list("state", flat=True)))
 
 
-def experiments_of(by: Actor, project) -> models.QuerySet[Experiment]:
+def experiments_of(by: Actor, project: Project) -> models.QuerySet[Experiment]:
     """Return a project's experiments with counts of runs and the time of the newest."""
     active = models.Q(runs__lifecycle=Lifecycle.ACTIVE)
     rows = Experiment.objects.visible_to(by).in_project(project).active().select_related("created_by")

@@ -74,7 +74,7 @@ class TableCollector(Collector):
 def forget_process(pid: int) -> None:
     """Drop the live gauges of a process that ended."""
     if os.environ.get(MULTIPROCESS):
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(pid)
 
 
 def may_read(request: HttpRequest) -> bool:
@@ -94,7 +94,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
         return HttpResponse("Metrics need the metrics token.\n", status=403, content_type="text/plain")
     if os.environ.get(MULTIPROCESS):
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)
     else:
         registry = REGISTRY
     tables = CollectorRegistry()

@@ -65,7 +65,7 @@ class ActorMiddleware:
         place = {"address": address_of(request), "request_id": request_id_of(request)}
         user = None if request.path.startswith("/api/") else request.user
         known = user is not None and user.is_authenticated
-        request.actor = Actor.for_user(cast(User, user), **place) if known else Actor.anonymous(**place)  # type: ignore[attr-defined]
+        request.actor = Actor.for_user(cast(User, user), **place) if known else Actor.anonymous(**place)
         if not known:
             return self.get_response(request)
         person = cast(User, user)
@@ -156,9 +156,9 @@ class ProjectView(_Scoped, LoginRequiredMixin, View):
         """Load the project, check the right, run the method."""
         if not request.user.is_authenticated:
             return self.handle_no_permission()
-        self.actor = request.actor  # type: ignore[attr-defined]
+        self.actor = request.actor
         self.project = self.load_project(self.actor, kwargs.pop("project"))
-        request.project = self.project  # type: ignore[attr-defined]
+        request.project = self.project
         reading = request.method in ("GET", "HEAD", "OPTIONS")
         needed = self.permission if reading else self.write_permission or self.permission
         require(self.actor, cast(Permission, needed), self.project)
@@ -182,7 +182,7 @@ class SiteView(_Scoped, LoginRequiredMixin, View):
         """Check the right, run the method."""
         if not request.user.is_authenticated:
             return self.handle_no_permission()
-        self.actor = request.actor  # type: ignore[attr-defined]
+        self.actor = request.actor
         require(self.actor, cast(Permission, self.permission), None)
         return super().dispatch(request, *args, **kwargs)
 
@@ -197,7 +197,7 @@ class TokenAuthentication(BaseAuthentication):
         if token is None:
             return None
         actor = Actor.for_token(token, address=address_of(plain), request_id=request_id_of(plain))
-        plain.actor = actor  # type: ignore[attr-defined]
+        plain.actor = actor
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -205,7 +205,7 @@ class TokenAuthentication(BaseAuthentication):
         return 'Bearer realm="mlportal"'
 
 
-class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class TokenScheme(OpenApiAuthenticationExtension):
     """Documents the token in the OpenAPI schema."""
 
     target_class = "projects.access.TokenAuthentication"
@@ -224,7 +224,7 @@ class _HoldsPermission(BasePermission):
         scoped = cast("ScopedAPIView", view)
         if not request.user:
             raise Unauthenticated("Send a token: 'Authorization: Bearer mlp_…'.")
-        scoped.actor = request._request.actor  # type: ignore[attr-defined]
+        scoped.actor = request._request.actor
         needed = scoped.permissions.get("GET" if request.method in ("HEAD", "OPTIONS") else str(request.method))
         if needed is None:
             return True  # no handler for this method: DRF answers 405
@@ -265,7 +265,7 @@ class ScopedAPIView(_Scoped, APIView):
         super().initial(request, *args, **kwargs)
         key = request.headers.get("Idempotency-Key", "")
         if key and request.method == "POST" and self.idempotent:
-            handler = self.post  # type: ignore[attr-defined]
+            handler = self.post
             self.post = lambda *a, **k: self._once(key, request, lambda: handler(*a, **k))
 
     def _once(self, key: str, request: Request, effect: Callable[[], Response]) -> Response:

@@ -68,7 +68,7 @@ def digest(files: list[dict[str, str | int]], provenance: dict[str, canonical.Pl
         64 hexadecimal digits.
     """
     rows = sorted(files, key=lambda row: str(row["path"]))
-    return canonical.digest({"format": FORMAT, "files": list(rows), "provenance": provenance})
+    return canonical.digest({"format": FORMAT, "files": list(rows), "provenance": provenance})  # type: ignore[arg-type]
 
 
 def _check(item: File) -> None:

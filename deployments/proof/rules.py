@@ -227,7 +227,7 @@ def _metric(where: str, row: dict[str, object]) -> str:
 
 def _number(where: str, name: str, value: object, *, least: float | None) -> float:
     good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
-    if not good or (least is not None and float(value) < least):
+    if not good or (least is not None and float(value) < least):  # type: ignore[arg-type]
         bound = f" of at least {least:g}" if least is not None else ""
         raise Invalid(
             f"{where}: {name} must be a number{bound}.",
@@ -235,7 +235,7 @@ def _number(where: str, name: str, value: object, *, least: float | None) -> flo
             field="gates",
             got=str(value)[:100],
         )
-    return float(value)
+    return float(value)  # type: ignore[arg-type]
 
 
 def _expand(gate: Gate, gates: tuple[Gate, ...], facts: Facts) -> list[Gate]:

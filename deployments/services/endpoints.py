@@ -266,7 +266,7 @@ def _approved(held: Endpoint, goal: ModelVersion | None) -> EndpointRevision:
         raise Conflict(
             f"{goal.label} was never approved for {held.name}; ask for a promotion instead.", code="never_approved"
         )
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _check_whole(version: ModelVersion, damaged: tuple[str, ...]) -> None:

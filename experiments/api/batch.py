@@ -60,7 +60,7 @@ class RunLog(ScopedAPIView):
 
 def _record(request: HttpRequest, project: str, run_id: int) -> None:
     if request.content_type != "application/json":
-        raise UnsupportedType("Send application/json.", field="Content-Type", got=request.content_type[:100])
+        raise UnsupportedType("Send application/json.", field="Content-Type", got=request.content_type[:100])  # type: ignore[index]
     token = credentials.from_header(request.META.get("HTTP_AUTHORIZATION", ""))
     if token is None:
         raise Unauthenticated("Send a token: 'Authorization: Bearer mlp_…'.")

@@ -145,7 +145,7 @@ def unpack_segment(data: bytes) -> Points:
         raise DamagedChunk(f"a segment of {count} points cannot have {len(body)} bytes")
     raw = np.frombuffer(body, np.uint8).reshape(3, 8, count)
     steps, stamps = (np.cumsum(_unshuffled(raw[i], "<i8"), dtype="<i8") for i in range(2))
-    return Points(np.empty(0, np.int32), steps, stamps, _unshuffled(raw[2], "<f8"))
+    return Points(np.empty(0, np.int32), steps, stamps, _unshuffled(raw[2], "<f8"))  # type: ignore[arg-type]
 
 
 def _count(data: bytes, magic: bytes) -> int:

@@ -119,7 +119,8 @@ def _locked_blocks(run_id: int) -> list[tuple[int, int, bytes]]:
 
 def _write_segments(run_id: int, experiment_id: int, series: dict[int, Points], block_ids: list[int]) -> None:
     absorbed = _tails(run_id, series)
-    rows, gone = [], list(block_ids)
+    gone = list(block_ids)
+    rows: list[tuple[int, int, int, int, int, int, bytes]] = []
     for key_id, fresh in series.items():
         tails = absorbed.get(key_id, [])
         gone.extend(chunk_id for chunk_id, _ in tails)

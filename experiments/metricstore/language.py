@@ -76,7 +76,8 @@ def parse(text: str) -> tuple[Condition, ...]:
         raise FilterError(f"The filter has {len(text)} characters; at most {MAX_CHARS} are allowed.", 0, len(text))
     if "\0" in text:
         raise FilterError("The filter contains a NUL character.", text.index("\0"), text.index("\0") + 1)
-    scanner, found = _Scanner(text), []
+    scanner = _Scanner(text)
+    found: list[Condition] = []
     scanner.skip()
     while not scanner.done:
         if len(found) == MAX_CONDITIONS:

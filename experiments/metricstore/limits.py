@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -126,7 +127,9 @@ def _fits(value: float) -> bool:
     return True
 
 
-def _first_wrong(metrics, column, name, message, right):
+def _first_wrong(
+    metrics: Sequence[Sequence[Any]], column: int, name: str, message: str, right: Callable[[Any], bool]
+) -> Invalid:
     at = next(i for i, m in enumerate(metrics) if not right(m[column]))
     field = f"metrics[{at}].{name}"
     return Invalid(f"{field} {message}.", code="wrong_value", field=field, got=str(metrics[at][column])[:40])

@@ -42,7 +42,7 @@ def merged(parts: Sequence[Points]) -> Points:
 
 def by_key(points: Points) -> Iterator[tuple[int, Points]]:
     """Split sorted points into one series per key, in key order."""
-    starts = np.flatnonzero(np.diff(points.keys, prepend=points.keys[:1] - 1)) if len(points) else []
+    starts = np.flatnonzero(np.diff(points.keys, prepend=points.keys[:1] - 1)) if len(points) else []  # type: ignore[var-annotated]
     for start, stop in zip(starts, [*starts[1:], len(points)], strict=True):
         yield int(points.keys[start]), _slice(points, start, stop)
 

@@ -7,10 +7,15 @@ questions ("which runs have auc > 0.9"); their rows are written by `experiments.
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING, Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+
+if TYPE_CHECKING:
+    from projects.actor import Actor
+    from projects.models import Project
 
 
 def new_uuid() -> str:
@@ -30,13 +35,13 @@ class ProjectScoped(models.QuerySet):
 
     project_path = "project"
 
-    def visible_to(self, actor):
+    def visible_to(self, actor: Actor) -> Self:
         """Keep the rows of projects the actor may see."""
         from projects.models import Project
 
         return self.filter(**{f"{self.project_path}__in": Project.objects.visible_to(actor)})
 
-    def in_project(self, project):
+    def in_project(self, project: Project) -> Self:
         """Keep the rows of one project."""
         return self.filter(**{self.project_path: project})
 
@@ -44,7 +49,7 @@ class ProjectScoped(models.QuerySet):
 class ExperimentQuerySet(ProjectScoped):
     """Reads of experiments."""
 
-    def active(self):
+    def active(self) -> Self:
         """Leave out deleted experiments."""
         return self.filter(lifecycle=Lifecycle.ACTIVE)
 
@@ -78,11 +83,11 @@ class Experiment(models.Model):
 class RunQuerySet(ProjectScoped):
     """Reads of runs."""
 
-    def active(self):
+    def active(self) -> Self:
         """Leave out deleted runs."""
         return self.filter(lifecycle=Lifecycle.ACTIVE)
 
-    def with_context(self):
+    def with_context(self) -> Self:
         """Load what a run's line on a page shows, without further queries."""
         rows = self.select_related("project", "experiment", "created_by", "dataset_version__dataset")
         return rows.defer(*(f"dataset_version__{name}" for name in ("profile", "warnings", "schema", "facts")))

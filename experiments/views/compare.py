@@ -235,7 +235,7 @@ class _Comparison:
         for facts in self.crowd:
             value = self._fact(facts, f"m.{self.primary}")
             if name in facts.params and value is not None:
-                groups[facts.params[name]].append(float(value))  # type: ignore[arg-type]
+                groups[facts.params[name]].append(float(value))
         label = queries.label_of(self.primary)
         return {
             "boxes": charts.boxes(name, label, groups),

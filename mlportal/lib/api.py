@@ -138,7 +138,7 @@ def _of_framework(exception: exceptions.APIException) -> DomainError:
     if isinstance(exception, exceptions.Throttled):
         return TooMany(str(exception.detail), retry_after=int(getattr(exception, "wait", 0) or 1))
     wrapped = DomainError(str(exception.detail), code=str(exception.default_code))
-    wrapped.status = exception.status_code  # type: ignore[misc]
+    wrapped.status = exception.status_code
     return wrapped
 
 

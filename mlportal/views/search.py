@@ -71,7 +71,7 @@ def _named(mine: dict[int, Project], words: str) -> Iterable[Hit]:
         (RegisteredModel, "box", "model", "models"), (Endpoint, "server-2", "endpoint", "deployments"),
     )  # fmt: skip
     for model, icon, kind, place in kinds:
-        rows = model.objects.filter(project__in=mine, name__icontains=words).order_by("name")  # type: ignore[attr-defined]
+        rows = model.objects.filter(project__in=mine, name__icontains=words).order_by("name")
         for row in rows.only("name", "project_id")[:EACH]:
             project = mine[row.project_id]
             yield Hit(icon, row.name, f"{kind} in {project.name}", f"/p/{project.slug}/{place}/{row.name}/")

@@ -5,11 +5,12 @@
 """
 
 from importlib import import_module
+from typing import Any
 
 _HOMES = {"reference": "grid", "fill": "grid"}
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """Import ``reference`` and ``fill`` on first use, so that the web process never loads numpy."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

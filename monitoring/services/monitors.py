@@ -158,7 +158,7 @@ def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts]) -
 
 def weighted(grids: Mapping[str, Grid], importance: Mapping[str, float]) -> dict[str, Grid]:
     """Copy grids, with their weights replaced by these shares of importance when any is given."""
-    copies = {name: Grid(**grid) for name, grid in grids.items()}  # type: ignore[typeddict-item]
+    copies = {name: Grid(**grid) for name, grid in grids.items()}
     usable = {name: max(float(importance.get(name, 0.0)), 0.0) for name in copies}
     total = sum(usable.values())
     if total:

@@ -218,7 +218,7 @@ class DatasetDetail(_InProject):
         del request
         dataset = self.dataset(name)
         versions = DatasetVersion.objects.light().select_related("created_by", "dataset")
-        dataset.newest = versions.filter(pk=dataset.latest_id).first()  # type: ignore[attr-defined]
+        dataset.newest = versions.filter(pk=dataset.latest_id).first()
         return Response(DatasetSerializer(dataset).data)
 
 
@@ -269,7 +269,7 @@ class DatasetVersions(_InProject):
             version, status = self._register(request, name, words.validated_data), 201
         except datasets.SameContent as same:
             version, status = same.version, 200
-        version.created = status == 201  # type: ignore[attr-defined]
+        version.created = status == 201
         return Response(UploadedSerializer(version).data, status=status)
 
     def _register(self, request: Request, name: str, words: dict[str, str]) -> DatasetVersion:

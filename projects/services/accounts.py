@@ -105,8 +105,7 @@ def sign_in(username: str, password: str, *, address: str, request_id: str = "")
     account = f"account:{_sha256(names.key(username))}"
     throttle.hit(f"address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
     throttle.hit(account, limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
-    found = authenticate(None, username=username.replace("\x00", ""), password=password)
-    user = cast("User | None", found)
+    user = authenticate(None, username=username.replace("\x00", ""), password=password)
     if user is None:
         nobody = Actor.anonymous(address=address, request_id=request_id)
         with transaction.atomic():

@@ -67,7 +67,7 @@ def export(by: Actor, *, project: Project | None, chosen: Filter) -> Iterator[by
     """The chosen entries as JSON Lines, oldest first; the export is an entry itself."""
     require(by, Permission.AUDIT_VIEW, project)
     rows = Event.objects.visible_to(by)
-    rows = chosen.apply(rows.filter(project=project) if project else rows).order_by("seq")
+    rows = chosen.apply(rows.filter(project=project) if project else rows).order_by("seq")  # type: ignore[assignment]
     with transaction.atomic():
         last = events.record(by, "audit.exported", project=project, data={"filter": _words(chosen)})
     return (line(event) for event in rows.filter(seq__lt=last.seq).iterator(chunk_size=1000))

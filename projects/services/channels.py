@@ -171,7 +171,7 @@ def _checked(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
     }
     clean = {field: checks[field](value) for field, value in fields.items()}
     if "url" in clean and "recipients" in clean:
-        _check_target(kind, clean["url"], clean["recipients"])
+        _check_target(kind, clean["url"], clean["recipients"])  # type: ignore[arg-type]
     return clean
 
 

@@ -108,7 +108,7 @@ def _moments(values: pa.StringArray, pattern: str, zone: str | None) -> pa.Boole
     return shaped
 
 
-def _pairs(shaped: pa.BooleanArray, values: pa.StringArray) -> zip:  # type: ignore[type-arg]
+def _pairs(shaped: pa.BooleanArray, values: pa.StringArray) -> zip:
     return zip(shaped.to_pylist(), values.to_pylist(), strict=True)
 
 

@@ -61,7 +61,7 @@ def profile_file(
     limits: Limits = DEFAULT,
     on_progress: Progress = lambda _share, _phase: None,
     should_stop: ShouldStop = lambda: False,
-    block_bytes: int = canonical.BLOCK_BYTES,
+    block_bytes: int = canonical.BLOCK_BYTES,  # type: ignore[attr-defined]
 ) -> Report:
     """Check an upload, write its typed copy to ``target``, and profile it.
 
