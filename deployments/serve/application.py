@@ -80,7 +80,7 @@ class Application:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             with suppress(OSError):
-                self.journal.writer.tick()
+                self.journal.tick()
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         parts = scope["raw_path"].split(b"?", 1)[0].split(b"/")

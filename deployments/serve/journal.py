@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from deployments.runtime.backends import Answer
@@ -16,6 +17,15 @@ log = logging.getLogger("mlportal.serve")
 COMPLAIN_SECONDS = 10.0
 
 
+@dataclass(slots=True)
+class _Gap:
+    """Rows that were answered while the log could not be written."""
+
+    live: Live
+    since_ms: int
+    rows: int = 0
+
+
 class Journal:
     """The spool with the endpoint's policy for the case that it cannot be written."""
 
@@ -23,6 +33,7 @@ class Journal:
         self.writer = writer
         self._metrics = metrics
         self._complained_at = -COMPLAIN_SECONDS
+        self._gaps: dict[int, _Gap] = {}
 
     def answered(
         self,
@@ -61,6 +72,25 @@ class Journal:
             self._failed(live, len(ids), error)
             if live.row.on_log_failure == "refuse":
                 raise
+            self._gaps.setdefault(live.revision_id, _Gap(live, record["at"])).rows += len(ids)
+        else:
+            self._tell_gaps()
+
+    def tick(self) -> None:
+        """Close a segment that is old enough, and tell of gaps as soon as writing works again."""
+        self._tell_gaps()
+        self.writer.tick()
+
+    def _tell_gaps(self) -> None:
+        """Write how many rows were answered without a line, so that the database learns of it."""
+        for source, gap in list(self._gaps.items()):
+            now = time.time_ns() // 1_000_000
+            record = {"kind": "gap", "source": source, "at": now, "since": gap.since_ms, "rows": gap.rows}
+            try:
+                self.writer.append(record, header=gap.live.header)
+            except spool.SpoolFailed:
+                return
+            del self._gaps[source]
 
     def refused(self, live: Live, *, status: int, code: str, latency_us: int) -> None:
         """Write that a request got no prediction; it is counted, so losing one changes nothing but a count."""

@@ -28,7 +28,9 @@ from monitoring import drift, spool
 from monitoring.drift import shape
 from monitoring.models import GroundTruth, IngestedSegment, Monitor, Prediction, PredictionChunk
 from monitoring.services import monitors
+from projects.actor import Actor
 from projects.models import ApiToken, Project
+from projects.services import events
 
 log = structlog.get_logger(__name__)
 
@@ -56,11 +58,15 @@ class Draft:
     requests: list[tuple[int, int]] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
     tokens: set[int] = field(default_factory=set)
+    gaps: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, record: dict[str, Any]) -> None:
         """Take one line."""
         if record["kind"] == "refusal":
             self.refusals.append(record["at"])
+            return
+        if record["kind"] == "gap":
+            self.gaps.append(record)
             return
         count = len(record["ids"])
         self.requests.append((record["at"], record["us"]))
@@ -154,7 +160,7 @@ def _drafts(reading: spool.Reading) -> tuple[list[Draft], int]:
             draft.add(record)
     # Always the same order, so that two shippers cannot wait for each other's monitors.
     ordered = sorted(drafts.values(), key=lambda draft: (draft.header["project"], draft.header["source"]))
-    return [draft for draft in ordered if draft.ids or draft.refusals], strays
+    return [draft for draft in ordered if draft.ids or draft.refusals or draft.gaps], strays
 
 
 def _insert(segment: IngestedSegment, draft: Draft, sha256: str) -> None:
@@ -169,6 +175,18 @@ def _insert(segment: IngestedSegment, draft: Draft, sha256: str) -> None:
         _match(chunk, draft)
         ApiToken.objects.filter(pk__in=draft.tokens).update(last_used_at=timezone.now())
     _count(draft)
+    _report_gaps(draft)
+
+
+def _report_gaps(draft: Draft) -> None:
+    """Rows that were answered without a log line become an event: audit log, mail and webhooks hear of it."""
+    for gap in draft.gaps:
+        project = Project.objects.get(pk=draft.header["project"])
+        data = {
+            "endpoint": draft.header["endpoint"], "version": draft.header["label"], "rows": gap["rows"],
+            "since": _moment(gap["since"]).isoformat(), "until": _moment(gap["at"]).isoformat(),
+        }  # fmt: skip
+        events.record(Actor.system("shipper", project=project), "predictions.unlogged", project=project, data=data)
 
 
 def _rows(chunk: PredictionChunk, draft: Draft) -> Iterable[Prediction]:

@@ -1,16 +1,19 @@
 """Pages of predictions: find one, see what the model was given and what it answered."""
 
 import uuid
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 
 from mlportal.lib.errors import Missing
 from monitoring.models import Prediction
 from monitoring.services import predictions
 from projects.access import ProjectView
+from projects.models import Event, Project
 from projects.permissions import Permission
 
 PAGE_ROWS = 50
@@ -32,7 +35,8 @@ class Predictions(ProjectView):
             rows = _search(rows, sought)
         shown, older, newer = _page(rows, request)
         context = {
-            "rows": shown, "endpoint": endpoint, "sought": sought, "nav": "monitoring",
+            "gaps": _gaps(self.project, endpoint), "rows": shown, "endpoint": endpoint, "sought": sought,
+            "nav": "monitoring",
             "next": _query(endpoint, sought, before=older), "previous": _query(endpoint, sought, after=newer),
         }  # fmt: skip
         return render(request, "monitoring/predictions.html", context)
@@ -53,6 +57,13 @@ class PredictionDetail(ProjectView):
             inside, lost = predictions.Content({}, {}), error.message
         context = {"prediction": found, "content": inside, "lost": lost, "nav": "monitoring"}
         return render(request, "monitoring/prediction.html", context)
+
+
+def _gaps(project: Project, endpoint: str) -> int:
+    """Rows of the last week that were answered without a log line."""
+    since = timezone.now() - timedelta(days=7)
+    found = Event.objects.filter(project=project, verb="predictions.unlogged", at__gte=since)
+    return sum(event.data["rows"] for event in found if endpoint in ("", event.data["endpoint"]))
 
 
 def _search(rows: Any, sought: str) -> Any:

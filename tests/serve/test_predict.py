@@ -202,6 +202,9 @@ def test_log_that_cannot_be_written_follows_the_endpoints_policy(scene, token, t
         assert 'mlportal_predict_log_dropped_total{endpoint="strict",project="churn"} 1.0' in text
         blocked.unlink()
         assert serve.predict(token, {"records": [RECORD]}, path="/p/churn/endpoints/strict/predict")[0] == 200
+        serve.stop()
+        gaps = [entry["rows"] for entry in lines(blocked) if entry["kind"] == "gap"]
+        assert gaps == [1], "the endpoint that answered tells its gap, the one that refused has none"
     with Serve(tmp_path / "small", MLPORTAL_SPOOL_QUOTA_BYTES="10") as serve:
         assert serve.predict(token, {"records": [RECORD]})[0] == 200
         assert serve.predict(token, {"records": [RECORD]}, path="/p/churn/endpoints/strict/predict")[0] == 503

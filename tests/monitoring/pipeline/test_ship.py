@@ -18,7 +18,7 @@ from monitoring.drift import shape
 from monitoring.models import Bucket, GroundTruth, IngestedSegment, Prediction, PredictionChunk
 from monitoring.pipeline import ship
 from monitoring.services import predictions
-from projects.models import ApiToken
+from projects.models import ApiToken, Event
 from projects.permissions import Permission
 from tests.factories.monitoring import NOON, make_monitor
 from tests.factories.projects import make_project, make_token, make_user, system
@@ -155,6 +155,20 @@ def test_labels_without_a_prediction_are_dropped_after_30_days(project):
     assert ship.forget_unmatched(now + timedelta(days=29)) == 0
     assert ship.forget_unmatched(now + timedelta(days=31)) == 1
     assert GroundTruth.objects.count() == 0
+
+
+def test_rows_answered_without_a_line_become_an_event(project, tmp_path):
+    gap = {"kind": "gap", "source": 11, "at": log.NOON_MS + 5000, "since": log.NOON_MS, "rows": 17}
+    log.write(tmp_path, [gap, log.line()], log.header(project))
+    assert ship.ship(tmp_path) == 1
+    event = Event.objects.get(verb="predictions.unlogged")
+    assert (event.project, event.data) == (
+        project,
+        {
+            "endpoint": "churn-production", "version": "churn v1", "rows": 17,
+            "since": "2026-11-20T12:00:00+00:00", "until": "2026-11-20T12:00:05+00:00",
+        },
+    )  # fmt: skip
 
 
 def test_command_ships_once(project, tmp_path, settings, capsys):

@@ -39,6 +39,16 @@ def test_empty_page_says_what_to_do(client):
     assert "Ask an endpoint for a prediction" in client.get(PAGE).content.decode()
 
 
+def test_predictions_that_could_not_be_logged_are_told(project, client, tmp_path):
+    gap = {"kind": "gap", "source": 11, "at": log.NOON_MS, "since": log.NOON_MS, "rows": 1234}
+    log.write(tmp_path, [gap], log.header(project))
+    ship.ship(tmp_path)
+    told = "1,234 predictions of the last 7 days are missing here"
+    assert told in client.get(PAGE).content.decode()
+    assert told in client.get(PAGE, {"endpoint": "churn-production"}).content.decode()
+    assert told not in client.get(PAGE, {"endpoint": "other"}).content.decode()
+
+
 def test_pages_go_both_ways_without_a_gap(project, client, tmp_path):
     ids = sorted(predicted(project, tmp_path, 120), reverse=True)
     first = client.get(PAGE)
