@@ -1,6 +1,7 @@
 // Buttons of a figure: the same numbers as a table, and as a file.
 // <figure data-figure> holds the plot and buttons [data-figure-act="table|csv|png|svg"].
 import { $, announce } from "../behaviour.js";
+import { figureOf, plotly } from "./data.js";
 
 const ROWS = 500;
 
@@ -80,7 +81,6 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   const figure = button.closest("[data-figure]");
   const plot = $(".plot[data-chart]", figure);
-  const { figureOf, plotly } = await import("./charts.js");
   const drawn = figureOf(plot);
   const name = (figure.dataset.figure || "chart").replace(/[^\w.-]+/g, "-");
   const act = button.dataset.figureAct;

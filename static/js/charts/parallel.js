@@ -1,7 +1,7 @@
 // Parallel coordinates in SVG: <div class="pc" data-behaviour="parallel" data-src="#json" data-count="#output">.
 // A path a run; drag along an axis to keep a range, click it to clear. Arrow keys move a focused range.
 import { $, announce, behaviour } from "../behaviour.js";
-import { dataOf } from "./charts.js";
+import { dataOf } from "./data.js";
 import { colour, fade, ofRun } from "./theme.js";
 
 const SPACE = "http://www.w3.org/2000/svg";

@@ -1,6 +1,7 @@
 // Hide or show one run in every chart of the compare page: <button data-behaviour="run-eye" value="2311">.
 import { announce, behaviour } from "../behaviour.js";
-import { dataOf, redraw } from "./charts.js";
+import { redraw } from "./charts.js";
+import { dataOf } from "./data.js";
 
 const SOURCES = ["#d-curves", "#d-scatter", "#d-parallel"];
 

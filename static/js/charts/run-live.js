@@ -1,7 +1,8 @@
 // The page of a run that still works: <div data-behaviour="run-live" data-url data-src="#json">.
 // New points every few seconds while the page is visible; the page reloads once when the run ends.
 import { $, $$, announce, behaviour } from "../behaviour.js";
-import { redraw, setData } from "./charts.js";
+import { redraw } from "./charts.js";
+import { setData } from "./data.js";
 
 const EVERY_MS = 3000;
 const SLOWEST_MS = 30_000;
