@@ -12,7 +12,7 @@ import uvicorn
 from deployments.serve.application import Application
 from deployments.serve.configuration import Configuration
 
-GRACE_SECONDS = 15
+GRACE_SECONDS = 8  # the supervisor kills after 10
 MAX_CONNECTIONS = 2048
 
 

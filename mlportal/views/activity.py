@@ -18,7 +18,7 @@ WORDS = {
     "promotion.changes_requested": "asked for changes in", "promotion.withdrawn": "withdrew",
     "endpoint.switched": "switched", "endpoint.rolled_back": "rolled back", "alert.firing": "opened the alert",
     "alert.resolved": "closed the alert", "alert.acknowledged": "acknowledged",
-    "audit.exported": "exported the audit log",
+    "audit.exported": "exported the audit log", "predictions.unlogged": "lost predictions of",
 }  # fmt: skip
 PLACES = {
     "run": "runs/{id}/", "trainingjob": "jobs/{id}/", "promotionrequest": "promotions/{id}/", "alert": "alerts/{id}/",

@@ -180,13 +180,16 @@ def _insert(segment: IngestedSegment, draft: Draft, sha256: str) -> None:
 
 def _report_gaps(draft: Draft) -> None:
     """Rows that were answered without a log line become an event: audit log, mail and webhooks hear of it."""
+    endpoint, label = draft.header["endpoint"], draft.header["label"]
     for gap in draft.gaps:
         project = Project.objects.get(pk=draft.header["project"])
+        monitor = Monitor.objects.of(project.pk, endpoint, label)
         data = {
-            "endpoint": draft.header["endpoint"], "version": draft.header["label"], "rows": gap["rows"],
+            "severity": "critical", "endpoint": endpoint, "version": label, "rows": gap["rows"],
             "since": _moment(gap["since"]).isoformat(), "until": _moment(gap["at"]).isoformat(),
         }  # fmt: skip
-        events.record(Actor.system("shipper", project=project), "predictions.unlogged", project=project, data=data)
+        by = Actor.system("serving", project=project)
+        events.record(by, "predictions.unlogged", project=project, target=monitor, data=data)
 
 
 def _rows(chunk: PredictionChunk, draft: Draft) -> Iterable[Prediction]:

@@ -32,10 +32,11 @@ VERBS = {
     "promotion.rejected": "Promotion is rejected",
     "endpoint.switched": "Endpoint changes its version",
     "endpoint.rolled_back": "Endpoint is rolled back",
+    "predictions.unlogged": "Predictions could not be logged",
     "job.failed": "Training job fails",
     "job.succeeded": "Training job ends",
 }
-DEFAULT_VERBS = ("alert.firing", "alert.raised", "alert.resolved")
+DEFAULT_VERBS = ("alert.firing", "alert.raised", "alert.resolved", "predictions.unlogged")
 SEVERITIES = ("critical", "high", "medium", "low")
 MOST_RECIPIENTS = 50
 MOST_CHANNELS = 50

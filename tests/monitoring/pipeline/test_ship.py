@@ -165,7 +165,7 @@ def test_rows_answered_without_a_line_become_an_event(project, tmp_path):
     assert (event.project, event.data) == (
         project,
         {
-            "endpoint": "churn-production", "version": "churn v1", "rows": 17,
+            "severity": "critical", "endpoint": "churn-production", "version": "churn v1", "rows": 17,
             "since": "2026-11-20T12:00:00+00:00", "until": "2026-11-20T12:00:05+00:00",
         },
     )  # fmt: skip
