@@ -36,7 +36,7 @@ class Limits:
     line_bytes: int = 10 * 2**20
     unpacked_bytes: int = 10 * 2**30
     rows: int = 100_000_000
-    footer_bytes: int = 16 * 2**20
+    footer_bytes: int = 32 * 2**20
     row_groups: int = 100_000
     exact_rows: int = 5_000_000
     memory_bytes: int = 400 * 2**20

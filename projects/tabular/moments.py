@@ -4,6 +4,7 @@ Mean and variance by merging blocks: Chan, Golub, LeVeque, "Updating formulae an
 for computing sample variances" (1979), formulas 2.1a and 2.1b.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,14 +78,14 @@ def of_column(file: pq.ParquetFile, name: str, *, integer: bool) -> dict[str, An
         (n + 1) and ``counts`` (n), or ``None``.
     """
     moments = Moments()
-    for values in _parts(file, name):
-        moments.add(values)
+    for part in parts(file, name):
+        moments.add(numbers(part))
     if not moments.count:
         return {"mean": None, "std": None, "min": None, "max": None, "histogram": None}
     edges = bin_edges(moments.least, moments.greatest, integer=integer)
     counts = np.zeros(max(0, len(edges) - 1), dtype=np.int64)
-    for values in _parts(file, name) if len(edges) else ():
-        counts += np.histogram(values, bins=edges)[0]
+    for part in parts(file, name) if len(edges) else ():
+        counts += np.histogram(numbers(part), bins=edges)[0]
     finite = np.isfinite(moments.mean)
     return {
         "mean": moments.mean if finite else None,
@@ -95,9 +96,13 @@ def of_column(file: pq.ParquetFile, name: str, *, integer: bool) -> dict[str, An
     }
 
 
-def _parts(file: pq.ParquetFile, name: str) -> Any:
+def parts(file: pq.ParquetFile, name: str) -> Iterator[pa.Array]:
+    """Arrays of one column, batch by batch.
+
+    The library takes ``a`` to mean ``a.b`` as well, so the column is picked from each batch by its exact name.
+    """
     for batch in file.iter_batches(batch_size=65_536, columns=[name]):
-        yield numbers(batch.column(0))
+        yield batch.column(batch.schema.get_field_index(name))
 
 
 def bin_edges(least: float, greatest: float, *, integer: bool) -> NDArray[np.float64]:

@@ -110,7 +110,7 @@ def of_canonical(
     remarks = list(written.warnings)
     with (
         pq.ParquetFile(path) as file,
-        counts.opened(path, path.parent, columns=width, limits=limits) as table,
+        counts.opened(file, path.parent, limits=limits) as table,
     ):
         nulls = moments.null_counts(file)
         for at, name in enumerate(written.names):
@@ -152,7 +152,7 @@ def _column(file: pq.ParquetFile, table: counts.Table, at: int, kind: str, *, ex
         "max": None,
     }
     if kind in _NUMBERS:
-        facts |= moments.of_column(file, file.schema_arrow.names[at], integer=kind == "integer")
+        facts |= moments.of_column(file, table.schema.names[at], integer=kind == "integer")
         moment = kind == "datetime"
         facts["quantiles"] = _labelled(table.quantiles(at, moment=moment, exact=exact))
         return _as_times(facts) if moment else _as_integers(facts) if kind == "integer" else facts

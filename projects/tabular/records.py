@@ -123,8 +123,16 @@ def _fast_marks(data: NDArray[np.uint8], quotes: Positions, terminators: Positio
         delimiters=delimiters[inside[delimiters] == 0],
         terminators=terminators[inside[terminators] == 0],
         all_terminators=terminators,
-        open_quote=int(quotes[-1]) if len(quotes) % 2 else -1,
+        open_quote=_opening(quotes) if len(quotes) % 2 else -1,
     )
+
+
+def _opening(quotes: Positions) -> int:
+    """Quote that opened the field which the last quote leaves open; pairs of quotes inside it are data."""
+    at = len(quotes) - 1
+    while at >= 2 and quotes[at] == quotes[at - 1] + 1:
+        at -= 2
+    return int(quotes[at])
 
 
 def _exact_marks(buffer: bytes, terminators: Positions, mark: int, first_line: int) -> _Marks:
