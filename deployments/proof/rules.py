@@ -399,7 +399,7 @@ def _size_at_most(gate: Gate, facts: Facts) -> Outcome:
     rule = f"at most {plain_number(limit / MEGABYTE)} MB"
     if facts.size_bytes is None:
         return Outcome(gate.kind, "Model size", gate.level, False, rule, "not measured")
-    found = f"{facts.size_bytes / MEGABYTE:.3g} MB"
+    found = f"{max(facts.size_bytes / MEGABYTE, 0.01):.3g} MB"
     return Outcome(gate.kind, "Model size", gate.level, facts.size_bytes <= limit, rule, found)
 
 

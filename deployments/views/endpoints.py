@@ -242,9 +242,10 @@ def _snippets(endpoint: Endpoint) -> dict[str, str]:
     assert endpoint.current_revision is not None
     record = json.dumps([example.record(endpoint.current_revision.version.signature)], ensure_ascii=False)
     url = f"{settings.BASE_URL}/api/v1/projects/{endpoint.project.slug}/endpoints/{endpoint.name}/predict/"
+    body = ('{"records": ' + record + "}").replace("'", "'\\''")
     curl = (
         f'curl {url} \\\n  -H "Authorization: Bearer $MLPORTAL_TOKEN" \\\n'
-        f"  -H 'Content-Type: application/json' \\\n  -d '{{\"records\": {record.replace(chr(39), chr(39) * 2)}}}'"
+        f"  -H 'Content-Type: application/json' \\\n  -d '{body}'"
     )
     python = (
         "import os, requests\n\n"

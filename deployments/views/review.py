@@ -82,6 +82,18 @@ class Review:
         return [item for item in self.failed if item.level == "advisory"]
 
     @property
+    def metric_gates(self) -> str:
+        """How many of the metric rules pass, for one line in place of many; they are in the table above."""
+        metric = [item for item in self.results if item.metric]
+        good = sum(item.passed for item in metric)
+        return f"{good} of {len(metric)}" if good else ""
+
+    @property
+    def listed(self) -> list[GateResult]:
+        """Rules that get a line of their own: what failed, and what is not about a metric."""
+        return [item for item in self.results if not (item.passed and item.metric)]
+
+    @property
     def passed_count(self) -> int:
         """How many rules passed."""
         return len(self.results) - len(self.failed)

@@ -120,8 +120,10 @@ def _gate(row: dict[str, object]) -> dict[str, str]:
 
 
 def _bar(gate: rules.Gate) -> str:
+    if gate.limit is not None and gate.kind == "size_at_most":
+        return f"{gate.limit / rules.MEGABYTE:,.3g} MB"
     if gate.limit is not None:
-        unit = {"latency_at_most": " ms", "size_at_most": " bytes"}.get(gate.kind, "")
+        unit = " ms" if gate.kind == "latency_at_most" else ""
         return f"{rules.plain_number(gate.limit)}{unit}"
     if gate.kind == "metric_not_worse":
         return f"margin {gate.margin * 100:g}%" if gate.relative else f"margin {rules.plain_number(gate.margin)}"
