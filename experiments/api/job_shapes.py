@@ -130,6 +130,14 @@ class JobOut(serializers.ModelSerializer[TrainingJob]):
         return reverse("experiments:job-detail", args=[job.project.slug, job.pk])
 
 
+class JobPageOut(serializers.Serializer[Any]):
+    """One page of jobs."""
+
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    results = JobOut(many=True)
+
+
 class JobDetailOut(JobOut):
     """A training job with its attempts."""
 

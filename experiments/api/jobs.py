@@ -32,7 +32,7 @@ class Jobs(ScopedAPIView):
             OpenApiParameter("limit", int, description="1 to 1,000; 100 by default."),
             OpenApiParameter("cursor", str),
         ],
-        responses=shapes.JobOut(many=True),
+        responses=shapes.JobPageOut,
     )
     def get(self, request: Request) -> Response:
         """List jobs, newest first."""

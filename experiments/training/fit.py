@@ -18,6 +18,8 @@ from experiments.training.hooks import Hooks
 from experiments.training.spec import TrainingSpec, listed
 
 GROWTH_STEPS: Final = 20
+FEW_STEPS: Final = 5  # each step reads all rows again, which costs seconds on large data
+MANY_ROWS: Final = 200_000
 GROWTH_METRIC: Final = {"classification": "log_loss", "regression": "rmse"}
 CURVE_ROWS: Final = 10_000
 
@@ -231,7 +233,7 @@ def _grow(spec: TrainingSpec, model: Pipeline, grown_by: str, material: _Materia
     total = spec.hyper_parameters[grown_by]
     assert isinstance(total, int)  # every parameter that grows is declared as a whole number
     estimator.set_params(warm_start=True)
-    for size in growth(total):
+    for size in growth(total, steps=GROWTH_STEPS if len(train) < MANY_ROWS else FEW_STEPS):
         estimator.set_params(**{grown_by: size})
         estimator.fit(inside, material.target[train])
         _curve(spec, estimator, (inside, outside), material, size=size, hooks=hooks)
@@ -242,9 +244,9 @@ def _grow(spec: TrainingSpec, model: Pipeline, grown_by: str, material: _Materia
     estimator.set_params(warm_start=False)
 
 
-def growth(total: int) -> list[int]:
-    """Return up to 20 sizes that end with `total`, evenly spread."""
-    return sorted({max(1, round(total * (n + 1) / GROWTH_STEPS)) for n in range(GROWTH_STEPS)})
+def growth(total: int, *, steps: int = GROWTH_STEPS) -> list[int]:
+    """Return up to `steps` sizes that end with `total`, evenly spread."""
+    return sorted({max(1, round(total * (n + 1) / steps)) for n in range(steps)})
 
 
 def _curve(

@@ -201,5 +201,9 @@ def test_outsider_gets_404(project: Project) -> None:
     assert [api.get(path).status_code for path in (JOBS, f"{JOBS}{job.pk}/")] == [404, 404]
 
 
+def test_number_beyond_the_database_is_404(project: Project, api: Api) -> None:
+    assert [api.get(f"{JOBS}{10**30}/{part}").status_code for part in ("", "logs/")] == [404, 404]
+
+
 def test_anonymous_gets_401(project: Project) -> None:
     assert Client().get(JOBS).status_code == 401
