@@ -7,6 +7,7 @@ command line may use it. `experiments.training.estimators` builds the estimators
 from dataclasses import dataclass
 from typing import Final
 
+from experiments.training import declared
 from experiments.training.parameters import Parameter
 from mlportal.lib.errors import Invalid
 
@@ -87,201 +88,6 @@ class Algorithm:
         }
 
 
-def _weights() -> Parameter:
-    return Parameter(
-        name="class_weight",
-        kind="choice",
-        default="none",
-        choices=("none", "balanced"),
-        help="Balanced gives rare classes more weight, so that each class counts the same.",
-    )
-
-
-def _regularisation(high: float) -> Parameter:
-    return Parameter(
-        name="C",
-        kind="number",
-        default=1.0,
-        low=0.0001,
-        high=high,
-        step=0.1,
-        help="Inverse of the regularisation strength. Lower values give a simpler model.",
-    )
-
-
-def _iterations(default: int) -> Parameter:
-    return Parameter(
-        name="max_iter",
-        kind="integer",
-        default=default,
-        low=10,
-        high=20_000,
-        step=100,
-        help="Most rounds of the solver before it stops.",
-    )
-
-
-def _intercept() -> Parameter:
-    return Parameter(
-        name="fit_intercept",
-        kind="boolean",
-        default=True,
-        help="Whether the model has a constant term.",
-    )
-
-
-def _depth() -> Parameter:
-    return Parameter(
-        name="max_depth",
-        kind="integer",
-        default=None,
-        low=1,
-        high=100,
-        step=1,
-        empty="no limit",
-        help="Deepest level of a tree.",
-    )
-
-
-def _forest(features: str) -> tuple[Parameter, ...]:
-    return (
-        Parameter(
-            name="n_estimators",
-            kind="integer",
-            default=100,
-            low=1,
-            high=2_000,
-            step=50,
-            help="Number of trees. More trees are steadier and slower.",
-        ),
-        _depth(),
-        Parameter(
-            name="min_samples_leaf",
-            kind="integer",
-            default=1,
-            low=1,
-            high=10_000,
-            step=1,
-            help="Fewest rows in a leaf. Higher values give smoother models.",
-        ),
-        Parameter(
-            name="min_samples_split",
-            kind="integer",
-            default=2,
-            low=2,
-            high=10_000,
-            step=1,
-            help="Fewest rows in a node that may be split.",
-        ),
-        Parameter(
-            name="max_features",
-            kind="choice",
-            default=features,
-            choices=("sqrt", "log2", "all"),
-            help="How many columns each split looks at.",
-        ),
-    )
-
-
-def _boosting() -> tuple[Parameter, ...]:
-    return (
-        Parameter(
-            name="learning_rate",
-            kind="number",
-            default=0.1,
-            low=0.001,
-            high=1,
-            step=0.01,
-            help="How much each tree corrects. Lower values need more rounds.",
-        ),
-        Parameter(
-            name="max_iter",
-            kind="integer",
-            default=100,
-            low=1,
-            high=2_000,
-            step=50,
-            help="Number of boosting rounds.",
-        ),
-        Parameter(
-            name="max_leaf_nodes",
-            kind="integer",
-            default=31,
-            low=2,
-            high=1_024,
-            step=1,
-            help="Most leaves of a tree.",
-        ),
-        _depth(),
-        Parameter(
-            name="min_samples_leaf",
-            kind="integer",
-            default=20,
-            low=1,
-            high=10_000,
-            step=1,
-            help="Fewest rows in a leaf.",
-        ),
-        Parameter(
-            name="l2_regularization",
-            kind="number",
-            default=0.0,
-            low=0,
-            high=1_000,
-            step=0.1,
-            help="Penalty on large leaf values.",
-        ),
-        Parameter(
-            name="early_stopping",
-            kind="boolean",
-            default=False,
-            help="Keep 10% of the training rows aside and stop when they no longer improve.",
-        ),
-    )
-
-
-def _neighbours() -> tuple[Parameter, ...]:
-    return (
-        Parameter(
-            name="n_neighbors",
-            kind="integer",
-            default=5,
-            low=1,
-            high=500,
-            step=1,
-            help="How many near rows decide.",
-        ),
-        Parameter(
-            name="weights",
-            kind="choice",
-            default="uniform",
-            choices=("uniform", "distance"),
-            help="Whether nearer rows count more.",
-        ),
-        Parameter(
-            name="p",
-            kind="integer",
-            default=2,
-            low=1,
-            high=2,
-            step=1,
-            help="Distance: 1 sums the differences, 2 is the straight line.",
-        ),
-    )
-
-
-def _baseline(default: str, choices: tuple[str, ...]) -> tuple[Parameter, ...]:
-    return (
-        Parameter(
-            name="strategy",
-            kind="choice",
-            default=default,
-            choices=choices,
-            help="What the baseline always answers.",
-        ),
-    )
-
-
 _LIST = (
     Algorithm(
         name="logistic_regression",
@@ -289,10 +95,10 @@ _LIST = (
         summary="A linear model of the odds of each class. Fast and easy to explain.",
         parameters={
             "classification": (
-                _regularisation(1_000_000),
-                _iterations(1_000),
-                _intercept(),
-                _weights(),
+                declared.regularisation(1_000_000),
+                declared.iterations(1_000),
+                declared.intercept(),
+                declared.weights(),
             )
         },
         scaled=True,
@@ -312,7 +118,7 @@ _LIST = (
                     step=0.1,
                     help="Strength of the penalty. Higher values give a simpler model.",
                 ),
-                _intercept(),
+                declared.intercept(),
             )
         },
         scaled=True,
@@ -322,8 +128,8 @@ _LIST = (
         label="Random forest",
         summary="Many trees on random rows and columns, averaged. Strong without tuning.",
         parameters={
-            "classification": (*_forest("sqrt"), _weights()),
-            "regression": _forest("all"),
+            "classification": (*declared.forest("sqrt"), declared.weights()),
+            "regression": declared.forest("all"),
         },
         grown_by="n_estimators",
     ),
@@ -332,8 +138,8 @@ _LIST = (
         label="Extra trees",
         summary="Like a random forest with random split points. Faster, often as good.",
         parameters={
-            "classification": (*_forest("sqrt"), _weights()),
-            "regression": _forest("all"),
+            "classification": (*declared.forest("sqrt"), declared.weights()),
+            "regression": declared.forest("all"),
         },
         grown_by="n_estimators",
     ),
@@ -342,8 +148,8 @@ _LIST = (
         label="Histogram gradient boosting",
         summary="Trees that correct each other. Usually the best on tables, handles many rows.",
         parameters={
-            "classification": (*_boosting(), _weights()),
-            "regression": _boosting(),
+            "classification": (*declared.boosting(), declared.weights()),
+            "regression": declared.boosting(),
         },
         ordinal=True,
         grown_by="max_iter",
@@ -352,7 +158,7 @@ _LIST = (
         name="k_neighbors",
         label="Nearest neighbours",
         summary="Answers like the most similar rows seen. Slow on many rows.",
-        parameters={"classification": _neighbours(), "regression": _neighbours()},
+        parameters={"classification": declared.neighbours(), "regression": declared.neighbours()},
         scaled=True,
     ),
     Algorithm(
@@ -360,10 +166,10 @@ _LIST = (
         label="Linear support vector machine",
         summary="The widest margin between classes, with calibrated probabilities.",
         parameters={
-            "classification": (_regularisation(10_000), _iterations(5_000), _weights()),
+            "classification": (declared.regularisation(10_000), declared.iterations(5_000), declared.weights()),
             "regression": (
-                _regularisation(10_000),
-                _iterations(5_000),
+                declared.regularisation(10_000),
+                declared.iterations(5_000),
                 Parameter(
                     name="epsilon",
                     kind="number",
@@ -382,8 +188,8 @@ _LIST = (
         label="Baseline",
         summary="Ignores the features. Every real model has to beat it.",
         parameters={
-            "classification": _baseline("prior", ("prior", "most_frequent", "uniform")),
-            "regression": _baseline("mean", ("mean", "median")),
+            "classification": declared.baseline("prior", ("prior", "most_frequent", "uniform")),
+            "regression": declared.baseline("mean", ("mean", "median")),
         },
     ),
 )
