@@ -21,7 +21,7 @@ def fingerprint() -> str:
     """Digest of names, sizes and times of all static files; it changes when one of them does."""
     digest = hashlib.sha256()
     for finder in get_finders():
-        for name, storage in finder.list(UNUSED):
+        for name, storage in finder.list(list(UNUSED)):
             about = Path(storage.path(name)).stat()
             digest.update(f"{name}\0{about.st_size}\0{about.st_mtime_ns}\n".encode())
     return digest.hexdigest()
@@ -38,6 +38,6 @@ def static_files() -> bool:
         if stamp.exists() and stamp.read_text() == wanted:
             return False
         sys.stderr.write("mlportal: collecting and compressing the static files\n")
-        call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=UNUSED)
+        call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=list(UNUSED))
         stamp.write_text(wanted)
     return True

@@ -12,6 +12,7 @@ from mlportal.cli.output import show, table
 from mlportal.cli.rest import Portal
 
 MAX_ROWS = 50
+ENDED = {"succeeded", "failed", "cancelled", "timed_out"}
 
 
 def common(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +40,16 @@ def add_commands(commands: Any) -> None:
     common(predict)
     predict.set_defaults(run=run_predict)
     alerts = commands.add_parser("alerts", help="list alerts")
-    alerts.add_argument("--state", default="open", help="open (default), resolved, or all")
+    alerts.add_argument("--state", default="open", help="open (default), acknowledged, silenced, resolved or all")
     alerts.add_argument("--fail-on-open", action="store_true", help="exit with 1 when there is one")
     alerts.add_argument("--limit", type=int, default=MAX_ROWS)
     common(alerts)
     alerts.set_defaults(run=run_alerts)
+    acknowledge = commands.add_parser("acknowledge", help="say that somebody looks after an alert")
+    acknowledge.add_argument("alert", type=int)
+    acknowledge.add_argument("--comment", default="")
+    common(acknowledge)
+    acknowledge.set_defaults(run=run_acknowledge)
 
 
 def _add_dataset(commands: Any) -> None:
@@ -89,7 +95,7 @@ def run_dataset_add(given: argparse.Namespace) -> int:
     version = at.upload(place, given.file, filename=given.file.name, description=given.description)
     if given.wait:
         where = at.path("datasets", name, "versions", version["number"])
-        version |= at.wait(where, ended={"succeeded", "failed"}, timeout=given.timeout)
+        version |= at.wait(where, over=lambda row: row["state"] in ENDED, timeout=given.timeout)
     size = f", {version['row_count']:,} rows" if version.get("row_count") is not None else ""
     show(given, version, f"{name} v{version['number']}: {version['state']}{size}")
     if version["state"] == "failed":
@@ -130,8 +136,16 @@ def _read(path: Path) -> str:
 def run_alerts(given: argparse.Namespace) -> int:
     """List alerts; with ``--fail-on-open`` an open one fails the command."""
     at = portal(given)
-    rows = at.pages(at.path("alerts"), given.limit, state="" if given.state == "all" else given.state)
+    rows = at.pages(at.path("alerts"), given.limit, state=given.state)
     columns = ("id", "severity", "state", "title", "endpoint")
     show(given, rows, table(columns, [[row.get(name) for name in columns] for row in rows]))
-    is_open = any(row.get("state") not in ("resolved", "closed") for row in rows)
+    is_open = any(row["state"] != "resolved" for row in rows)
     return FAILED if given.fail_on_open and is_open else 0
+
+
+def run_acknowledge(given: argparse.Namespace) -> int:
+    """Acknowledge an alert."""
+    at = portal(given)
+    alert = at.post(at.path("alerts", given.alert, "acknowledge"), {"note": given.comment})
+    show(given, alert, f"alert {alert['id']}: {alert['state']}, acknowledged by {alert['acknowledged_by']}")
+    return 0

@@ -4,11 +4,9 @@ import argparse
 import sys
 from typing import Any
 
-from mlportal.cli.client import MAX_ROWS, common, portal
+from mlportal.cli.client import ENDED, MAX_ROWS, common, portal
 from mlportal.cli.errors import FAILED, REFUSED, Failure
 from mlportal.cli.output import show, table
-
-ENDED = {"succeeded", "failed", "cancelled", "timed_out"}
 
 
 def add_commands(commands: Any) -> None:
@@ -27,15 +25,18 @@ def add_commands(commands: Any) -> None:
     common(register)
     register.set_defaults(run=run_register)
     promote = commands.add_parser("promote", help="ask for a model version to serve in an environment")
-    promote.add_argument("version", metavar="MODEL@NUMBER")
+    promote.add_argument("version", metavar="MODEL[@NUMBER]", help="default number: the newest")
     promote.add_argument("--to", default="production", metavar="ENVIRONMENT")
     promote.add_argument("--reason", required=True)
+    promote.add_argument("--wait", action="store_true", help="until it is measured; exit with 1 when a gate blocks it")
+    promote.add_argument("--timeout", type=float, default=600)
     common(promote)
     promote.set_defaults(run=run_promote)
     decide = commands.add_parser("decide", help="decide a promotion request of somebody else")
     decide.add_argument("request", type=int)
     decide.add_argument("verdict", choices=["approve", "reject", "changes"])
     decide.add_argument("--comment", default="")
+    decide.add_argument("--read", action="append", default=[], metavar="GATE", help="an advisory gate you have read")
     common(decide)
     decide.set_defaults(run=run_decide)
 
@@ -108,7 +109,9 @@ def run_train(given: argparse.Namespace) -> int:
     body = {"experiment": given.experiment, "dataset": dataset, "version": number, "name": given.name}
     job = at.post(at.path("jobs"), body | {"spec": specification(given)})
     if given.wait:
-        job = at.wait(at.path("jobs", job["id"]), ended=ENDED, timeout=given.timeout, on_change=_tell)
+        job = at.wait(
+            at.path("jobs", job["id"]), over=lambda row: row["state"] in ENDED, timeout=given.timeout, on_change=_tell
+        )
     show(given, job, f"job {job['id']}, run {job['run']}: {job['state']}")
     if given.wait and job["state"] != "succeeded":
         raise Failure(f"job {job['id']} {job['state']}: {job.get('failure') or 'no cause given'}", FAILED)
@@ -151,19 +154,32 @@ def run_register(given: argparse.Namespace) -> int:
 
 
 def run_promote(given: argparse.Namespace) -> int:
-    """Ask for a promotion."""
+    """Ask for a promotion; with ``--wait`` show the gates and fail when one blocks."""
     at = portal(given)
     model, number = numbered(given.version)
+    if number is None:
+        number = at.pages(at.path("models", model, "versions"), 1)[0]["number"]
     body = {"model": model, "version": number, "environment": given.to, "reason": given.reason}
     request = at.post(at.path("promotions"), body)
-    show(given, request, f"request {request['id']}: {model} v{request['version']} to {given.to}, {request['state']}")
+    if given.wait:
+        place = at.path("promotions", request["id"])
+        over = lambda row: row["evaluated"] or row["state"] != "pending"  # noqa: E731
+        request = at.wait(place, over=over, timeout=given.timeout)
+    gates = request.get("gates") or []
+    head = ("gate", "level", "passed", "found")
+    text = f"request {request['id']}: {model} v{number} to {given.to}, {request['state']}"
+    rows = [[gate["name"], gate["level"], "yes" if gate["passed"] else "no", gate["found"]] for gate in gates]
+    show(given, request, f"{text}\n{table(head, rows)}" if rows else text)
+    blocked = [gate["name"] for gate in gates if gate["level"] == "blocking" and not gate["passed"]]
+    if blocked:
+        raise Failure(f"blocked by {', '.join(blocked)}", FAILED)
     return 0
 
 
 def run_decide(given: argparse.Namespace) -> int:
     """Decide a request."""
     at = portal(given)
-    body = {"verdict": given.verdict, "comment": given.comment}
+    body = {"verdict": given.verdict, "comment": given.comment, "acknowledged": given.read}
     request = at.post(at.path("promotions", given.request, "decide"), body)
     show(given, request, f"request {request['id']}: {request['state']}")
     return 0

@@ -5,6 +5,7 @@ import http.client
 import json
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -98,8 +99,8 @@ class Portal:
         finally:
             connection.close()
 
-    def wait(self, path: str, *, ended: set[str], timeout: float, on_change: Any = None) -> Any:
-        """Read something until its ``state`` is one of ``ended``."""
+    def wait(self, path: str, *, over: Callable[[Any], bool], timeout: float, on_change: Any = None) -> Any:
+        """Read something until it is over."""
         deadline, pause, seen = time.monotonic() + timeout, 0.3, None
         while True:
             row = self.get(path)
@@ -107,7 +108,7 @@ class Portal:
             if on_change and progress != seen:
                 on_change(row)
             seen = progress
-            if row["state"] in ended:
+            if over(row):
                 return row
             if time.monotonic() > deadline:
                 raise Failure(f"still {row['state']} after {timeout:g} s; it goes on without us", TIMED_OUT)

@@ -13,6 +13,8 @@ def add_commands(commands: Any) -> None:
     up.set_defaults(run=run_up)
     migrate = commands.add_parser("migrate", help="bring the database and the static files up to date")
     migrate.set_defaults(run=run_migrate)
+    collect = commands.add_parser("collect", help="collect and compress the static files, for an image")
+    collect.set_defaults(run=run_collect)
     prepare = commands.add_parser("prepare", help="migrate, then print the first administrator's set-up link as JSON")
     prepare.set_defaults(run=run_prepare)
     add_parts(commands)
@@ -29,6 +31,9 @@ def add_parts(commands: Any) -> None:
     worker.set_defaults(run=run_worker)
     commands.add_parser("beat", help="run the scheduler alone").set_defaults(run=run_beat)
     commands.add_parser("serve", help="run the serving process alone").set_defaults(run=run_serve)
+    check = commands.add_parser("check", help="say whether one part on this host is well (exit code 0 or 7)")
+    check.add_argument("part", choices=["web", "serve", "worker", "beat", "portal"])
+    check.set_defaults(run=run_check)
 
 
 def run_up(_given: argparse.Namespace) -> int:
@@ -66,6 +71,35 @@ def run_serve(_given: argparse.Namespace) -> None:
     from mlportal import parts
 
     parts.run(parts.serve())
+
+
+def run_check(given: argparse.Namespace) -> int:
+    """Ask one part on this host how it is; ``portal`` asks the web process about all parts."""
+    from django.conf import settings
+
+    from mlportal import health, supervisor
+    from mlportal.cli.errors import UNAVAILABLE
+
+    serve = supervisor.local_url().rsplit(":", 1)[0] + f":{settings.SERVE_PORT}"
+    addresses = {
+        "web": f"{supervisor.local_url()}/healthz",
+        "portal": f"{supervisor.local_url()}/readyz",
+        "serve": f"{serve}/healthz",
+    }
+    address = addresses.get(given.part)
+    well = supervisor.status(address) == 200 if address else health.heard_here(given.part)
+    print("up" if well else "down")
+    return 0 if well else UNAVAILABLE
+
+
+def run_collect(_given: argparse.Namespace) -> int:
+    """Collect the static files."""
+    from mlportal import upgrade
+    from mlportal.cli import django
+
+    django.setup()
+    upgrade.static_files()
+    return 0
 
 
 def run_migrate(_given: argparse.Namespace) -> int:

@@ -134,7 +134,7 @@ def test_pages_follow_the_cursor_up_to_the_limit(serve):
 def test_waiting_ends_with_a_code_of_its_own(serve):
     _server, portal = serve((200, {"state": "running"}))
     with pytest.raises(Failure, match="still running after 0 s") as caught:
-        portal.wait("projects/churn/jobs/1", ended={"succeeded"}, timeout=0)
+        portal.wait("projects/churn/jobs/1", over=lambda _row: False, timeout=0)
     assert caught.value.code == TIMED_OUT
 
 
