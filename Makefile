@@ -27,7 +27,7 @@ test: dev
 	PYTHON= scripts/test -n 2 --dist loadfile
 
 faults: dev
-	PYTHON= scripts/test -m faults
+	FAULT_ROUNDS=$${FAULT_ROUNDS:-5} PYTHON= scripts/test -m faults
 
 bench: dev
 	PYTHON= scripts/bench

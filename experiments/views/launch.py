@@ -106,7 +106,7 @@ class Launch(ProjectView):
 
     def _versions(self) -> Any:
         rows = DatasetVersion.objects.visible_to(self.actor).in_project(self.project).ready()
-        return rows.select_related("dataset").defer("profile").order_by("-created_at", "-pk")[:MAX_VERSIONS]
+        return rows.light().select_related("dataset").order_by("-created_at", "-pk")[:MAX_VERSIONS]
 
     def _source(self, text: str) -> tuple[TrainingJob | None, Run | None]:
         """Return the job that ``run:<n>`` or ``job:<n>`` names, and its run as the baseline."""
@@ -205,9 +205,7 @@ def _task(version: DatasetVersion, target: str) -> str:
     kind = next((str(column["kind"]) for column in version.schema if column["name"] == target), "")
     if kind not in ("numeric", "integer"):
         return "classification"
-    facts = version.profile.get("columns", version.profile) if isinstance(version.profile, dict) else {}
-    found = facts.get(target, {}) if isinstance(facts, dict) else {}
-    distinct = found.get("distinct")
+    distinct = version.profile.get(target, {}).get("distinct")
     few = isinstance(distinct, int) and distinct <= FEW_CLASSES
     return "classification" if kind == "integer" and few else "regression"
 

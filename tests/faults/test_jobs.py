@@ -128,7 +128,7 @@ def test_duplicate_messages_start_one_attempt(works: Plant, project: Project, _:
     assert job.attempts.count() == 1
 
 
-@pytest.mark.parametrize("delay", [0, 0.3, 1, 2, 4, 7])
+@pytest.mark.parametrize("delay", [0, 1, 4] if len(ROUNDS) == 1 else [step / 4 for step in range(33)])
 def test_cancel_at_any_moment_is_final(works: Plant, project: Project, delay: float) -> None:
     job = make_job(project, dataset_version=big(project), spec=LONG)
     works.worker("one")
