@@ -220,22 +220,27 @@ def _count(draft: Draft) -> None:
     monitor = Monitor.objects.of(header["project"], header["endpoint"], header["label"])
     if monitor is None:
         return
-    for start in sorted(_starts(monitor, draft)):
-        rows = [row for row, at in enumerate(draft.at_ms) if monitor.bucket_of(_moment(at)) == start]
-        counts = {
-            name: drift.fill(grid, [values[row] for row in rows])
-            for name, grid, values in _observed(monitor, draft)
-            if rows
-        }
-        latencies = [us for at, us in draft.requests if monitor.bucket_of(_moment(at)) == start]
-        errors = sum(monitor.bucket_of(_moment(at)) == start for at in draft.refusals)
-        counts[shape.TRAFFIC] = shape.traffic(latencies, errors=errors)
+    rows, requests, refusals = (
+        _by_bucket(monitor, moments) for moments in (draft.at_ms, [at for at, _ in draft.requests], draft.refusals)
+    )
+    observed = list(_observed(monitor, draft))
+    for start in sorted({*rows, *requests, *refusals}):
+        places = rows.get(start, [])
+        counts = {name: drift.fill(grid, [values[row] for row in places]) for name, grid, values in observed if places}
+        latencies = [draft.requests[place][1] for place in requests.get(start, [])]
+        counts[shape.TRAFFIC] = shape.traffic(latencies, errors=len(refusals.get(start, [])))
         monitors.add_counts(monitor, start, counts)
 
 
-def _starts(monitor: Monitor, draft: Draft) -> set[datetime]:
-    moments = {*draft.at_ms, *draft.refusals}
-    return {monitor.bucket_of(_moment(at)) for at in moments}
+def _by_bucket(monitor: Monitor, moments_ms: list[int]) -> dict[datetime, list[int]]:
+    """Places of the moments by the bucket they fall into; a bucket is never shorter than a second."""
+    seconds: dict[int, list[int]] = {}
+    for place, at_ms in enumerate(moments_ms):
+        seconds.setdefault(at_ms // 1000, []).append(place)
+    found: dict[datetime, list[int]] = {}
+    for second, places in seconds.items():
+        found.setdefault(monitor.bucket_of(_moment(second * 1000)), []).extend(places)
+    return found
 
 
 def _observed(monitor: Monitor, draft: Draft) -> Iterable[tuple[str, Any, list[Any]]]:
