@@ -2,7 +2,7 @@
 
 A page is found by walking the index of its order and testing the other conditions by primary key.
 Where a condition keeps few runs, the search starts from that condition's index instead: its size is
-looked up first, up to a cap, and a walk that runs past its budget turns around as well. Nothing is
+looked up first, up to a cap, and a walk that has gone as far as that turns around as well. Nothing is
 ever counted whole.
 """
 
@@ -25,8 +25,9 @@ from .meaning import Condition
 from .orders import NEWEST_FIRST, Order, Phase, phases_of
 from .predicates import TABLES, Context, Params, Predicate, compiled
 
-RARE = 2000
-FIRST_WINDOW = 500
+FEW = 200
+RARE = 1000
+FIRST_WINDOW = 400
 WALK_BUDGET = 12_000
 COUNT_CAP = 10_000
 PAGE_LIMIT = 1000
@@ -134,8 +135,10 @@ class _Look:
 
     def rows(self, place: _Place | None, room: int) -> list[tuple[object, int]]:
         """At most `room` (value, run id) behind `place`."""
-        if self.rare is not None and self.rare_size <= RARE:
+        if self.rare is not None and self.rare_size <= FEW:
             return self._from_condition(self.rare, place, room)
+        # Walk at most as far as starting from the condition would cost: never more than twice the better way.
+        budget = self.rare_size if self.rare_size <= RARE else WALK_BUDGET
         found: list[tuple[object, int]] = []
         walked, window = 0, FIRST_WINDOW if self.predicates else 2 * room
         while True:
@@ -145,8 +148,10 @@ class _Look:
                 return found[:room]
             if len(seen) < window:
                 return found
-            walked, place, window = walked + window, (seen[-1][0], seen[-1][1]), window * 4
-            if walked >= WALK_BUDGET and self.rare is not None:
+            walked, place = walked + window, (seen[-1][0], seen[-1][1])
+            # As far again as the share of passing runs so far promises, and a third more.
+            window = min(8000, max(FEW, (room - len(found)) * walked * 4 // (3 * max(1, len(found)))))
+            if walked >= budget and self.rare is not None:
                 return found + self._from_condition(self.rare, place, room - len(found))
 
     def _window(self, place: _Place | None, window: int) -> list[tuple[object, int, int]]:

@@ -489,6 +489,14 @@ class Migration(migrations.Migration):
                 name="run_newest_in_project",
             ),
         ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "running"])),
+                fields=["experiment", "state"],
+                name="run_working",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="run",
             constraint=models.CheckConstraint(

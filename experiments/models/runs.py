@@ -146,6 +146,10 @@ class Run(models.Model):
             ),
             # Serves home and palette: the project's newest runs.
             models.Index("project", "lifecycle", models.F("started_ms").desc(), name="run_newest_in_project"),
+            # Serves the counts of a page head: only runs that still work.
+            models.Index(
+                fields=["experiment", "state"], name="run_working", condition=Q(state__in=["queued", "running"])
+            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -122,7 +122,8 @@ FILTERS = [
 
 @pytest.mark.parametrize("walk", [True, False], ids=["walk the order", "start from the condition"])
 def test_every_filter_keeps_what_the_model_keeps(experiment, zoo, monkeypatch, walk):
-    monkeypatch.setattr(module, "RARE", 0 if walk else 10**6)
+    monkeypatch.setattr(module, "FEW", -1 if walk else 10**6)
+    monkeypatch.setattr(module, "RARE", 0)
     monkeypatch.setattr(module, "FIRST_WINDOW", 4)
     monkeypatch.setattr(module, "WALK_BUDGET", 10**6 if walk else 1)
     active = [facts(r) for r in zoo if r.lifecycle == "active" or (not r.refresh_from_db() and r.lifecycle == "active")]
@@ -197,11 +198,11 @@ ORDERS = [
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
-@pytest.mark.parametrize(("text", "rare"), [("", 0), ("team:b", 0), ("team:b", 2000)])
+@pytest.mark.parametrize(("text", "rare"), [("", 0), ("team:b", 0), ("team:b", 4), ("team:b", 2000)])
 @pytest.mark.usefixtures("zoo")
 def test_pages_forward_and_back_follow_the_order(experiment, monkeypatch, order, text, rare):
     zoo = Run.objects.filter(experiment=experiment).order_by("pk")
-    monkeypatch.setattr(module, "RARE", rare)
+    monkeypatch.setattr(module, "FEW", rare - 1)
     monkeypatch.setattr(module, "FIRST_WINDOW", 3)
     active = [facts(r) for r in zoo if r.lifecycle == "active"]
     active = [f for f in active if not text or f["team"] == "b"]

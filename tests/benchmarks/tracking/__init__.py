@@ -1,0 +1,1 @@
+"""Measurements of runs: logging, search, tables, history."""
