@@ -18,7 +18,7 @@ from deployments.services import policies, predicting, promotions, registry
 from experiments.models import TrainingJob
 from experiments.services import jobs
 from mlportal.lib import blobs
-from mlportal.lib.errors import Missing, Unavailable, Unprocessable
+from mlportal.lib.errors import DomainError, Unprocessable
 from mlportal.lib.lease import TERMINAL, WorkState
 from monitoring.models import Alert, Monitor
 from monitoring.services import monitors
@@ -162,7 +162,9 @@ def _traffic(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> None:
 def _answers(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> bool:
     try:
         _predict(by, endpoint, _records(version)[:1])
-    except (Unavailable, Missing):
+    except DomainError as error:
+        if error.status not in (404, 503):  # the serving process has not heard of it, or is still loading it
+            raise
         return False
     return True
 
