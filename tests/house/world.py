@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from deployments.services import endpoints, policies, registry
 from experiments.services import artifacts
 from mlportal.lib import blobs
 from projects.models import Dataset, DatasetVersion, Membership, Project, User
 from projects.permissions import Role
-from tests.factories import experiments, monitoring
+from tests.factories import deployments, experiments, monitoring
 from tests.factories.projects import make_project, make_user
 
 PROJECT = "churn"
@@ -35,6 +36,7 @@ def make_world() -> World:
     _dataset(world)
     _runs(world)
     _monitoring(world)
+    _deployments(world)
     return world
 
 
@@ -79,3 +81,23 @@ def _monitoring(world: World) -> None:
     monitor = monitoring.make_monitor(world.project)
     rule = monitoring.make_rule(world.project)
     world.values |= {"monitors": str(monitor.pk), "rules": str(rule.pk)}
+
+
+def _deployments(world: World) -> None:
+    """Two versions that were live, a rollback with its review, an open request and proposed rules."""
+    people = {role.value: world.people[role] for role in Role}
+    people["scientist2"] = make_user("asker", role="scientist", project=world.project)
+    team = deployments.Team(world.project, people)
+    for _turn in range(2):
+        endpoint = deployments.make_live(team)
+    made = endpoints.rollback(team.ops, endpoint=endpoint, reason="Errors doubled after the switch.")
+    request = deployments.make_request(team)
+    make_user("second-admin", role="admin", project=world.project)
+    place = deployments.environment(team, "staging")
+    proposal = policies.change(team.admin, environment=place, min_approvals=2)
+    registry.set_alias(team.scientist, version=request.version, name="best")
+    world.values |= {
+        "models": "churn", "promotions": str(request.pk), "endpoints": endpoint.name, "deployments": endpoint.name,
+        "reviews": str(made.number), "environments": "staging", "policies/environment": "staging",
+        "policies/number": str(proposal.number), "policy": str(proposal.number), "aliases": "best",
+    }  # fmt: skip
