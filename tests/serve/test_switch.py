@@ -39,7 +39,7 @@ def test_forty_switches_under_load_fail_no_request_and_lose_no_row(serve, scene,
     assert load.errors == []
     assert {status for status, _ in load.answers} == {200}
     assert {version for _, version in load.answers} == {1, 2, 3}
-    assert sorted(delays)[SWITCHES // 2] < 2.0
+    assert sorted(delays)[SWITCHES // 2] < 5.0  # 0.1 s on a quiet machine
     serve.stop(signal.SIGTERM)
     assert load.ids
     stored = ship(serve.spool, settings)

@@ -57,12 +57,12 @@ def test_full_queue_refuses_at_once():
 
 
 def test_slow_model_is_given_up():
-    endpoint = live(Slow(0.3), timeout_seconds=0.05)
+    endpoint = live(Slow(2.0), timeout_seconds=0.05)
     started = time.monotonic()
     with pytest.raises(DomainError) as caught:
         asyncio.run(_predict_and_leave(endpoint))
     assert (caught.value.status, caught.value.code, caught.value.retry_after) == (504, "timeout", 5)
-    assert time.monotonic() - started < 0.25
+    assert time.monotonic() - started < 1.5
     assert endpoint.waiting == 0
 
 
@@ -104,7 +104,7 @@ def arriving(*parts: bytes, pause: float = 0.0, gone: bool = False):
 
 
 def read(receive, headers=None, **limits):
-    reader = messages.Reader(**({"limit_bytes": 10, "budget_bytes": 20, "timeout_seconds": 0.2} | limits))
+    reader = messages.Reader(**({"limit_bytes": 10, "budget_bytes": 20, "timeout_seconds": 10.0} | limits))
     try:
         body = asyncio.run(reader.read(headers or {}, receive))
     except DomainError as error:
@@ -122,7 +122,7 @@ def test_bodies_are_read_within_limits():
     assert read(arriving(b"1"), {b"content-length": b"11"}) == "too_large"
     assert read(arriving(b"1"), {b"content-length": b"9" * 30}) == b"1"
     assert read(arriving(b"123", b"45", b"6"), budget_bytes=4) == "too_many_requests"
-    assert read(arriving(b"1", b"2", pause=0.15)) == "body_too_slow"
+    assert read(arriving(b"1", b"2", pause=0.15), timeout_seconds=0.2) == "body_too_slow"
     with pytest.raises(messages.Gone):
         read(arriving(b"1", gone=True))
 
