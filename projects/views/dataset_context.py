@@ -46,7 +46,6 @@ class Column:
     earlier: str
     summary: list[str]
     describes: str
-    warnings: list[str]
 
 
 def listing(actor: Actor, project: Project, found: list[Dataset]) -> dict[str, Any]:
@@ -116,13 +115,13 @@ def _frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
         "version_count": newest[0].number if newest else 0,
         "uses": uses,
         "facts": _facts(version, uses),
-        "remark_words": _remark_words(version),
+        "warning_words": _warning_words(version),
     }
 
 
-def _remark_words(version: DatasetVersion) -> str:
-    count = len(version.warnings)
-    return f"{count} remark" if count == 1 else f"{count:,} remarks"
+def _warning_words(version: DatasetVersion) -> str:
+    count = sum(remark["level"] == "warning" for remark in version.warnings)
+    return "" if not count else "1 warning" if count == 1 else f"{count:,} warnings"
 
 
 def _facts(version: DatasetVersion, uses: datasets.Uses) -> list[dict[str, str]]:
@@ -171,7 +170,6 @@ def _column(field: dict[str, Any], facts: dict[str, Any], version: DatasetVersio
         earlier=charts.outline(facts, old) if drawn and old else "",
         summary=[] if kind == "id" else _summary(kind, facts, version.row_count or 1),
         describes=_describes(kind, facts),
-        warnings=facts["warnings"],
     )
 
 
@@ -199,11 +197,11 @@ def _value(value: Any) -> str:
         return value.replace("T00:00:00", "").replace("T", " ")
     if value == int(value) and abs(value) < 1e15:
         return f"{int(value):,}".replace("-", "−")
-    return f"{value:,.4g}".replace("-", "−")
+    return f"{value:,.6g}".replace("-", "−")
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 24 else text[:23] + "…"
+    return text if len(text) <= 18 else text[:17] + "…"
 
 
 def _reading(version: DatasetVersion) -> str:
