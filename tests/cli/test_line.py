@@ -110,7 +110,7 @@ def test_approval_switches_the_endpoint(line):
 def predict_until_up(person, records, folder):
     file = folder / "rows.json"
     file.write_text(json.dumps(records))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while (done := person.tries("predict", "churn-production", "--records", str(file), "--json")).returncode:
         assert done.returncode in (5, 7), done.stderr
         assert time.monotonic() < deadline, done.stderr

@@ -98,8 +98,8 @@ class Portal:
                 start_new_session=True,
             )
 
-    def wait_ready(self, seconds: float = 90) -> None:
-        wait_until(self.is_ready, seconds, what="ready")
+    def wait_ready(self, seconds: float = 300) -> None:
+        wait_until(self.is_ready, seconds, what=f"ready, parts {self.parts()}")
 
     def is_ready(self) -> bool:
         assert self.child is not None
@@ -125,7 +125,7 @@ class Portal:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
