@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,8 +124,8 @@ def _number_grid(values: Any, role: str) -> Grid:
     deciles = np.quantile(known, np.arange(1, 10) / 10, method="inverted_cdf")
     cuts = sorted({int(np.searchsorted(edges, value, side="left")) for value in deciles if value < known[-1]})
     counts = _fill_numbers(edges.tolist(), array)
-    moments = {"mean": float(known.mean()), "sd": float(known.std())}
-    return Grid(kind="numeric", role=role, edges=edges.tolist(), cuts=cuts, **moments, **counts)
+    mean, sd = float(known.mean()), float(known.std())
+    return _made(counts, kind="numeric", role=role, edges=edges.tolist(), cuts=cuts, mean=mean, sd=sd)
 
 
 def _edges(known: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -150,11 +150,15 @@ def _level_grid(levels: list[str], values: Any, *, kind: str, role: str) -> Grid
     texts, nulls = _text_counts(values, boolean=kind == "boolean")
     counts = _fill_levels(levels, texts, nulls)
     counts.pop("others", None)
-    return Grid(kind=kind, role=role, levels=levels, **counts)
+    return _made(counts, kind=kind, role=role, levels=levels)
 
 
 def _length_grid(values: Any, role: str) -> Grid:
-    return Grid(kind="text", role=role, edges=LENGTH_EDGES, **_fill_lengths(LENGTH_EDGES, values))
+    return _made(_fill_lengths(LENGTH_EDGES, values), kind="text", role=role, edges=LENGTH_EDGES)
+
+
+def _made(counts: Counts, **shape_: Any) -> Grid:
+    return cast(Grid, {**shape_, **counts})
 
 
 def _fill_numbers(edges: list[float], array: NDArray[np.float64]) -> Counts:

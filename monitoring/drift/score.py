@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import isfinite, sqrt
+from typing import Any
 
 from monitoring.drift import distance, shape
 from monitoring.drift.shape import Counts, Grid
@@ -128,17 +129,21 @@ def _measured(blank: Score, grid: Grid, counts: Counts) -> Score:
     n, m = sum(reference), sum(current)
     bins = max(len(reference), 2)
     psi = distance.psi(reference, current)
-    common = {"psi": psi, "js": distance.js(reference, current)}
+    common: dict[str, Any] = {"psi": psi, "js": distance.js(reference, current)}
     if grid["kind"] == "boolean":
         return replace(blank, **common, **_share_measures(grid, counts))
-    tested = {"value": psi, "floor": distance.psi_limit(bins, n, m), "p_value": distance.psi_p(psi, bins, n, m)}
+    tested: dict[str, Any] = {
+        "value": psi,
+        "floor": distance.psi_limit(bins, n, m),
+        "p_value": distance.psi_p(psi, bins, n, m),
+    }
     if grid["kind"] == "numeric":
         return replace(blank, **common, **tested, **_number_measures(grid, counts))
     chi2 = distance.chi2_p(reference, current) if m <= FEW_FOR_CHI2 else None
     return replace(blank, **common, **tested, chi2_p=chi2)
 
 
-def _share_measures(grid: Grid, counts: Counts) -> dict[str, object]:
+def _share_measures(grid: Grid, counts: Counts) -> dict[str, Any]:
     n, m = shape.filled(grid), shape.filled(counts)
     share = distance.share_difference(grid["counts"], counts["counts"])
     p_value = min(
@@ -147,7 +152,7 @@ def _share_measures(grid: Grid, counts: Counts) -> dict[str, object]:
     return {"measure": "share", "value": share, "share": share, "p_value": p_value}
 
 
-def _number_measures(grid: Grid, counts: Counts) -> dict[str, float]:
+def _number_measures(grid: Grid, counts: Counts) -> dict[str, Any]:
     far = distance.wasserstein(grid["counts"], counts["counts"], grid["sums"], counts["sums"], scale=grid["sd"])
     mean = sum(counts["sums"]) / shape.filled(counts)
     ks = distance.ks(grid["counts"], counts["counts"])
@@ -155,7 +160,7 @@ def _number_measures(grid: Grid, counts: Counts) -> dict[str, float]:
     return {name: value for name, value in finite.items() if isfinite(value)}
 
 
-def _quality(grid: Grid, counts: Counts) -> dict[str, float]:
+def _quality(grid: Grid, counts: Counts) -> dict[str, Any]:
     rows, known = shape.size(counts), max(shape.filled(counts), 1)
     usual, seen = grid["nulls"] / shape.size(grid), counts["nulls"] / rows
     noise = 3 * sqrt(max(usual * (1 - usual), 1 / shape.size(grid)) / rows)

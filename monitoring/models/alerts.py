@@ -1,7 +1,7 @@
 """Rules, the alerts they open, what happened to each, and silences."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from projects.actor import Actor
 
 
-class ProjectScoped(models.QuerySet["models.Model"]):
+Row = TypeVar("Row", bound=models.Model)
+
+
+class ProjectScoped(models.QuerySet[Row]):
     """Reads of rows that carry their project."""
 
     def visible_to(self, actor: "Actor") -> Self:
@@ -50,6 +53,10 @@ class Severity(models.TextChoices):
 
 
 SEVERITY_RANK = {Severity.CRITICAL: 0, Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 3}
+
+
+class RuleQuerySet(ProjectScoped["AlertRule"]):
+    """Reads of rules."""
 
 
 class AlertRule(models.Model):
@@ -93,7 +100,7 @@ class AlertRule(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = ProjectScoped.as_manager()
+    objects = RuleQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [
@@ -121,7 +128,7 @@ OPEN = (AlertState.PENDING, AlertState.FIRING, AlertState.RECOVERING, AlertState
 SHOWN = (AlertState.FIRING, AlertState.RECOVERING, AlertState.NO_DATA, AlertState.ERROR)
 
 
-class AlertQuerySet(ProjectScoped):
+class AlertQuerySet(ProjectScoped["Alert"]):
     """Reads of alerts."""
 
     def open(self) -> Self:
@@ -261,7 +268,7 @@ class RuleEvaluation(models.Model):
         return f"rule {self.rule_id} at {self.window_end:%Y-%m-%d %H:%M}: {self.outcome}"
 
 
-class SilenceQuerySet(ProjectScoped):
+class SilenceQuerySet(ProjectScoped["Silence"]):
     """Reads of silences."""
 
     def active(self, at: datetime) -> Self:

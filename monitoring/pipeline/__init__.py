@@ -157,7 +157,8 @@ def _add_verdict(window: Window, scores: list[score.Score]) -> None:
 
 def _row(window: Window, one: score.Score, counts: dict[str, Counts]) -> DriftScore:
     fields: dict[str, Any] = {name: value for name, value in asdict(one).items() if name in SCORE_FIELDS}
-    others = counts.get(one.column, {}).get("others", {})  # type: ignore[call-overload]
+    held = counts.get(one.column)
+    others = held.get("others", {}) if held else {}
     return DriftScore(window=window, others=others, **fields)
 
 

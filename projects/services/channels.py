@@ -170,7 +170,7 @@ def _checked(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
         "min_severity": _min_severity,
         "enabled": _enabled,
     }
-    clean = {field: checks[field](value) for field, value in fields.items()}
+    clean: dict[str, Any] = {field: checks[field](value) for field, value in fields.items()}
     if "url" in clean and "recipients" in clean:
         _check_target(kind, clean["url"], clean["recipients"])  # type: ignore[arg-type]
     return clean
