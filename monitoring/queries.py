@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Exists, Q, Sum
+from django.db.models import Exists, Q, Sum
 from django.utils import timezone
 
 from monitoring import charts
@@ -111,9 +111,6 @@ def _tabs(at: datetime) -> dict[str, Q]:
     }
 
 
-TABS = ("open", "acknowledged", "silenced", "resolved")
-
-
 def alerts_in(project: Project, tab: str) -> AlertQuerySet:
     """Alerts of one tab, worst first, with all that a line shows."""
     at = timezone.now()
@@ -137,11 +134,19 @@ def alerts_by_state(project: Project, state: str) -> AlertQuerySet:
 
 
 def alert_counts(project: Project) -> dict[str, int]:
-    """How many alerts each tab holds."""
+    """How many alerts each tab holds; few are open at a time, so those are counted here."""
     at = timezone.now()
-    rows = Alert.objects.in_project(project).annotate(silenced=Exists(Silence.objects.covering(at)))
-    counted: dict[str, int] = rows.aggregate(**{tab: Count("pk", filter=where) for tab, where in _tabs(at).items()})
-    return counted
+    rows = Alert.objects.in_project(project).shown().annotate(silenced=Exists(Silence.objects.covering(at)))
+    found = list(rows.values_list("silenced", "acknowledged_by"))
+    silenced = sum(hidden for hidden, _by in found)
+    acknowledged = sum(by is not None for hidden, by in found if not hidden)
+    recent = Alert.objects.in_project(project).filter(state=AlertState.RESOLVED, resolved_at__gt=at - RESOLVED_FOR)
+    return {
+        "open": len(found) - silenced - acknowledged,
+        "acknowledged": acknowledged,
+        "silenced": silenced,
+        "resolved": recent.count(),
+    }
 
 
 def evidence(alert: Alert) -> list[tuple[datetime, float | None]]:

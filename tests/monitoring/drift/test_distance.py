@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
@@ -43,12 +43,14 @@ def test_small_samples_do_not_raise_false_alarms(n, most):
     assert alarms <= most
 
 
+@settings(deadline=None)
 @given(reference=COUNTS, current=COUNTS)
 def test_js_agrees_with_scipy(reference, current):
     expected = jensenshannon(np.array(reference) / sum(reference), np.array(current) / sum(current), base=2)
     assert distance.js(reference, current) == pytest.approx(expected, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(reference=COUNTS, current=COUNTS)
 def test_chi2_agrees_with_scipy(reference, current):
     table = np.array([reference, current])
@@ -57,6 +59,7 @@ def test_chi2_agrees_with_scipy(reference, current):
     assert distance.chi2_p(reference, current) == pytest.approx(expected, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(reference=COUNTS, current=COUNTS)
 def test_psi_is_symmetric_and_never_negative(reference, current):
     forth, back = distance.psi(reference, current), distance.psi(current, reference)
@@ -64,6 +67,7 @@ def test_psi_is_symmetric_and_never_negative(reference, current):
     assert forth == pytest.approx(back)
 
 
+@settings(deadline=None)
 @given(counts=COUNTS, factor=st.integers(1, 50))
 def test_more_of_the_same_is_no_distance(counts, factor):
     more = [count * factor for count in counts]
@@ -127,6 +131,7 @@ def test_benjamini_hochberg_of_the_paper():
     assert [q <= 0.05 for q in distance.benjamini_hochberg(p_values)] == [True] * 4 + [False] * 11
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=30))
 def test_benjamini_hochberg_agrees_with_scipy(p_values):
     expected = stats.false_discovery_control(p_values) if p_values else []

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring import drift
@@ -112,6 +112,7 @@ def test_merge_of_other_grids_is_refused():
 MIXED = st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6), st.just(math.nan)), max_size=60)
 
 
+@settings(deadline=None)
 @given(first=MIXED, second=MIXED)
 def test_parts_of_numbers_add_up_to_the_whole(first, second):
     grid = GRID
@@ -124,6 +125,7 @@ def test_parts_of_numbers_add_up_to_the_whole(first, second):
 LEVELS = st.lists(st.sampled_from(["a", "b", "c", "d", None, 1, 2.0]), max_size=60)
 
 
+@settings(deadline=None)
 @given(first=LEVELS, second=LEVELS)
 def test_parts_of_levels_add_up_to_the_whole(first, second):
     grid = LEVEL_GRID

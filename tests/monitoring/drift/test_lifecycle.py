@@ -1,7 +1,7 @@
 """Every row of the state table of serving-monitoring.md, 6.2."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.drift.lifecycle import Life, Move, Policy, resolve_by_hand, step
@@ -80,6 +80,7 @@ def test_resolved_by_hand_is_quiet_until_cleared_once():
         assert life.state == state
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["critical", "warn", "between", "clear", "none"]), max_size=40), st.integers(1, 3))
 def test_every_trigger_is_resolved_before_the_next(signals, needed):
     life, open_now = Life(), False
