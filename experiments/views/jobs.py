@@ -10,6 +10,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from experiments import metricstore
+from experiments.forms import as_text
 from experiments.models import JobAttempt, TrainingJob
 from experiments.models.jobs import TrainingJobQuerySet
 from experiments.services import jobs
@@ -158,6 +159,7 @@ def job_context(job: TrainingJob) -> dict[str, Any]:
         "ahead": _ahead(job),
         "metrics": _metrics(job),
         "changes": _changes(job),
+        "asked": [(name, as_text(value)) for name, value in job.spec.get("hyper_parameters", {}).items()],
         "tries": list(job.attempts.order_by("-pk")),
         "memory_share": _memory_share(job),
         "files": list(job.run.artifacts.order_by("path")[:30]) if job.state == WorkState.SUCCEEDED else [],
