@@ -16,7 +16,8 @@ WORDS = {
     "model.registered": "registered", "model.version_registered": "registered",
     "promotion.requested": "asked for", "promotion.approved": "approved", "promotion.rejected": "rejected",
     "promotion.changes_requested": "asked for changes in", "promotion.withdrawn": "withdrew",
-    "endpoint.switched": "switched", "endpoint.rolled_back": "rolled back", "alert.firing": "opened the alert",
+    "promotion.evaluated": "measured", "monitor.bound": "started watching", "monitor.updated": "set the pace of",
+    "version.registered": "registered", "endpoint.switched": "switched", "endpoint.rolled_back": "rolled back", "alert.firing": "opened the alert",
     "alert.resolved": "closed the alert", "alert.acknowledged": "acknowledged",
     "audit.exported": "exported the audit log", "predictions.unlogged": "lost predictions of",
 }  # fmt: skip
@@ -60,4 +61,4 @@ def _line(event: Event, person: User | None, project: Project) -> Line:
 
 def _plain(verb: str) -> str:
     noun, _, done = verb.partition(".")
-    return f"{done.replace('_', ' ')} {noun}"
+    return f"{done.replace('_', ' ')} the {noun.replace('_', ' ')}"

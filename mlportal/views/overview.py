@@ -50,6 +50,11 @@ class Recent:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
+    def has_course(self) -> bool:
+        """Whether any run logged the first metric more than once, so that there is a line to draw."""
+        return any(len(row["spark"]) > 1 for row in self.rows)
+
+    @property
     def heads(self) -> list[str]:
         """Column heads with the arrow of the better direction."""
         return [_head(key) for key in self.keys]
