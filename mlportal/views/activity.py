@@ -17,7 +17,8 @@ WORDS = {
     "promotion.requested": "asked for", "promotion.approved": "approved", "promotion.rejected": "rejected",
     "promotion.changes_requested": "asked for changes in", "promotion.withdrawn": "withdrew",
     "promotion.evaluated": "measured", "monitor.bound": "started watching", "monitor.updated": "set the pace of",
-    "version.registered": "registered", "endpoint.switched": "switched", "endpoint.rolled_back": "rolled back", "alert.firing": "opened the alert",
+    "version.registered": "registered",
+    "endpoint.switched": "switched", "endpoint.rolled_back": "rolled back", "alert.firing": "opened the alert",
     "alert.resolved": "closed the alert", "alert.acknowledged": "acknowledged",
     "audit.exported": "exported the audit log", "predictions.unlogged": "lost predictions of",
 }  # fmt: skip
