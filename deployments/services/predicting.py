@@ -10,7 +10,8 @@ from django.conf import settings
 
 from deployments.models import Endpoint
 from deployments.runtime import passes
-from mlportal.lib.errors import DomainError, TooLarge, Unavailable
+from mlportal.lib import strictjson
+from mlportal.lib.errors import DomainError, Invalid, TooLarge, Unavailable, UnsupportedType
 from projects.actor import Actor
 from projects.permissions import Permission, require
 
@@ -48,6 +49,8 @@ def predict(by: Actor, *, endpoint: Endpoint, body: bytes, content_type: str = "
 
     Raises
     ------
+    Invalid, UnsupportedType, TooLarge
+        When the body is no JSON object with records; the serving process is not asked then.
     Refusal
         What it refused, row and column included.
     Unavailable
@@ -60,10 +63,11 @@ def predict(by: Actor, *, endpoint: Endpoint, body: bytes, content_type: str = "
             field="body",
             limit=MAX_BODY_BYTES,
         )
+    _check(body, content_type)
     path = f"/p/{quote(endpoint.project.slug)}/endpoints/{quote(endpoint.name)}/predict"
     headers = {
         "Authorization": f"Bearer {_pass(by, endpoint)}",
-        "Content-Type": content_type if content_type.isascii() and content_type.isprintable() else "unknown/unknown",
+        "Content-Type": "application/json",
         "X-Request-Id": by.request_id,
     }
     status, retry_after, content = _ask(path, body, headers)
@@ -74,6 +78,15 @@ def predict(by: Actor, *, endpoint: Endpoint, body: bytes, content_type: str = "
     if status != 200:
         raise Refusal(status, answer, retry_after=int(retry_after) if retry_after.isdigit() else 0)
     return answer
+
+
+def _check(body: bytes, content_type: str) -> None:
+    """Refuse what no serving process would take, so that this door answers even while it restarts."""
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedType("Send the records as application/json.", field="Content-Type")
+    document = strictjson.loads(body)
+    if not isinstance(document, dict) or "records" not in document:
+        raise Invalid('Send an object such as {"records": [{...}]}.', code="records_missing", field="records")
 
 
 def _pass(by: Actor, endpoint: Endpoint) -> str:
