@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from deployments.models import Automation, Endpoint, PromotionRequest, RetrainTrigger
@@ -88,12 +89,16 @@ def _on_alert(event: Event) -> None:
 
 def _consider(automation: Automation, event: Event) -> None:
     alert, rule = int(event.data["alert"]), int(event.data.get("rule_id") or 0)
-    if RetrainTrigger.objects.filter(automation=automation, alert_id=alert).exists():
-        return
+    window = str(event.data.get("window_end") or event.at.isoformat(timespec="seconds"))[:60]
+    known = Q(alert_id=alert) | Q(rule_id=rule, window=window)
+    if RetrainTrigger.objects.filter(known, automation=automation).exists():
+        return  # several alerts of one rule in one window ask for one retraining
     reason = _why_not(automation, version=str(event.data.get("version", "")))
+    if event.data.get("silenced") is True:
+        reason = "the alert is silenced"
     trigger = RetrainTrigger(
         automation=automation, model=automation.endpoint.model, alert_id=alert, rule_id=rule,
-        window=event.at.isoformat(timespec="seconds"), state=State.SKIPPED, reason=reason,
+        window=window, state=State.SKIPPED, reason=reason,
     )  # fmt: skip
     if reason:
         _keep(trigger)
@@ -104,14 +109,10 @@ def _consider(automation: Automation, event: Event) -> None:
             trigger.state, trigger.run = State.TRAINING, job.run
             trigger.save(force_insert=True)
     except IntegrityError:
-        trigger.run, trigger.reason, trigger.state = (
-            None,
-            "another retraining of this model is under way",
-            State.SKIPPED,
-        )
+        trigger.state, trigger.reason = State.SKIPPED, "another retraining of this model is under way"
         _keep(trigger)
     except DomainError as error:
-        trigger.run, trigger.reason, trigger.state = None, error.message, State.FAILED
+        trigger.state, trigger.reason = State.FAILED, error.message
         _keep(trigger)
         _count_failure(automation, error.message)
 

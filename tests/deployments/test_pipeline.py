@@ -140,8 +140,11 @@ def configure(team: Team, endpoint: Endpoint, **values) -> Automation:
     return automations.configure(team.ops, endpoint=endpoint, trigger="drift", **values)
 
 
-def fire(team: Team, endpoint: Endpoint, *, alert: int = 1, version: str = "v1", kind: str = "drift") -> None:
-    data = {"alert": alert, "rule": "drift", "rule_id": 5, "severity": "high", "kind": kind}
+def fire(
+    team: Team, endpoint: Endpoint, *, alert: int = 1, version: str = "v1", kind: str = "drift", rule: int = 0, **more
+) -> None:
+    data = {"alert": alert, "rule": "drift", "rule_id": rule or 100 + alert, "severity": "high", "kind": kind}
+    data |= {"window_end": "2026-11-21T12:00:00Z", **more}
     where = {"endpoint": endpoint.name, "version": version}
     with transaction.atomic():
         events.record(system(team.project), "alert.firing", project=team.project, data={**data, **where})
@@ -198,6 +201,17 @@ def test_guards_hold_a_retraining_back(team):
         6: "within the cooldown of 24 h",
     }  # fmt: skip
     assert TrainingJob.objects.count() == 2
+
+
+def test_several_alerts_of_one_rule_in_one_window_are_one_reason(team):
+    endpoint = make_live(team)
+    configure(team, endpoint)
+    fire(team, endpoint, alert=1, rule=5)
+    fire(team, endpoint, alert=2, rule=5)
+    fire(team, endpoint, alert=3, rule=6)
+    assert list(RetrainTrigger.objects.order_by("pk").values_list("alert_id", flat=True)) == [1, 3]
+    fire(team, endpoint, alert=4, silenced=True)
+    assert RetrainTrigger.objects.get(alert_id=4).reason == "the alert is silenced"
 
 
 def test_an_owner_without_the_right_retrains_nothing(team):
