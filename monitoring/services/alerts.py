@@ -186,7 +186,7 @@ def close_of_monitor(by: Actor, *, monitor: Monitor) -> None:
 
 def _locked(alert: Alert) -> Alert:
     rows = Alert.objects.select_for_update(of=("self",)).select_related("project", "rule", "acknowledged_by")
-    return rows.get(pk=alert.pk)  # type: ignore[return-value]
+    return rows.get(pk=alert.pk)
 
 
 def _refuse_if_over(alert: Alert) -> None:

@@ -85,6 +85,6 @@ def _end_special(happening: Happening, rule: AlertRule, labels: dict[str, str], 
 def _all_clear(happening: Happening, rule: AlertRule, monitor: Monitor) -> list[Alert]:
     moved = []
     for alert in Alert.objects.open().filter(rule=rule, monitor=monitor, nature=Alert.Nature.VALUE):
-        sample = Sample(labels=alert.labels, signal="clear", value=None)  # type: ignore[attr-defined]
+        sample = Sample(labels=alert.labels, signal="clear", value=None)
         moved += timeline.apply(happening, rule, monitor, sample)
     return moved

@@ -172,7 +172,7 @@ def _checked(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
     }
     clean: dict[str, Any] = {field: checks[field](value) for field, value in fields.items()}
     if "url" in clean and "recipients" in clean:
-        _check_target(kind, clean["url"], clean["recipients"])  # type: ignore[arg-type]
+        _check_target(kind, clean["url"], clean["recipients"])
     return clean
 
 
