@@ -258,7 +258,7 @@ class DatasetVersions(_InProject):
         parameters=_UPLOAD_WORDS,
     )
     def post(self, request: Request, name: str) -> Response:
-        """Upload a table as the next version: the file as the body (``curl --data-binary`` or ``-T``).
+        """Upload a table as the next version: the file as the body (``curl --data-binary @table.csv``).
 
         A multipart form with the part ``file`` is taken too. Bytes that are a version already answer 200
         with that version.

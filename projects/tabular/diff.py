@@ -41,7 +41,11 @@ def _rows(before: int, after: int) -> Change:
         return Change("ok", "Same number of rows", f"{after:,} rows")
     word = "more" if after > before else "fewer"
     share = abs(after - before) / before
-    return Change("info", f"{abs(after - before):,} {word} rows", f"{before:,} to {after:,} ({share:.1%})")
+    return Change(
+        "info",
+        f"{abs(after - before):,} {word} {_rows_word(abs(after - before))}",
+        f"{before:,} to {after:,} ({share:.1%})",
+    )
 
 
 def _schema(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[Change]:
@@ -92,4 +96,11 @@ def _new_values(name: str, old: dict[str, Any], new: dict[str, Any]) -> list[Cha
         return []
     known = {entry["value"] for entry in old["top"]}
     fresh = [entry for entry in new["top"] if entry["value"] not in known]
-    return [Change("warn", f"{name} has a new value “{entry['value']}”", f"{entry['count']:,} rows") for entry in fresh]
+    return [
+        Change("warn", f"{name} has a new value “{entry['value']}”", f"{entry['count']:,} {_rows_word(entry['count'])}")
+        for entry in fresh
+    ]
+
+
+def _rows_word(count: int) -> str:
+    return "row" if count == 1 else "rows"

@@ -116,7 +116,7 @@ def test_second_version_says_what_changed(ana, project):
     profiled(project, CHURN + b"c-4,gold,40,12,2024-05-01,true\n")
     page = ana.get("/p/churn/datasets/churn/v/2/").content.decode()
     assert "Changes since v1" in page
-    assert "1 more rows" in page
+    assert "1 more row" in page
     assert "plan has a new value “gold”" in page
 
 

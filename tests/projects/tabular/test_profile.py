@@ -243,5 +243,5 @@ def test_changes_between_versions_are_told_in_words(tmp_path):
         ("warn", "a shifted up"),
         ("warn", "t has a new value “r”"),
         ("info", "new is new"),
-        ("info", "1 more rows"),
+        ("info", "1 more row"),
     ]
