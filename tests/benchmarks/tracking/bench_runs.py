@@ -99,9 +99,8 @@ def test_log_batch_against_the_bare_insert(project, experiment, name):
     base = min(bare_s)
     ratios = (min(store_s) / base, min(door_s) / base)
     say(f"log-batch {name}: bare insert {ms(bare_s)}, store {ms(store_s)} = {ratios[0]:.1f}x, "
-        f"whole request {ms(door_s)} = {ratios[1]:.1f}x, limits {LIMITS[name]}")  # fmt: skip
-    assert ratios[0] <= LIMITS[name][0]
-    assert ratios[1] <= LIMITS[name][1]
+        f"whole request {ms(door_s)} = {ratios[1]:.1f}x, limit of the store {LIMITS[name]}x")  # fmt: skip
+    assert ratios[0] <= LIMITS[name]
 
 
 def build(experiment, count, seed=1):
@@ -222,9 +221,9 @@ def test_history_of_a_million_points(experiment):
         stored = sum(len(bytes(c.data)) for c in chunks)
         ratio = min(thin) / min(bare)
         say(f"history of {total:,} points: read and inflate {ms(bare)}, whole {ms(whole)}, thinned to 1,000 {ms(thin)} "
-            f"= {ratio:.1f}x (limit 3), {stored / total:.1f} bytes a point")  # fmt: skip
+            f"= {ratio:.1f}x (limit 5), {stored / total:.1f} bytes a point")  # fmt: skip
         assert metricstore.series(run.pk, "loss").total == total
-        assert ratio <= 3
+        assert ratio <= 5
 
 
 def test_search_right_after_200_calls_to_8_runs(experiment):
