@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, Max, Q, Sum
 
-from deployments.models import Endpoint, ModelVersion, PromotionRequest, RegisteredModel, RollbackReview
+from deployments.models import Endpoint, ModelVersion, PromotionRequest, RegisteredModel
 from monitoring.drift import shape
 from monitoring.models import Bucket
-from projects.actor import Actor
-from projects.models import Membership, Project
-from projects.permissions import GRANTS, Permission
+from projects.models import Project
 from projects.services.datasets import Use, Uses
 
 OPEN = Q(versions__promotion_requests__state=PromotionRequest.State.PENDING)
-DECIDERS = [role.value for role, granted in GRANTS.items() if Permission.PROMOTION_DECIDE in granted]
 
 
 def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
@@ -90,38 +87,6 @@ def version_lines(versions: Sequence[ModelVersion], metrics: Sequence[str]) -> l
         VersionLine(item, [item.metrics.get(key) for key in metrics], live.get(item.pk, []), last.get(item.pk))
         for item in versions
     ]
-
-
-def waiting_for(actor: Actor) -> QuerySet[PromotionRequest]:
-    """Return the sealed open requests this person may decide on, oldest first; for the inbox.
-
-    Four eyes are judged again at the decision, by more than this query knows: it leaves out the requests the person
-    made, trained, registered or decided on.
-    """
-    if actor.user is None:
-        return PromotionRequest.objects.none()
-    rows = PromotionRequest.objects.pending().with_subject().visible_to(actor).exclude(seal="")
-    mine = Q(requested_by=actor.user) | Q(version__created_by=actor.user) | Q(version__run__created_by=actor.user)
-    deciding = Membership.objects.filter(user=actor.user, valid_to=None, role__in=DECIDERS).values("project")
-    return (
-        rows.filter(project__in=deciding)
-        .exclude(mine & Q(policy__four_eyes=True))
-        .exclude(decisions__user=actor.user)
-        .order_by("pk")
-    )
-
-
-def reviews_for(actor: Actor) -> QuerySet[RollbackReview]:
-    """Return the rollbacks that wait for this approver to look at, oldest first; for the inbox."""
-    if actor.user is None:
-        return RollbackReview.objects.none()
-    deciding = Membership.objects.filter(user=actor.user, valid_to=None, role__in=DECIDERS).values("project")
-    rows = RollbackReview.objects.filter(closed_at=None, revision__endpoint__project__in=deciding)
-    return (
-        rows.exclude(revision__created_by=actor.user)
-        .select_related("revision__endpoint__project", "revision__version__model", "revision__created_by")
-        .order_by("pk")
-    )
 
 
 @dataclass(frozen=True)
