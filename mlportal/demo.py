@@ -60,7 +60,7 @@ def fill(project: Project, say: Say) -> None:
     say(f"Sending requests to {endpoint.name}, at first as in training, then shifted")
     _traffic(otto, endpoint, version)
     say("Waiting for monitoring to notice")
-    _drift(otto, project, endpoint)
+    _drift(otto, endpoint, version)
     say("Asking for the promotion of a better model, to be decided by you")
     _ask(sam, project, trained[BETTER], "Higher ROC AUC on the same data; the drift alert asks for a fresh model.")
 
@@ -173,9 +173,16 @@ def _predict(by: Actor, endpoint: Endpoint, records: list[dict[str, Any]]) -> No
     predicting.predict(by, endpoint=endpoint, body=json.dumps({"records": records}).encode())
 
 
-def _drift(by: Actor, project: Project, endpoint: Endpoint) -> None:
+def _drift(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> None:
+    project = endpoint.project
+    endless = cycle(_records(version))
+
     def firing() -> Model | None:
-        return Alert.objects.in_project(project).filter(endpoint=endpoint.name).first()
+        """Keep the shifted traffic up: a rule wants to see it in several windows before it fires."""
+        _predict(by, endpoint, [_shifted(record) for record in islice(endless, BATCH)])
+        time.sleep(1.5)
+        alerts = Alert.objects.in_project(project).shown().filter(endpoint=endpoint.name)
+        return alerts.filter(rule__metric__startswith="drift").first()
 
     try:
         _until(firing, 240, "The drift alert")
