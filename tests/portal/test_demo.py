@@ -26,7 +26,7 @@ print(json.dumps({
     "requests": [(r.state, r.requested_by.username, r.decided_by and r.decided_by.username) for r in asked],
     "live": [str(e.current_revision.version) for e in Endpoint.objects.filter(project=project)],
     "predictions": Prediction.objects.count(),
-    "alerts": sorted(set(Alert.objects.filter(project=project).values_list("rule__name", flat=True))),
+    "alerts": sorted(set(Alert.objects.shown().filter(project=project).values_list("rule__name", flat=True))),
     "people": sorted(User.objects.values_list("username", flat=True)),
 }))
 """
