@@ -72,7 +72,7 @@ class Journal:
             self._failed(live, len(ids), error)
             if live.row.on_log_failure == "refuse":
                 raise
-            self._gaps.setdefault(live.revision_id, _Gap(live, record["at"])).rows += len(ids)
+            self._gaps.setdefault(live.revision_id, _Gap(live, int(str(record["at"])))).rows += len(ids)
         else:
             self._tell_gaps()
 

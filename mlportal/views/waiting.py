@@ -55,7 +55,7 @@ def count(actor: Actor) -> int:
 
 def _open_alerts(actor: Actor, project: Project | None) -> QuerySet[Alert]:
     rows = Alert.objects.shown().filter(acknowledged_at=None, project__in=holding(actor, Permission.ALERT_HANDLE))
-    return rows.filter(project=project) if project else rows  # type: ignore[return-value]
+    return rows.filter(project=project) if project else rows
 
 
 def _alerts(actor: Actor, project: Project | None) -> Iterable[Item]:
