@@ -8,10 +8,12 @@ import pyarrow.parquet as pq
 from deployments.services import endpoints, policies, registry
 from experiments.services import artifacts
 from mlportal.lib import blobs
+from monitoring.services import alerts
 from projects.models import Dataset, DatasetVersion, Membership, Project, User
-from projects.permissions import Role
+from projects.permissions import Permission, Role
+from projects.services import channels
 from tests.factories import deployments, experiments, monitoring
-from tests.factories.projects import make_project, make_user
+from tests.factories.projects import make_project, make_user, system
 
 PROJECT = "churn"
 
@@ -80,7 +82,21 @@ def _runs(world: World) -> None:
 def _monitoring(world: World) -> None:
     monitor = monitoring.make_monitor(world.project)
     rule = monitoring.make_rule(world.project)
-    world.values |= {"monitors": str(monitor.pk), "rules": str(rule.pk)}
+    window = monitoring.make_window(monitor)
+    (alert,) = alerts.settle(
+        monitoring.watcher(world.project), rule=rule, window=window, outcome="breach",
+        samples=[monitoring.sample("critical")],
+    )  # fmt: skip
+    editor = system(world.project, Permission.CHANNEL_EDIT)
+    channel = channels.create(
+        editor, project=world.project, name="Team", kind="email", recipients=["team@example.org"]
+    ).channel
+    delivery = channels.send_test(editor, channel=channel)
+    world.values |= {
+        "monitors": str(monitor.pk), "windows": str(window.pk), "rules": str(rule.pk), "alert-rules": str(rule.pk),
+        "alerts": str(alert.pk), "alerts/action": "acknowledge", "channels": str(channel.pk), "channels/action": "test",
+        "new/kind": "webhook", "deliveries": str(delivery.pk),
+    }  # fmt: skip
 
 
 def _deployments(world: World) -> None:
