@@ -114,6 +114,10 @@ def _database() -> dict[str, Any]:
     if given["ENGINE"].endswith("sqlite3"):
         given["OPTIONS"] = SQLITE_OPTIONS
         given["TEST"] = {"NAME": f"{given['NAME']}.test"}
+    else:
+        # Compiling a query takes 20 to 50 ms and saves nothing on a page of 100 rows.
+        options = given.get("OPTIONS", {})
+        given["OPTIONS"] = {**options, "options": f"{options.get('options', '')} -c jit=off".strip()}
     return {**given, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 
 

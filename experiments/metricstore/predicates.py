@@ -95,11 +95,12 @@ def _keyed(condition: Condition, context: Context) -> Predicate:
         return Predicate("1 = 1" if missing_holds else "1 = 0", [])
     table = TABLES[condition.kind]
     test, params = _VALUE_TESTS[condition.kind](condition)
-    exists = f"EXISTS (SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s{test})"
+    # LIMIT keeps PostgreSQL from hashing the whole table for what is one look by primary key.
+    found = f"(SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s{test} LIMIT 1)"
     if missing_holds:
-        return Predicate(f"NOT {exists}", [key_id, *params])
+        return Predicate(f"{found} IS NULL", [key_id, *params])
     start = (f"{table} x", f"x.experiment_id = %s AND x.key_id = %s{test}", [context.experiment_id, key_id, *params])
-    return Predicate(exists, [key_id, *params], start)
+    return Predicate(f"{found} IS NOT NULL", [key_id, *params], start)
 
 
 def _metric_test(condition: Condition) -> tuple[str, Params]:
