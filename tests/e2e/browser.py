@@ -53,7 +53,7 @@ class Person:
     def sign_in(self, name: str, password: str) -> None:
         """Sign in through the page."""
         self.go("/sign-in/")
-        self.page.get_by_label("User name").fill(name)
+        self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password", exact=True).fill(password)
         self.page.get_by_role("button", name="Sign in").click()
         self.page.wait_for_url(lambda url: "sign-in" not in url)
@@ -66,6 +66,7 @@ class Person:
         """Ask for the light or dark theme."""
         self.page.emulate_media(color_scheme=theme)
         self.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        self.page.wait_for_timeout(250)  # colours change over 120 ms; what is judged is where they end
 
     def look(self, name: str) -> None:
         """Check the page as it is in both themes and both widths, with axe and the eye of a screenshot."""

@@ -52,11 +52,19 @@ def routes() -> list[Route]:
 
 def _views(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, object]]:
     for entry in resolver.url_patterns:
-        pattern = prefix + str(entry.pattern).removeprefix("^").removesuffix("$")
+        pattern = prefix + _plain(str(entry.pattern))
         if isinstance(entry, URLPattern):
             yield pattern, entry.callback
         else:
             yield from _views(entry, pattern)
+
+
+def _plain(pattern: str) -> str:
+    """A regular expression in the words of the other patterns, its first choice taken."""
+    if not pattern.startswith("^"):
+        return pattern
+    text = re.sub(r"\(\?P<\w+>(\w+)\|[^)]*\)", r"\1", pattern.removeprefix("^").removesuffix("$"))
+    return re.sub(r"\(\?P<(\w+)>[^)]*\)", r"<\1>", text).replace("\\.", ".")
 
 
 def _methods(view: object) -> list[str]:

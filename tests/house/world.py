@@ -4,18 +4,35 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django.utils import timezone
 
-from deployments.services import endpoints, policies, registry
 from experiments.services import artifacts
 from mlportal.lib import blobs
-from monitoring.services import alerts
-from projects.models import Dataset, DatasetVersion, Membership, Project, User
-from projects.permissions import Permission, Role
-from projects.services import channels
-from tests.factories import deployments, experiments, monitoring
-from tests.factories.projects import make_project, make_user, system
+from monitoring.models import Alert
+from projects.models import Channel, Dataset, DatasetVersion, Delivery, Membership, Project, User
+from projects.permissions import Role
+from tests.factories import experiments, monitoring
+from tests.factories.deployments import Team, make_live, make_request, make_team, make_version
+from tests.factories.jobs import make_job
+from tests.factories.projects import make_token, make_user
 
 PROJECT = "churn"
+SPEC = {"target": "churned", "features": ["age", "plan"], "algorithm": "dummy"}
+
+AGE = {
+    "nulls": 0, "distinct": 4, "histogram": {"edges": [28.0, 44.0, 60.0], "counts": [2, 2]}, "top": [],
+    "quantiles": {"0": 28.0, "0.01": 28.0, "0.05": 28.0, "0.25": 30.0, "0.5": 38.0, "0.75": 50.0, "0.95": 60.0,
+                  "0.99": 60.0, "1": 60.0},
+    "mean": 41.0, "std": 14.5, "min": 28.0, "max": 60.0, "warnings": [],
+}  # fmt: skip
+
+
+def words(distinct: int, values: list[str]) -> dict[str, object]:
+    """Profile of a column of words."""
+    return {
+        "nulls": 0, "distinct": distinct, "histogram": None, "quantiles": None, "mean": None, "std": None, "min": None,
+        "max": None, "top": [{"value": value, "count": 1} for value in values], "warnings": [],
+    }  # fmt: skip
 
 
 @dataclass
@@ -29,17 +46,32 @@ class World:
 
 def make_world() -> World:
     """Build it with rows only: no worker, no file but a small table."""
-    project = make_project(PROJECT)
-    world = World(project=project, values={"p": PROJECT, "projects": PROJECT, "projects/project": PROJECT})
+    team = make_team(PROJECT)
+    world = World(project=team.project, values={"p": PROJECT, "projects": PROJECT, "projects/project": PROJECT})
     for role in Role:
-        world.people[role] = make_user(role.value, role=role, project=project)
+        world.people[role.value] = team.people[role.value]
     world.people["outsider"] = make_user("outsider")
     world.people["site"] = make_user("site", is_site_admin=True)
+    world.people["everyone"] = make_user("everyone", is_site_admin=True)
+    for role in Role:
+        Membership.objects.create(project=team.project, user=world.people["everyone"], role=role)
+    _people(world)
     _dataset(world)
     _runs(world)
+    _deployments(world, team)
     _monitoring(world)
-    _deployments(world)
     return world
+
+
+def _people(world: World) -> None:
+    make_token(world.people["viewer"], world.project, ["read"])
+    member = Membership.objects.filter(project=world.project, role="viewer").order_by("pk")[0]
+    world.values |= {
+        "members": str(member.pk), "account/tokens": "1", "tokens": "1",
+        "users": "outsider", "users/action": "deactivate",
+        "action": "deactivate", "set-up": "not-the-secret",
+        "new/kind": "email",
+    }  # fmt: skip
 
 
 def _dataset(world: World) -> None:
@@ -60,7 +92,7 @@ def _dataset(world: World) -> None:
             {"name": "plan", "kind": "categorical", "dtype": "string", "nullable": False},
             {"name": "churned", "kind": "boolean", "dtype": "bool", "nullable": False},
         ],
-        profile={"columns": []},
+        profile={"age": AGE, "plan": words(3, ["a", "b", "c"]), "churned": words(2, ["true", "false"])},
     )  # fmt: skip
     world.values |= {"datasets": "people", "v": "1", "versions": "1"}
 
@@ -73,47 +105,49 @@ def _runs(world: World) -> None:
         experiments.writer(world.project), run=run, path="notes.txt", stream=[b"hello"], media_type="text/plain"
     )
     world.values |= {
-        "runs": str(run.pk), "experiments": "first", "artifacts": "notes.txt", "tags": "team", "members": str(
-            Membership.objects.filter(project=world.project).order_by("pk").values_list("pk", flat=True)[0]
-        ),
+        "runs": str(run.pk),
+        "experiments": "first",
+        "artifacts": "notes.txt",
+        "raw": "notes.txt",
+        "tags": "team",
+    }
+
+
+def _deployments(world: World, team: Team) -> None:
+    endpoint = make_live(team)
+    version = endpoint.current_revision.version
+    waiting = make_request(team, version=make_version(team, model="second"))
+    described = DatasetVersion.objects.get(dataset__name="people")
+    DatasetVersion.objects.filter(schema=[]).update(schema=described.schema, profile=described.profile)
+    job = make_job(world.project, dataset_version=described, spec=SPEC)
+    world.values |= {
+        "models": version.model.name, "models/v": str(version.number), "promotions": str(waiting.pk),
+        "deployments": endpoint.name, "endpoints": endpoint.name, "environments": endpoint.environment.name,
+        "policies": endpoint.environment.name, "policies/number": "1", "policy": "1",
+        "aliases": "best", "reviews": "1", "jobs": str(job.pk),
     }  # fmt: skip
 
 
 def _monitoring(world: World) -> None:
-    monitor = monitoring.make_monitor(world.project)
+    monitor = monitoring.make_monitor(world.project, endpoint="watched")
     rule = monitoring.make_rule(world.project)
-    window = monitoring.make_window(monitor)
-    (alert,) = alerts.settle(
-        monitoring.watcher(world.project), rule=rule, window=window, outcome="breach",
-        samples=[monitoring.sample("critical")],
+    alert = Alert.objects.create(
+        project=world.project, rule=rule, monitor=monitor, fingerprint="f" * 64, state="firing", title="age drifted",
+        endpoint="watched", version="churn v1", value=0.3, limit=0.25, level="critical", severity="critical",
+        opened_at=timezone.now(), changed_at=timezone.now(),
     )  # fmt: skip
-    editor = system(world.project, Permission.CHANNEL_EDIT)
-    channel = channels.create(
-        editor, project=world.project, name="Team", kind="email", recipients=["team@example.org"]
-    ).channel
-    delivery = channels.send_test(editor, channel=channel)
+    window = monitoring.make_window(monitor)
+    channel = Channel.objects.create(
+        project=world.project, name="desk", name_key="desk", kind="email", recipients=["a@b.org"]
+    )
+    now = timezone.now()
+    delivery = Delivery.objects.create(
+        channel=channel, message_id="msg_1", verb="alert.firing", subject="age drifted", payload={}, next_at=now,
+        give_up_at=now,
+    )  # fmt: skip
     world.values |= {
-        "monitors": str(monitor.pk), "windows": str(window.pk), "rules": str(rule.pk), "alert-rules": str(rule.pk),
-        "alerts": str(alert.pk), "alerts/action": "acknowledge", "channels": str(channel.pk), "channels/action": "test",
-        "new/kind": "webhook", "deliveries": str(delivery.pk),
-    }  # fmt: skip
-
-
-def _deployments(world: World) -> None:
-    """Two versions that were live, a rollback with its review, an open request and proposed rules."""
-    people = {role.value: world.people[role] for role in Role}
-    people["scientist2"] = make_user("asker", role="scientist", project=world.project)
-    team = deployments.Team(world.project, people)
-    for _turn in range(2):
-        endpoint = deployments.make_live(team)
-    made = endpoints.rollback(team.ops, endpoint=endpoint, reason="Errors doubled after the switch.")
-    request = deployments.make_request(team)
-    make_user("second-admin", role="admin", project=world.project)
-    place = deployments.environment(team, "staging")
-    proposal = policies.change(team.admin, environment=place, min_approvals=2)
-    registry.set_alias(team.scientist, version=request.version, name="best")
-    world.values |= {
-        "models": "churn", "promotions": str(request.pk), "endpoints": endpoint.name, "deployments": endpoint.name,
-        "reviews": str(made.number), "environments": "staging", "policies/environment": "staging",
-        "policies/number": str(proposal.number), "policy": str(proposal.number), "aliases": "best",
+        "monitors": str(monitor.pk), "rules": str(rule.pk), "alert-rules": str(rule.pk), "alerts": str(alert.pk),
+        "alerts/action": "acknowledge", "predictions": "0199a000-0000-7000-8000-000000000000",
+        "windows": str(window.pk), "channels": str(channel.pk), "channels/action": "test",
+        "deliveries": str(delivery.pk),
     }  # fmt: skip

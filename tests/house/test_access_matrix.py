@@ -1,0 +1,135 @@
+"""Every route against every kind of caller, as committed in ``access_matrix.txt``.
+
+Run with ``WRITE_ACCESS_MATRIX=1`` to write the file anew; read the difference before you commit it.
+A cell says what the door did, not what the body deserved: ``login`` (sent to sign in), ``401``, ``403``,
+``404`` (may not even know), or ``ok`` (let in: the answer then depends on the input).
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from projects.permissions import SCOPES, Role
+from tests.factories.projects import make_token
+from tests.house.routes import Route, routes
+from tests.house.world import World, make_world
+
+FILE = Path(__file__).parent / "access_matrix.txt"
+PEOPLE = ["anonymous", "outsider", *(role.value for role in Role), "site"]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+
+
+def word(status: int, location: str) -> str:
+    if status in (301, 302) and "/sign-in/" in location:
+        return "login"
+    return str(status) if status in (401, 403, 404, 500) else "ok"
+
+
+def ask(client: Client, route: Route, world: World, **headers: str) -> str:
+    """What the door answers; nothing of it stays."""
+    with transaction.atomic():
+        body = {"data": b"{}", "content_type": "application/json"} if route.method != "GET" else {}
+        answer = client.generic(route.method, route.address(world.values), **body, **headers)
+        found = word(answer.status_code, answer.headers.get("Location", ""))
+        for _part in answer if answer.streaming else ():
+            pass  # a download closes its file at its end
+        transaction.set_rollback(True)
+    return found
+
+
+def page_callers(world: World) -> dict[str, Client]:
+    found = {"anonymous": Client(raise_request_exception=False)}
+    for name in PEOPLE[1:]:
+        found[name] = Client(raise_request_exception=False)
+        found[name].force_login(world.people[name])
+    return found
+
+
+def page_line(route: Route, world: World, callers: dict[str, Client]) -> str:
+    cells = [f"{name}={ask(caller, route, world)}" for name, caller in callers.items()]
+    return f"{route} | {' '.join(cells)}"
+
+
+def api_callers(world: World) -> dict[str, str]:
+    """Tokens with every scope for each person, and with one scope each for one who holds every role."""
+    found = {"anonymous": ""}
+    for name in PEOPLE[1:]:
+        found[name] = make_token(world.people[name], None, list(SCOPES))
+    everyone = world.people["everyone"]
+    for scope in SCOPES:
+        found[f"scope:{scope}"] = make_token(everyone, world.project, [scope])
+    return found
+
+
+def api_line(route: Route, world: World, callers: dict[str, str]) -> str:
+    client = Client(raise_request_exception=False)
+    cells = []
+    for name, secret in callers.items():
+        headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"} if secret else {}
+        cells.append(f"{name}={ask(client, route, world, **headers)}")
+    return f"{route} | {' '.join(cells)}"
+
+
+def test_every_route_answers_every_caller_as_committed():
+    world = make_world()
+    pages, tokens = page_callers(world), api_callers(world)
+    lines = [api_line(route, world, tokens) if route.is_api else page_line(route, world, pages) for route in routes()]
+    assert [line for line in lines if "=500" in line] == []
+    if os.environ.get("WRITE_ACCESS_MATRIX"):
+        FILE.write_text("\n".join(lines) + "\n")
+    assert FILE.read_text().splitlines() == lines
+
+
+def committed() -> dict[str, dict[str, str]]:
+    found = {}
+    for line in FILE.read_text().splitlines():
+        route, _, cells = line.partition(" | ")
+        found[route] = dict(cell.rsplit("=", 1) for cell in cells.split())
+    return found
+
+
+# Open to everyone on purpose: signing in, setting up, health, and the description of the API.
+OPEN = {
+    "GET api/v1/docs/", "GET api/v1/schema/", "GET healthz", "GET livez", "GET readyz", "GET metrics",
+    "GET sign-in/", "POST sign-in/", "GET set-up/<str:secret>/", "POST set-up/<str:secret>/",
+}  # fmt: skip
+
+
+def test_only_the_named_routes_let_an_anonymous_caller_in():
+    let_in = {route for route, cells in committed().items() if cells["anonymous"] == "ok"}
+    assert let_in <= OPEN, let_in - OPEN
+
+
+# POST because they take time and note the result, but they only look: the manifest is hashed again.
+CHECKS = {
+    "POST p/<slug:project>/models/<str:name>/v/<int:number>/verify/",
+    "POST api/v1/projects/<slug:project>/models/<str:name>/versions/<int:number>/verify/",
+}
+# Everyone makes and ends their own tokens, which can do no more than themselves.
+OWN = {"POST api/v1/projects/<slug:project>/tokens/", "DELETE api/v1/projects/<slug:project>/tokens/<int:pk>/"}
+
+
+def test_an_outsider_learns_nothing_about_a_project():
+    inside = {route: cells for route, cells in committed().items() if "<slug:project>" in route}
+    assert len(inside) > 50
+    assert {route: cells["outsider"] for route, cells in inside.items() if cells["outsider"] != "404"} == {}
+
+
+def test_a_viewer_changes_nothing_in_a_project():
+    changes = {
+        route
+        for route, cells in committed().items()
+        if "<slug:project>" in route and not route.startswith("GET") and cells["viewer"] == "ok"
+    }
+    assert changes == CHECKS | OWN
+
+
+def test_a_read_token_changes_nothing():
+    changes = {
+        route for route, cells in committed().items()
+        if not route.startswith("GET") and cells.get("scope:read") == "ok"
+    }  # fmt: skip
+    assert changes == {route for route in CHECKS if "api/" in route}
