@@ -4,6 +4,7 @@ Every page on the way is looked at in both themes and both widths: no console er
 content security policy, no axe finding, no sideways scrolling.
 """
 
+import contextlib
 import json
 import random
 import re
@@ -11,7 +12,7 @@ import time
 import urllib.request
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 from sklearn.datasets import load_breast_cancer
 
 from tests.e2e.browser import Person, launch
@@ -74,8 +75,9 @@ def reload_until(person: Person, text: str, *, seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not person.page.get_by_text(re.compile(text)).first.is_visible():
         assert time.monotonic() < end, f"{person.page.url} never said {text!r}:\n{person.page.inner_text('main')}"
-        person.page.wait_for_timeout(1000)
-        person.page.reload()
+        person.page.wait_for_timeout(1500)
+        with contextlib.suppress(Error):  # the page may be loading itself anew at this moment
+            person.page.reload()
 
 
 def predict(place, rows: list[dict]) -> list[dict]:
@@ -111,8 +113,8 @@ def train(person: Person, algorithm: str) -> str:
     """Launch a training and wait for it; returns the address of its run."""
     page = person.page
     person.go(f"{P}/jobs/new/?dataset=tumours@1&algorithm={algorithm}&target=diagnosis")
-    if page.get_by_label("Target").input_value() != "diagnosis":
-        page.get_by_label("Target").select_option("diagnosis")
+    if page.get_by_label("Target", exact=True).input_value() != "diagnosis":
+        page.get_by_label("Target", exact=True).select_option("diagnosis")
         page.get_by_role("button", name="Update the form").click()
     if page.get_by_label("Algorithm", exact=True).input_value() != algorithm:
         page.get_by_label("Algorithm", exact=True).select_option(algorithm)
