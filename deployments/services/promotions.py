@@ -63,8 +63,8 @@ def request(
     Conflict
         When the version is damaged, live there already, or a request for it is open.
     """
+    require(by, Permission.PROMOTION_REQUEST, version.model.project)
     project = version.model.project
-    require(by, Permission.PROMOTION_REQUEST, project)
     reason = _text(reason, "reason", MIN_REASON)
     if environment.project_id != project.pk:
         raise Missing(f"There is no environment {environment.name!r} in this project.", field="environment")

@@ -1,10 +1,11 @@
 """A person at a browser: signs in, looks, and notices every error, violation and barrier."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Error, Page, Playwright
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 SHOTS = os.environ.get("MLPORTAL_SHOTS", "")
@@ -82,8 +83,10 @@ class Person:
         self.set_theme("light")
 
     def _no_sideways(self, where: str) -> None:
-        wide = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        if wide > 0:
+        over = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        with contextlib.suppress(Error):  # charts follow a new width a moment later
+            self.page.wait_for_function(f"{over} <= 0", timeout=3000)
+        if (wide := self.page.evaluate(over)) > 0:
             self.trouble.append(f"{where}: the page scrolls sideways by {wide} px")
 
     def _axe(self, where: str) -> None:

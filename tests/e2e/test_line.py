@@ -196,7 +196,7 @@ def watch(person: Person) -> None:
     page = person.page
     person.go(f"{P}/monitoring/rules/")
     person.look("rules")
-    page.get_by_role("link", name=re.compile("[Ww]indow|[Pp]ace")).first.click()
+    page.get_by_role("link", name="Change tumour-production").click()
     for label, value in PACE.items():
         page.get_by_label(re.compile(label, re.IGNORECASE)).fill(value)
     page.get_by_role("button", name="Save").click()
