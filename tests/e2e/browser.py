@@ -18,6 +18,16 @@ document.addEventListener('securitypolicyviolation', (e) =>
   console.error(`CSP ${e.violatedDirective} blocked ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`));
 document.addEventListener('htmx:evalDisallowedError', () => console.error('htmx wanted eval'));
 """
+SETTLED = """async () => {
+  const frames = (n) => new Promise((done) => {
+    const next = () => (n-- ? requestAnimationFrame(next) : done());
+    next();
+  });
+  await frames(3);
+  const ending = document.getAnimations().filter((a) => Number.isFinite(a.effect.getComputedTiming().endTime));
+  await Promise.all(ending.map((a) => a.finished.catch(() => 0)));
+  await frames(2);
+}"""
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -65,9 +75,9 @@ class Person:
 
     def set_theme(self, theme: str) -> None:
         """Ask for the light or dark theme."""
-        self.page.emulate_media(color_scheme=theme)
+        self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
         self.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
-        self.page.wait_for_timeout(250)  # colours change over 120 ms; what is judged is where they end
+        self.page.evaluate(SETTLED)  # colours change over 120 ms; what is judged is where they end
 
     def look(self, name: str) -> None:
         """Check the page as it is in both themes and both widths, with axe and the eye of a screenshot."""
