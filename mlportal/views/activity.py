@@ -42,7 +42,10 @@ class Line:
 
 def of(project: Project, *, limit: int = 8) -> list[Line]:
     """The newest changes of a project as sentences; two queries."""
-    events = list(Event.objects.filter(project=project).order_by("-seq")[:limit])
+    told = Event.objects.filter(project=project).exclude(
+        verb__startswith="artifact."
+    )  # files of a run, too many to tell
+    events = list(told.order_by("-seq")[:limit])
     people = User.objects.in_bulk(
         [event.actor_id for event in events if event.actor_id and event.actor_kind != "system"]
     )
