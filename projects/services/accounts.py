@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from mlportal.lib import names, throttle
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
+from mlportal.lib.lease import scrub
 from projects.actor import Actor
 from projects.models import SetupSecret, User
 from projects.permissions import Permission, require
@@ -109,7 +110,7 @@ def sign_in(username: str, password: str, *, address: str, request_id: str = "")
     if user is None:
         nobody = Actor.anonymous(address=address, request_id=request_id)
         with transaction.atomic():
-            events.record(nobody, "user.sign_in_failed", project=None, data={"name": username[:100]})
+            events.record(nobody, "user.sign_in_failed", project=None, data={"name": scrub(username[:100])})
         raise Forbidden(WRONG)
     throttle.forget(account, seconds=WINDOW_SECONDS)
     by = Actor.for_user(user, address=address, request_id=request_id)

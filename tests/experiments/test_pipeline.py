@@ -74,8 +74,8 @@ def test_success_stores_metrics_files_and_log(project: Project) -> None:
 
 
 def test_temporary_folder_is_gone_afterwards(project: Project, settings: Any) -> None:
-    run(make_job(project))
-    assert list(Path(settings.TEMP_DIR).glob("job-*")) == []
+    job = run(make_job(project))
+    assert list(Path(settings.TEMP_DIR).glob(f"job-{job.pk}-*")) == []
 
 
 def test_message_for_an_ended_job_changes_nothing(project: Project) -> None:
