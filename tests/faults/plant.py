@@ -66,7 +66,7 @@ class Plant:
 
     def publish(self, job_id: int) -> None:
         """Send one more message for a job, as a duplicate."""
-        with Celery("test", broker=f"redis+socket://{self.socket}?virtual_host=0") as app:
+        with Celery("test", set_as_current=False, broker=f"redis+socket://{self.socket}?virtual_host=0") as app:
             app.send_task("experiments.execute_job", args=[job_id], queue="jobs")
 
     def _start(self, command: list[str], **extra: str) -> subprocess.Popen[bytes]:

@@ -61,7 +61,7 @@ def test_shifted_traffic_opens_a_drift_alert_after_two_windows(monitor):
 
 
 def test_alert_resolves_when_traffic_is_normal_again(monitor):
-    for minute, counts in enumerate([shifted(), shifted(), requests(), requests()]):
+    for minute, counts in enumerate([shifted(), shifted(), requests(1500), requests(1500)]):
         ask(monitor, minute, counts)
     roll(monitor, 4)
     assert Alert.objects.get(rule__name="Data drift").state == "resolved"
