@@ -6,11 +6,22 @@ while it still runs (``docs/adr/0005-acknowledge-early.md``).
 """
 
 import os
+import signal
+import threading
+import time
 from typing import Any
 
 from celery import Celery
 from celery.beat import PersistentScheduler
-from celery.signals import heartbeat_sent, setup_logging, task_postrun, worker_ready, worker_shutdown
+from celery.signals import (
+    heartbeat_sent,
+    setup_logging,
+    task_postrun,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlportal.settings")
@@ -44,6 +55,30 @@ app.conf.update(
 )
 app.autodiscover_tasks()
 app.steps["worker"].add(DjangoStructLogInitStep)
+
+
+ORPHAN_SECONDS = 15
+_started_by = {"pid": 0}
+
+
+@worker_init.connect
+def _remember_parent(**_kwargs: Any) -> None:
+    _started_by["pid"] = os.getppid()
+
+
+@worker_shutting_down.connect
+def _end_when_orphaned(**_kwargs: Any) -> None:
+    """Do not outlive a supervisor that was killed: a worker that stops while its broker is gone too waits for ever.
+
+    Only an orphan is ended this way; its work is handed on by its leases.
+    """
+    threading.Thread(target=_end_orphan, daemon=True).start()
+
+
+def _end_orphan() -> None:
+    time.sleep(ORPHAN_SECONDS)
+    if os.getppid() != _started_by["pid"] and os.getpgrp() == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 @setup_logging.connect

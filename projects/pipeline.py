@@ -103,7 +103,7 @@ def _attempt(version: DatasetVersion, held: Claim, folder: Path) -> Outcome:
         "kernel_limits": {
             "memory_bytes": settings.PROFILE_MEMORY_MB * 2**20,
             "file_bytes": 4 * settings.MAX_UPLOAD_BYTES,
-            "cpu_seconds": 4 * settings.PROFILE_SECONDS,
+            "cpu_seconds": 4 * settings.PROFILE_SECONDS + 60,
             "core_bytes": 0,
         },
     }
