@@ -116,7 +116,8 @@ def bin_edges(least: float, greatest: float, *, integer: bool) -> NDArray[np.flo
     if width == 0 or least + width / BINS == least:
         pad = max(0.5, abs(least) * 1e-9)
         return np.array([least - pad, greatest + pad])
-    return np.linspace(least, greatest, BINS + 1)
+    # where floats lie further apart than a bin is wide, several edges are one
+    return np.unique(np.linspace(least, greatest, BINS + 1))
 
 
 def null_counts(file: pq.ParquetFile) -> list[int]:

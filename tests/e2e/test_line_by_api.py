@@ -137,7 +137,7 @@ def test_line_by_token(scripts):
     luck = random.Random(3)
     predict(sam, [{name: 3 * value for name, value in luck.choice(rows).items()} for _row in range(300)])
     alert = otto.until("alerts/", lambda page: page["results"])["results"][0]
-    assert otto.post(f"alerts/{alert['id']}/acknowledge/", {"comment": "Seen."})["acknowledged_by"] == "otto"
+    assert otto.post(f"alerts/{alert['id']}/acknowledge/", {"note": "Seen."})["acknowledged_by"] == "otto"
     # the retraining ends in a request, never in a switch
     second = sam.until("promotions/", lambda page: len(page["results"]) == 2)["results"][0]
     assert (second["version"], second["state"]) == (2, "pending")

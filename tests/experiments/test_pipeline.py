@@ -73,9 +73,10 @@ def test_success_stores_metrics_files_and_log(project: Project) -> None:
     assert job.usage["peak_bytes"] > 50e6
 
 
-def test_temporary_folder_is_gone_afterwards(project: Project, settings: Any) -> None:
-    job = run(make_job(project))
-    assert list(Path(settings.TEMP_DIR).glob(f"job-{job.pk}-*")) == []
+def test_temporary_folder_is_gone_afterwards(project: Project, settings: Any, tmp_path: Path) -> None:
+    settings.TEMP_DIR = tmp_path
+    run(make_job(project))
+    assert list(tmp_path.glob("job-*")) == []
 
 
 def test_message_for_an_ended_job_changes_nothing(project: Project) -> None:

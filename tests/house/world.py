@@ -9,7 +9,7 @@ from django.utils import timezone
 from experiments.services import artifacts
 from mlportal.lib import blobs
 from monitoring.models import Alert
-from projects.models import Channel, Dataset, DatasetVersion, Delivery, Membership, Project, User
+from projects.models import ApiToken, Channel, Dataset, DatasetVersion, Delivery, Membership, Project, User
 from projects.permissions import Role
 from tests.factories import experiments, monitoring
 from tests.factories.deployments import Team, make_live, make_request, make_team, make_version
@@ -66,8 +66,9 @@ def make_world() -> World:
 def _people(world: World) -> None:
     make_token(world.people["viewer"], world.project, ["read"])
     member = Membership.objects.filter(project=world.project, role="viewer").order_by("pk")[0]
+    token = str(ApiToken.objects.get(user=world.people["viewer"]).pk)
     world.values |= {
-        "members": str(member.pk), "account/tokens": "1", "tokens": "1",
+        "members": str(member.pk), "account/tokens": token, "tokens": token,
         "users": "outsider", "users/action": "deactivate",
         "action": "deactivate", "set-up": "not-the-secret",
         "new/kind": "email",
