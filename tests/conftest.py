@@ -2,9 +2,11 @@
 
 import importlib
 import os
+import sys
 import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
@@ -45,6 +47,23 @@ def django_db_setup(django_db_setup, django_db_blocker):
     operations.execute_sql_flush = flush_without_triggers
     yield
     operations.execute_sql_flush = flush
+
+
+GENERATORS: dict[int, tuple[np.random.Generator, dict]] = {}
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_in_any_order(request):
+    """Start every random generator of a test module or a factory where it started its first test.
+
+    Tests run in a random order; what a statistical test draws must not hang on who drew before it.
+    """
+    rooms = [request.module, *(module for name, module in sys.modules.items() if name.startswith("tests.factories."))]
+    for generator in (
+        value for room in rooms for value in vars(room).values() if isinstance(value, np.random.Generator)
+    ):
+        _, start = GENERATORS.setdefault(id(generator), (generator, generator.bit_generator.state))
+        generator.bit_generator.state = start
 
 
 @pytest.fixture(autouse=True)
