@@ -57,7 +57,7 @@ def facts(request: PromotionRequest, *, damaged: tuple[str, ...] = ()) -> Facts:
     result, trouble = _evaluation(request)
     model = next((row for row in version.manifest if row["path"] == MODEL_FILE), None)
     return Facts(
-        run_state=str(version.run.state),
+        run_state=str(version.run.state) if version.run else "",
         damaged=damaged,
         inputs=len(version.signature.get("inputs", [])),
         outputs=len(version.signature.get("outputs", [])),
@@ -146,7 +146,7 @@ def metric_keys(version: ModelVersion) -> list[str]:
 
 def primary(version: ModelVersion) -> str:
     """Return the metric the version is judged by first."""
-    chosen = version.run.primary_metric
+    chosen = version.run.primary_metric if version.run else ""
     return chosen if chosen in METRICS else PRIMARY_METRIC.get(version.task, "")
 
 

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from experiments.mlflow.urls import nothing_else
 from mlportal import health, metrics
 from mlportal.lib.public import public
 from mlportal.views import ApiDocs, Example, Home, Inbox, Overview, Search, ShellBadges
@@ -20,12 +21,20 @@ api = [
     path("projects/<slug:project>/", include("deployments.api_urls")),
     path("projects/<slug:project>/", include("monitoring.api_urls")),
 ]
+# The MLflow client keeps a path prefix, so a tracking address can name the project.
+mlflow = [
+    path("", include("experiments.mlflow.urls")),
+    path("", include("deployments.mlflow.urls")),
+    path("", include(nothing_else)),
+]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("livez", health.live, name="livez"),
     path("healthz", health.healthy, name="healthz"),
     path("readyz", health.ready, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
     path("api/v1/", include(api)),
+    path("", include(mlflow)),
+    path("p/<slug:project>/", include(mlflow)),
     path("", Home.as_view(), name="home"),
     path("example/", Example.as_view(), name="example"),
     path("inbox/", Inbox.as_view(), name="inbox"),

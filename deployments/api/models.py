@@ -10,7 +10,6 @@ from deployments.api import shapes
 from deployments.models import Alias, ModelVersion, RegisteredModel
 from deployments.services import registry
 from experiments.models import Run
-from mlportal.lib import names
 from mlportal.lib.errors import Missing
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
@@ -37,12 +36,12 @@ class _InProject(ScopedAPIView):
     def model(self, name: str) -> RegisteredModel:
         """Return the model of that name."""
         rows = RegisteredModel.objects.visible_to(self.actor).in_project(self.project)
-        return self.find(rows.select_related("created_by", "project"), name_key=names.key(name))
+        return self.find(rows.select_related("created_by", "project"), name=name)
 
     def version(self, name: str, number: int) -> ModelVersion:
         """Return one version of the model of that name."""
         rows = ModelVersion.objects.visible_to(self.actor).in_project(self.project).with_origin()
-        return self.find(rows, model__name_key=names.key(name), number=min(number, 2**31 - 1))
+        return self.find(rows, model__name=name, number=min(number, 2**31 - 1))
 
 
 class Models(ScopedAPIView):

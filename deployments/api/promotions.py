@@ -9,7 +9,6 @@ from deployments.api import shapes
 from deployments.api.models import PAGE, checked
 from deployments.models import Decision, Environment, ModelVersion, Policy, PromotionRequest
 from deployments.services import endpoints, policies, promotions
-from mlportal.lib import names
 from mlportal.lib.errors import Invalid, Missing
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
@@ -68,7 +67,7 @@ class Promotions(_OneRequest):
         """Ask that a version goes live; a worker measures it, then an approver decides."""
         values = checked(shapes.AskSerializer, request)
         rows = ModelVersion.objects.visible_to(self.actor).in_project(self.project).with_origin()
-        version = rows.filter(model__name_key=names.key(values["model"]), number=values["version"]).first()
+        version = rows.filter(model__name=values["model"], number=values["version"]).first()
         if version is None:
             raise Missing(f"There is no {values['model']} v{values['version']} in this project.", field="version")
         place = Environment.objects.in_project(self.project).filter(name=values["environment"]).first()

@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
@@ -189,6 +190,36 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("number", models.PositiveIntegerField()),
                 (
+                    "origin",
+                    models.CharField(
+                        choices=[("portal", "registered in the portal"), ("mlflow", "registered by an MLflow client")],
+                        default="portal",
+                        max_length=6,
+                    ),
+                ),
+                (
+                    "source",
+                    models.TextField(
+                        blank=True, help_text="Where the files lie, as the client named it; never opened as such."
+                    ),
+                ),
+                ("run_link", models.CharField(blank=True, max_length=500)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("None", "None"),
+                            ("Staging", "Staging"),
+                            ("Production", "Production"),
+                            ("Archived", "Archived"),
+                        ],
+                        default="None",
+                        help_text="MLflow's label; moves nothing.",
+                        max_length=10,
+                    ),
+                ),
+                (
                     "state",
                     models.CharField(
                         choices=[("ready", "ready"), ("damaged", "damaged")], default="ready", max_length=10
@@ -221,7 +252,8 @@ class Migration(migrations.Migration):
                     models.JSONField(help_text="Drift grids of the held-out rows, made by a worker.", null=True),
                 ),
                 ("size_bytes", models.PositiveBigIntegerField(default=0)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("verified_at", models.DateTimeField(null=True)),
                 (
                     "created_by",
@@ -239,9 +271,21 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "logged_model",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="model_versions",
+                        to="experiments.loggedmodel",
+                    ),
+                ),
+                (
                     "run",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="model_versions", to="experiments.run"
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="model_versions",
+                        to="experiments.run",
                     ),
                 ),
             ],
@@ -255,6 +299,23 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(
                 on_delete=django.db.models.deletion.PROTECT, related_name="revisions", to="deployments.modelversion"
             ),
+        ),
+        migrations.CreateModel(
+            name="ModelVersionTag",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=250)),
+                ("value", models.TextField()),
+                (
+                    "version",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tag_rows",
+                        to="deployments.modelversion",
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="Policy",
@@ -565,10 +626,14 @@ class Migration(migrations.Migration):
             name="RegisteredModel",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100)),
-                ("name_key", models.CharField(max_length=100)),
+                ("name", models.CharField(max_length=256)),
                 ("description", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "last_number",
+                    models.PositiveIntegerField(default=0, help_text="Highest version ever; a number is never reused."),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "created_by",
                     models.ForeignKey(
@@ -606,7 +671,7 @@ class Migration(migrations.Migration):
             name="Alias",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100)),
+                ("name", models.CharField(max_length=255)),
                 ("valid_from", models.DateTimeField(auto_now_add=True)),
                 ("valid_to", models.DateTimeField(null=True)),
                 (
@@ -628,6 +693,23 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="aliases",
+                        to="deployments.registeredmodel",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="RegisteredModelTag",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=250)),
+                ("value", models.TextField()),
+                (
+                    "model",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tag_rows",
                         to="deployments.registeredmodel",
                     ),
                 ),
@@ -730,6 +812,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="environment",
             constraint=models.UniqueConstraint(fields=("project", "name"), name="one_environment_a_name"),
+        ),
+        migrations.AddConstraint(
+            model_name="modelversiontag",
+            constraint=models.UniqueConstraint(fields=("version", "key"), name="version_tag_once"),
         ),
         migrations.AddConstraint(
             model_name="policy",
@@ -857,7 +943,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="registeredmodel",
-            constraint=models.UniqueConstraint(fields=("project", "name_key"), name="one_model_a_name"),
+            constraint=models.UniqueConstraint(fields=("project", "name"), name="one_model_a_name"),
         ),
         migrations.AddConstraint(
             model_name="modelversion",
@@ -865,7 +951,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="modelversion",
-            constraint=models.UniqueConstraint(fields=("model", "run"), name="one_version_a_run"),
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("origin", "portal")), fields=("model", "run"), name="one_version_a_run"
+            ),
         ),
         migrations.AddConstraint(
             model_name="endpoint",
@@ -882,6 +970,10 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(
                 condition=models.Q(("valid_to", None)), fields=("model", "name"), name="one_open_alias_a_name"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="registeredmodeltag",
+            constraint=models.UniqueConstraint(fields=("model", "key"), name="model_tag_once"),
         ),
         migrations.AddConstraint(
             model_name="retraintrigger",

@@ -4,7 +4,7 @@ from deployments.models.automations import Automation, RetrainTrigger
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment, Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
-from deployments.models.registry import Alias, ModelVersion, RegisteredModel
+from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 
 __all__ = [
     "Alias",
@@ -18,9 +18,11 @@ __all__ = [
     "GateOverride",
     "GateResult",
     "ModelVersion",
+    "ModelVersionTag",
     "Policy",
     "PromotionRequest",
     "RegisteredModel",
+    "RegisteredModelTag",
     "RetrainTrigger",
     "RollbackReview",
 ]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from projects.models import Project
 
@@ -27,20 +28,35 @@ class RegisteredModel(models.Model):
     """A line of versions that do the same work."""
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="registered_models")
-    name = models.CharField(max_length=100)
-    name_key = models.CharField(max_length=100)
+    name = models.CharField(max_length=256)
     description = models.TextField(blank=True)
+    last_number = models.PositiveIntegerField(default=0, help_text="Highest version ever; a number is never reused.")
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
 
     objects = RegisteredModelQuerySet.as_manager()
 
     class Meta:
         verbose_name = "model"
-        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name_key"], name="one_model_a_name")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["project", "name"], name="one_model_a_name")]
 
     def __str__(self) -> str:
         return self.name
+
+
+class RegisteredModelTag(models.Model):
+    """One tag of one model; the last value wins."""
+
+    model = models.ForeignKey(RegisteredModel, models.CASCADE, related_name="tag_rows", db_index=False)
+    key = models.CharField(max_length=250)
+    value = models.TextField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["model", "key"], name="model_tag_once")]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value[:80]}"
 
 
 class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
@@ -60,7 +76,20 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
 
 
 class ModelVersion(models.Model):
-    """One trained model with its files, where it came from, and a signature over both. Never changes but for state."""
+    """One trained model with its files, where it came from, and a signature over both.
+
+    The files and their origin never change. Description, tags and stage are labels that may.
+    """
+
+    class Origin(models.TextChoices):
+        PORTAL = "portal", "registered in the portal"
+        MLFLOW = "mlflow", "registered by an MLflow client"
+
+    class Stage(models.TextChoices):
+        NONE = "None"
+        STAGING = "Staging"
+        PRODUCTION = "Production"
+        ARCHIVED = "Archived"
 
     class State(models.TextChoices):
         READY = "ready", "ready"
@@ -68,7 +97,19 @@ class ModelVersion(models.Model):
 
     model = models.ForeignKey(RegisteredModel, models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
-    run = models.ForeignKey("experiments.Run", models.PROTECT, related_name="model_versions")
+    origin = models.CharField(max_length=6, choices=Origin, default=Origin.PORTAL)
+    run = models.ForeignKey("experiments.Run", models.PROTECT, null=True, related_name="model_versions")
+    logged_model = models.ForeignKey(
+        "experiments.LoggedModel", models.PROTECT, null=True, related_name="model_versions"
+    )
+    source = models.TextField(
+        blank=True, help_text="Where the files lie, as the client named it; never opened as such."
+    )
+    run_link = models.CharField(max_length=500, blank=True)
+    description = models.TextField(blank=True)
+    stage = models.CharField(
+        max_length=10, choices=Stage, default=Stage.NONE, help_text="MLflow's label; moves nothing."
+    )
     dataset_version = models.ForeignKey("projects.DatasetVersion", models.PROTECT, null=True, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.READY)
     task = models.CharField(max_length=20, blank=True)
@@ -85,7 +126,8 @@ class ModelVersion(models.Model):
     reference_grids = models.JSONField(null=True, help_text="Drift grids of the held-out rows, made by a worker.")
     size_bytes = models.PositiveBigIntegerField(default=0)
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    updated_at = models.DateTimeField(default=timezone.now)
     verified_at = models.DateTimeField(null=True)
 
     objects = ModelVersionQuerySet.as_manager()
@@ -94,7 +136,7 @@ class ModelVersion(models.Model):
         verbose_name = "model version"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["model", "number"], name="one_version_a_number"),
-            models.UniqueConstraint(fields=["model", "run"], name="one_version_a_run"),
+            models.UniqueConstraint(fields=["model", "run"], condition=Q(origin="portal"), name="one_version_a_run"),
         ]
 
     def __str__(self) -> str:
@@ -110,11 +152,25 @@ class ModelVersion(models.Model):
         return next((row["sha256"] for row in self.manifest if row["path"] == path), None)
 
 
+class ModelVersionTag(models.Model):
+    """One tag of one version; the last value wins."""
+
+    version = models.ForeignKey(ModelVersion, models.CASCADE, related_name="tag_rows", db_index=False)
+    key = models.CharField(max_length=250)
+    value = models.TextField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["version", "key"], name="version_tag_once")]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value[:80]}"
+
+
 class Alias(models.Model):
     """A name that points at a version for a span of time."""
 
     model = models.ForeignKey(RegisteredModel, models.CASCADE, related_name="aliases")
-    name = models.CharField(max_length=100)
+    name = models.CharField(max_length=255)
     version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="aliases")
     set_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     valid_from = models.DateTimeField(auto_now_add=True)

@@ -152,7 +152,7 @@ def _launch(automation: Automation, alert: int) -> TrainingJob:
     assert revision is not None  # _why_not has checked
     version = revision.version
     recipe = TrainingJob.objects.filter(run=version.run).first()
-    if recipe is None:
+    if recipe is None or version.run is None:
         raise Conflict(f"{version} was not trained here, so there is no recipe to repeat.", code="no_recipe")
     name = automation.dataset_name or (version.dataset_version.dataset.name if version.dataset_version else "")
     owner = Actor.for_user(automation.owner)

@@ -92,7 +92,7 @@ def involved(request: PromotionRequest) -> list[tuple[User | None, str]]:
     return [
         (request.requested_by, "asked for this promotion"),
         (version.created_by, "registered this version"),
-        (version.run.created_by, "trained this version"),
+        (version.run.created_by if version.run else None, "trained this version"),
         (job.created_by if job else None, "launched the training of this version"),
         *((item.created_by, "uploaded a file of this version") for item in _uploads(request)),
         (request.policy.proposed_by, "last changed the rules of this environment"),

@@ -232,11 +232,11 @@ def _metrics(run: Run) -> dict[str, float]:
 def _model(by: Actor, run: Run, name: str, description: str) -> RegisteredModel:
     RegisteredModel.objects.get_or_create(
         project=run.project,
-        name_key=names.key(name),
-        defaults={"name": name, "description": description, "created_by": by.user},
+        name=name,
+        defaults={"description": description, "created_by": by.user},
     )
     locked = RegisteredModel.objects.select_for_update()
-    return locked.get(project=run.project, name_key=names.key(name))
+    return locked.get(project=run.project, name=name)
 
 
 def _create(by: Actor, model: RegisteredModel, run: Run, parts: dict[str, Any]) -> ModelVersion:

@@ -16,7 +16,6 @@ from deployments.services import policies, promotions, registry
 from deployments.views.answers import see
 from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
-from mlportal.lib import names
 from mlportal.lib.errors import DomainError, Missing
 from projects.access import ProjectView
 from projects.permissions import Permission
@@ -38,16 +37,16 @@ class ModelList(ProjectView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         query = request.GET.get("q", "").strip()[:100]
-        rows = self.rows().in_project(self.project).order_by("name_key")
+        rows = self.rows().in_project(self.project).order_by("name")
         if query:
-            rows = rows.filter(name_key__contains=names.key(query))
+            rows = rows.filter(name__icontains=query)
         if after := request.GET.get("after", "")[:100]:
-            rows = rows.filter(name_key__gt=after)
+            rows = rows.filter(name__gt=after)
         found = list(rows[: PAGE_ROWS + 1])
         context = {
             "lines": queries.model_lines(found[:PAGE_ROWS]),
             "query": query,
-            "after": found[PAGE_ROWS - 1].name_key if len(found) > PAGE_ROWS else "",
+            "after": found[PAGE_ROWS - 1].name if len(found) > PAGE_ROWS else "",
             "waiting": PromotionRequest.objects.in_project(self.project).pending().count(),
         }
         return render(request, "deployments/model_list.html", context)
@@ -60,9 +59,7 @@ class ModelDetail(ProjectView):
     permission = Permission.MODEL_VIEW
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        model = self.find(
-            self.rows().in_project(self.project).select_related("created_by", "project"), name_key=names.key(name)
-        )
+        model = self.find(self.rows().in_project(self.project).select_related("created_by", "project"), name=name)
         versions = model.versions.select_related("run", "created_by", "dataset_version__dataset").order_by("-number")
         before = request.GET.get("before", "")
         if before.isascii() and before.isdigit():
@@ -128,7 +125,7 @@ class ModelRegister(ProjectView):
         return last.model.name if last else run.experiment.name[:80]
 
     def _show(self, request: HttpRequest, form: RegisterForm, run: Run | None, *, status: int = 200) -> HttpResponse:
-        known = RegisteredModel.objects.in_project(self.project).order_by("name_key")[:50]
+        known = RegisteredModel.objects.in_project(self.project).order_by("name")[:50]
         return render(
             request, "deployments/model_register.html", {"form": form, "run": run, "known": known}, status=status
         )
@@ -144,7 +141,7 @@ class _OneVersion(ProjectView):
     def load(self, name: str, number: int) -> ModelVersion:
         """Return the version with its origin."""
         rows = self.rows().in_project(self.project).with_origin().select_related("run__experiment")
-        found: ModelVersion = self.find(rows, model__name_key=names.key(name), number=number)
+        found: ModelVersion = self.find(rows, model__name=name, number=number)
         return found
 
     def environments(self) -> QuerySet[Environment]:

@@ -18,7 +18,6 @@ from experiments.models import Experiment, Run
 from experiments.services import runs
 from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import Invalid, Missing
-from mlportal.lib.names import key
 from projects.access import ScopedAPIView
 from projects.models import DatasetVersion
 from projects.permissions import Permission
@@ -61,13 +60,13 @@ class ExperimentDetail(ScopedAPIView):
     @extend_schema(operation_id="experiments_get", responses=shapes.ExperimentOut)
     def get(self, request: Request, experiment: str) -> Response:
         """Read an experiment."""
-        found = self.find(queries.experiments_of(self.actor, self.project), name_key=key(experiment))
+        found = self.find(queries.experiments_of(self.actor, self.project), name=experiment)
         return Response(shapes.ExperimentOut(found).data)
 
     @extend_schema(operation_id="experiments_update", request=shapes.ExperimentChange, responses=shapes.ExperimentOut)
     def patch(self, request: Request, experiment: str) -> Response:
         """Change an experiment's description or the metric its runs are ranked by."""
-        found = self.find(self.rows().in_project(self.project).active(), name_key=key(experiment))
+        found = self.find(self.rows().in_project(self.project).active(), name=experiment)
         given = _valid(shapes.ExperimentChange, request)
         return Response(shapes.ExperimentOut(runs.describe_experiment(self.actor, experiment=found, **given)).data)
 
@@ -141,9 +140,7 @@ class Runs(ScopedAPIView):
     def _experiment(self, name: str) -> Experiment:
         if not name:
             raise Invalid("experiment is required.", field="experiment")
-        return self.find(
-            Experiment.objects.visible_to(self.actor).in_project(self.project).active(), name_key=key(name)
-        )
+        return self.find(Experiment.objects.visible_to(self.actor).in_project(self.project).active(), name=name)
 
     def _dataset(self, name: str, number: int | None) -> DatasetVersion | None:
         return datasets.ready_version(self.actor, project=self.project, name=name, number=number) if name else None

@@ -3,6 +3,7 @@
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import experiments.models.runs
+import experiments.models.tracked
 from django.conf import settings
 from django.db import migrations, models
 
@@ -59,9 +60,9 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=500)),
-                ("name_key", models.CharField(max_length=500)),
+                ("is_default", models.BooleanField(default=False)),
                 ("description", models.TextField(blank=True, default="")),
-                ("tags", models.TextField(default="{}")),
+                ("artifact_location", models.CharField(blank=True, default="", max_length=1000)),
                 ("primary_metric", models.CharField(blank=True, default="", max_length=250)),
                 (
                     "lifecycle",
@@ -89,6 +90,44 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="ExperimentTag",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=250)),
+                ("value", models.TextField()),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tag_rows",
+                        to="experiments.experiment",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="InputDataset",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=500)),
+                ("digest", models.CharField(max_length=36)),
+                ("source_type", models.TextField(blank=True, default="")),
+                ("source", models.TextField(blank=True, default="")),
+                ("schema", models.TextField(blank=True, default="")),
+                ("profile", models.TextField(blank=True, default="")),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="input_datasets",
+                        to="experiments.experiment",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="JobLog",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -101,6 +140,92 @@ class Migration(migrations.Migration):
                     "attempt",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE, related_name="logs", to="experiments.jobattempt"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="LoggedModel",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("uuid", models.CharField(default=experiments.models.tracked.new_model_id, max_length=34, unique=True)),
+                ("name", models.CharField(max_length=500)),
+                ("model_type", models.CharField(blank=True, default="", max_length=500)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("pending", "Pending"), ("ready", "Ready"), ("failed", "Failed")],
+                        default="pending",
+                        max_length=7,
+                    ),
+                ),
+                (
+                    "lifecycle",
+                    models.CharField(
+                        choices=[("active", "Active"), ("deleted", "Deleted")], default="active", max_length=8
+                    ),
+                ),
+                ("created_ms", models.BigIntegerField()),
+                ("updated_ms", models.BigIntegerField()),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="logged_models",
+                        to="experiments.experiment",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="logged_models", to="projects.project"
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "logged model",
+            },
+        ),
+        migrations.CreateModel(
+            name="LoggedModelParam",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=250)),
+                ("value", models.TextField()),
+                (
+                    "logged_model",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="param_rows",
+                        to="experiments.loggedmodel",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="LoggedModelTag",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("key", models.CharField(max_length=250)),
+                ("value", models.TextField()),
+                (
+                    "logged_model",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tag_rows",
+                        to="experiments.loggedmodel",
                     ),
                 ),
             ],
@@ -142,6 +267,7 @@ class Migration(migrations.Migration):
                 ("tags", models.TextField(default="{}")),
                 ("notes", models.TextField(blank=True, default="")),
                 ("failure", models.TextField(blank=True, default="")),
+                ("user_name", models.CharField(blank=True, default="", max_length=250)),
                 ("digest", models.CharField(blank=True, default="", max_length=64)),
                 ("created_at", models.DateTimeField()),
                 ("started_at", models.DateTimeField(null=True)),
@@ -229,10 +355,48 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="LoggedModelMetric",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("dataset_name", models.CharField(blank=True, default="", max_length=500)),
+                ("dataset_digest", models.CharField(blank=True, default="", max_length=36)),
+                ("key", models.CharField(max_length=250)),
+                ("value", models.FloatField()),
+                ("is_nan", models.BooleanField(default=False)),
+                ("step", models.BigIntegerField()),
+                ("stamp_ms", models.BigIntegerField()),
+                (
+                    "logged_model",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="metric_rows",
+                        to="experiments.loggedmodel",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="experiments.run"
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="loggedmodel",
+            name="source_run",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="logged_models",
+                to="experiments.run",
+            ),
+        ),
+        migrations.CreateModel(
             name="Artifact",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("path", models.CharField(max_length=500)),
+                ("path", models.CharField(max_length=1000)),
                 ("sha256", models.CharField(max_length=64)),
                 ("size_bytes", models.BigIntegerField()),
                 ("media_type", models.CharField(max_length=100)),
@@ -248,9 +412,46 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "logged_model",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="artifacts",
+                        to="experiments.loggedmodel",
+                    ),
+                ),
+                (
                     "run",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="artifacts", to="experiments.run"
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="artifacts",
+                        to="experiments.run",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="RunInput",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("tags", models.JSONField(default=dict)),
+                ("context", models.CharField(blank=True, default="", max_length=500)),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="run_rows",
+                        to="experiments.inputdataset",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="input_rows",
+                        to="experiments.run",
                     ),
                 ),
             ],
@@ -292,6 +493,31 @@ class Migration(migrations.Migration):
                         db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="metric_rows",
+                        to="experiments.run",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="RunModel",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("direction", models.CharField(choices=[("input", "Input"), ("output", "Output")], max_length=6)),
+                ("step", models.BigIntegerField(default=0)),
+                (
+                    "logged_model",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="run_rows",
+                        to="experiments.loggedmodel",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="model_rows",
                         to="experiments.run",
                     ),
                 ),
@@ -458,7 +684,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name="experiment",
-            constraint=models.UniqueConstraint(fields=("project", "name_key"), name="experiment_name_once_per_project"),
+            constraint=models.UniqueConstraint(fields=("project", "name"), name="experiment_name_once_per_project"),
+        ),
+        migrations.AddConstraint(
+            model_name="experiment",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_default", True)), fields=("project",), name="one_default_experiment_per_project"
+            ),
         ),
         migrations.AddConstraint(
             model_name="experiment",
@@ -467,8 +699,26 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
+            model_name="experimenttag",
+            constraint=models.UniqueConstraint(fields=("experiment", "key"), name="experiment_tag_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="inputdataset",
+            constraint=models.UniqueConstraint(
+                fields=("experiment", "name", "digest"), name="input_dataset_once_per_experiment"
+            ),
+        ),
+        migrations.AddConstraint(
             model_name="joblog",
             constraint=models.UniqueConstraint(fields=("attempt", "first_line"), name="log_part_once_per_line"),
+        ),
+        migrations.AddConstraint(
+            model_name="loggedmodelparam",
+            constraint=models.UniqueConstraint(fields=("logged_model", "key"), name="loggedmodel_param_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="loggedmodeltag",
+            constraint=models.UniqueConstraint(fields=("logged_model", "key"), name="loggedmodel_tag_once"),
         ),
         migrations.AddIndex(
             model_name="run",
@@ -521,12 +771,72 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["run", "key", "first_step"], name="chunk_of_series"),
         ),
         migrations.AddConstraint(
+            model_name="loggedmodelmetric",
+            constraint=models.UniqueConstraint(
+                fields=("logged_model", "key", "step", "stamp_ms", "run", "value", "is_nan"),
+                name="loggedmodel_metric_point_once",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="loggedmodel",
+            index=models.Index(
+                models.F("experiment"),
+                models.F("lifecycle"),
+                models.OrderBy(models.F("created_ms"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
+                name="loggedmodel_newest_first",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="loggedmodel",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["pending", "ready", "failed"])), name="loggedmodel_status"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="loggedmodel",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("lifecycle__in", ["active", "deleted"])), name="loggedmodel_lifecycle"
+            ),
+        ),
+        migrations.AddConstraint(
             model_name="artifact",
             constraint=models.UniqueConstraint(fields=("run", "path"), name="artifact_path_once_per_run"),
+        ),
+        migrations.AddConstraint(
+            model_name="artifact",
+            constraint=models.UniqueConstraint(
+                fields=("logged_model", "path"), name="artifact_path_once_per_logged_model"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="artifact",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("logged_model__isnull", True), ("run__isnull", False)),
+                    models.Q(("logged_model__isnull", False), ("run__isnull", True)),
+                    _connector="OR",
+                ),
+                name="artifact_has_one_owner",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="runinput",
+            constraint=models.UniqueConstraint(fields=("run", "dataset"), name="run_input_once"),
         ),
         migrations.AddIndex(
             model_name="runmetric",
             index=models.Index(fields=["experiment", "key", "is_nan", "value", "run"], name="runmetric_by_value"),
+        ),
+        migrations.AddConstraint(
+            model_name="runmodel",
+            constraint=models.UniqueConstraint(fields=("run", "logged_model", "direction"), name="run_model_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="runmodel",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("direction__in", ["input", "output"])), name="run_model_direction"
+            ),
         ),
         migrations.AddIndex(
             model_name="runparam",

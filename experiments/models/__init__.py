@@ -1,9 +1,10 @@
 """Tables of the experiments app, one module a noun."""
 
+from experiments.models.artifacts import Artifact
 from experiments.models.jobs import JobAttempt, JobLog, TrainingJob
 from experiments.models.runs import (
-    Artifact,
     Experiment,
+    ExperimentTag,
     Key,
     Lifecycle,
     MetricChunk,
@@ -12,17 +13,34 @@ from experiments.models.runs import (
     RunParam,
     RunTag,
 )
+from experiments.models.tracked import (
+    InputDataset,
+    LoggedModel,
+    LoggedModelMetric,
+    LoggedModelParam,
+    LoggedModelTag,
+    RunInput,
+    RunModel,
+)
 
 __all__ = [
     "Artifact",
     "Experiment",
+    "ExperimentTag",
+    "InputDataset",
     "JobAttempt",
     "JobLog",
     "Key",
     "Lifecycle",
+    "LoggedModel",
+    "LoggedModelMetric",
+    "LoggedModelParam",
+    "LoggedModelTag",
     "MetricChunk",
     "Run",
+    "RunInput",
     "RunMetric",
+    "RunModel",
     "RunParam",
     "RunTag",
     "TrainingJob",

@@ -59,9 +59,11 @@ class Experiment(models.Model):
 
     project = models.ForeignKey("projects.Project", on_delete=models.CASCADE, related_name="experiments")
     name = models.CharField(max_length=500)
-    name_key = models.CharField(max_length=500)
+    # The experiment that takes runs which name none; the MLflow door calls it "0".
+    is_default = models.BooleanField(default=False)
     description = models.TextField(blank=True, default="")
-    tags = models.TextField(default="{}")
+    # Where clients say they keep files of their own; a label that is never opened here. Empty: in the portal.
+    artifact_location = models.CharField(max_length=1000, blank=True, default="")
     primary_metric = models.CharField(max_length=250, blank=True, default="")
     lifecycle = models.CharField(max_length=8, choices=Lifecycle, default=Lifecycle.ACTIVE)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -72,12 +74,29 @@ class Experiment(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["project", "name_key"], name="experiment_name_once_per_project"),
+            models.UniqueConstraint(fields=["project", "name"], name="experiment_name_once_per_project"),
+            models.UniqueConstraint(
+                fields=["project"], condition=Q(is_default=True), name="one_default_experiment_per_project"
+            ),
             models.CheckConstraint(condition=Q(lifecycle__in=Lifecycle.values), name="experiment_lifecycle_known"),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class ExperimentTag(models.Model):
+    """One tag of one experiment."""
+
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="tag_rows", db_index=False)
+    key = models.CharField(max_length=250)
+    value = models.TextField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["experiment", "key"], name="experiment_tag_once")]
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.value[:80]}"
 
 
 class RunQuerySet(ProjectScoped):
@@ -126,6 +145,8 @@ class Run(models.Model):
     tags = models.TextField(default="{}")
     notes = models.TextField(blank=True, default="")
     failure = models.TextField(blank=True, default="")
+    # The name a tracking client gave for whoever ran it; `created_by` is who the portal knows it was.
+    user_name = models.CharField(max_length=250, blank=True, default="")
     digest = models.CharField(max_length=64, blank=True, default="")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField()
@@ -256,27 +277,3 @@ class MetricChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.points} points of run {self.run_id}"
-
-
-class Artifact(models.Model):
-    """A file of a run: its path is a label, its bytes live under their sha256."""
-
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="artifacts")
-    path = models.CharField(max_length=500)
-    sha256 = models.CharField(max_length=64)
-    size_bytes = models.BigIntegerField()
-    media_type = models.CharField(max_length=100)
-    kind = models.CharField(max_length=30, default="file")
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    created_at = models.DateTimeField()
-
-    class ArtifactQuerySet(ProjectScoped):
-        project_path = "run__project"
-
-    objects = ArtifactQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["run", "path"], name="artifact_path_once_per_run")]
-
-    def __str__(self) -> str:
-        return self.path

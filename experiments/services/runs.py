@@ -40,9 +40,9 @@ def ensure_experiment(by: Actor, *, project: Project, name: str, description: st
         now = timezone.now()
         found, created = Experiment.objects.get_or_create(
             project=project,
-            name_key=names.key(clean),
+            name=clean,
             defaults={
-                "name": clean, "description": text, "created_by": by.user, "created_at": now, "updated_at": now,
+                "description": text, "created_by": by.user, "created_at": now, "updated_at": now,
             },
         )  # fmt: skip
         if found.lifecycle == Lifecycle.DELETED:

@@ -23,7 +23,6 @@ from experiments.queries import RunFacts, RunPage
 from experiments.services import runs
 from experiments.views import columns
 from mlportal.lib.errors import DomainError, Invalid
-from mlportal.lib.names import key
 from projects.access import ProjectView
 from projects.permissions import Permission
 
@@ -95,7 +94,7 @@ class RunsOf(ProjectView):
     def experiment(self, name: str) -> Experiment:
         """The experiment of the address, or 404."""
         rows = self.rows().in_project(self.project).active().select_related("project")
-        return self.find(rows, name_key=key(name))
+        return self.find(rows, name=name)
 
     def order(self, experiment: Experiment, text: str, known: dict[str, list[str]]) -> Order:
         """The order asked for, or best first by the primary metric."""

@@ -209,6 +209,17 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.AddField(
+            model_name="user",
+            name="default_project",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="projects.project",
+            ),
+        ),
         migrations.CreateModel(
             name="DatasetVersion",
             fields=[

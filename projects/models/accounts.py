@@ -45,6 +45,8 @@ class User(AbstractBaseUser):
     density = models.CharField(max_length=11, choices=Density, default=Density.COMPACT)
     time_zone = models.CharField(max_length=50, default="UTC")
     single_keys = models.BooleanField(default=True, help_text="Single-key shortcuts are on.")
+    # Where tracking clients log when neither the token nor the request names a project.
+    default_project = models.ForeignKey("projects.Project", models.SET_NULL, null=True, blank=True, related_name="+")
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -21,7 +21,7 @@ class Route:
 
     @property
     def is_api(self) -> bool:
-        return self.pattern.startswith("api/")
+        return self.pattern.removeprefix("p/<slug:project>/").startswith("api/")
 
     def address(self, values: dict[str, str]) -> str:
         """The address with each variable filled by the word that stands before it.

@@ -49,14 +49,14 @@ class Scene:
     def __init__(self, project: Project, user: User, folder: Path) -> None:
         self.project, self.user, self.folder = project, user, folder
         self.experiment = make_experiment(project)
-        self.model = RegisteredModel.objects.create(project=project, name="churn", name_key="churn", created_by=user)
+        self.model = RegisteredModel.objects.create(project=project, name="churn", created_by=user)
         self.environment = Environment.objects.create(project=project, name="production")
         self.endpoint = self.make_endpoint("churn-production")
 
     def make_endpoint(self, name: str, **extra) -> Endpoint:
         model = self.model
         if Endpoint.objects.filter(model=model).exists():
-            model = RegisteredModel.objects.create(project=self.project, name=name, name_key=name, created_by=self.user)
+            model = RegisteredModel.objects.create(project=self.project, name=name, created_by=self.user)
         return Endpoint.objects.create(
             project=self.project, name=name, name_key=name, environment=self.environment, model=model, **extra
         )

@@ -1,0 +1,1 @@
+"""The registry part of the MLflow door, on the services of the registry pages."""

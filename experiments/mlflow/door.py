@@ -1,0 +1,126 @@
+"""Who asks, in which project, and by what right; then the endpoint's own small function.
+
+A route is ``path("runs/get", door(GET=runs.get))``; an endpoint is a function with its right written over it::
+
+    @endpoint(Run, Permission.RUN_VIEW)
+    def get(call: Call) -> Answer: ...
+
+Only tokens and passwords in the ``Authorization`` header are taken here, never a browser session, so no page
+can be tricked into calling the door and no CSRF token is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from django.db import models
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from experiments.mlflow import wire
+from experiments.mlflow.fields import Fields
+from mlportal.lib.api import as_domain_error
+from mlportal.lib.errors import Missing, Unauthenticated
+from mlportal.lib.public import public
+from projects.access import address_of, request_id_of
+from projects.actor import Actor
+from projects.models import Project
+from projects.permissions import Permission, require
+from projects.services import credentials
+
+log = structlog.get_logger(__name__)
+WORKSPACE_HEADER = "HTTP_X_MLFLOW_WORKSPACE"
+Answer = dict[str, Any] | HttpResponse
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of the door: the caller, the project it speaks of, what it sent, and the words of its address."""
+
+    request: HttpRequest
+    actor: Actor
+    project: Project
+    fields: Fields
+    words: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A function with the model it reads and the permission it needs; ``raw`` leaves the body unread."""
+
+    reads: type[models.Model]
+    permission: Permission
+    function: Callable[[Call], Answer]
+    raw: bool = False
+
+
+def endpoint(
+    reads: type[models.Model], permission: Permission, *, raw: bool = False
+) -> Callable[[Callable[[Call], Answer]], Endpoint]:
+    """Declare what an endpoint reads and which permission it needs; there is no endpoint without."""
+    return lambda function: Endpoint(reads, permission, function, raw)
+
+
+def door(**endpoints: Endpoint) -> Callable[..., HttpResponse]:
+    """Make the view of one address from its endpoint for each method."""
+
+    def view(request: HttpRequest, project: str = "", **words: Any) -> HttpResponse:
+        try:
+            answer = _call(endpoints.get(str(request.method)), request, project, words)
+        except Exception as fault:
+            return _refusal(fault)
+        return answer if isinstance(answer, HttpResponse) else wire.answer(answer)
+
+    view.methods = list(endpoints)  # type: ignore[attr-defined]  # read by the test of the access matrix
+    return csrf_exempt(public(view))
+
+
+def unknown(request: HttpRequest, **words: Any) -> HttpResponse:
+    """Answer an address below the door that is none."""
+    return wire.refusal(Missing(f"There is no endpoint {request.path[:200]!r} here.", code="endpoint_not_found"))
+
+
+def _call(found: Endpoint | None, request: HttpRequest, slug: str, words: dict[str, Any]) -> Answer:
+    if found is None:
+        raise Missing(f"{request.path[:200]!r} does not take {request.method}.", code="endpoint_not_found")
+    actor = _actor(request)
+    project = _project(actor, slug or request.META.get(WORKSPACE_HEADER, ""))
+    require(actor, found.permission, project)
+    fields = Fields({}) if found.raw else Fields.of(request)
+    return found.function(Call(request, actor, project, fields, words))
+
+
+def _actor(request: HttpRequest) -> Actor:
+    token = credentials.from_header(request.META.get("HTTP_AUTHORIZATION", ""))
+    if token is None:
+        raise Unauthenticated("Set MLFLOW_TRACKING_TOKEN to a token of the portal.")
+    return Actor.for_token(token, address=address_of(request), request_id=request_id_of(request))
+
+
+def _project(actor: Actor, named: str) -> Project:
+    """Choose the project: the one that is named, else the token's, else the user's default."""
+    seen = Project.objects.visible_to(actor)
+    if named:
+        found = seen.filter(slug=named).first()
+        if found is None:
+            raise Missing(f"There is no project {named[:60]!r} here, or you are not a member of it.")
+        return found
+    if actor.token is not None and actor.token.project is not None:
+        return actor.token.project
+    default = actor.user.default_project_id if actor.user else None
+    found = (seen.filter(pk=default).first() if default else None) or seen.order_by("pk").first()
+    if found is None:
+        raise Missing("You are not a member of any project.")
+    return found
+
+
+def _refusal(fault: Exception) -> HttpResponse:
+    error = as_domain_error(fault)
+    if error is None:
+        log.exception("mlflow_door_failed")
+        body = {"error_code": "INTERNAL_ERROR", "message": "Something broke in the portal; it is in its log."}
+        return wire.answer(body, status=500)
+    return wire.refusal(error)
