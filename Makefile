@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: up demo test check format bench faults vendor lock clean runtime dev help
+.PHONY: up demo test check format bench faults vendor lock clean runtime dev clients help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -17,19 +17,24 @@ runtime:
 dev:
 	@scripts/venv dev
 
+# MLflow's own clients, for tests/mlflow.
+clients:
+	@scripts/venv mlflow2
+	@scripts/venv mlflow3
+
 up: runtime
 	@PYTHON= exec $(BIN)/mlportal up
 
 demo: runtime
 	@PYTHON= $(BIN)/mlportal demo
 
-test: dev
+test: dev clients
 	PYTHON= scripts/test -n 2 --dist loadfile
 
 faults: dev
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-5} PYTHON= scripts/test -m faults
 
-bench: dev
+bench: dev clients
 	PYTHON= scripts/bench
 
 check: dev
@@ -44,10 +49,10 @@ vendor:
 
 # Needs uv on PATH. The lists carry hashes and no registry host.
 lock:
-	for list in runtime dev s3; do uv pip compile --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	for list in runtime dev s3 mlflow2 mlflow3; do uv pip compile --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --override requirements/without-torch.in \
 	  requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache static-root test-output
+	rm -rf .venv .venv-mlflow2 .venv-mlflow3 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache static-root test-output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
