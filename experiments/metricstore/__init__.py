@@ -14,7 +14,7 @@ from .orders import NEWEST_FIRST, Order, parse_order
 from .predicates import Context
 from .reading import Latest, Series, latest, many_series, series, sparks
 from .recording import append, drop_tag
-from .turn import writing
+from .turn import retried, writing
 
 __all__ = [
     "COUNT_CAP",
@@ -44,6 +44,7 @@ __all__ = [
     "many_series",
     "parse",
     "parse_order",
+    "retried",
     "search",
     "series",
     "sparks",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+
+TRIES = 5
+# What PostgreSQL says to the one of two transactions that it gave up: try again.
+_VICTIM = frozenset({"40001", "40P01"})
 
 
 @contextmanager
@@ -27,6 +33,22 @@ def writing() -> Iterator[None]:
         fcntl.flock(turn, fcntl.LOCK_EX)
         with transaction.atomic():
             yield
+
+
+def retried(write: Callable[[], None]) -> None:
+    """Run a whole transaction; run it again when the database sacrificed it to another one.
+
+    Inside a transaction of the caller it runs once, because only the whole can be repeated.
+    """
+    for attempt in range(1, TRIES + 1):
+        try:
+            write()
+            return
+        except OperationalError as fault:
+            state = getattr(fault.__cause__, "sqlstate", "")
+            if state not in _VICTIM or attempt == TRIES or connection.in_atomic_block:
+                raise
+            time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311 - spreads writers, guards nothing
 
 
 def _lock_path() -> Path | None:

@@ -74,6 +74,10 @@ class Fields:
             raise Invalid("The body must be a JSON object.", code="wrong_type")
         return cls(found)
 
+    def named(self, name: str) -> str:
+        """Return a field's name with where it stands, for an error."""
+        return self._at + name
+
     def text(self, name: str, default: str = "", *, limit: int = 0) -> str:
         """Return a text; absent and null give the default."""
         value = self.values.get(name)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from experiments.mlflow import server
-from experiments.mlflow.door import unknown
+from experiments.mlflow import recording, server
+from experiments.mlflow.door import door, unknown
 
-tracking: list[URLPattern | URLResolver] = []
+tracking: list[URLPattern | URLResolver] = [
+    path("runs/log-batch", door(POST=recording.log_batch)),
+    path("runs/log-metric", door(POST=recording.log_metric)),
+    path("runs/log-parameter", door(POST=recording.log_parameter)),
+    path("runs/set-tag", door(POST=recording.set_tag)),
+    path("runs/delete-tag", door(POST=recording.delete_tag)),
+]
 files: list[URLPattern | URLResolver] = []
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", server.health),

@@ -12,6 +12,8 @@ from django.utils import timezone
 
 from experiments import metricstore
 from experiments.models import Experiment, Lifecycle, Run
+from experiments.services import model_metrics
+from experiments.services.model_metrics import ModelPoint
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.actor import Actor
@@ -21,6 +23,9 @@ from projects.services import events
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 RUN_NAME_CHARS = 250
+# Tags by which tracking clients name, describe and nest a run.
+NAME_TAG, NOTES_TAG, PARENT_TAG = "mlflow.runName", "mlflow.note.content", "mlflow.parentRunId"
+_MIRRORED = frozenset({NAME_TAG, NOTES_TAG, PARENT_TAG})
 
 
 def ensure_experiment(by: Actor, *, project: Project, name: str, description: str = "") -> Experiment:
@@ -138,8 +143,12 @@ def log_batch(
     metrics: Sequence[tuple[str, float, int, int]] = (),
     params: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
+    model_points: Sequence[ModelPoint] = (),
 ) -> None:
     """Record metrics as (key, value, timestamp in ms, step), parameters and tags: all of it or nothing.
+
+    Tags that tracking clients use for a run's name, notes and parent change these too; ``model_points`` are
+    metrics of this batch that were measured of logged models.
 
     Raises
     ------
@@ -151,10 +160,18 @@ def log_batch(
     require(by, Permission.RUN_LOG, run.project)
     if metrics or params:
         _check_writer(by, run)
-    with metricstore.writing():
-        metricstore.append(run.pk, metrics=metrics, params=params, tags=tags)
-        if metrics and metricstore.count_call(run.pk):
-            metricstore.fold(run.pk)
+
+    def write() -> None:
+        with metricstore.writing():
+            metricstore.append(run.pk, metrics=metrics, params=params, tags=tags)
+            if model_points:
+                model_metrics.record(by, run=run, points=model_points)
+            if tags and not _MIRRORED.isdisjoint(tags):
+                _mirror(run, tags)
+            if metrics and metricstore.count_call(run.pk):
+                metricstore.fold(run.pk)
+
+    metricstore.retried(write)
 
 
 def finish(by: Actor, *, run: Run, state: str, failure: str = "", at_ms: int | None = None) -> Run:
@@ -215,15 +232,20 @@ def annotate(by: Actor, *, run: Run, name: str | None = None, notes: str | None 
 def set_tags(by: Actor, *, run: Run, tags: Mapping[str, str]) -> Run:
     """Set tags of a run; the last value wins."""
     require(by, Permission.RUN_EDIT, run.project)
-    metricstore.append(run.pk, tags=tags)
-    run.refresh_from_db(fields=["tags"])
+    with metricstore.writing():
+        metricstore.append(run.pk, tags=tags)
+        _mirror(run, tags)
+    run.refresh_from_db(fields=["name", "notes", "tags"])
     return run
 
 
 def drop_tag(by: Actor, *, run: Run, key: str) -> bool:
     """Remove a tag; say whether it was there."""
     require(by, Permission.RUN_EDIT, run.project)
-    found = metricstore.drop_tag(run.pk, key)
+    with metricstore.writing():
+        found = metricstore.drop_tag(run.pk, key)
+        if key in (NOTES_TAG, PARENT_TAG):
+            _mirror(run, {key: ""})
     run.refresh_from_db(fields=["tags"])
     return found
 
@@ -250,6 +272,20 @@ def _move(by: Actor, run: Run, lifecycle: str, verb: str) -> Run:
             events.record(by, verb, project=run.project, target=run)
     run.refresh_from_db()
     return run
+
+
+def _mirror(run: Run, tags: Mapping[str, str]) -> None:
+    """Let the tags by which tracking clients name, describe and nest a run do so."""
+    changes: dict[str, object] = {}
+    if tags.get(NAME_TAG, "").strip():
+        changes["name"] = tags[NAME_TAG][:RUN_NAME_CHARS]
+    if NOTES_TAG in tags:
+        changes["notes"] = tags[NOTES_TAG]
+    if PARENT_TAG in tags:
+        others = Run.objects.filter(project=run.project_id, uuid=tags[PARENT_TAG]).exclude(pk=run.pk)
+        changes["parent"] = others.values_list("pk", flat=True).first()
+    if changes:
+        Run.objects.filter(pk=run.pk).update(**changes)
 
 
 def _logging_right(by: Actor, project: Project) -> Permission:

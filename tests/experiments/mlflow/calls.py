@@ -1,0 +1,31 @@
+"""Calls of the MLflow door in tests, as a client sends them."""
+
+import json
+
+from django.test import Client
+
+from projects.models import Project, User
+from tests.factories.projects import make_token, make_user
+
+API = "/api/2.0/mlflow/"
+
+
+class Caller:
+    """A client with a token of one user; answers are (status, JSON)."""
+
+    def __init__(self, user: User, project: Project | None, scopes: tuple[str, ...] = ("read", "write")) -> None:
+        self.user, self.project = user, project
+        self.headers = {"Authorization": f"Bearer {make_token(user, project, list(scopes))}"}
+        self.client = Client(raise_request_exception=True)
+
+    def post(self, path: str, body: object, **headers: str) -> tuple[int, dict]:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = self.client.post(
+            API + path, raw, content_type="application/json", headers=self.headers | headers
+        )  # fmt: skip
+        return answer.status_code, json.loads(answer.content)
+
+
+def scientist(project: Project, name: str = "ana") -> Caller:
+    """Return a caller who may log in the project."""
+    return Caller(make_user(name, role="scientist", project=project), project)
