@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from django.db.models import Count, Max, Q, Sum
 
 from deployments.models import Endpoint, ModelVersion, PromotionRequest, RegisteredModel
+from experiments.queries import Registered
 from monitoring.drift import shape
 from monitoring.models import Bucket
 from projects.models import Project
 from projects.services.datasets import Use, Uses
 
+VERSIONS = 200
 OPEN = Q(versions__promotion_requests__state=PromotionRequest.State.PENDING)
 
 
@@ -26,6 +29,20 @@ def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
         address = f"/p/{each.model.project.slug}/models/{each.model.name}/v/{each.number}/"
         found[each.dataset_version_id] += Uses(newest=(Use("model", str(each), address),))
     return found
+
+
+def registered_from(*, runs: Sequence[int], logged_models: Sequence[int]) -> list[Registered]:
+    """Return the versions that were registered from these runs and logged models, newest first; one query."""
+    made = ModelVersion.objects.filter(Q(run__in=runs) | Q(logged_model__in=logged_models))
+    return [
+        Registered(
+            each.run_id, each.logged_model_id, str(each),
+            f"/p/{each.model.project.slug}/models/{quote(each.model.name, safe='')}/v/{each.number}/",
+        )
+        for each in made.select_related("model__project").only(
+            "run", "logged_model", "number", "model__name", "model__project__slug"
+        ).order_by("-pk")[:VERSIONS]
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)

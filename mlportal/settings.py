@@ -191,6 +191,8 @@ EVENT_CONSUMERS: list[tuple[str, str]] = [
 ]
 # Functions of the apps above projects that tell what dataset versions are used by.
 DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]
+# Functions of the apps above experiments that tell what was registered from runs and logged models.
+MODEL_VERSIONS = ["deployments.queries.registered_from"]
 
 # --- files -----------------------------------------------------------------------------------
 STORAGES = {

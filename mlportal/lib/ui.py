@@ -18,6 +18,8 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from mlportal.lib import markdown as prose
+
 register = template.Library()
 MISSING = "–"
 MINUS = "−"
@@ -117,13 +119,30 @@ def num(value: object) -> str:
 
 @register.filter
 def metric(value: object) -> str:
-    """A metric value with four decimals, or four significant digits when it is large or tiny."""
+    """A metric value with four decimals, or four significant digits when it is large or tiny.
+
+    What is no number is named: ``NaN``, ``∞``, ``−∞``; only what is missing is an en dash.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else f"{MINUS}∞"
     number = _number(value)
     if number is None:
         return MISSING
     if number == 0 or 0.0001 <= abs(number) < 1000:
         return _sign(f"{number:.4f}")
     return _sign(f"{number:,.4g}" if abs(number) < 0.0001 or abs(number) >= 1e7 else f"{number:,.1f}")
+
+
+@register.filter
+def markdown(value: object) -> SafeString:
+    """Markdown as safe HTML: raw HTML stays text, nothing is loaded from elsewhere."""
+    return prose.render(str(value or ""))
+
+
+@register.filter
+def excerpt(value: object, length: int = 120) -> str:
+    """The first words of a Markdown text, without its marks."""
+    return prose.excerpt(str(value or ""), length)
 
 
 @register.filter

@@ -31,7 +31,8 @@ def test_num(value, shown):
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(0.87921, "0.8792"), (0, "0.0000"), (-0.25, "−0.2500"), (1234.56, "1,234.6"), (0.00001234, "1.234e−05"),
-     (123456789.0, "1.235e+08"), (float("inf"), "–")],
+     (123456789.0, "1.235e+08"), (float("inf"), "∞"), (float("-inf"), "−∞"),
+     (float("nan"), "NaN"), (None, "–")],
 )  # fmt: skip
 def test_metric(value, shown):
     assert ui.metric(value) == shown

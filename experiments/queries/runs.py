@@ -16,7 +16,6 @@ from experiments.metricstore import Context, Latest, Order, Question
 from experiments.models import Experiment, Lifecycle, Run
 from experiments.training import catalogue
 from projects.actor import Actor
-from projects.models import Project
 from projects.services.datasets import Use, Uses
 
 _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
@@ -155,17 +154,6 @@ def state_counts(experiment: Experiment) -> dict[str, int]:
     """Count an experiment's working runs: few, so counting is cheap."""
     rows = Run.objects.active().filter(experiment=experiment, state__in=[Run.State.RUNNING, Run.State.QUEUED])
     return dict(Counter(rows.values_list("state", flat=True)))
-
-
-def experiments_of(by: Actor, project: Project) -> models.QuerySet[Experiment]:
-    """Return a project's experiments with counts of runs and the time of the newest."""
-    active = models.Q(runs__lifecycle=Lifecycle.ACTIVE)
-    rows = Experiment.objects.visible_to(by).in_project(project).active().select_related("created_by")
-    return rows.annotate(
-        run_count=models.Count("runs", filter=active),
-        running_count=models.Count("runs", filter=active & models.Q(runs__state=Run.State.RUNNING)),
-        newest_at=models.Max("runs__created_at", filter=active),
-    )
 
 
 def differences(rows: Sequence[RunFacts], *, only_different: bool = True) -> list[Difference]:

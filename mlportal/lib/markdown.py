@@ -1,0 +1,95 @@
+"""Markdown that people and clients wrote, as HTML that cannot act.
+
+Raw HTML stays text, images become links (a page loads nothing from elsewhere), and nothing gets an inline style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import OptionsDict
+
+LONGEST = 50_000
+FIRST_LEVEL = 3  # below the h1 of the page and the h2 of the card
+_LAST_LEVEL = 6
+
+
+class _Renderer(RendererHTML):
+    """The standard renderer, but for images."""
+
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: Any) -> str:
+        """A link to the picture with its words."""
+        token = tokens[idx]
+        words = self.renderInlineAsText(token.children, options, env) or "image"
+        return format_html('<a href="{}" rel="{}">{}</a>', token.attrs.get("src", ""), _RELATION, words)
+
+
+_RELATION = "nofollow noopener noreferrer"
+_PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}, renderer_cls=_Renderer).enable(
+    ["table", "strikethrough"]
+)
+
+
+def render(text: str) -> SafeString:
+    """Return the HTML of a text; a text too long to be prose is shown as it is.
+
+    Parameters
+    ----------
+    text : str
+        Markdown as in CommonMark, with tables and strike-through.
+    """
+    if len(text) > LONGEST:
+        return format_html('<pre class="prewrap">{}</pre>', text)
+    tokens = _PARSER.parse(text)
+    _fit_headings(tokens)
+    for token in tokens:
+        _tame(token)
+        for child in token.children or ():
+            _tame(child)
+    return SafeString(_PARSER.renderer.render(tokens, _PARSER.options, {}))
+
+
+def excerpt(text: str, length: int = 120) -> str:
+    """Return the first words of a text without its marks, for one line of a table."""
+    if len(text) > LONGEST:
+        return text[:length]
+    words = [
+        part.content
+        for token in _PARSER.parse(text)
+        for part in token.children or ()
+        if part.type in ("text", "code_inline")
+    ]
+    line = " ".join(" ".join(words).split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def _tame(token: Token) -> None:
+    if token.type == "link_open":
+        token.attrSet("rel", _RELATION)
+    # Alignment of a column comes as a style, which the policy of the page refuses.
+    if "style" in token.attrs:
+        aligned = str(token.attrs.pop("style")) == "text-align:right"
+        if aligned:
+            token.attrSet("class", "n")
+    if token.type == "table_open":
+        token.attrSet("class", "tbl plain")
+
+
+def _fit_headings(tokens: Sequence[Token]) -> None:
+    """Let headings start below the card's and never skip a level."""
+    seen: list[int] = []
+    for token in tokens:
+        if token.type not in ("heading_open", "heading_close"):
+            continue
+        if token.type == "heading_open":
+            level = int(token.tag[1])
+            while seen and seen[-1] >= level:
+                seen.pop()
+            seen.append(level)
+        token.tag = f"h{min(_LAST_LEVEL, FIRST_LEVEL - 1 + len(seen))}"
