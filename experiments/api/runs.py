@@ -15,7 +15,7 @@ from experiments.api import shapes
 from experiments.api.batch import RunLog
 from experiments.metricstore import NEWEST_FIRST, FilterError
 from experiments.models import Experiment, Run
-from experiments.services import runs
+from experiments.services import experiments, runs
 from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import Invalid, Missing
 from projects.access import ScopedAPIView
@@ -47,7 +47,7 @@ class Experiments(ScopedAPIView):
     def post(self, request: Request) -> Response:
         """Create an experiment; an existing name gives the existing one."""
         given = _valid(shapes.ExperimentIn, request)
-        found = runs.ensure_experiment(self.actor, project=self.project, **given)
+        found = experiments.ensure(self.actor, project=self.project, **given)
         return Response(shapes.ExperimentOut(found).data, status=status.HTTP_201_CREATED)
 
 
@@ -60,15 +60,15 @@ class ExperimentDetail(ScopedAPIView):
     @extend_schema(operation_id="experiments_get", responses=shapes.ExperimentOut)
     def get(self, request: Request, experiment: str) -> Response:
         """Read an experiment."""
-        found = self.find(queries.experiments_of(self.actor, self.project), name=experiment)
+        found = self.find(queries.experiments_of(self.actor, self.project).addressed(experiment))
         return Response(shapes.ExperimentOut(found).data)
 
     @extend_schema(operation_id="experiments_update", request=shapes.ExperimentChange, responses=shapes.ExperimentOut)
     def patch(self, request: Request, experiment: str) -> Response:
         """Change an experiment's description or the metric its runs are ranked by."""
-        found = self.find(self.rows().in_project(self.project).active(), name=experiment)
+        found = self.find(self.rows().in_project(self.project).active().addressed(experiment))
         given = _valid(shapes.ExperimentChange, request)
-        return Response(shapes.ExperimentOut(runs.describe_experiment(self.actor, experiment=found, **given)).data)
+        return Response(shapes.ExperimentOut(experiments.describe(self.actor, experiment=found, **given)).data)
 
 
 class Runs(ScopedAPIView):
@@ -80,7 +80,7 @@ class Runs(ScopedAPIView):
     @extend_schema(
         operation_id="runs_search",
         parameters=[
-            OpenApiParameter("experiment", str, required=True),
+            OpenApiParameter("experiment", str, required=True, description="Its number, or its exact name."),
             OpenApiParameter("q", str, description=FILTER),
             OpenApiParameter("sort", str, description=SORT),
             OpenApiParameter("deleted", bool, description="Search deleted runs."),
@@ -122,7 +122,7 @@ class Runs(ScopedAPIView):
         """Create a run; its experiment is created when it is new."""
         given = _valid(shapes.RunIn, request)
         parent = self._parent(given["parent"])
-        experiment = runs.ensure_experiment(self.actor, project=self.project, name=given["experiment"])
+        experiment = experiments.ensure(self.actor, project=self.project, name=given["experiment"])
         version = self._dataset(given["dataset"], given.get("dataset_version"))
         run = runs.create(
             self.actor,
@@ -137,10 +137,11 @@ class Runs(ScopedAPIView):
             run = runs.start(self.actor, run=run)
         return Response(shapes.run_body(queries.facts(run)), status=status.HTTP_201_CREATED)
 
-    def _experiment(self, name: str) -> Experiment:
-        if not name:
+    def _experiment(self, named: str) -> Experiment:
+        if not named:
             raise Invalid("experiment is required.", field="experiment")
-        return self.find(Experiment.objects.visible_to(self.actor).in_project(self.project).active(), name=name)
+        seen = Experiment.objects.visible_to(self.actor).in_project(self.project).active()
+        return self.find(seen.addressed(named))
 
     def _dataset(self, name: str, number: int | None) -> DatasetVersion | None:
         return datasets.ready_version(self.actor, project=self.project, name=name, number=number) if name else None

@@ -68,7 +68,7 @@ def text_of(value: object, field: str) -> str:
 class ExperimentIn(Strict):
     """A new experiment."""
 
-    name = Text(max_length=100)
+    name = Text(max_length=500, trim_whitespace=False)
     description = Text(max_length=10_000, allow_blank=True, default="")
 
 
@@ -95,7 +95,7 @@ class ExperimentOut(serializers.Serializer):
 class RunIn(Strict):
     """A new run."""
 
-    experiment = Text(max_length=100)
+    experiment = Text(max_length=500, trim_whitespace=False)
     name = Text(max_length=250, allow_blank=True, default="")
     params = TextMap(default=dict)
     tags = TextMap(default=dict)

@@ -13,7 +13,7 @@ from .meaning import Condition, FilterError
 from .orders import NEWEST_FIRST, Order, parse_order
 from .predicates import Context
 from .reading import Latest, Series, latest, many_series, series, sparks
-from .recording import append, drop_tag
+from .recording import append, begin, drop_tag
 from .turn import retried, writing
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Question",
     "Series",
     "append",
+    "begin",
     "check_batch",
     "check_keys",
     "check_texts",

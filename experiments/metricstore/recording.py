@@ -19,6 +19,8 @@ _APPEND = """
     SELECT r.id, r.experiment_id, NULL, %s, %s, %s, %s FROM experiments_run r
     WHERE r.id = %s AND r.lifecycle = 'active' AND EXISTS (SELECT 1 FROM experiments_key WHERE id = %s AND name = %s)
 """
+_PARAM_COLUMNS = "run_id, key_id, experiment_id, value, number"
+_TAG_COLUMNS = "run_id, key_id, experiment_id, value"
 _TAG = """
     INSERT INTO experiments_runtag (run_id, key_id, experiment_id, value) VALUES (%s, %s, %s, %s)
     ON CONFLICT (run_id, key_id) DO UPDATE SET value = excluded.value
@@ -61,6 +63,20 @@ def append(
             _write_document(run_id, params, tags, ids)
         if metrics:
             _write_block(run_id, metrics, ids)
+
+
+def begin(run_id: int, experiment_id: int, *, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Write the rows of a run just inserted with its whole document; call inside the writing transaction."""
+    ids = keys.ids([*params, *tags])
+    with connection.cursor() as cursor:
+        if params:
+            marks = ", ".join(["(%s, %s, %s, %s, %s)"] * len(params))
+            values = [cell for k, v in params.items() for cell in (run_id, ids[k], experiment_id, v, number(v))]
+            cursor.execute(f"INSERT INTO experiments_runparam ({_PARAM_COLUMNS}) VALUES {marks}", values)
+        if tags:
+            marks = ", ".join(["(%s, %s, %s, %s)"] * len(tags))
+            values = [cell for k, v in tags.items() for cell in (run_id, ids[k], experiment_id, v)]
+            cursor.execute(f"INSERT INTO experiments_runtag ({_TAG_COLUMNS}) VALUES {marks}", values)
 
 
 def drop_tag(run_id: int, key: str) -> bool:

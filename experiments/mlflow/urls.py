@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from experiments.mlflow import recording, server
+from experiments.mlflow import experiments, recording, runs, server
 from experiments.mlflow.door import door, unknown
 
 tracking: list[URLPattern | URLResolver] = [
@@ -13,6 +13,19 @@ tracking: list[URLPattern | URLResolver] = [
     path("runs/log-parameter", door(POST=recording.log_parameter)),
     path("runs/set-tag", door(POST=recording.set_tag)),
     path("runs/delete-tag", door(POST=recording.delete_tag)),
+    path("experiments/create", door(POST=experiments.create)),
+    path("experiments/get", door(GET=experiments.get)),
+    path("experiments/get-by-name", door(GET=experiments.get_by_name)),
+    path("experiments/update", door(POST=experiments.update)),
+    path("experiments/delete", door(POST=experiments.delete)),
+    path("experiments/restore", door(POST=experiments.restore)),
+    path("experiments/set-experiment-tag", door(POST=experiments.set_tag)),
+    path("experiments/delete-experiment-tag", door(POST=experiments.delete_tag)),
+    path("runs/create", door(POST=runs.create)),
+    path("runs/get", door(GET=runs.get)),
+    path("runs/update", door(POST=runs.update)),
+    path("runs/delete", door(POST=runs.delete)),
+    path("runs/restore", door(POST=runs.restore)),
 ]
 files: list[URLPattern | URLResolver] = []
 urlpatterns: list[URLPattern | URLResolver] = [

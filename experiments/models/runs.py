@@ -6,6 +6,7 @@ questions ("which runs have auc > 0.9"); their rows are written by `experiments.
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +17,10 @@ from django.db.models import Q
 if TYPE_CHECKING:
     from projects.actor import Actor
     from projects.models import Project
+
+
+# Names that need no quoting in an address and cannot be taken for a step up in it.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 
 
 def new_uuid() -> str:
@@ -53,6 +58,12 @@ class ExperimentQuerySet(ProjectScoped):
         """Leave out deleted experiments."""
         return self.filter(lifecycle=Lifecycle.ACTIVE)
 
+    def addressed(self, text: str) -> Self:
+        """Keep the experiment an address means: digits are its number, anything else its exact name."""
+        if text.isascii() and text.isdigit():
+            return self.filter(pk=int(text)) if len(text) < 19 else self.none()
+        return self.filter(name=text)
+
 
 class Experiment(models.Model):
     """A named set of runs that answer one question."""
@@ -83,6 +94,12 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def address(self) -> str:
+        """What stands for it in an address: a plain name, else its number, since a name may hold anything."""
+        plain = _PLAIN_NAME.fullmatch(self.name) and not self.name.isdigit()
+        return self.name if plain else str(self.pk)
 
 
 class ExperimentTag(models.Model):
@@ -190,8 +207,10 @@ class Run(models.Model):
     @property
     def took_seconds(self) -> float | None:
         """Seconds from start to end, None before the end."""
-        if self.ended_ms is None or self.started_at is None:
+        if self.started_at is None or self.ended_at is None:
             return None
+        if self.ended_ms is None:  # a client said that it ended, not when
+            return max(0.0, (self.ended_at - self.started_at).total_seconds())
         return max(0, self.ended_ms - self.started_ms) / 1000
 
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from experiments.models import Experiment, JobAttempt, JobLog, Run, TrainingJob
-from experiments.services import runs
+from experiments.services import experiments, runs
 from experiments.services.attempts import actor_of
 from experiments.training import catalogue
 from experiments.training.parameters import Parameter, shown
@@ -163,7 +163,7 @@ def retry(by: Actor, *, job: TrainingJob) -> TrainingJob:
 
 def _experiment(by: Actor, project: Project, given: Experiment | str) -> Experiment:
     if isinstance(given, str):
-        return runs.ensure_experiment(by, project=project, name=given)
+        return experiments.ensure(by, project=project, name=given)
     if given.project_id != project.pk:
         raise Invalid("The experiment belongs to another project.", field="experiment")
     return given

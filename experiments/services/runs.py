@@ -1,4 +1,4 @@
-"""Experiments and runs: create, log, finish, annotate, delete."""
+"""Runs: create, log, finish, annotate, delete."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -17,8 +18,8 @@ from experiments.services.model_metrics import ModelPoint
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.actor import Actor
-from projects.models import DatasetVersion, Project
-from projects.permissions import Permission, allowed, require
+from projects.models import DatasetVersion
+from projects.permissions import Permission, require
 from projects.services import events
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,51 +27,6 @@ RUN_NAME_CHARS = 250
 # Tags by which tracking clients name, describe and nest a run.
 NAME_TAG, NOTES_TAG, PARENT_TAG = "mlflow.runName", "mlflow.note.content", "mlflow.parentRunId"
 _MIRRORED = frozenset({NAME_TAG, NOTES_TAG, PARENT_TAG})
-
-
-def ensure_experiment(by: Actor, *, project: Project, name: str, description: str = "") -> Experiment:
-    """Return the experiment of that name, creating it if needed.
-
-    Raises
-    ------
-    Invalid
-        If the name breaks the naming rules.
-    Conflict
-        If the experiment is deleted.
-    """
-    require(by, _logging_right(by, project), project)
-    clean = names.clean(name, field="experiment")
-    text = names.clean_text(description, field="description")
-    with metricstore.writing():
-        now = timezone.now()
-        found, created = Experiment.objects.get_or_create(
-            project=project,
-            name=clean,
-            defaults={
-                "description": text, "created_by": by.user, "created_at": now, "updated_at": now,
-            },
-        )  # fmt: skip
-        if found.lifecycle == Lifecycle.DELETED:
-            raise Conflict(f"The experiment {found.name} is deleted. Restore it or choose another name.", field="name")
-        if created:
-            events.record(by, "experiment.created", project=project, target=found, data={"name": clean})
-    return found
-
-
-def describe_experiment(by: Actor, *, experiment: Experiment, description: str, primary_metric: str = "") -> Experiment:
-    """Change an experiment's description and the metric its runs are ranked by."""
-    require(by, Permission.RUN_EDIT, experiment.project)
-    text = names.clean_text(description, field="description")
-    if primary_metric:
-        metricstore.check_keys([(primary_metric, 0.0, 0, 0)], (), ())
-    with transaction.atomic():
-        experiment.description, experiment.primary_metric, experiment.updated_at = text, primary_metric, timezone.now()
-        experiment.save(update_fields=["description", "primary_metric", "updated_at"])
-        events.record(
-            by, "experiment.described", project=experiment.project, target=experiment,
-            data={"primary_metric": primary_metric},
-        )  # fmt: skip
-    return experiment
 
 
 def create(
@@ -85,8 +41,10 @@ def create(
     parent: Run | None = None,
     primary_metric: str = "",
     started_ms: int | None = None,
+    user_name: str = "",
+    running: bool = False,
 ) -> Run:
-    """Create a queued run with its first parameters and tags.
+    """Create a run with its first parameters and tags: queued, or running at once.
 
     Raises
     ------
@@ -96,22 +54,27 @@ def create(
         If the experiment is deleted.
     """
     require(by, Permission.JOB_LAUNCH if source == Run.Source.JOB else Permission.RUN_LOG, experiment.project)
+    params, tags = params or {}, tags or {}
     _check_family(experiment, dataset_version, parent)
-    metricstore.check_batch((), params or {}, tags or {})
-    text = names.clean_text(name, field="name", limit=RUN_NAME_CHARS)
+    metricstore.check_batch((), params, tags)
+    parent = parent or _parent_of(experiment.project_id, tags)
     now = timezone.now()
+    began = _ms(now) if started_ms is None else started_ms
+    run = Run(
+        project=experiment.project, experiment=experiment, source=source, parent=parent,
+        name=names.exact(name, field="name", limit=RUN_NAME_CHARS), notes=tags.get(NOTES_TAG, ""),
+        dataset_version=dataset_version, primary_metric=primary_metric or experiment.primary_metric,
+        params=json.dumps(params), tags=json.dumps(tags), user_name=user_name or _name_of(by),
+        created_by=by.user, created_at=now, started_ms=began,
+    )  # fmt: skip
+    if running:
+        run.state, run.started_at = Run.State.RUNNING, _moment(began)
     with metricstore.writing():
-        run = Run.objects.create(
-            project=experiment.project, experiment=experiment, name=text, source=source, parent=parent,
-            dataset_version=dataset_version, primary_metric=primary_metric or experiment.primary_metric,
-            created_by=by.user, created_at=now, started_ms=_ms(now) if started_ms is None else started_ms,
-        )  # fmt: skip
-        if not text:
+        run.save(force_insert=True)
+        if not name:
             run.name = f"run-{run.pk}"
             run.save(update_fields=["name"])
-        if params or tags:
-            metricstore.append(run.pk, params=params, tags=tags)
-            run.refresh_from_db(fields=["params", "tags"])
+        metricstore.begin(run.pk, experiment.pk, params=params, tags=tags)
         events.record(by, "run.created", project=experiment.project, target=run, data={"experiment": experiment.name})
     return run
 
@@ -204,6 +167,40 @@ def finish(by: Actor, *, run: Run, state: str, failure: str = "", at_ms: int | N
     return run
 
 
+def amend(
+    by: Actor, *, run: Run, state: str | None = None, ended_ms: int | None = None, name: str | None = None
+) -> Run:
+    """Change what a tracking client changes of a run: its state in any direction, its end, its name.
+
+    A client ends a run and resumes it days later. What is None stays as it is.
+
+    Raises
+    ------
+    Conflict
+        If the run is deleted, or sealed by its job.
+    """
+    require(by, Permission.RUN_LOG, run.project)
+    if run.lifecycle == Lifecycle.DELETED:
+        raise _wrong_state(run, "change")
+    if state is not None or ended_ms is not None:
+        _check_writer(by, run)
+    changes = _amendment(run, state, ended_ms, name)
+    with metricstore.writing():
+        if not changes:
+            return run
+        if not Run.objects.active().filter(pk=run.pk).update(**changes):
+            raise _wrong_state(run, "change")
+        if name:
+            metricstore.append(run.pk, tags={NAME_TAG: name})
+        for field, value in changes.items():
+            setattr(run, field, value)
+        verb = "run.annotated"
+        if "state" in changes:
+            verb = _change_state(run)
+        events.record(by, verb, project=run.project, target=run, data={"fields": sorted(changes), "digest": run.digest})
+    return run
+
+
 def digest(run: Run) -> str:
     """Return the sha256 over a run's latest metrics and its parameters, the same on any machine."""
     latest = metricstore.latest([run.pk])[run.pk]
@@ -274,6 +271,34 @@ def _move(by: Actor, run: Run, lifecycle: str, verb: str) -> Run:
     return run
 
 
+def _amendment(run: Run, state: str | None, ended_ms: int | None, name: str | None) -> dict[str, Any]:
+    """Return the columns that change."""
+    changes: dict[str, Any] = {}
+    if name:
+        changes["name"] = names.exact(name, field="run_name", limit=RUN_NAME_CHARS)
+    if ended_ms is not None:
+        changes |= {"ended_ms": ended_ms, "ended_at": _moment(ended_ms)}
+    if state in Run.TERMINAL and ended_ms is None and run.ended_at is None:
+        changes["ended_at"] = timezone.now()
+    if state is not None and state not in Run.TERMINAL:
+        changes |= {"ended_ms": None, "ended_at": None, "digest": ""}
+    if state == Run.State.RUNNING and run.started_at is None:
+        changes["started_at"] = _moment(run.started_ms)
+    if state is not None:
+        changes["state"] = state
+    return {field: value for field, value in changes.items() if getattr(run, field) != value}
+
+
+def _change_state(run: Run) -> str:
+    """Seal what an ended run recorded; return the verb of the change."""
+    if run.state not in Run.TERMINAL:
+        return "run.resumed"
+    metricstore.fold(run.pk)
+    run.digest = digest(run)
+    Run.objects.filter(pk=run.pk).update(digest=run.digest)
+    return f"run.{run.state}"
+
+
 def _mirror(run: Run, tags: Mapping[str, str]) -> None:
     """Let the tags by which tracking clients name, describe and nest a run do so."""
     changes: dict[str, object] = {}
@@ -282,15 +307,19 @@ def _mirror(run: Run, tags: Mapping[str, str]) -> None:
     if NOTES_TAG in tags:
         changes["notes"] = tags[NOTES_TAG]
     if PARENT_TAG in tags:
-        others = Run.objects.filter(project=run.project_id, uuid=tags[PARENT_TAG]).exclude(pk=run.pk)
-        changes["parent"] = others.values_list("pk", flat=True).first()
+        parent = _parent_of(run.project_id, tags)
+        changes["parent"] = parent if parent != run else None
     if changes:
         Run.objects.filter(pk=run.pk).update(**changes)
 
 
-def _logging_right(by: Actor, project: Project) -> Permission:
-    # Who may launch a job may name a new experiment for it.
-    return Permission.JOB_LAUNCH if allowed(by, Permission.JOB_LAUNCH, project) else Permission.RUN_LOG
+def _parent_of(project_id: int, tags: Mapping[str, str]) -> Run | None:
+    named = tags.get(PARENT_TAG)
+    return Run.objects.filter(project=project_id, uuid=named).first() if named else None
+
+
+def _name_of(by: Actor) -> str:
+    return by.user.username if by.user is not None else ""
 
 
 def _check_family(experiment: Experiment, dataset_version: DatasetVersion | None, parent: Run | None) -> None:

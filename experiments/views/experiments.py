@@ -20,7 +20,7 @@ from experiments import charts, metricstore, queries
 from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question
 from experiments.models import Experiment, Run
 from experiments.queries import RunFacts, RunPage
-from experiments.services import runs
+from experiments.services import experiments, runs
 from experiments.views import columns
 from mlportal.lib.errors import DomainError, Invalid
 from projects.access import ProjectView
@@ -45,13 +45,13 @@ class ExperimentList(ProjectView):
     def post(self, request: HttpRequest) -> HttpResponse:
         """Create one and open it."""
         try:
-            made = runs.ensure_experiment(
+            made = experiments.ensure(
                 self.actor, project=self.project,
-                name=request.POST.get("name", ""), description=request.POST.get("description", ""),
+                name=request.POST.get("name", "").strip(), description=request.POST.get("description", ""),
             )  # fmt: skip
         except DomainError as error:
             return self._page(request, error)
-        return redirect("experiments:run-list", self.project.slug, made.name)
+        return redirect("experiments:run-list", self.project.slug, made.address)
 
     def _page(self, request: HttpRequest, error: DomainError | None = None) -> HttpResponse:
         found = queries.experiments_of(self.actor, self.project).order_by("-newest_at", "-id")[:500]
@@ -91,10 +91,10 @@ class RunsOf(ProjectView):
     reads = Experiment
     permission = Permission.RUN_VIEW
 
-    def experiment(self, name: str) -> Experiment:
+    def experiment(self, address: str) -> Experiment:
         """The experiment of the address, or 404."""
         rows = self.rows().in_project(self.project).active().select_related("project")
-        return self.find(rows, name=name)
+        return self.find(rows.addressed(address))
 
     def order(self, experiment: Experiment, text: str, known: dict[str, list[str]]) -> Order:
         """The order asked for, or best first by the primary metric."""
@@ -248,7 +248,7 @@ class RunBulk(RunsOf):
         messages.success(request, f"{done} {'run' if done == 1 else 'runs'} {words}.")
         back = request.POST.get("back", "")
         query = back if back.startswith("?") else ""
-        return redirect(reverse("experiments:run-list", args=[self.project.slug, found.name]) + query)
+        return redirect(reverse("experiments:run-list", args=[self.project.slug, found.address]) + query)
 
 
 def _chips(request: HttpRequest, text: str) -> list[dict[str, str]]:

@@ -73,6 +73,25 @@ def clean_text(value: object, *, field: str = "text", limit: int = MAX_TEXT, req
     return text
 
 
+def exact(value: object, *, field: str = "name", limit: int = MAX_TEXT, required: bool = False) -> str:
+    """Check a text that others chose and that stays as it is: any characters a database can store.
+
+    Raises
+    ------
+    Invalid
+        If it is longer than the limit, empty though required, or holds a NUL or half of a character.
+    """
+    text = _text(value, field)
+    if required and not text:
+        raise Invalid(f"{field} is empty. Give it 1 to {limit} characters.", field=field, limit=limit, got=0)
+    if len(text) > limit:
+        raise Invalid(
+            f"{field} has {len(text)} characters; at most {limit:,} are allowed.",
+            field=field, limit=limit, got=len(text),
+        )  # fmt: skip
+    return text
+
+
 def _text(value: object, field: str) -> str:
     if not isinstance(value, str):
         raise Invalid(f"{field} must be text, not {type(value).__name__}.", field=field, got=type(value).__name__)

@@ -1,7 +1,7 @@
 """Experiments and runs."""
 
 from experiments.models import Experiment, Run
-from experiments.services import runs
+from experiments.services import experiments, runs
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission
@@ -15,7 +15,7 @@ def writer(project: Project) -> Actor:
 
 
 def make_experiment(project: Project, name: str = "churn-gbm") -> Experiment:
-    return runs.ensure_experiment(writer(project), project=project, name=name)
+    return experiments.ensure(writer(project), project=project, name=name)
 
 
 def make_run(experiment: Experiment, name: str = "first", **extra: object) -> Run:

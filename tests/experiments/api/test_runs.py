@@ -262,12 +262,12 @@ def test_the_record_of_a_job_is_the_jobs(api, experiment):
     [
         ("/runs/", {}, "experiment"),
         ("/runs/", {"experiment": 3}, "experiment"),
-        ("/runs/", {"experiment": "<b>"}, "experiment"),
+        ("/runs/", {"experiment": "x" * 501}, "experiment"),
         ("/runs/", {"experiment": "e", "params": {"a": []}}, "params.a"),
         ("/runs/", {"experiment": "e", "params": [1]}, "params"),
         ("/runs/", {"experiment": "e", "parent": "x"}, "parent"),
         ("/runs/", {"experiment": "e", "colour": 1}, "colour"),
-        ("/experiments/", {"name": "x" * 101}, "name"),
+        ("/experiments/", {"name": "x" * 501}, "name"),
         ("/experiments/", {"name": None}, "name"),
     ],
 )
@@ -286,4 +286,5 @@ def test_creating_twice_with_one_key_makes_one_run(api):
 def test_an_experiment_can_be_described(api, experiment):
     changed = api.call("PATCH", "/experiments/churn-gbm/", {"description": "Boosted trees.", "primary_metric": "auc"})
     assert (changed.body["description"], changed.body["primary_metric"]) == ("Boosted trees.", "auc")
-    assert api.get("/experiments/CHURN-GBM/").body["description"] == "Boosted trees."
+    assert api.get("/experiments/CHURN-GBM/").status_code == 404
+    assert api.get(f"/experiments/{experiment.pk}/").body["description"] == "Boosted trees."

@@ -25,6 +25,27 @@ class Caller:
         )  # fmt: skip
         return answer.status_code, json.loads(answer.content)
 
+    def get(self, path: str, **query: object) -> tuple[int, dict]:
+        answer = self.client.get(API + path, query, headers=self.headers)
+        return answer.status_code, json.loads(answer.content)
+
+    def ok(self, path: str, **fields: object) -> dict:
+        """POST fields that must be taken."""
+        status, body = self.post(path, fields)
+        assert status == 200, body
+        return body
+
+    def seen(self, path: str, **query: object) -> dict:
+        """GET what must be there."""
+        status, body = self.get(path, **query)
+        assert status == 200, body
+        return body
+
+
+def code(answer: tuple[int, dict]) -> tuple[int, str]:
+    """Status and error code of an answer."""
+    return answer[0], answer[1].get("error_code", "")
+
 
 def scientist(project: Project, name: str = "ana") -> Caller:
     """Return a caller who may log in the project."""
