@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from experiments.mlflow import experiments, recording, runs, server
+from experiments.mlflow import experiments, inputs, recording, runs, server
 from experiments.mlflow.door import door, unknown
 
 tracking: list[URLPattern | URLResolver] = [
@@ -26,6 +26,8 @@ tracking: list[URLPattern | URLResolver] = [
     path("runs/update", door(POST=runs.update)),
     path("runs/delete", door(POST=runs.delete)),
     path("runs/restore", door(POST=runs.restore)),
+    path("runs/log-inputs", door(POST=inputs.log_inputs)),
+    path("runs/log-model", door(POST=inputs.log_model)),
 ]
 files: list[URLPattern | URLResolver] = []
 urlpatterns: list[URLPattern | URLResolver] = [
