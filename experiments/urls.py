@@ -2,13 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from experiments.views import compare, experiments, files, jobs, launch, runs
+from experiments.views import compare, experiments, files, jobs, launch, logged_models, runs
 
 app_name = "experiments"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", experiments.ExperimentList.as_view(), name="experiment-list"),
     path("experiments/<str:experiment>/", experiments.RunList.as_view(), name="run-list"),
     path("experiments/<str:experiment>/compare/", compare.RunCompare.as_view(), name="run-compare"),
+    path("experiments/<str:experiment>/logged-models/", logged_models.ModelList.as_view(), name="logged-model-list"),
     path("experiments/<str:experiment>/bulk/", experiments.RunBulk.as_view(), name="run-bulk"),
     re_path(
         r"^experiments/(?P<experiment>[^/]+)/export\.(?P<form>csv|json)$",
@@ -23,6 +24,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:run>/artifacts/", files.FileList.as_view(), name="artifact-list"),
     path("runs/<int:run>/artifacts/<path:path>", files.FileShow.as_view(), name="artifact-show"),
     path("runs/<int:run>/raw/<path:path>", files.FileRaw.as_view(), name="artifact-raw"),
+    path("logged-models/<str:model>/", logged_models.ModelShow.as_view(), name="logged-model-show"),
+    path("logged-models/<str:model>/artifacts/", files.ModelFileList.as_view(), name="logged-model-file-list"),
+    path(
+        "logged-models/<str:model>/artifacts/<path:path>",
+        files.ModelFileShow.as_view(),
+        name="logged-model-file-show",
+    ),
+    path("logged-models/<str:model>/raw/<path:path>", files.ModelFileRaw.as_view(), name="logged-model-file-raw"),
     path("jobs/", jobs.Jobs.as_view(), name="job-list"),
     path("jobs/new/", launch.Launch.as_view(), name="job-launch"),
     path("jobs/<int:job>/", jobs.Job.as_view(), name="job-detail"),

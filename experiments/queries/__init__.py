@@ -3,6 +3,8 @@
 from .experiments import ExperimentLine, experiment_lines, experiments_of, note_of_experiment, tags_of
 from .recorded import (
     CHILDREN,
+    LOGGED_MODELS,
+    NOTE,
     DatasetLine,
     Family,
     ModelLine,
@@ -22,6 +24,7 @@ from .recorded import (
 from .runs import (
     SHOWN_METRICS,
     SHOWN_PARAMS,
+    SYSTEM,
     Difference,
     RunFacts,
     RunPage,
@@ -36,6 +39,7 @@ from .runs import (
     higher_is_better,
     label_of,
     page_of_runs,
+    points_per_metric,
     question,
     state_counts,
     varying_params,
@@ -43,8 +47,11 @@ from .runs import (
 
 __all__ = [
     "CHILDREN",
+    "LOGGED_MODELS",
+    "NOTE",
     "SHOWN_METRICS",
     "SHOWN_PARAMS",
+    "SYSTEM",
     "DatasetLine",
     "Difference",
     "ExperimentLine",
@@ -76,6 +83,7 @@ __all__ = [
     "note_of_experiment",
     "own_tags",
     "page_of_runs",
+    "points_per_metric",
     "question",
     "state_counts",
     "tags_of",

@@ -49,7 +49,7 @@ class DatasetLine:
         Where it came from, as text.
     fields : list of (str, str, bool)
         Name, type and whether values may be missing.
-    profile : list of (str, object)
+    profile : list of (str, str)
         Numbers the client gave, such as rows.
     version : DatasetVersion or None
         The portal's own version, when the source names one of this project.
@@ -59,7 +59,7 @@ class DatasetLine:
     context: str
     source: str
     fields: list[tuple[str, str, bool]]
-    profile: list[tuple[str, object]]
+    profile: list[tuple[str, str]]
     version: DatasetVersion | None
 
     @property
@@ -282,11 +282,14 @@ def _type(spec: Json) -> str:
     return str(spec.get("type", "–"))
 
 
-def _profile(text: str) -> list[tuple[str, object]]:
+def _profile(text: str) -> list[tuple[str, str]]:
     told = _json(text)
     if not isinstance(told, dict):
         return [("profile", _short(text))] if text else []
-    return [
-        (name.replace("_", " "), value if isinstance(value, int | float) else _short(value))
-        for name, value in told.items()
-    ]
+    return [(name.replace("_", " "), _figure(value)) for name, value in told.items()]
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return _short(value)

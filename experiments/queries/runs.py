@@ -13,12 +13,15 @@ from django.utils import timezone
 
 from experiments import metricstore
 from experiments.metricstore import Context, Latest, Order, Question
-from experiments.models import Experiment, Lifecycle, Run
+from experiments.models import Experiment, Lifecycle, MetricChunk, Run
 from experiments.training import catalogue
 from projects.actor import Actor
 from projects.services.datasets import Use, Uses
 
+from .recorded import own_tags
+
 _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
+SYSTEM = "system/"  # what clients log of the machine, not of the model
 SHOWN_METRICS = 4
 SHOWN_PARAMS = 6
 
@@ -135,10 +138,10 @@ def best_run(experiment: Experiment, metric: str, *, without: Iterable[int] = ()
 
 
 def default_metrics(experiment: Experiment, known: Sequence[str]) -> list[str]:
-    """Order an experiment's metrics for people: primary first, then the catalogue's order, folds last."""
+    """Order metrics for people: the primary first, then the catalogue's order, folds and the machine's last."""
     rank = {name: i for i, name in enumerate(catalogue.METRICS)}
     primary = experiment.primary_metric or next((m for m in catalogue.PRIMARY_METRIC.values() if m in known), "")
-    return sorted(known, key=lambda m: (m != primary, "/" in m, rank.get(m, len(rank)), m))
+    return sorted(known, key=lambda m: (m != primary, m.startswith(SYSTEM), "/" in m, rank.get(m, len(rank)), m))
 
 
 def varying_params(rows: Sequence[RunFacts]) -> list[str]:
@@ -148,6 +151,13 @@ def varying_params(rows: Sequence[RunFacts]) -> list[str]:
         seen[name] = {row.params.get(name) for row in rows}
     varied = [name for name, values in seen.items() if len(values) > 1]
     return sorted(varied, key=lambda name: (-len(seen[name]), name))
+
+
+def points_per_metric(run_id: int) -> dict[str, int]:
+    """Count the points of each metric of a run without reading them."""
+    metricstore.fold_runs([run_id])
+    rows = MetricChunk.objects.filter(run=run_id, key__isnull=False).order_by()
+    return dict(rows.values_list("key__name").annotate(count=models.Sum("points")))
 
 
 def state_counts(experiment: Experiment) -> dict[str, int]:
@@ -167,7 +177,8 @@ def differences(rows: Sequence[RunFacts], *, only_different: bool = True) -> lis
     ]
     out.append(Difference("Data and context", "dataset", [dataset_label(r.run) for r in rows]))
     out.append(Difference("Data and context", "state", [r.run.state for r in rows]))
-    out += [Difference("Tags", name, [_tag(r.tags, name) for r in rows]) for name in _union(r.tags for r in rows)]
+    own = [own_tags(r.tags) for r in rows]
+    out += [Difference("Tags", name, [_tag(tags, name) for tags in own]) for name in _union(own)]
     return [d for d in out if not only_different or not _same(d.values)]
 
 

@@ -1,48 +1,40 @@
-"""Pages of a run's artifacts: browse, look, download."""
+"""Pages of the files of runs and logged models: browse, look, download."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 
-from experiments.models import Artifact, Run
+from experiments.models import Artifact, LoggedModel, Run
+from experiments.queries import files
 from experiments.services import artifacts, delivery
+from experiments.views import viewers
+from experiments.views.places import Place
 from experiments.views.runs import RunPage
-from mlportal.lib import blobs
-from mlportal.lib.errors import DomainError, Missing
+from mlportal.lib.errors import Missing
+from projects.access import ProjectView
+from projects.permissions import Permission
 
-LOOK_BYTES = 2**20
-TABLE_ROWS = 200
-TABLE_COLUMNS = 50
-TABLES = {"text/csv": ",", "text/tab-separated-values": "\t"}
-TEXTS = frozenset({"text/plain", "text/markdown", "application/yaml", "application/json"})
-FRAMED = frozenset({"text/html", "image/svg+xml"})
+THUMBNAILS = 24
 
 
 class FileList(RunPage):
     """Files of a run."""
 
     def get(self, request: HttpRequest, run: int) -> HttpResponse:
-        """List them by folder."""
-        found = self.load(run)
-        return render(request, "experiments/artifact_show.html", _context(found))
+        """Show what lies at the top."""
+        return browse(request, self.load(run), self.project.slug, "")
 
 
 class FileShow(RunPage):
-    """One file, shown as its kind allows."""
+    """One folder, or one file shown as its kind allows."""
 
     def get(self, request: HttpRequest, run: int, path: str) -> HttpResponse:
-        """Show it beside the list of files."""
-        found = self.load(run)
-        artifact = artifacts.find(found, path)
-        return render(
-            request, "experiments/artifact_show.html", {**_context(found), "artifact": artifact, **_look(artifact)}
-        )
+        """Show it beside the folder it lies in."""
+        return browse(request, self.load(run), self.project.slug, path)
 
 
 class FileRaw(RunPage):
@@ -50,62 +42,99 @@ class FileRaw(RunPage):
 
     def get(self, request: HttpRequest, run: int, path: str) -> HttpResponseBase:
         """Send them."""
-        artifact = artifacts.find(self.load(run), path)
-        if request.GET.get("as") == "image":
-            return delivery.image(artifact)
-        if request.GET.get("as") == "frame" and artifact.media_type in FRAMED:
-            return delivery.sandboxed(artifact)
-        return delivery.download(artifact, request.headers.get("Range", ""))
+        return send(request, artifacts.find(self.load(run), path))
 
 
-def _context(run: Run) -> dict[str, Any]:
-    folders: dict[str, list[Artifact]] = {}
-    for artifact in Artifact.objects.filter(run=run).order_by("path"):
-        folders.setdefault(artifact.path.rpartition("/")[0], []).append(artifact)
-    return {"run": run, "experiment": run.experiment, "folders": sorted(folders.items())}
+class LoggedModelPage(ProjectView):
+    """Base of the pages of one logged model."""
+
+    abstract = True
+    reads = LoggedModel
+    permission = Permission.RUN_VIEW
+
+    def load(self, model: str) -> LoggedModel:
+        """The logged model of the address, or 404."""
+        rows = self.rows().in_project(self.project).select_related("project", "experiment", "source_run", "created_by")
+        return self.find(rows, uuid=model)
 
 
-def _look(artifact: Artifact) -> dict[str, Any]:
-    """Choose the viewer and fill it; what is too large or unreadable is offered for download."""
-    if artifact.media_type in artifacts.INLINE_IMAGES:
-        return {"viewer": "image"}
-    if artifact.media_type in FRAMED:
-        return {"viewer": "frame"}
-    if artifact.media_type not in TEXTS and artifact.media_type not in TABLES:
-        return {"viewer": "none"}
-    try:
-        text, is_cut = _text(artifact)
-    except Missing as error:
-        return {"viewer": "none", "trouble": error.message}
-    except (DomainError, UnicodeDecodeError):
-        return {"viewer": "none", "trouble": "The file is not UTF-8 text."}
-    if artifact.media_type in TABLES:
-        return {"viewer": "table", "is_cut": is_cut, **_table(text, TABLES[artifact.media_type])}
-    return {"viewer": "text", "is_cut": is_cut, "text": _pretty(text) if artifact.media_type.endswith("json") else text}
+class ModelFileList(LoggedModelPage):
+    """Files of a logged model."""
+
+    def get(self, request: HttpRequest, model: str) -> HttpResponse:
+        """Show what lies at the top."""
+        return browse(request, self.load(model), self.project.slug, "")
 
 
-def _text(artifact: Artifact) -> tuple[str, bool]:
-    with blobs.open_blob(artifact.sha256) as stream:
-        head = stream.read(LOOK_BYTES)
-    is_cut = artifact.size_bytes > LOOK_BYTES
-    # A cut may fall inside a character.
-    return head.decode("utf-8", "ignore" if is_cut else "strict"), is_cut
+class ModelFileShow(LoggedModelPage):
+    """One folder or file of a logged model."""
+
+    def get(self, request: HttpRequest, model: str, path: str) -> HttpResponse:
+        """Show it beside the folder it lies in."""
+        return browse(request, self.load(model), self.project.slug, path)
 
 
-def _pretty(text: str) -> str:
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
+class ModelFileRaw(LoggedModelPage):
+    """The bytes of a file of a logged model."""
+
+    def get(self, request: HttpRequest, model: str, path: str) -> HttpResponseBase:
+        """Send them."""
+        return send(request, artifacts.find(self.load(model), path))
 
 
-def _table(text: str, delimiter: str) -> dict[str, Any]:
-    rows = []
-    try:
-        for row in csv.reader(io.StringIO(text), delimiter=delimiter):
-            rows.append(row[:TABLE_COLUMNS])
-            if len(rows) > TABLE_ROWS:
-                break
-    except csv.Error:
-        return {"head": [], "rows": [], "trouble": "The table cannot be read."}
-    return {"head": rows[0] if rows else [], "rows": rows[1:], "rows_cut": len(rows) > TABLE_ROWS}
+def browse(request: HttpRequest, owner: files.Owner, slug: str, path: str) -> HttpResponse:
+    """Show a folder, or a file beside its folder."""
+    place, offset = Place(owner, slug), _offset(request, "offset")
+    context: dict[str, Any] = {"experiment": owner.experiment, "place": place, "owner": owner}
+    context["run" if isinstance(owner, Run) else "model"] = owner
+    is_folder = not path or path.endswith("/")
+    folder = path.strip("/") if is_folder else path.rpartition("/")[0]
+    if is_folder:
+        if folder and not files.has_folder(owner, folder):
+            raise Missing(f"There is no folder {folder[:200]!r}.", field="path")
+    else:
+        artifact = artifacts.find(owner, path)
+        context |= {"artifact": artifact, "raw": place.raw(path), **_look(artifact, request, place.image)}
+    listed = files.listing(owner, folder, offset=_offset(request, "files"))
+    context |= tree(listed, place, current=path) | {"offset": offset}
+    return render(request, "experiments/artifact_show.html", context)
+
+
+def tree(listed: files.Listing, place: Place, current: str = "") -> dict[str, Any]:
+    """What the list of one folder shows, with every address."""
+    parts = listed.path.split("/") if listed.path else []
+    trail = [(name, place.folder("/".join(parts[: at + 1]))) for at, name in enumerate(parts)]
+    lines = [
+        {"file": f, "name": f.path.rpartition("/")[2], "url": place.show(f.path), "is_current": f.path == current,
+         "thumbnail": place.image(f.path) if f.media_type in viewers.IMAGES else ""}
+        for f in listed.files
+    ]  # fmt: skip
+    return {
+        "listing": listed, "trail": trail, "folder_name": parts[-1] if parts else "All files",
+        "up": place.folder("/".join(parts[:-1])) if parts else "",
+        "folders": [{"folder": f, "url": place.folder(f.path)} for f in listed.folders], "files": lines,
+        "thumbnails": [line for line in lines if line["thumbnail"]][:THUMBNAILS],
+        "next_files": listed.next_offset, "previous_files": max(0, listed.offset - files.PAGE),
+    }  # fmt: skip
+
+
+def send(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
+    """Send a file's bytes in the way asked for."""
+    if request.GET.get("as") == "image":
+        return delivery.image(artifact)
+    if request.GET.get("as") == "frame" and artifact.media_type in viewers.FRAMED:
+        return delivery.sandboxed(artifact)
+    return delivery.download(artifact, request.headers.get("Range", ""))
+
+
+def _look(artifact: Artifact, request: HttpRequest, address: Callable[[str], str]) -> dict[str, Any]:
+    offset = _offset(request, "row")
+    found = viewers.look(artifact, offset=offset, address=address)
+    if found["viewer"] == "table":
+        found |= {"next_row": offset + viewers.PAGE_ROWS, "previous_row": max(0, offset - viewers.PAGE_ROWS)}
+    return found
+
+
+def _offset(request: HttpRequest, name: str) -> int:
+    given = request.GET.get(name, "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0

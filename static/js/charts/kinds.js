@@ -13,7 +13,8 @@ function places(run, points, axis) {
 /** One metric over steps or time, a line a run; options are the shared controls. */
 function curves(data, element, options) {
   const weight = Number(options.smooth || 0) / 100;
-  const axis = options.x || "step";
+  const axis = element.dataset.axis || options.x || "step";
+  const unit = element.dataset.unit || "";
   const traces = [];
   for (const run of data.runs) {
     const points = run.metrics[element.dataset.metric];
@@ -24,14 +25,15 @@ function curves(data, element, options) {
     const mode = points.values.length < 3 ? "lines+markers" : "lines";
     traces.push({
       x, y: smooth(points.values, weight), name: plain(run.name), mode, connectgaps: false,
-      line: { color: line, width: 1.75, dash: DASH[run.dash] }, hovertemplate: "%{y:.4f}",
+      line: { color: line, width: 1.75, dash: DASH[run.dash] }, hovertemplate: unit ? `%{y:,.1f} ${unit}` : "%{y:.4f}",
     });
   }
   const log = options.y === "log";
   const range = options.clip && !log ? innerRange(traces) : undefined;
-  return [traces, layout({
-    xaxis: { title: X_TITLE[axis] }, yaxis: { type: log ? "log" : "linear", range, tickformat: ".3~f" },
-  })];
+  const scale = unit
+    ? { rangemode: "tozero", ticksuffix: unit === "%" ? "%" : "", tickformat: unit === "%" ? "" : ",.4~g", nticks: 4 }
+    : { type: log ? "log" : "linear", range, tickformat: ".3~f" };
+  return [traces, layout({ xaxis: { title: X_TITLE[axis] }, yaxis: scale })];
 }
 
 /** Lines over a shared square, such as ROC. */

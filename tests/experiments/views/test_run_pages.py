@@ -222,7 +222,7 @@ def files(experiment):
     ("path", "shown"),
     [
         ("a.html", '<iframe class="look" sandbox title='),
-        ("b.csv", "<td>&lt;b&gt;</td>"),
+        ("b.csv", '<div class="cellbox">&lt;b&gt;</div>'),
         ("c.json", "{\n  &quot;a&quot;: 1\n}"),
         ("d.png", "d.png?as=image"),
         ("e.bin", "There is no viewer for application/octet-stream."),

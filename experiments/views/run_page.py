@@ -1,0 +1,207 @@
+"""What the page of one run reads, from every table that tells of it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from experiments import charts, metricstore, queries
+from experiments.models import Artifact, Run
+from experiments.queries import RunFacts, files
+from experiments.views import gallery, reports, viewers
+from experiments.views.metrics import RunMetrics, by_prefix
+from experiments.views.places import Place
+from experiments.views.technical import technical
+
+IMAGES = 4000
+SHOWN_FILES = 12
+CHILD_METRICS = 4
+SHOWN_TABLES = 4
+PREVIEW_BYTES = 2**18
+PREVIEW_ROWS = 5
+MODEL_FILE = "model/model.skops"
+Json = dict[str, Any]
+
+
+def page_context(facts: RunFacts, *, curves: str = "", **more: Any) -> Json:
+    """What the run page reads; ``curves`` names the one group of curves that is wanted."""
+    run = facts.run
+    names = queries.default_metrics(run.experiment, list(facts.metrics))
+    metrics, baseline = RunMetrics(facts, names, curves), _baseline(facts)
+    lines = [_metric_line(n, facts, baseline) for n in metrics.own]
+    return {
+        "run": run, "facts": facts, "experiment": run.experiment, "job": _job(run),
+        "tags": sorted(queries.own_tags(facts.tags).items()), "note": queries.note_of(run, facts.tags),
+        "technical": technical(facts.tags, run),
+        "metrics": lines, "metric_groups": by_prefix(lines), **_curves(run, metrics),
+        "folds": _fold_table(run, metrics.folds, metrics.series), "params": sorted(facts.params.items()),
+        "changed": _changed(facts, baseline), "baseline": baseline,
+        **_family(run), **_recorded(facts), **_files(run, facts), **more,
+    }  # fmt: skip
+
+
+def _curves(run: Run, metrics: RunMetrics) -> Json:
+    machine = metrics.system_curves()
+    return {
+        "curve_groups": metrics.groups(), "drawn": metrics.drawn, "asked_group": metrics.asked,
+        "curve_data": curve_data(run, metrics.drawn_series()), "system": machine,
+        "system_values": metrics.system_values(),
+        "system_data": curve_data(run, metrics.system_series()) if machine else None,
+    }  # fmt: skip
+
+
+def _family(run: Run) -> Json:
+    """The run this one is part of, and the runs that are part of it, with the metrics they have most."""
+    found = queries.children_of([run.pk]).get(run.pk)
+    if found is None:
+        return {"children": None}
+    rows = queries.facts_of([child.pk for child in found.rows])
+    known = {name for row in rows for name in row.metrics}
+    names = queries.default_metrics(run.experiment, sorted(known))[:CHILD_METRICS]
+    varying = queries.varying_params(rows)[:CHILD_METRICS]
+    heads = [{"label": queries.label_of(n), "arrow": _arrow(n)} for n in names]
+    lines = [
+        {"run": r.run, "values": [r.value(n) for n in names], "params": [r.params.get(p) for p in varying]}
+        for r in rows
+    ]  # fmt: skip
+    return {"children": found, "child_lines": lines, "child_metrics": heads, "child_params": varying}
+
+
+def _recorded(facts: RunFacts) -> Json:
+    run = facts.run
+    models, folders = queries.models_of_runs([run.pk])[run.pk], queries.files_logged_as_models(facts.tags)
+    # A newer client logs a model and names its folder too.
+    known = {line.model.name for line in models}
+    folders = [path for path in folders if path not in known]
+    return {
+        "datasets": queries.datasets_of(run.project, [run.pk])[run.pk], "models": models,
+        "model_folders": [{"path": path, "url": Place(run, run.project.slug).folder(path)} for path in folders],
+        "model_count": len(models) + len(folders), "registered": queries.versions_of(runs=[run.pk]),
+    }  # fmt: skip
+
+
+def _files(run: Run, facts: RunFacts) -> Json:
+    """Files at the top, the reports of a training, and what was logged as images and tables."""
+    place, every = Place(run, run.project.slug), files.files_of(run)
+    top = files.listing(run, limit=SHOWN_FILES)
+    known = list(every.filter(path__in=[*reports.PATHS, MODEL_FILE]))
+    paths = [path for _, path in files.image_paths([run.pk], limit=IMAGES)]
+    return {
+        "place": place, "top": top, "file_count": top.total + sum(f.files for f in top.folders),
+        "top_folders": [{"folder": f, "url": place.folder(f.path)} for f in top.folders],
+        "top_files": [{"file": f, "url": place.show(f.path)} for f in top.files],
+        "galleries": gallery.galleries(paths, place.image, place.show), "tables": _tables(run, facts, place),
+        "can_register": any(a.path == MODEL_FILE for a in known) and run.state == Run.State.FINISHED,
+        **reports.read(a for a in known if a.path != MODEL_FILE),
+    }  # fmt: skip
+
+
+def table_paths(tags: dict[str, str]) -> list[str]:
+    """Paths of the tables a client logged, as its tag tells."""
+    try:
+        told = json.loads(tags.get("mlflow.loggedArtifacts", "[]"))
+    except (ValueError, RecursionError):
+        return []
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    paths = [row.get("path") for row in rows if row.get("type") == "table"]
+    return list(dict.fromkeys(path for path in paths if isinstance(path, str)))
+
+
+def _tables(run: Run, facts: RunFacts, place: Place) -> list[Json]:
+    paths = table_paths(facts.tags)
+    found = {a.path: a for a in files.files_of(run).filter(path__in=paths[:100])} if paths else {}
+    return [
+        {"artifact": found[path], "url": place.show(path),
+         "table": small_table(found[path], place) if at < SHOWN_TABLES else None}
+        for at, path in enumerate(p for p in paths if p in found)
+    ]  # fmt: skip
+
+
+def small_table(artifact: Artifact, place: Place, rows: int = PREVIEW_ROWS) -> viewers.Table | None:
+    """The first rows of a table file that is small enough to be read in passing."""
+    if artifact.size_bytes > PREVIEW_BYTES:
+        return None
+    found = viewers.look(artifact, address=place.image, limit=rows)
+    table = found.get("table")
+    return table if isinstance(table, viewers.Table) else None
+
+
+def curve_data(run: Run, series: dict[str, metricstore.Series]) -> dict[str, Any]:
+    """Curves of one run, as the charts read them."""
+    return {
+        "runs": [
+            {
+                "id": run.pk, "name": f"{run.pk} {run.name}", "k": 1, "dash": 0,
+                "metrics": {
+                    name: {
+                        "steps": found.steps.tolist(), "times": found.stamps.tolist(),
+                        "values": charts.finite(found.values.tolist()), "total": found.total,
+                    }
+                    for name, found in series.items()
+                },
+                "started": run.started_ms,
+            }
+        ]
+    }  # fmt: skip
+
+
+def _job(run: Run) -> Any:
+    return getattr(run, "job", None) if run.source == Run.Source.JOB else None
+
+
+def _baseline(facts: RunFacts) -> RunFacts | None:
+    """What the job named as baseline, else the best other run by the primary metric."""
+    job = _job(facts.run)
+    number = job.baseline_id if job is not None else None
+    if number is None:
+        names = queries.default_metrics(facts.run.experiment, metricstore.known_keys(facts.run.experiment_id)["metric"])
+        number = queries.best_run(facts.run.experiment, names[0], without=[facts.run.pk]) if names else None
+    found = queries.facts_of([number]) if number else []
+    return found[0] if found else None
+
+
+def _metric_line(name: str, facts: RunFacts, baseline: RunFacts | None) -> dict[str, Any]:
+    point, other = facts.metrics[name], baseline.value(name) if baseline else None
+    delta = point.value - other if other is not None else None
+    known = delta is not None and math.isfinite(delta)
+    better = known and delta != 0 and (delta > 0) == queries.higher_is_better(name)
+    return {
+        "name": name, "label": queries.label_of(name), "arrow": _arrow(name), "value": point.value, "step": point.step,
+        "delta": delta if known else None, "better": better,
+        "same": delta == 0, "exact": repr(point.value), "finite": math.isfinite(point.value),
+    }  # fmt: skip
+
+
+def _arrow(name: str) -> str:
+    return "↑" if queries.higher_is_better(name) else "↓"
+
+
+def _fold_table(run: Run, names: list[str], series: dict[tuple[int, str], metricstore.Series]) -> list[dict[str, Any]]:
+    out = []
+    for name in names:
+        values = [v for v in series[run.pk, name].values.tolist() if math.isfinite(v)]
+        if values:
+            mean = sum(values) / len(values)
+            spread = math.sqrt(sum((v - mean) ** 2 for v in values) / len(values))
+            metric = name.removeprefix("cv/")
+            out.append(
+                {
+                    "label": queries.label_of(metric),
+                    "arrow": _arrow(metric),
+                    "values": values,
+                    "mean": mean,
+                    "spread": spread,
+                }
+            )
+    return out
+
+
+def _changed(facts: RunFacts, baseline: RunFacts | None) -> list[queries.Difference]:
+    if baseline is None:
+        return []
+    return [
+        d
+        for d in queries.differences([baseline, facts])
+        if d.section in ("Parameters", "Data and context") and d.name != "state"
+    ]
