@@ -13,7 +13,7 @@ class RegisterForm(Form):
 
     run = forms.IntegerField(min_value=1, max_value=2**62, label="Run", help_text="Number of a finished run.")
     model_name = forms.CharField(
-        max_length=80, label="Model", help_text="A new name starts a new model; a known one adds a version to it."
+        max_length=256, label="Model", help_text="A new name starts a new model; a known one adds a version to it."
     )
     description = forms.CharField(
         required=False, max_length=10_000, label="Description", widget=forms.Textarea(attrs={"rows": 3})

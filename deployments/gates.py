@@ -20,6 +20,8 @@ REFERENCE_FILE = "model/reference.parquet"
 SIGNATURE_FILE = "model/signature.json"
 ENVIRONMENT_FILE = "model/environment.json"
 IMPORTANCE_FILE = "importance.json"
+# Where MLflow's sklearn flavor keeps a model in the safe format.
+CLIENT_MODEL_FILE = "model.skops"
 
 
 @functools.cache
@@ -51,11 +53,37 @@ def damage(version: ModelVersion) -> tuple[str, ...]:
     return (*found, *(text for row in version.manifest if (text := _file_damage(row))))
 
 
+def model_file(version: ModelVersion) -> str | None:
+    """Return the path of the version's file in the safe format, None when it has none."""
+    wanted = CLIENT_MODEL_FILE if version.is_of_client else MODEL_FILE
+    return wanted if version.file(wanted) else None
+
+
+def cargo(version: ModelVersion) -> str:
+    """Say why a version can never be served as it is, or return an empty text.
+
+    What clients upload is stored, hashed and handed out, but nothing of ours ever unpickles it.
+    """
+    if not version.is_of_client:
+        return ""
+    if not version.manifest:
+        return f"{version} has no files in the portal."
+    if model_file(version) is None:
+        return (
+            f"{version} holds no model in a safe format ({CLIENT_MODEL_FILE}), and pickles are never loaded here. "
+            'Log it again with serialization_format="skops" and register that.'
+        )
+    if not version.signature.get("inputs"):
+        return f"{version} has no input schema. Log it again with a signature of named columns."
+    return ""
+
+
 def facts(request: PromotionRequest, *, damaged: tuple[str, ...] = ()) -> Facts:
     """Gather what the rules judge: run, signature, dataset, evaluation."""
     version, dataset = request.version, request.version.dataset_version
     result, trouble = _evaluation(request)
-    model = next((row for row in version.manifest if row["path"] == MODEL_FILE), None)
+    path = model_file(version)
+    model = next((row for row in version.manifest if row["path"] == path), None)
     return Facts(
         run_state=str(version.run.state) if version.run else "",
         damaged=damaged,

@@ -12,7 +12,8 @@ endpoint = "deployments/<str:name>/"
 policy = "settings/policies/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", models.ModelList.as_view(), name="model-list"),
-    path("models/register/", models.ModelRegister.as_view(), name="model-register"),
+    # Two words deep, so that a model may be called "register".
+    path("models/register/run/", models.ModelRegister.as_view(), name="model-register"),
     path(model, models.ModelDetail.as_view(), name="model-detail"),
     path(version, models.VersionDetail.as_view(), name="version-detail"),
     path(f"{version}verify/", models.VersionVerify.as_view(), name="version-verify"),

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from deployments.api import shapes
 from deployments.models import Alias, ModelVersion, RegisteredModel
-from deployments.services import registry
+from deployments.services import aliases, registered, registry
 from experiments.models import Run
 from mlportal.lib.errors import Missing
 from projects.access import ScopedAPIView
@@ -75,7 +75,7 @@ class ModelDetail(_InProject):
     def patch(self, request: Request, name: str) -> Response:
         """Change the text about a model."""
         values = checked(shapes.DescribeSerializer, request)
-        return Response(shapes.ModelSerializer(registry.describe(self.actor, model=self.model(name), **values)).data)
+        return Response(shapes.ModelSerializer(registered.describe(self.actor, model=self.model(name), **values)).data)
 
 
 class Versions(_InProject):
@@ -163,12 +163,12 @@ class AliasDetail(_InProject):
     def put(self, request: Request, name: str, alias: str) -> Response:
         """Point a name at a version. Names of environments are refused: only a promotion moves those."""
         values = checked(shapes.SetAliasSerializer, request)
-        made = registry.set_alias(self.actor, version=self.version(name, values["version"]), name=alias)
+        made = aliases.point(self.actor, version=self.version(name, values["version"]), name=alias)
         return Response(shapes.AliasSerializer(made).data)
 
     @extend_schema(operation_id="aliases_remove", tags=TAGS, responses={204: None})
     def delete(self, request: Request, name: str, alias: str) -> Response:
         """End a name."""
         del request
-        registry.remove_alias(self.actor, model=self.model(name), name=alias)
+        aliases.end(self.actor, model=self.model(name), name=alias)
         return Response(status=204)

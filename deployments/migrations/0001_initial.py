@@ -198,10 +198,22 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "run_uuid",
+                    models.CharField(
+                        blank=True,
+                        help_text="Id of the run as the client named it; it may be on another server.",
+                        max_length=256,
+                    ),
+                ),
+                (
                     "source",
                     models.TextField(
                         blank=True, help_text="Where the files lie, as the client named it; never opened as such."
                     ),
+                ),
+                (
+                    "location",
+                    models.TextField(blank=True, help_text="Where clients download the files; never opened here."),
                 ),
                 ("run_link", models.CharField(blank=True, max_length=500)),
                 ("description", models.TextField(blank=True)),
@@ -227,6 +239,10 @@ class Migration(migrations.Migration):
                 ),
                 ("task", models.CharField(blank=True, max_length=20)),
                 ("algorithm", models.CharField(blank=True, max_length=100)),
+                (
+                    "flavors",
+                    models.JSONField(default=dict, help_text="Kinds of model that the client's MLmodel file names."),
+                ),
                 ("manifest", models.JSONField(help_text="Rows of path, sha256 and size_bytes, sorted by path.")),
                 (
                     "provenance",
@@ -944,6 +960,12 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="registeredmodel",
             constraint=models.UniqueConstraint(fields=("project", "name"), name="one_model_a_name"),
+        ),
+        migrations.AddIndex(
+            model_name="modelversion",
+            index=models.Index(
+                condition=models.Q(("run_uuid", ""), _negated=True), fields=["run_uuid"], name="version_by_run_uuid"
+            ),
         ),
         migrations.AddConstraint(
             model_name="modelversion",

@@ -99,12 +99,16 @@ class ModelVersion(models.Model):
     number = models.PositiveIntegerField()
     origin = models.CharField(max_length=6, choices=Origin, default=Origin.PORTAL)
     run = models.ForeignKey("experiments.Run", models.PROTECT, null=True, related_name="model_versions")
+    run_uuid = models.CharField(
+        max_length=256, blank=True, help_text="Id of the run as the client named it; it may be on another server."
+    )
     logged_model = models.ForeignKey(
         "experiments.LoggedModel", models.PROTECT, null=True, related_name="model_versions"
     )
     source = models.TextField(
         blank=True, help_text="Where the files lie, as the client named it; never opened as such."
     )
+    location = models.TextField(blank=True, help_text="Where clients download the files; never opened here.")
     run_link = models.CharField(max_length=500, blank=True)
     description = models.TextField(blank=True)
     stage = models.CharField(
@@ -114,6 +118,7 @@ class ModelVersion(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.READY)
     task = models.CharField(max_length=20, blank=True)
     algorithm = models.CharField(max_length=100, blank=True)
+    flavors = models.JSONField(default=dict, help_text="Kinds of model that the client's MLmodel file names.")
     manifest = models.JSONField(help_text="Rows of path, sha256 and size_bytes, sorted by path.")
     provenance = models.JSONField(help_text="Run, data set hash, library versions, attempt: hashed with the manifest.")
     manifest_sha256 = models.CharField(max_length=64)
@@ -138,6 +143,9 @@ class ModelVersion(models.Model):
             models.UniqueConstraint(fields=["model", "number"], name="one_version_a_number"),
             models.UniqueConstraint(fields=["model", "run"], condition=Q(origin="portal"), name="one_version_a_run"),
         ]
+        indexes: ClassVar = [
+            models.Index(fields=["run_uuid"], condition=~Q(run_uuid=""), name="version_by_run_uuid"),  # client searches
+        ]
 
     def __str__(self) -> str:
         return f"{self.model.name} v{self.number}"
@@ -146,6 +154,11 @@ class ModelVersion(models.Model):
     def label(self) -> str:
         """The version as people read it; monitors and alerts use the same word."""
         return f"v{self.number}"
+
+    @property
+    def is_of_client(self) -> bool:
+        """Whether an MLflow client registered it."""
+        return self.origin == self.Origin.MLFLOW
 
     def file(self, path: str) -> str | None:
         """Return the sha256 of a file of the manifest, None when it has no such file."""

@@ -1,6 +1,7 @@
 """The manifest of a model version: which files belong to it, where they came from, and one hash over all of it."""
 
 import re
+from collections import Counter
 from dataclasses import asdict, dataclass
 
 from deployments.proof import canonical
@@ -41,8 +42,8 @@ def build(files: list[File]) -> list[dict[str, str | int]]:
         raise Invalid("A model version needs at least one file.", code="no_files")
     for item in files:
         _check(item)
-    paths = [item.path for item in files]
-    doubled = sorted({path for path in paths if paths.count(path) > 1})
+    counted = Counter(item.path for item in files)
+    doubled = sorted(path for path, count in counted.items() if count > 1)
     if doubled:
         raise Invalid(
             f"The path {doubled[0]} occurs twice in the manifest.",

@@ -1,4 +1,4 @@
-"""Register the model of a run as a signed version, check versions again, and name them."""
+"""Register the model of a run as a signed version, and check versions again."""
 
 import json
 from typing import Any
@@ -7,20 +7,17 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from deployments import gates
-from deployments.models import Alias, Environment, ModelVersion, RegisteredModel
+from deployments.models import ModelVersion, RegisteredModel
 from deployments.proof import manifest, signing
 from deployments.proof.manifest import File
-from deployments.services import policies
-from experiments import metricstore
+from deployments.services import policies, registered, sources, versions
 from experiments.models import Artifact, Run
 from mlportal.lib import blobs, names
-from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing, Unprocessable
+from mlportal.lib.errors import Conflict, Missing, Unprocessable
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events
 
-MAX_MODEL_NAME = 80
-RESERVED = {"register"}  # the address of the page that registers
 MAX_JSON_BYTES = 4 * 2**20
 NEEDED = (gates.MODEL_FILE, gates.SIGNATURE_FILE)
 
@@ -36,7 +33,7 @@ def register(by: Actor, *, run: Run, model_name: str, description: str = "") -> 
         When the run has no model, or its input and output schema cannot be used.
     """
     require(by, Permission.MODEL_REGISTER, run.project)
-    name = _model_name(model_name)
+    name = registered.clean_name(model_name, field="model_name")
     text = names.clean_text(description, field="description")
     _check_run(run)
     files = {item.path: item for item in Artifact.objects.filter(run=run).order_by("path")}
@@ -76,69 +73,6 @@ def mark(version: ModelVersion, damaged: tuple[str, ...]) -> None:
     version.state = ModelVersion.State.DAMAGED if damaged else ModelVersion.State.READY
     version.verified_at = timezone.now()
     version.save(update_fields=["state", "verified_at"])
-
-
-def set_alias(by: Actor, *, version: ModelVersion, name: str) -> Alias:
-    """Point a name at a version; the name keeps its history.
-
-    Raises
-    ------
-    Forbidden
-        When the name is that of an environment: only a promotion moves those.
-    """
-    require(by, Permission.MODEL_REGISTER, version.model.project)
-    name = names.clean(name, field="alias")
-    _refuse_governed(version.model, name)
-    with transaction.atomic():
-        RegisteredModel.objects.select_for_update().get(pk=version.model_id)
-        now = timezone.now()
-        Alias.objects.filter(model=version.model, name=name, valid_to=None).update(valid_to=now)
-        alias = Alias.objects.create(model=version.model, name=name, version=version, set_by=by.user)
-        events.record(
-            by, "alias.set", project=version.model.project, target=version, data={"alias": name, "to": version.number}
-        )
-    return alias
-
-
-def remove_alias(by: Actor, *, model: RegisteredModel, name: str) -> None:
-    """End a name.
-
-    Raises
-    ------
-    Forbidden
-        When the name is that of an environment.
-    Missing
-        When the model has no such alias.
-    """
-    require(by, Permission.MODEL_REGISTER, model.project)
-    _refuse_governed(model, name)
-    with transaction.atomic():
-        ended = Alias.objects.filter(model=model, name=name, valid_to=None).update(valid_to=timezone.now())
-        if not ended:
-            raise Missing(f"{model.name} has no alias {name[:100]!r}.")
-        events.record(by, "alias.removed", project=model.project, target=model, data={"alias": name})
-
-
-def describe(by: Actor, *, model: RegisteredModel, description: str) -> RegisteredModel:
-    """Change the text about a model."""
-    require(by, Permission.MODEL_REGISTER, model.project)
-    model.description = names.clean_text(description, field="description")
-    with transaction.atomic():
-        model.save(update_fields=["description"])
-        events.record(by, "model.described", project=model.project, target=model)
-    return model
-
-
-def _model_name(given: str) -> str:
-    name = names.clean(given, field="model_name")
-    if names.key(name) in RESERVED:
-        raise Invalid(f"{name} is a reserved word; choose another name.", field="model_name", got=name)
-    if len(name) > MAX_MODEL_NAME:
-        raise Invalid(
-            f"model_name has {len(name)} characters; at most {MAX_MODEL_NAME} are allowed.",
-            field="model_name", limit=MAX_MODEL_NAME, got=len(name),
-        )  # fmt: skip
-    return name
 
 
 def _check_run(run: Run) -> None:
@@ -199,7 +133,7 @@ def _parts(run: Run, files: dict[str, Artifact]) -> dict[str, Any]:
         "signed_by": gates.keyring().key_id,
         "signature": signature,
         "environment": provenance["environment"],
-        "metrics": _metrics(run),
+        "metrics": versions.finite_metrics(run),
         "importance": importance if isinstance(importance, list) else [],
         "size_bytes": sum(item.size_bytes for item in files.values()),
     }
@@ -223,27 +157,22 @@ def _param(run: Run, name: str) -> str:
     return str(json.loads(run.params or "{}").get(name, ""))
 
 
-def _metrics(run: Run) -> dict[str, float]:
-    points = metricstore.latest([run.pk])[run.pk]
-    finite = {key: float(point.value) for key, point in points.items() if point.value == point.value}
-    return {key: value for key, value in finite.items() if abs(value) != float("inf") and not key.startswith("cv/")}
-
-
 def _model(by: Actor, run: Run, name: str, description: str) -> RegisteredModel:
-    RegisteredModel.objects.get_or_create(
-        project=run.project,
-        name=name,
-        defaults={"description": description, "created_by": by.user},
+    model, _ = RegisteredModel.objects.get_or_create(
+        project=run.project, name=name, defaults={"description": description, "created_by": by.user}
     )
-    locked = RegisteredModel.objects.select_for_update()
-    return locked.get(project=run.project, name=name)
+    return model
 
 
 def _create(by: Actor, model: RegisteredModel, run: Run, parts: dict[str, Any]) -> ModelVersion:
-    last = model.versions.order_by("-number").values_list("number", flat=True).first() or 0
+    held = versions.next_number(model)
+    place = sources.root_of(run)
     try:
         with transaction.atomic():
-            return ModelVersion.objects.create(model=model, number=last + 1, run=run, created_by=by.user, **parts)
+            return ModelVersion.objects.create(
+                model=held, number=held.last_number, run=run, run_uuid=run.uuid, source=place, location=place,
+                created_by=by.user, **parts,
+            )  # fmt: skip
     except IntegrityError as error:
         known = ModelVersion.objects.filter(model=model, run=run).first()
         if known is None:
@@ -251,12 +180,3 @@ def _create(by: Actor, model: RegisteredModel, run: Run, parts: dict[str, Any]) 
         raise Conflict(
             f"Run {run.pk} is {model.name} v{known.number} already.", code="already_registered", got=known.number
         ) from error
-
-
-def _refuse_governed(model: RegisteredModel, name: str) -> None:
-    governed = Environment.objects.filter(project=model.project, name__iexact=name).exists()
-    if governed or name.casefold() in policies.DEFAULT_ENVIRONMENTS:
-        raise Forbidden(
-            f"{name} is an environment; only an approved promotion moves it. Ask on the page of the version.",
-            code="governed_pointer", field="alias", got=name,
-        )  # fmt: skip

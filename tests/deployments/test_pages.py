@@ -64,20 +64,20 @@ def test_pages_of_an_empty_project_say_what_to_do(team):
 def test_register_by_form(team):
     run = make_trained_run(team)
     client = browser(team, "scientist")
-    page = client.get(f"/p/churn/models/register/?run={run.pk}")
+    page = client.get(f"/p/churn/models/register/run/?run={run.pk}")
     assert page.context["form"].initial == {"run": run.pk, "model_name": "churn-gbm"}
-    answer = client.post("/p/churn/models/register/", {"run": run.pk, "model_name": "churn", "description": ""})
+    answer = client.post("/p/churn/models/register/run/", {"run": run.pk, "model_name": "churn", "description": ""})
     assert (answer.status_code, answer["Location"]) == (303, "/p/churn/models/churn/v/1/")
-    again = client.post("/p/churn/models/register/", {"run": run.pk, "model_name": "churn"})
+    again = client.post("/p/churn/models/register/run/", {"run": run.pk, "model_name": "churn"})
     assert again.status_code == 422
     assert f"Run {run.pk} is churn v1 already." in again.content.decode()
     for bad in (
         {"run": 10**9, "model_name": "x"},
         {"run": "x", "model_name": "x"},
-        {"run": run.pk, "model_name": "<b>"},
+        {"run": run.pk, "model_name": "a/b"},
     ):
-        assert client.post("/p/churn/models/register/", bad).status_code == 422
-    assert browser(team, "viewer").get("/p/churn/models/register/").status_code == 403
+        assert client.post("/p/churn/models/register/run/", bad).status_code == 422
+    assert browser(team, "viewer").get("/p/churn/models/register/run/").status_code == 403
 
 
 def test_ask_on_the_version_page(team):

@@ -115,7 +115,7 @@ REGISTERED_MODELS = Table(
             Field("name", LISTS),
             _number("creation_timestamp", filters=False),
             _number("last_updated_timestamp", filters=False),
-            timestamp="creation_timestamp",
+            timestamp="last_updated_timestamp",
         ),
     },
 )
@@ -128,7 +128,7 @@ MODEL_VERSIONS = Table(
             Field("name", LISTS),
             Field("run_id", LISTS, orders=False),
             Field("source_path", orders=False),
-            _number("version_number"),
+            _number("version_number", is_whole=True),
             _number("creation_timestamp", filters=False),
             _number("last_updated_timestamp", filters=False),
         ),
