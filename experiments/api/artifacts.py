@@ -70,15 +70,18 @@ class ArtifactContent(ScopedAPIView):
     def put(self, request: Request, run: int) -> Response:
         """Store a file; the body is streamed, the same path again replaces it."""
         stored = artifacts.store(
-            self.actor, run=self._run(run), path=_path(request), stream=request._request,
-            media_type=request.content_type or "", kind=request.query_params.get("kind", "file"),
+            self.actor, owner=self._run(run), path=_path(request), stream=delivery.body(request._request),
+            expected_bytes=delivery.announced(request._request), media_type=request.content_type or "",
+            kind=request.query_params.get("kind", "file"),
         )  # fmt: skip
         return Response(shapes.ArtifactOut(stored).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(operation_id="artifacts_delete", parameters=[PATH], responses={204: None})
     def delete(self, request: Request, run: int) -> Response:
         """Take a file off a run."""
-        artifacts.remove(self.actor, run=self._run(run), path=_path(request))
+        found, path = self._run(run), _path(request)
+        artifacts.find(found, path)
+        artifacts.remove(self.actor, owner=found, path=path)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _run(self, number: int) -> Run:

@@ -4,6 +4,7 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 import experiments.models.runs
 import experiments.models.tracked
+import mlportal.lib.columns
 from django.conf import settings
 from django.db import migrations, models
 
@@ -396,7 +397,7 @@ class Migration(migrations.Migration):
             name="Artifact",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("path", models.CharField(max_length=1000)),
+                ("path", mlportal.lib.columns.BytewiseCharField(max_length=1000)),
                 ("sha256", models.CharField(max_length=64)),
                 ("size_bytes", models.BigIntegerField()),
                 ("media_type", models.CharField(max_length=100)),
@@ -414,6 +415,7 @@ class Migration(migrations.Migration):
                 (
                     "logged_model",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="artifacts",
@@ -423,6 +425,7 @@ class Migration(migrations.Migration):
                 (
                     "run",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="artifacts",

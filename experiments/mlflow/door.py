@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from experiments.mlflow import wire
@@ -33,7 +33,7 @@ from projects.services import credentials
 
 log = structlog.get_logger(__name__)
 WORKSPACE_HEADER = "HTTP_X_MLFLOW_WORKSPACE"
-Answer = dict[str, Any] | HttpResponse
+Answer = dict[str, Any] | HttpResponseBase
 
 
 @dataclass(slots=True)
@@ -64,15 +64,15 @@ def endpoint(
     return lambda function: Endpoint(reads, permission, function, raw)
 
 
-def door(**endpoints: Endpoint) -> Callable[..., HttpResponse]:
+def door(**endpoints: Endpoint) -> Callable[..., HttpResponseBase]:
     """Make the view of one address from its endpoint for each method."""
 
-    def view(request: HttpRequest, project: str = "", **words: Any) -> HttpResponse:
+    def view(request: HttpRequest, project: str = "", **words: Any) -> HttpResponseBase:
         try:
             answer = _call(endpoints.get(str(request.method)), request, project, words)
         except Exception as fault:  # noqa: BLE001 - every fault leaves in MLflow's shape; defects are logged
             return _refusal(fault)
-        return answer if isinstance(answer, HttpResponse) else wire.answer(answer)
+        return answer if isinstance(answer, HttpResponseBase) else wire.answer(answer)
 
     view.methods = list(endpoints)  # type: ignore[attr-defined]  # read by the test of the access matrix
     return csrf_exempt(public(view))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 
 from experiments.mlflow import experiments, inputs, recording, runs, server
+from experiments.mlflow import files as proxy
 from experiments.mlflow.door import door, unknown
 
 tracking: list[URLPattern | URLResolver] = [
+    path("artifacts/list", door(GET=proxy.of_run)),
     path("runs/log-batch", door(POST=recording.log_batch)),
     path("runs/log-metric", door(POST=recording.log_metric)),
     path("runs/log-parameter", door(POST=recording.log_parameter)),
@@ -29,7 +31,14 @@ tracking: list[URLPattern | URLResolver] = [
     path("runs/log-inputs", door(POST=inputs.log_inputs)),
     path("runs/log-model", door(POST=inputs.log_model)),
 ]
-files: list[URLPattern | URLResolver] = []
+files: list[URLPattern | URLResolver] = [
+    path("artifacts", door(GET=proxy.listing)),
+    path("artifacts/<path:path>", door(GET=proxy.download, PUT=proxy.upload, DELETE=proxy.remove)),
+    path("mpu/create/<path:path>", door(POST=proxy.in_parts)),
+    path("mpu/complete/<path:path>", door(POST=proxy.in_parts)),
+    path("mpu/abort/<path:path>", door(POST=proxy.in_parts)),
+    path("presigned/<path:path>", door(GET=proxy.in_parts)),
+]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", server.health),
     path("version", server.version),

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from experiments.models.runs import Run
+from mlportal.lib.columns import BytewiseCharField
 
 if TYPE_CHECKING:
     from projects.actor import Actor
@@ -33,9 +34,11 @@ class ArtifactQuerySet(models.QuerySet["Artifact"]):
 class Artifact(models.Model):
     """A file of a run or of a logged model: its path is a label, its bytes live under their sha256."""
 
-    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="artifacts")
-    logged_model = models.ForeignKey("LoggedModel", null=True, on_delete=models.CASCADE, related_name="artifacts")
-    path = models.CharField(max_length=1000)
+    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="artifacts", db_index=False)
+    logged_model = models.ForeignKey(
+        "LoggedModel", null=True, on_delete=models.CASCADE, related_name="artifacts", db_index=False
+    )
+    path = BytewiseCharField(max_length=1000)
     sha256 = models.CharField(max_length=64)
     size_bytes = models.BigIntegerField()
     media_type = models.CharField(max_length=100)
@@ -47,6 +50,7 @@ class Artifact(models.Model):
 
     class Meta:
         constraints = [
+            # Also the index by which folders are listed.
             models.UniqueConstraint(fields=["run", "path"], name="artifact_path_once_per_run"),
             models.UniqueConstraint(fields=["logged_model", "path"], name="artifact_path_once_per_logged_model"),
             models.CheckConstraint(

@@ -1,166 +1,204 @@
-"""Artifacts of runs: paths are labels, bytes live under their sha256."""
+"""Files of runs and of logged models: paths are labels, bytes live under their sha256."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
-from typing import IO
+from typing import IO, NamedTuple
 
 from django.conf import settings
-from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from experiments.models import Artifact, Lifecycle, Run
+from experiments import metricstore
+from experiments.models import Artifact, Lifecycle, LoggedModel, Run
+from experiments.models.artifacts import ArtifactQuerySet
+from experiments.services.labels import clean_path, media_type_of
 from mlportal.lib import blobs
-from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing, UnsupportedType
+from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events
 
-PATH_CHARS = 500
-PATH_DEPTH = 16
-FILES_PER_RUN = 10_000
-# Suffix to type. What is not listed is bytes to download; nothing is ever guessed from content.
-MEDIA_TYPES = {
-    "json": "application/json",
-    "csv": "text/csv",
-    "tsv": "text/tab-separated-values",
-    "txt": "text/plain",
-    "log": "text/plain",
-    "md": "text/markdown",
-    "yaml": "application/yaml",
-    "yml": "application/yaml",
-    "html": "text/html",
-    "png": "image/png",
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "svg": "image/svg+xml",
-    "pdf": "application/pdf",
-    "parquet": "application/vnd.apache.parquet",
-    "skops": "application/zip",
-    "zip": "application/zip",
-    "onnx": "application/octet-stream",
-}
-BYTES = "application/octet-stream"
-ALLOWED_TYPES = frozenset(MEDIA_TYPES.values()) | {BYTES}
-INLINE_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\#?%*:|"<>\ud800-\udfff\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]')
+FILES_PER_OWNER = 100_000
+PAGE = 1000
+TOP = ("", ".", "./")
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,29}")
+Owner = Run | LoggedModel
 
 
-def clean_path(path: str) -> str:
-    """Return a path whose segments are safe labels.
+class Entry(NamedTuple):
+    """A file or a folder in a listing."""
 
-    Raises
-    ------
-    Invalid
-        If it is absolute, too long or deep, or holds a segment such as ``..``.
-    """
-    text = unicodedata.normalize("NFC", path)
-    if not text or len(text) > PATH_CHARS:
-        raise Invalid(
-            f"The path must have 1 to {PATH_CHARS} characters.", field="path", limit=PATH_CHARS, got=len(text)
-        )
-    if _FORBIDDEN.search(text):
-        raise Invalid('The path may not hold control characters or any of \\ # ? % * : | " < >.', field="path")
-    segments = text.split("/")
-    if len(segments) > PATH_DEPTH:
-        raise Invalid(f"The path has {len(segments)} levels; at most {PATH_DEPTH}.", field="path", limit=PATH_DEPTH)
-    if any(s in ("", ".", "..") or s != s.strip() for s in segments):
-        raise Invalid("The path must be relative, without empty, '.' or '..' parts or blanks at an end.", field="path")
-    return text
-
-
-def media_type_of(path: str, given: str = "") -> str:
-    """Return the type an artifact is stored with.
-
-    Raises
-    ------
-    UnsupportedType
-        If a type was given that is not on the list.
-    """
-    base = given.partition(";")[0].strip().lower()
-    if base and base not in ALLOWED_TYPES:
-        allowed = ", ".join(sorted(ALLOWED_TYPES))
-        raise UnsupportedType(f"The media type {base[:60]} is not allowed. Allowed: {allowed}.", field="media_type")
-    if base and base != BYTES:
-        return base
-    return MEDIA_TYPES.get(path.rpartition(".")[2].lower(), BYTES)
+    path: str
+    is_dir: bool
+    size_bytes: int = 0
 
 
 def store(
-    by: Actor, *, run: Run, path: str, stream: IO[bytes] | Iterable[bytes], media_type: str = "", kind: str = "file"
+    by: Actor,
+    *,
+    owner: Owner,
+    path: str,
+    stream: blobs.Readable | IO[bytes] | Iterable[bytes],
+    media_type: str = "",
+    kind: str = "file",
+    expected_bytes: int | None = None,
 ) -> Artifact:
-    """Store a file on a run; the same path again replaces it.
+    """Store a file of a run or a logged model; the same path again replaces it.
+
+    Parameters
+    ----------
+    expected_bytes : int
+        Announced length: a stream that ends before it was cut off, and nothing is kept.
 
     Raises
     ------
     Invalid, UnsupportedType, TooLarge
-        If the path, type or size is refused.
+        If the path, type or size is refused, or the stream was cut off.
     Conflict
-        If the run is deleted or sealed, or already holds the most files.
+        If the owner is deleted or sealed, holds the most files, or the path crosses that of another file.
     """
-    require(by, Permission.RUN_LOG, run.project)
-    _check_writer(by, run)
+    require(by, Permission.RUN_LOG, owner.project)
+    _check_writer(by, owner)
     label, media = clean_path(path), media_type_of(path, media_type)
     if not _KIND.fullmatch(kind):
         raise Invalid("kind must be a short lower-case word.", field="kind")
-    _check_room(run, label)
-    blob = blobs.put(stream, limit_bytes=settings.MAX_ARTIFACT_BYTES, field="artifact")
-    with transaction.atomic():
-        artifact, _ = Artifact.objects.update_or_create(
-            run=run,
-            path=label,
-            defaults={
-                "sha256": blob.sha256, "size_bytes": blob.size_bytes, "media_type": media, "kind": kind,
-                "created_by": by.user, "created_at": timezone.now(),
-            },
-        )  # fmt: skip
+    _check_place(owner, label)
+    blob = blobs.put(
+        stream, limit_bytes=settings.MAX_ARTIFACT_BYTES, field="artifact", expected_bytes=expected_bytes
+    )  # fmt: skip
+    with metricstore.writing():
+        _check_writer(by, _locked(owner))
+        _check_place(owner, label)
+        artifact = _write(by, owner, Artifact(
+            path=label, sha256=blob.sha256, size_bytes=blob.size_bytes, media_type=media, kind=kind,
+        ))  # fmt: skip
         events.record(
-            by, "artifact.stored", project=run.project, target=run,
+            by, "artifact.stored", project=owner.project, target=owner,
             data={"path": label, "sha256": blob.sha256, "size_bytes": blob.size_bytes},
         )  # fmt: skip
     return artifact
 
 
-def find(run: Run, path: str) -> Artifact:
-    """Return one artifact of a run.
+def find(owner: Owner, path: str) -> Artifact:
+    """Return one file.
 
     Raises
     ------
     Missing
-        If the run has no file of that path.
+        If there is no file of that path.
     """
-    artifact = Artifact.objects.filter(run=run, path=unicodedata.normalize("NFC", path)).first()
+    artifact = of(owner).filter(path=clean_path(path)).first()
     if artifact is None:
-        raise Missing(f"Run {run.pk} has no artifact {path[:200]!r}.", code="artifact_missing", field="path")
+        raise Missing(f"{_named(owner)} has no artifact {path[:200]!r}.", code="artifact_missing", field="path")
     return artifact
 
 
-def remove(by: Actor, *, run: Run, path: str) -> None:
-    """Take a file off a run; its bytes stay while anything else names them."""
-    require(by, Permission.RUN_EDIT, run.project)
-    _check_writer(by, run)
-    with transaction.atomic():
-        artifact = find(run, path)
-        artifact.delete()
-        events.record(by, "artifact.removed", project=run.project, target=run, data={"path": path})
+def of(owner: Owner) -> ArtifactQuerySet:
+    """Return all files of a run or a logged model."""
+    return Artifact.objects.filter(run=owner) if isinstance(owner, Run) else Artifact.objects.filter(logged_model=owner)
 
 
-def _check_writer(by: Actor, run: Run) -> None:
-    if run.lifecycle == Lifecycle.DELETED:
-        raise Conflict(f"Run {run.pk} is deleted; restore it first.", code="run_deleted")
-    if run.source != Run.Source.JOB:
+def below(owner: Owner, folder: str) -> ArtifactQuerySet:
+    """Return the files at any depth below a folder, by a range of the index on paths; "" is the top."""
+    if not folder:
+        return of(owner)
+    return of(owner).filter(path__gt=f"{folder}/", path__lt=_after(folder))
+
+
+def listing(owner: Owner, folder: str = "") -> list[Entry]:
+    """Return what lies right in a folder, by name; nothing for a missing one or a file.
+
+    A subfolder is seen once and then jumped over, so the work follows the length of the answer and not the
+    number of files deeper down.
+    """
+    label = "" if folder in TOP else clean_path(folder)
+    rows, prefix = below(owner, label).order_by("path").values_list("path", "size_bytes"), f"{label}/" if label else ""
+    found: list[Entry] = []
+    cursor, is_more = "", True
+    while is_more:
+        page = list(rows.filter(path__gte=cursor)[:PAGE])
+        is_more = len(page) == PAGE
+        for path, size in page:
+            if path < cursor:
+                continue
+            name, slash, _ = path[len(prefix) :].partition("/")
+            found.append(Entry(prefix + name, bool(slash), 0 if slash else size))
+            # No label holds \x01, so nothing lies between a file and that.
+            cursor = _after(prefix + name) if slash else f"{path}\x01"
+    return sorted(found)
+
+
+def remove(by: Actor, *, owner: Owner, path: str) -> int:
+    """Take a file, or a folder with all in it, off its owner and return how many files went; "" is everything.
+
+    Their bytes stay while anything else names them.
+    """
+    require(by, Permission.RUN_EDIT, owner.project)
+    _check_writer(by, owner)
+    label = "" if path in TOP else clean_path(path)
+    with metricstore.writing():
+        rows = below(owner, label) | of(owner).filter(path=label) if label else of(owner)
+        count, _ = rows.delete()
+        if count:
+            events.record(
+                by, "artifact.removed", project=owner.project, target=owner, data={"path": label, "files": count}
+            )
+    return count
+
+
+def _after(folder: str) -> str:
+    """Return the first text behind everything in a folder: "0" follows "/"."""
+    return f"{folder}0"
+
+
+def _named(owner: Owner) -> str:
+    return f"Run {owner.pk}" if isinstance(owner, Run) else f"Logged model {owner.uuid}"
+
+
+def _locked(owner: Owner) -> Owner:
+    """Read the owner again and hold it: it may have been deleted while the bytes came in."""
+    rows = type(owner).objects.select_for_update(no_key=True).filter(pk=owner.pk)
+    found: Owner | None = (
+        rows.only("id", "uuid", "lifecycle", "source", "state") if isinstance(owner, Run) else rows
+    ).first()
+    if found is None:
+        raise Missing(f"{_named(owner)} is gone.")
+    return found
+
+
+def _write(by: Actor, owner: Owner, row: Artifact) -> Artifact:
+    """Insert the row or overwrite the one of that path, in one statement."""
+    row.created_by, row.created_at = by.user, timezone.now()
+    name = "run" if isinstance(owner, Run) else "logged_model"
+    setattr(row, name, owner)
+    changed = ["sha256", "size_bytes", "media_type", "kind", "created_by", "created_at"]
+    return Artifact.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=[name, "path"], update_fields=changed
+    )[0]  # fmt: skip
+
+
+def _check_writer(by: Actor, owner: Owner) -> None:
+    if owner.lifecycle == Lifecycle.DELETED:
+        raise Conflict(f"{_named(owner)} is deleted; restore it first.", code="run_deleted")
+    if not isinstance(owner, Run) or owner.source != Run.Source.JOB:
         return
     if by.kind != "system":
-        raise Forbidden(f"The artifacts of run {run.pk} are written by its training job.", code="run_of_job")
-    if run.is_settled:
-        raise Conflict(f"Run {run.pk} has ended as {run.state}; its artifacts are sealed.", code="run_sealed")
+        raise Forbidden(f"The artifacts of run {owner.pk} are written by its training job.", code="run_of_job")
+    if owner.is_settled:
+        raise Conflict(f"Run {owner.pk} has ended as {owner.state}; its artifacts are sealed.", code="run_sealed")
 
 
-def _check_room(run: Run, label: str) -> None:
-    if Artifact.objects.filter(run=run).exclude(path=label).count() >= FILES_PER_RUN:
-        raise Conflict(f"Run {run.pk} holds {FILES_PER_RUN} files, the most allowed.", limit=FILES_PER_RUN)
+def _check_place(owner: Owner, label: str) -> None:
+    """Refuse a file where a folder is, a folder where a file is, and one file too many."""
+    steps = label.split("/")
+    folders = ["/".join(steps[:depth]) for depth in range(1, len(steps))]
+    crossing = of(owner).filter(Q(path__in=folders) | Q(path__gt=f"{label}/", path__lt=_after(label)))
+    if other := crossing.values_list("path", flat=True).first():
+        raise Conflict(
+            f"{label[:200]!r} crosses the file {other[:200]!r}: one path cannot be a file and a folder.",
+            code="path_crosses", field="path",
+        )  # fmt: skip
+    if of(owner).exclude(path=label).count() >= FILES_PER_OWNER:
+        raise Conflict(f"{_named(owner)} holds {FILES_PER_OWNER} files, the most allowed.", limit=FILES_PER_OWNER)

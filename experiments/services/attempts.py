@@ -155,7 +155,7 @@ def store(held: Held, *, path: str, file: Path, media_type: str, kind: str) -> b
         if not lease.heartbeat(TrainingJob.objects.all(), held.claim):
             return False
         with file.open("rb") as stream:
-            artifacts.store(held.actor, run=held.job.run, path=path, stream=stream, media_type=media_type, kind=kind)
+            artifacts.store(held.actor, owner=held.job.run, path=path, stream=stream, media_type=media_type, kind=kind)
     failpoint("artifact_stored")
     return True
 

@@ -1,4 +1,4 @@
-"""Answers that carry an artifact's bytes, so that nothing a run stored can act as a page of ours."""
+"""Bodies that carry a file's bytes, in and out; nothing a run stored can act as a page of ours."""
 
 from __future__ import annotations
 
@@ -7,15 +7,29 @@ from collections.abc import Iterator
 from typing import IO
 from urllib.parse import quote
 
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from experiments.models import Artifact
-from experiments.services.artifacts import INLINE_IMAGES
+from experiments.services.labels import INLINE_IMAGES
 from mlportal.lib import blobs
 
 CHUNK_BYTES = 1 << 18
 SANDBOX = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:"
 _RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
+
+
+def body(request: HttpRequest) -> blobs.Readable:
+    """Return the body to be read in pieces; one sent in chunks has no length and Django would take it for empty."""
+    if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
+        raw: blobs.Readable = request.META["wsgi.input"]
+        return raw
+    return request
+
+
+def announced(request: HttpRequest) -> int | None:
+    """Return the length a body was announced with, by which a broken upload is told from a whole one."""
+    length = request.META.get("CONTENT_LENGTH") or ""
+    return int(length) if length.isdecimal() else None
 
 
 def download(artifact: Artifact, asked_range: str = "") -> HttpResponseBase:
@@ -68,6 +82,8 @@ def _span(asked: str, size: int) -> tuple[int, int] | None:
     first, last = found.groups()
     if first is None:
         return (max(0, size - int(last)), size) if int(last) else None
+    if last is not None and int(last) < int(first):
+        return 0, size  # RFC 9110, 14.1.1: no range at all
     start, stop = int(first), size if last is None else min(size, int(last) + 1)
     return (start, stop) if start < stop else None
 

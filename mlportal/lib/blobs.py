@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
-from mlportal.lib.errors import DomainError, Missing, StorageFull, TooLarge, Unavailable
+from mlportal.lib.errors import DomainError, Invalid, Missing, StorageFull, TooLarge, Unavailable
 
 CHUNK_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -56,18 +56,32 @@ class BlobCorrupt(DomainError):
     title = "A stored file is damaged"
 
 
-def put(source: Readable | Iterable[bytes], *, limit_bytes: int, field: str = "file") -> Blob:
+def put(
+    source: Readable | Iterable[bytes], *, limit_bytes: int, field: str = "file", expected_bytes: int | None = None
+) -> Blob:
     """Store a stream with bounded memory; the same content is stored once.
 
     Raises
     ------
     TooLarge
-        When more than ``limit_bytes`` arrive; nothing is kept.
+        When more than ``limit_bytes`` are announced or arrive; nothing is kept.
+    Invalid
+        When the stream ends before ``expected_bytes``: it was cut off, and nothing is kept.
     StorageFull
         When the volume has no room; nothing is kept.
     """
+    if expected_bytes is not None and expected_bytes > limit_bytes:
+        raise _too_large(field, limit_bytes, expected_bytes)
     with _staging() as temporary:
         blob = _copy(source, temporary, limit_bytes, field)
+        if expected_bytes not in (None, blob.size_bytes):
+            raise Invalid(
+                f"{field} broke off after {blob.size_bytes:,} of {expected_bytes:,} bytes; nothing was kept.",
+                code="broken_off", field=field, limit=expected_bytes, got=blob.size_bytes,
+            )  # fmt: skip
+        with _room():
+            temporary.flush()
+            os.fsync(temporary.fileno())
         adopt(Path(temporary.name), blob)
         return blob
 
@@ -191,16 +205,15 @@ def _copy(source: Readable | Iterable[bytes], target: IO[bytes], limit_bytes: in
     for part in _chunks(source):
         size += len(part)
         if size > limit_bytes:
-            raise TooLarge(
-                f"{field} is over the limit of {limit_bytes:,} bytes.", field=field, limit=limit_bytes, got=size
-            )
+            raise _too_large(field, limit_bytes, size)
         digest.update(part)
         with _room():
             target.write(part)
-    with _room():
-        target.flush()
-        os.fsync(target.fileno())
     return Blob(sha256=digest.hexdigest(), size_bytes=size)
+
+
+def _too_large(field: str, limit_bytes: int, got: int) -> TooLarge:
+    return TooLarge(f"{field} is over the limit of {limit_bytes:,} bytes.", field=field, limit=limit_bytes, got=got)
 
 
 @contextmanager

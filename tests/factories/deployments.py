@@ -78,7 +78,7 @@ def make_trained_run(team: Team, *, files: dict[str, bytes] | None = None, **ext
     runs.start(by, run=run)
     runs.log_batch(by, run=run, metrics=[("roc_auc", 0.88, 1, 0), ("f1", 0.7, 1, 0), ("cv/roc_auc", 0.87, 1, 0)])
     for path, content in (model_files(run.pk) if files is None else files).items():
-        artifacts.store(by, run=run, path=path, stream=[content])
+        artifacts.store(by, owner=run, path=path, stream=[content])
     return runs.finish(by, run=run, state="finished")
 
 

@@ -104,7 +104,7 @@ def _runs(world: World) -> None:
     run = experiments.make_run(experiment, params={"depth": "3"}, tags={"team": "a"})
     experiments.log(run, "auc", [0.7, 0.8])
     artifacts.store(
-        experiments.writer(world.project), run=run, path="notes.txt", stream=[b"hello"], media_type="text/plain"
+        experiments.writer(world.project), owner=run, path="notes.txt", stream=[b"hello"], media_type="text/plain"
     )
     world.values |= {
         "runs": str(run.pk),

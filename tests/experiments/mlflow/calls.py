@@ -2,6 +2,7 @@
 
 import json
 
+from django.http import HttpResponse
 from django.test import Client
 
 from projects.models import Project, User
@@ -18,6 +19,13 @@ class Caller:
         self.headers = {"Authorization": f"Bearer {make_token(user, project, list(scopes))}"}
         self.client = Client(raise_request_exception=True)
 
+    def send(self, method: str, address: str, body: bytes = b"", **headers: str) -> HttpResponse:
+        """Send one request to an address below ``/api/2.0/`` and return the answer as it came."""
+        return self.client.generic(
+            method, f"/api/2.0/{address}", body, content_type=headers.pop("content_type", "application/octet-stream"),
+            headers=self.headers | headers,
+        )  # fmt: skip
+
     def post(self, path: str, body: object, **headers: str) -> tuple[int, dict]:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         answer = self.client.post(
@@ -25,7 +33,7 @@ class Caller:
         )  # fmt: skip
         return answer.status_code, json.loads(answer.content)
 
-    def get(self, path: str, **query: object) -> tuple[int, dict]:
+    def get(self, path: str, /, **query: object) -> tuple[int, dict]:
         answer = self.client.get(API + path, query, headers=self.headers)
         return answer.status_code, json.loads(answer.content)
 
@@ -35,7 +43,7 @@ class Caller:
         assert status == 200, body
         return body
 
-    def seen(self, path: str, **query: object) -> dict:
+    def seen(self, path: str, /, **query: object) -> dict:
         """GET what must be there."""
         status, body = self.get(path, **query)
         assert status == 200, body

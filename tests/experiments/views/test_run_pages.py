@@ -165,7 +165,7 @@ def test_reports_of_a_training_are_drawn_and_odd_ones_are_named(web, experiment)
     run = make_run(experiment)
     by = writer(experiment.project)
     good = {"classes": ["no", "yes"], "matrix": [[8, 2], [1, 9]]}
-    artifacts.store(by, run=run, path="confusion_matrix.json", stream=[json.dumps(good).encode()])
+    artifacts.store(by, owner=run, path="confusion_matrix.json", stream=[json.dumps(good).encode()])
     page = web.get(f"{BASE}/runs/{run.pk}/")
     assert re.findall(r'<td class="(h\d)"><b>(\d+)</b>', page.content.decode()) == [
         ("h4", "8"),
@@ -173,8 +173,8 @@ def test_reports_of_a_training_are_drawn_and_odd_ones_are_named(web, experiment)
         ("h1", "1"),
         ("h5", "9"),
     ]
-    artifacts.store(by, run=run, path="roc.json", stream=[b'{"curves": 3}'])
-    artifacts.store(by, run=run, path="importance.json", stream=[b"\xff"])
+    artifacts.store(by, owner=run, path="roc.json", stream=[b'{"curves": 3}'])
+    artifacts.store(by, owner=run, path="importance.json", stream=[b"\xff"])
     assert "not in the shape of a report: importance.json, a report of unknown shape" in text(
         web.get(f"{BASE}/runs/{run.pk}/")
     )
@@ -214,7 +214,7 @@ def files(experiment):
         "e.bin": b"\0\1", "f.txt": b"\xff\xfe", "g.svg": b"<svg onload='x'/>",
     }  # fmt: skip
     for path, content in contents.items():
-        artifacts.store(by, run=run, path=path, stream=[content])
+        artifacts.store(by, owner=run, path=path, stream=[content])
     return run
 
 

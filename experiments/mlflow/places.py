@@ -1,0 +1,80 @@
+"""Where files lie, as the client knows it: addresses of runs and logged models, and back to their owner."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from experiments.mlflow import wire
+from experiments.mlflow.door import Call
+from experiments.models import Experiment, LoggedModel, Run
+from experiments.services import artifacts, labels
+from mlportal.lib.errors import Missing
+
+SCHEME = "mlflow-artifacts"
+# <root of the experiment>/<run>/artifacts/<label>, or <root>/models/<model>/artifacts/<label>
+_OWNED = re.compile(
+    r"(?P<root>.*?)/(?:models/(?P<model>m-[0-9a-f]{32})|(?P<run>[0-9a-f]{32}))/artifacts(?:/(?P<label>.*))?", re.DOTALL
+)
+
+
+def run_uri(run: Run) -> str:
+    """Return the address of a run's files."""
+    return wire.below(wire.location(run.experiment), f"{run.uuid}/artifacts")
+
+
+def model_uri(model: LoggedModel) -> str:
+    """Return the address of a logged model's files."""
+    return wire.below(wire.location(model.experiment), f"models/{model.uuid}/artifacts")
+
+
+def find_run(call: Call, uuid: str) -> Run:
+    """Return a run of the project with its experiment, deleted or not."""
+    rows = Run.objects.in_project(call.project).select_related("experiment").defer("params", "tags", "notes")
+    found: Run | None = rows.filter(uuid=uuid).first()
+    if found is None:
+        raise Missing(f"Run with id={uuid[:60]} not found.")
+    found.project = call.project
+    return found
+
+
+def find_model(call: Call, uuid: str) -> LoggedModel:
+    """Return a logged model of the project with its experiment, deleted or not."""
+    rows = LoggedModel.objects.in_project(call.project).select_related("experiment")
+    found: LoggedModel | None = rows.filter(uuid=uuid).first()
+    if found is None:
+        raise missing_model(uuid)
+    found.project = call.project
+    return found
+
+
+def missing_model(uuid: str) -> Missing:
+    """Return the error of a logged model that is not there."""
+    return Missing(f"Logged model with ID '{uuid[:60]}' not found.")
+
+
+def owner_of(call: Call, path: str) -> tuple[artifacts.Owner, str]:
+    """Return who owns a path of the proxy, and the label below its root.
+
+    The first words of the path decide what may be touched, so they must be exactly those of the owner's address.
+
+    Raises
+    ------
+    Missing
+        When the path names no run or model of the project, or not by the address of its experiment.
+    """
+    clean = labels.clean_path(path, limit=False)
+    found = _OWNED.fullmatch(clean)
+    if found is None:
+        raise Missing(f"{clean[:200]!r} is not below the files of a run or a model.")
+    words = found.groupdict(default="")
+    owner = find_model(call, words["model"]) if words["model"] else find_run(call, words["run"])
+    if words["root"] != _root_path(owner.experiment):
+        raise Missing(f"{clean[:200]!r} is not below the files of a run or a model.")
+    return owner, words["label"]
+
+
+def _root_path(experiment: Experiment) -> str | None:
+    """Return the proxy path of an experiment, None when its files are kept elsewhere."""
+    parts = urlsplit(wire.location(experiment))
+    return parts.path.strip("/") if parts.scheme == SCHEME else None
