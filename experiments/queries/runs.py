@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.db import models
 from django.utils import timezone
@@ -179,7 +179,8 @@ def differences(rows: Sequence[RunFacts], *, only_different: bool = True) -> lis
     out.append(Difference("Data and context", "state", [r.run.state for r in rows]))
     own = [own_tags(r.tags) for r in rows]
     out += [Difference("Tags", name, [_tag(tags, name) for tags in own]) for name in _union(own)]
-    return [d for d in out if not only_different or not _same(d.values)]
+    marked = [replace(d, differs=not _same(d.values)) for d in out]
+    return [d for d in marked if d.differs or not only_different]
 
 
 def dataset_label(run: Run) -> str | None:

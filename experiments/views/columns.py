@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.http import QueryDict
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -43,6 +44,35 @@ class Line:
     facts: RunFacts
     cells: SafeString
     labels: list[str]
+    children: int = 0
+    is_open: bool = False
+    is_child: bool = False
+    toggle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Families:
+    """The rows of a page with the children of opened runs right below them.
+
+    Parameters
+    ----------
+    rows : list of RunFacts
+        In the order shown; a child that stands below its parent does not stand elsewhere too.
+    counts : dict of int to int
+        How many children each run of the page has.
+    opened : list of int
+        Runs whose children are shown.
+    placed : set of int
+        Children that stand below their parent.
+    query : QueryDict
+        What the address asks for, to open or close one more.
+    """
+
+    rows: list[RunFacts]
+    counts: dict[int, int]
+    opened: list[int]
+    placed: set[int]
+    query: QueryDict
 
 
 def available(metrics: Sequence[str], params: Sequence[str]) -> dict[str, Column]:
@@ -105,6 +135,7 @@ def lines(
     columns: Sequence[Column],
     best: Mapping[str, float | None],
     sparks: Mapping[int, Sequence[float]],
+    families: Families,
 ) -> list[Line]:
     """Fill the rows of a page.
 
@@ -128,8 +159,45 @@ def lines(
                 )
             else:
                 cells.append(_td(column, _context(column.name, row), "muted"))
-        out.append(Line(row, SafeString("".join(cells)), sorted(row.tags)[:2]))
+        out.append(_line(row, SafeString("".join(cells)), families))
     return out
+
+
+def families(rows: Sequence[RunFacts], asked: Sequence[int], query: QueryDict) -> Families:
+    """Put the children of the asked runs below them; two more queries, or four when some are open."""
+    counts = queries.child_counts([row.run.pk for row in rows])
+    opened = [number for number in dict.fromkeys(asked) if number in counts]
+    if not opened:
+        return Families(list(rows), counts, [], set(), query)
+    below = queries.children_of(opened)
+    children = {f.run.pk: f for f in queries.facts_of([run.pk for family in below.values() for run in family.rows])}
+    placed = set(children) - set(opened)
+    out = []
+    for row in rows:
+        if row.run.pk in placed:
+            continue
+        out.append(row)
+        if row.run.pk in below:
+            out += [children[run.pk] for run in below[row.run.pk].rows if run.pk in placed and run.pk in children]
+    return Families(out, {**counts, **queries.child_counts(list(placed))}, opened, placed, query)
+
+
+def _line(row: RunFacts, cells: SafeString, families: Families) -> Line:
+    number = row.run.pk
+    labels, count = sorted(queries.own_tags(row.tags))[:2], families.counts.get(number, 0)
+    is_open, is_child = number in families.opened, number in families.placed
+    toggle = _toggled(families.query, families.opened, number) if count and not is_child else ""
+    return Line(row, cells, labels, count if toggle else 0, is_open, is_child, toggle)
+
+
+def _toggled(query: QueryDict, opened: Sequence[int], number: int) -> str:
+    """Return the address with one family opened or closed."""
+    kept = [n for n in opened if n != number] if number in opened else [*opened, number]
+    changed = query.copy()
+    changed.pop("open", None)
+    if kept:
+        changed["open"] = ",".join(map(str, kept))
+    return f"?{changed.urlencode()}"
 
 
 def _metric(column: Column, value: float | None, best: float | None, span: tuple[float, float]) -> SafeString:

@@ -7,13 +7,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 
 from experiments import charts, metricstore, queries
 from experiments.metricstore import FilterError, Order
 from experiments.models import Experiment
 from experiments.queries import Difference, RunFacts
+from experiments.views.compare_recorded import recorded, recorded_rows
 from experiments.views.experiments import RunsOf
 
 MAX_RUNS = 16
@@ -44,6 +45,8 @@ class RunCompare(RunsOf):
         found = self.experiment(experiment)
         known = metricstore.known_keys(found.pk)
         metrics = queries.default_metrics(found, known["metric"])
+        if request.GET.get("system") != "1":
+            metrics = [m for m in metrics if not m.startswith(queries.SYSTEM)]
         crowd, fault = self._crowd(request, found, self.order(found, "", known))
         chosen = self._chosen(request, found, crowd)
         context = _Comparison(request, found, metrics, chosen, crowd).context()
@@ -103,6 +106,8 @@ class _Comparison:
             "curve_data": self._curve_data([c["name"] for c in curves]), "metric_choices": self._metric_choices(curves),
             **self._parallel(varying), **self._scatter(varying), **self._boxes(varying), **self._differences(),
             "controls": {name: self.asked.get(name, initial) for name, initial in CONTROLS.items()},
+            "has_system": any(m.startswith(queries.SYSTEM) for f in self.chosen for m in f.metrics),
+            "system": self.asked.get("system") == "1", **recorded(self.chosen, self.experiment.project, self.asked),
             "runs_text": ",".join(str(f.run.pk) for f in self.chosen), "crowd_size": len(self.crowd),
             "asked": self.asked,
         }  # fmt: skip
@@ -143,7 +148,9 @@ class _Comparison:
     def _with_curves(self) -> list[str]:
         """Metrics that one of the runs logged more than once."""
         ids = [f.run.pk for f in self.chosen]
-        series = metricstore.many_series(ids, [m for m in self.metrics if "/" not in m][:LOOKED_AT], at_most=POINTS)
+        series = metricstore.many_series(
+            ids, [m for m in self.metrics if not m.startswith("cv/")][:LOOKED_AT], at_most=POINTS
+        )
         long = {name for (_, name), found in series.items() if found.total > 1}
         return [m for m in self.metrics if m in long]
 
@@ -244,8 +251,9 @@ class _Comparison:
         }
 
     def _differences(self) -> dict[str, Any]:
-        everything = queries.differences(self.chosen, only_different=False)
-        different = queries.differences(self.chosen)
+        everything = [*_without_system(queries.differences(self.chosen, only_different=False), self.asked),
+                      *recorded_rows(self.chosen, self.experiment.project)]  # fmt: skip
+        different = [d for d in everything if d.differs]
         only = self.asked.get("diff", "1") != "0"
         base_at = self.chosen.index(self.base) if self.base else 0
         order = [base_at, *(i for i in range(len(self.chosen)) if i != base_at)]
@@ -259,6 +267,13 @@ class _Comparison:
             "by_rows": self.asked.get("orient") == "rows", "param_count": params,
             "param_diff": sum(d.section == "Parameters" for d in different),
         }  # fmt: skip
+
+
+def _without_system(rows: list[Difference], asked: QueryDict) -> list[Difference]:
+    """Leave out what clients measured of the machine, unless it is asked for."""
+    if asked.get("system") == "1":
+        return rows
+    return [d for d in rows if d.section != "Metrics" or not d.name.startswith(queries.SYSTEM)]
 
 
 def _row(difference: Difference, order: list[int]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from experiments import charts, metricstore, queries
 from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question
-from experiments.models import Experiment, Run
+from experiments.models import Experiment, LoggedModel, Run
 from experiments.queries import RunFacts, RunPage
 from experiments.services import experiments, runs
 from experiments.views import columns
@@ -29,6 +29,10 @@ from projects.permissions import Permission
 PAGE_SIZES = (50, 100, 200)
 EXPORT_LIMIT = 10_000
 BULK_LIMIT = 200
+LISTED = 500
+OPEN_FAMILIES = 20
+SHOWN_TAGS = 6
+PICKED = (("m", "Metrics", False), ("p", "Parameters", False), ("c", "Context", False), ("m", "System metrics", True))
 
 
 class ExperimentList(ProjectView):
@@ -54,8 +58,8 @@ class ExperimentList(ProjectView):
         return redirect("experiments:run-list", self.project.slug, made.address)
 
     def _page(self, request: HttpRequest, error: DomainError | None = None) -> HttpResponse:
-        found = queries.experiments_of(self.actor, self.project).order_by("-newest_at", "-id")[:500]
-        context = {"experiments": found, "error": error, "given": request.POST}
+        lines = queries.experiment_lines(self.actor, self.project, limit=LISTED)
+        context = {"lines": lines, "error": error, "given": request.POST}
         return render(request, "experiments/experiment_list.html", context, status=error.status if error else 200)
 
 
@@ -127,6 +131,7 @@ class RunList(RunsOf):
         context["fault"] = wrong or fault
         context["typed"] = asked.typed or (asked.text if fault else "")
         context["counts"] = queries.state_counts(found)
+        context |= _about(found)
         template = (
             "experiments/_run_table.html" if request.headers.get("HX-Target") == "runs" else "experiments/run_list.html"
         )
@@ -155,6 +160,16 @@ class RunList(RunsOf):
             return queries.page_of_runs(question, limit=asked.limit), question, None
 
 
+def _about(experiment: Experiment) -> dict[str, Any]:
+    """Note, tags and logged models of an experiment, for the head of its page."""
+    tags = queries.tags_of([experiment.pk])[experiment.pk]
+    return {
+        "note": queries.note_of_experiment(experiment, tags),
+        "experiment_tags": list(queries.own_tags(tags).items())[:SHOWN_TAGS],
+        "model_count": LoggedModel.objects.active().filter(experiment=experiment).count(),
+    }  # fmt: skip
+
+
 class _Table:
     """Everything the table's template reads."""
 
@@ -173,7 +188,9 @@ class _Table:
 
     def context(self) -> dict[str, Any]:
         """Template context."""
-        rows = self.page.rows
+        asked = _numbers(self.request.GET.get("open", ""))[:OPEN_FAMILIES]
+        families = columns.families(self.page.rows, asked, self.request.GET)
+        rows = families.rows
         every = columns.available(self.metrics, self.params)
         varying = queries.varying_params(rows)
         picked = self.request.GET.getlist("col")
@@ -187,7 +204,7 @@ class _Table:
         tokens = {c.token for c in shown}
         return {
             "experiment": self.experiment, "columns": shown, "groups": columns.groups_of(shown),
-            "lines": columns.lines(rows, shown, best, sparks), "page": self.page, "asked": self.asked,
+            "lines": columns.lines(rows, shown, best, sparks, families), "page": self.page, "asked": self.asked,
             "chips": _chips(self.request, self.asked.text), "only_diff": only_diff,
             "column_groups": _picker(every, tokens, rows), "column_count": len(every),
             "primary": self.metrics[0] if self.metrics else "", "sizes": PAGE_SIZES,
@@ -227,9 +244,7 @@ class RunBulk(RunsOf):
     def post(self, request: HttpRequest, experiment: str) -> HttpResponse:
         """Archive, restore or tag the chosen runs."""
         found = self.experiment(experiment)
-        numbers = [
-            int(n) for n in request.POST.getlist("run")[:BULK_LIMIT] if n.isascii() and n.isdigit() and len(n) < 19
-        ]
+        numbers = _numbers(",".join(request.POST.getlist("run")[:BULK_LIMIT]))
         chosen = Run.objects.visible_to(self.actor).filter(experiment=found, pk__in=numbers).select_related("project")
         action, tag = request.POST.get("action", ""), request.POST.get("tag", "").strip()
         done = 0
@@ -249,6 +264,10 @@ class RunBulk(RunsOf):
         back = request.POST.get("back", "")
         query = back if back.startswith("?") else ""
         return redirect(reverse("experiments:run-list", args=[self.project.slug, found.address]) + query)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(n) for n in text.split(",") if n.isascii() and n.isdigit() and len(n) < 19]
 
 
 def _chips(request: HttpRequest, text: str) -> list[dict[str, str]]:
@@ -284,8 +303,8 @@ def _page_link(request: HttpRequest, **cursor: str) -> str:
 def _picker(every: dict[str, columns.Column], tokens: set[str], rows: list[RunFacts]) -> list[dict[str, Any]]:
     """Choices of the columns popover, by group."""
     out = []
-    for group, heading in (("m", "Metrics"), ("p", "Parameters"), ("c", "Context")):
-        members = [c for c in every.values() if c.group == group]
+    for group, heading, system in PICKED:
+        members = [c for c in every.values() if c.group == group and c.name.startswith(queries.SYSTEM) == system]
         choices = [
             {"token": c.token, "label": c.label, "shown": c.token in tokens, "note": _values_note(c, rows)}
             for c in members

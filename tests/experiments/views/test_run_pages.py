@@ -109,7 +109,7 @@ def test_the_table_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/")
-    assert len(seen) == 35
+    assert len(seen) == 38
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -118,7 +118,7 @@ def test_comparing_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
-    assert len(seen) == 26
+    assert len(seen) == 30
 
 
 def test_exports_hold_all_runs_and_defuse_formulas(web, experiment):

@@ -1,0 +1,95 @@
+"""What compared runs recorded beside metrics, side by side: images, tables, data sets, models."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from experiments import charts, queries
+from experiments.models import Artifact
+from experiments.queries import Difference, RunFacts, files
+from experiments.views import gallery
+from experiments.views.places import Place
+from experiments.views.run_page import small_table, table_paths
+from projects.models import Project
+
+IMAGES = 8000
+TABLE_ROWS = 20
+SECTION = "Data and models"
+Json = dict[str, Any]
+
+
+def recorded(chosen: Sequence[RunFacts], project: Project, asked: Mapping[str, str]) -> Json:
+    """Images of one key and one table of each run, as the address asks, else what most runs have."""
+    places = {f.run.pk: Place(f.run, project.slug) for f in chosen}
+    return {**_images(chosen, places, asked.get("img", "")), **_tables(chosen, places, asked.get("table", ""))}
+
+
+def recorded_rows(chosen: Sequence[RunFacts], project: Project) -> list[Difference]:
+    """Rows of the difference table: data sets by what they were read for, and the models made."""
+    ids = [f.run.pk for f in chosen]
+    datasets, models = queries.datasets_of(project, ids), queries.models_of_runs(ids)
+    contexts = list(dict.fromkeys(line.context for pk in ids for line in datasets[pk]))
+    rows = [
+        Difference(SECTION, f"dataset, {context or 'no context'}",
+                   [_words(d.label for d in datasets[pk] if d.context == context) for pk in ids])
+        for context in sorted(contexts)
+    ]  # fmt: skip
+    for direction, words in (("output", "models made"), ("input", "models read")):
+        values = [_words(line.model.name for line in models[pk] if line.direction == direction) for pk in ids]
+        if any(values):
+            rows.append(Difference(SECTION, words, values))
+    if any(models.values()):
+        rows.append(Difference(SECTION, "registered as", [
+            _words(v.label for line in models[pk] for v in line.versions) for pk in ids
+        ]))  # fmt: skip
+    return [replace(row, differs=len(set(row.values)) > 1) for row in rows]
+
+
+def _words(values: Any) -> str | None:
+    return ", ".join(dict.fromkeys(values)) or None
+
+
+def _most_common(names: Sequence[str]) -> str:
+    found = Counter(names).most_common(1)
+    return found[0][0] if found else ""
+
+
+def _images(chosen: Sequence[RunFacts], places: Mapping[int, Place], asked: str) -> Json:
+    paths: dict[int, list[str]] = {f.run.pk: [] for f in chosen}
+    for run, path in files.image_paths(list(paths), limit=IMAGES):
+        paths[run].append(path)
+    keys = {run: gallery.keys_of(found) for run, found in paths.items()}
+    every = sorted({key for found in keys.values() for key in found})
+    key = asked if asked in every else _most_common([key for found in keys.values() for key in found])
+    columns = [_image_column(f, keys[f.run.pk].get(key, []), places[f.run.pk], key, at) for at, f in enumerate(chosen)]
+    return {"image_key": key, "image_keys": every, "image_columns": columns if key else []}
+
+
+def _image_column(facts: RunFacts, shots: list[gallery.Shot], place: Place, key: str, at: int) -> Json:
+    colour, _ = charts.colour_of(at)
+    column: Json = {"run": facts.run, "k": colour, "key": key, "id": f"cmp-img-{at}", "steps": []}
+    if shots:
+        steps = [gallery.frame(s, place.image, place.show) for s in gallery.thinned(shots, gallery.MOST_STEPS)]
+        column |= {"steps": steps, "last": steps[-1], "final": len(steps) - 1, "total": len(shots)}
+    return column
+
+
+def _tables(chosen: Sequence[RunFacts], places: Mapping[int, Place], asked: str) -> Json:
+    named = {f.run.pk: table_paths(f.tags) for f in chosen}
+    every = sorted({path for paths in named.values() for path in paths})
+    path = asked if asked in every else _most_common([p for paths in named.values() for p in paths])
+    if not path:
+        return {"table_path": "", "table_columns": []}
+    found = {a.run_id: a for a in Artifact.objects.filter(run__in=list(named), path=path)}
+    columns = []
+    for at, facts in enumerate(chosen):
+        artifact, place = found.get(facts.run.pk), places[facts.run.pk]
+        table = small_table(artifact, place, TABLE_ROWS) if artifact is not None else None
+        columns.append({
+            "run": facts.run, "k": charts.colour_of(at)[0], "artifact": artifact, "table": table,
+            "url": place.show(path),
+        })  # fmt: skip
+    return {"table_path": path, "table_paths": every, "table_columns": columns}
