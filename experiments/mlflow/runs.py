@@ -111,7 +111,12 @@ def _name(given: str, tagged: str) -> str:
             f"(run_name='{given[:100]}', mlflow.runName='{tagged[:100]}').",
             field="run_name",
         )
-    return given or tagged or f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(1000)}"
+    return given or tagged or random_name()
+
+
+def random_name() -> str:
+    """Return a name for what its client did not name."""
+    return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(1000)}"
 
 
 def _moment(call: Call) -> int:

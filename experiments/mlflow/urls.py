@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from experiments.mlflow import experiments, inputs, recording, runs, server
+from experiments.mlflow import experiments, inputs, logged_models, recording, runs, server
 from experiments.mlflow import files as proxy
 from experiments.mlflow.door import door, unknown
 
 tracking: list[URLPattern | URLResolver] = [
     path("artifacts/list", door(GET=proxy.of_run)),
+    path("logged-models", door(POST=logged_models.create)),
+    path(
+        "logged-models/<str:model>",
+        door(GET=logged_models.get, PATCH=logged_models.finalize, DELETE=logged_models.delete),
+    ),
+    path("logged-models/<str:model>/params", door(POST=logged_models.log_params)),
+    path("logged-models/<str:model>/tags", door(PATCH=logged_models.set_tags)),
+    path("logged-models/<str:model>/tags/<path:key>", door(DELETE=logged_models.delete_tag)),
+    path("logged-models/<str:model>/artifacts/directories", door(GET=logged_models.list_files)),
+    path("runs/outputs", door(POST=logged_models.outputs)),
     path("runs/log-batch", door(POST=recording.log_batch)),
     path("runs/log-metric", door(POST=recording.log_metric)),
     path("runs/log-parameter", door(POST=recording.log_parameter)),
