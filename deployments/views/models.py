@@ -1,5 +1,6 @@
 """Pages of models and versions: lists, registration, verification, and the question for a promotion."""
 
+import re
 from typing import Any
 
 from django.contrib import messages
@@ -122,7 +123,9 @@ class ModelRegister(ProjectView):
             return ""
         rows = ModelVersion.objects.filter(run__experiment=run.experiment_id).select_related("model").order_by("-pk")
         last = rows.first()
-        return last.model.name if last else run.experiment.name[:80]
+        if last is not None:
+            return last.model.name
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", run.experiment.name).strip("-._")[:80]
 
     def _show(self, request: HttpRequest, form: RegisterForm, run: Run | None, *, status: int = 200) -> HttpResponse:
         known = RegisteredModel.objects.in_project(self.project).order_by("name")[:50]

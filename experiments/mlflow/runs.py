@@ -6,6 +6,8 @@ import secrets
 import time
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from experiments import metricstore
 from experiments.metricstore.limits import TAG_CHARS
 from experiments.mlflow import experiments, wire
@@ -29,18 +31,18 @@ _NOUNS = (
 )  # fmt: skip
 
 
-def _whole_run(call: Call) -> Run:
-    """Return the run a call names with all its columns and its experiment.
-
-    Raises
-    ------
-    Invalid
-        If neither is given.
-    Missing
-        If the project has no such run.
-    """
+def _whole_run(call: Call) -> Any:
+    """Return the run a call names with all its columns, its experiment, and whether anything is linked to it."""
     named = run_id_of(call)
-    found = Run.objects.filter(project=call.project, uuid=named).select_related("experiment").first()
+    found = (
+        Run.objects.filter(project=call.project, uuid=named)
+        .select_related("experiment")
+        .annotate(
+            has_inputs=Exists(RunInput.objects.filter(run=OuterRef("pk"))),
+            has_models=Exists(RunModel.objects.filter(run=OuterRef("pk"))),
+        )
+        .first()
+    )
     if found is None:
         raise Missing(f"Run with id={named[:64]} not found", field="run_id")
     found.project = found.experiment.project = call.project
@@ -68,7 +70,8 @@ def get(call: Call) -> dict[str, Any]:
     latest = metricstore.latest([run.pk])[run.pk]
     inputs = RunInput.objects.filter(run=run).select_related("dataset").order_by("pk")
     models = RunModel.objects.filter(run=run).select_related("logged_model").order_by("pk")
-    return {"run": wire.run(run, latest, inputs, models)}
+    # Most runs have neither, and then two statements are saved.
+    return {"run": wire.run(run, latest, inputs if run.has_inputs else (), models if run.has_models else ())}
 
 
 @endpoint(Run, Permission.RUN_LOG)

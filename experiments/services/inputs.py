@@ -89,7 +89,7 @@ def _record_datasets(run: Run, given: Sequence[Described]) -> None:
         for d in given
     ]  # fmt: skip
     RunInput.objects.bulk_create(links, ignore_conflicts=True)
-    if run.dataset_version_id is None and (version := _version_of(run.project, given)):
+    if version := _version_of(run.project, given):
         Run.objects.filter(pk=run.pk, dataset_version=None).update(dataset_version=version)
 
 

@@ -216,11 +216,13 @@ def annotate(by: Actor, *, run: Run, name: str | None = None, notes: str | None 
     require(by, Permission.RUN_EDIT, run.project)
     changes = {}
     if name is not None:
-        changes["name"] = names.clean_text(name, field="name", limit=RUN_NAME_CHARS, required=True)
+        changes["name"] = names.exact(name.strip(), field="name", limit=RUN_NAME_CHARS, required=True)
     if notes is not None:
-        changes["notes"] = names.clean_text(notes, field="notes")
-    with transaction.atomic():
+        changes["notes"] = names.exact(notes.strip(), field="notes")
+    with metricstore.writing():
         Run.objects.filter(pk=run.pk).update(**changes)
+        if said := _as_tags(run, changes):
+            metricstore.append(run.pk, tags=said)
         events.record(by, "run.annotated", project=run.project, target=run, data={"fields": sorted(changes)})
     run.refresh_from_db()
     return run
@@ -311,6 +313,17 @@ def _mirror(run: Run, tags: Mapping[str, str]) -> None:
         changes["parent"] = parent if parent != run else None
     if changes:
         Run.objects.filter(pk=run.pk).update(**changes)
+
+
+def _as_tags(run: Run, changes: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags in which a tracking client reads a run's name and notes, so that it sees no older ones."""
+    known = json.loads(run.tags)
+    pairs = (("name", NAME_TAG), ("notes", NOTES_TAG))
+    return {
+        tag: changes[column]
+        for column, tag in pairs
+        if column in changes and (tag in known or run.source == Run.Source.MLFLOW)
+    }
 
 
 def _parent_of(project_id: int, tags: Mapping[str, str]) -> Run | None:

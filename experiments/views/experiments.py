@@ -232,7 +232,7 @@ class RunExport(RunsOf):
         body = _csv(rows) if form == "csv" else _json(rows)
         kind = "text/csv; charset=utf-8" if form == "csv" else "application/json"
         response = StreamingHttpResponse(body, content_type=kind)
-        response["Content-Disposition"] = f'attachment; filename="{found.name}-runs.{form}"'
+        response["Content-Disposition"] = f'attachment; filename="{found.address}-runs.{form}"'
         return response
 
 

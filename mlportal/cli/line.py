@@ -13,7 +13,7 @@ def add_commands(commands: Any) -> None:
     """Declare the commands."""
     _add_train(commands)
     runs = commands.add_parser("runs", help="list runs, newest first")
-    runs.add_argument("--experiment", default="", help="default: all experiments")
+    runs.add_argument("--experiment", default="", help="name or number; default: all experiments")
     runs.add_argument("--filter", default="", metavar="CONDITIONS", help="as on the page: 'auc>0.8 algorithm:ridge'")
     runs.add_argument("--sort", default="", help="a metric, parameter or attribute; a leading - for descending")
     runs.add_argument("--limit", type=int, default=MAX_ROWS)
@@ -125,11 +125,11 @@ def _tell(job: Any) -> None:
 def run_runs(given: argparse.Namespace) -> int:
     """List runs with their primary metric."""
     at = portal(given)
-    wanted = [given.experiment] if given.experiment else [row["name"] for row in at.pages(at.path("experiments"), 1000)]
+    wanted = [given.experiment] if given.experiment else [row["id"] for row in at.pages(at.path("experiments"), 1000)]
     rows = [
         row
-        for name in wanted
-        for row in at.pages(at.path("runs"), given.limit, experiment=name, q=given.filter, sort=given.sort)
+        for experiment in wanted
+        for row in at.pages(at.path("runs"), given.limit, experiment=experiment, q=given.filter, sort=given.sort)
     ]
     if not given.sort:
         rows.sort(key=lambda row: -row["id"])

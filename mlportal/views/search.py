@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from deployments.models import Endpoint, RegisteredModel
-from experiments.models import Experiment, Run
+from experiments.models import Experiment, Lifecycle, Run
 from projects.access import SiteView
 from projects.actor import Actor
 from projects.models import Dataset, Project
@@ -72,6 +73,8 @@ def _named(mine: dict[int, Project], words: str) -> Iterable[Hit]:
     )  # fmt: skip
     for model, icon, kind, place in kinds:
         rows = model.objects.filter(project__in=mine, name__icontains=words).order_by("name")
+        if model is Experiment:
+            rows = rows.filter(lifecycle=Lifecycle.ACTIVE)
         for row in rows.only("name", "project_id")[:EACH]:
-            project = mine[row.project_id]
-            yield Hit(icon, row.name, f"{kind} in {project.name}", f"/p/{project.slug}/{place}/{row.name}/")
+            project, address = mine[row.project_id], getattr(row, "address", row.name)
+            yield Hit(icon, row.name, f"{kind} in {project.name}", f"/p/{project.slug}/{place}/{quote(address)}/")
