@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from experiments.mlflow import experiments, inputs, logged_models, recording, runs, server
+from experiments.mlflow import experiments, inputs, logged_models, model_search, recording, runs, server
 from experiments.mlflow import files as proxy
 from experiments.mlflow.door import door, unknown
 
 tracking: list[URLPattern | URLResolver] = [
     path("artifacts/list", door(GET=proxy.of_run)),
     path("logged-models", door(POST=logged_models.create)),
+    path("logged-models/search", door(POST=model_search.search)),
     path(
         "logged-models/<str:model>",
         door(GET=logged_models.get, PATCH=logged_models.finalize, DELETE=logged_models.delete),
