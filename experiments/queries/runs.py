@@ -21,6 +21,8 @@ from projects.services.datasets import Use, Uses
 from .recorded import own_tags
 
 _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
+_HIGHER_IS_BETTER = ("acc", "auc", "f1", "score", "precision", "recall", "iou", "dice", "r2", "bleu", "rouge", "map",
+                     "ndcg", "reward", "psnr", "ssim", "mcc", "kappa", "hit")  # fmt: skip
 SYSTEM = "system/"  # what clients log of the machine, not of the model
 SHOWN_METRICS = 4
 SHOWN_PARAMS = 6
@@ -71,6 +73,16 @@ def higher_is_better(metric: str) -> bool:
     if known:
         return known["better"] == "higher"
     return not any(word in name.lower() for word in _LOWER_IS_BETTER)
+
+
+def arrow_of(metric: str) -> str:
+    """Which way is better, as an arrow; empty where the name does not tell, as for a learning rate."""
+    words = metric.lower()
+    name = words.rpartition("/")[2]
+    known = catalogue.METRICS.get(name) or catalogue.METRICS.get(name.removeprefix("val_").removeprefix("train_"))
+    if known or any(word in name for word in _HIGHER_IS_BETTER):
+        return "↑" if higher_is_better(metric) else "↓"
+    return "" if higher_is_better(metric) else "↓"
 
 
 def label_of(metric: str) -> str:
@@ -141,7 +153,18 @@ def default_metrics(experiment: Experiment, known: Sequence[str]) -> list[str]:
     """Order metrics for people: the primary first, then the catalogue's order, folds and the machine's last."""
     rank = {name: i for i, name in enumerate(catalogue.METRICS)}
     primary = experiment.primary_metric or next((m for m in catalogue.PRIMARY_METRIC.values() if m in known), "")
-    return sorted(known, key=lambda m: (m != primary, m.startswith(SYSTEM), "/" in m, rank.get(m, len(rank)), m))
+    return sorted(known, key=lambda m: (m != primary, _class_of(m), rank.get(m, len(rank)), m))
+
+
+def _class_of(metric: str) -> int:
+    """What people look at first: results, then results on the training rows, numbers that judge nothing, folds."""
+    if metric.startswith(SYSTEM):
+        return 4
+    if metric.startswith("cv/"):
+        return 3
+    if not arrow_of(metric):
+        return 2
+    return 1 if metric.lower().startswith("train") else 0
 
 
 def varying_params(rows: Sequence[RunFacts]) -> list[str]:

@@ -79,7 +79,7 @@ def available(metrics: Sequence[str], params: Sequence[str]) -> dict[str, Column
     """Return all columns an experiment offers, by token."""
     found = {}
     for at, name in enumerate(metrics):
-        arrow = "↑" if queries.higher_is_better(name) else "↓"
+        arrow = queries.arrow_of(name)
         found[f"m.{name}"] = Column(f"m.{name}", "m", name, queries.label_of(name), f"metrics.{name}", True, arrow)
         if at == 0:
             found["m~"] = Column("m~", "m", name, f"{queries.label_of(name)} curve", "", False)

@@ -134,12 +134,11 @@ class _Comparison:
         asked = [m for m in self.asked.get("m", "").split(",") if m in self.metrics][:MAX_METRICS]
         picked = [m for m in self.asked.getlist("metric") if m in self.metrics][:MAX_METRICS]
         names = picked or asked or self._with_curves()[:FIRST_METRICS] or self.metrics[:FIRST_METRICS]
-        arrow = {True: "↑", False: "↓"}
         return [
             {
                 "name": n,
                 "label": queries.label_of(n),
-                "arrow": arrow[queries.higher_is_better(n)],
+                "arrow": queries.arrow_of(n),
                 "finding": self._finding(n),
             }
             for n in names
@@ -278,18 +277,20 @@ def _without_system(rows: list[Difference], asked: QueryDict) -> list[Difference
 
 def _row(difference: Difference, order: list[int]) -> dict[str, Any]:
     values = [difference.values[i] for i in order]
+    arrow = queries.arrow_of(difference.name) if difference.is_number else ""
     numbers = [v for v in values if isinstance(v, float) and math.isfinite(v)] if difference.is_number else []
-    best = (max if difference.higher_is_better else min)(numbers) if len(set(numbers)) > 1 else None
+    best = (max if difference.higher_is_better else min)(numbers) if arrow and len(set(numbers)) > 1 else None
     cells = []
     for at, value in enumerate(values):
         delta = _delta(value, values[0], higher=difference.higher_is_better) if at and difference.is_number else {}
+        if delta and not arrow:
+            delta["way"] = ""
         cells.append(
             {
                 "value": value, "best": best is not None and value == best, "is_base": at == 0,
                 "changed": not difference.is_number and value != values[0], **delta,
             }
         )  # fmt: skip
-    arrow = ("↑" if difference.higher_is_better else "↓") if difference.is_number else ""
     label = queries.label_of(difference.name) if difference.is_number else difference.name
     return {"section": difference.section, "name": difference.name, "label": label, "arrow": arrow,
             "is_number": difference.is_number, "cells": cells}  # fmt: skip

@@ -199,7 +199,7 @@ class _Table:
         if only_diff := self.request.GET.get("diff") == "1":
             shown = columns.without_constant(shown, rows)
         names = [c.name for c in shown if c.group == "m" and c.token != "m~"]
-        best = {name: queries.best_value(self.question, name) for name in names}
+        best = {name: queries.best_value(self.question, name) for name in names if queries.arrow_of(name)}
         sparks = metricstore.sparks([r.run.pk for r in rows], self.metrics[0]) if self.metrics else {}
         tokens = {c.token for c in shown}
         return {
@@ -209,7 +209,7 @@ class _Table:
             "column_groups": _picker(every, tokens, rows), "column_count": len(every),
             "primary": self.metrics[0] if self.metrics else "", "sizes": PAGE_SIZES,
             "primary_label": queries.label_of(self.metrics[0]) if self.metrics else "",
-            "primary_arrow": "↑" if self.metrics and queries.higher_is_better(self.metrics[0]) else "↓",
+            "primary_arrow": queries.arrow_of(self.metrics[0]) if self.metrics else "",
             "total_text": "10,000+" if self.page.total > COUNT_CAP else f"{self.page.total:,}",
             "order_text": _order_text(self.page.order),
             "next": _page_link(self.request, cursor=self.page.after) if self.page.after else "",

@@ -20,7 +20,17 @@ POINTS = 500
 SYSTEM_POINTS = 200
 SYSTEM_CURVES = 16
 UNITS = {"_percentage": "%", "_megabytes": "MB", "_gigabytes": "GB", "_watts": "W", "_seconds": "s", "_celsius": "°C"}
-_SHORT = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU", "ram": "RAM", "io": "I/O"}
+_OBVIOUS = frozenset({"usage", "utilization"})
+_ORDER = ("cpu", "memory", "gpu", "disk", "network")
+_SHORT = {
+    "cpu": "CPU",
+    "gpu": "GPU",
+    "tpu": "TPU",
+    "ram": "RAM",
+    "io": "I/O",
+    "receive": "received",
+    "transmit": "sent",
+}
 Json = dict[str, Any]
 
 
@@ -65,8 +75,8 @@ def system_label(name: str) -> str:
     text = name.removeprefix(queries.SYSTEM)
     for ending in UNITS:
         text = text.removesuffix(ending)
-    words = [_SHORT.get(word, word) for word in text.replace("/", " ").split("_")]
-    text = " ".join(words)
+    words = text.replace("system_memory", "memory").replace("/", "_ ").split("_")
+    text = " ".join(_SHORT.get(word, word) for word in words if word not in _OBVIOUS)
     return text[:1].upper() + text[1:]
 
 
@@ -75,7 +85,8 @@ def system_text(name: str, value: float) -> str:
     unit = unit_of(name)
     if not math.isfinite(value):
         return ui.metric(value)
-    return f"{ui.num(round(value, 1))}{'' if unit == '%' else ' '}{unit}".strip()
+    text = f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{text}{'' if unit == '%' else ' '}{unit}".strip()
 
 
 class RunMetrics:
@@ -84,7 +95,7 @@ class RunMetrics:
     def __init__(self, facts: RunFacts, names: list[str], asked: str = "") -> None:
         self.facts, self.asked = facts, asked
         self.counts = queries.points_per_metric(facts.run.pk)
-        self.system = sorted(n for n in names if is_system(n))
+        self.system = sorted((n for n in names if is_system(n)), key=_place)
         self.folds = [n for n in names if n.startswith(FOLDS)]
         self.own = [n for n in names if not is_system(n) and not n.startswith(FOLDS)]
         self.curved = [n for n in self.own if self.counts.get(n, 0) > 1]
@@ -148,11 +159,17 @@ class RunMetrics:
     def _head(self, name: str) -> Json:
         found = self.of(name)
         gaps = 0 if found is None else sum(not math.isfinite(v) for v in found.values.tolist())
-        arrow = "↑" if queries.higher_is_better(name) else "↓"
         return {
-            "name": name, "label": queries.label_of(name), "arrow": arrow, "value": self.facts.value(name),
-            "id": f"c-{self.drawn.index(name)}", "remark": _remark(gaps),
+            "name": name, "label": queries.label_of(name), "arrow": queries.arrow_of(name),
+            "value": self.facts.value(name), "id": f"c-{self.drawn.index(name)}", "remark": _remark(gaps),
         }  # fmt: skip
+
+
+def _place(name: str) -> tuple[int, str, bool, str]:
+    """Order of the machine's charts: processor, memory, cards, disk, network; shares before amounts."""
+    part = next((at for at, word in enumerate(_ORDER) if word in name and "gpu" not in name), None)
+    part = part if part is not None else (_ORDER.index("gpu") if "gpu" in name else len(_ORDER))
+    return part, system_label(name), unit_of(name) != "%", name
 
 
 def _remark(gaps: int) -> str:

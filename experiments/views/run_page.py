@@ -60,7 +60,7 @@ def _family(run: Run) -> Json:
     known = {name for row in rows for name in row.metrics}
     names = queries.default_metrics(run.experiment, sorted(known))[:CHILD_METRICS]
     varying = queries.varying_params(rows)[:CHILD_METRICS]
-    heads = [{"label": queries.label_of(n), "arrow": _arrow(n)} for n in names]
+    heads = [{"label": queries.label_of(n), "arrow": queries.arrow_of(n)} for n in names]
     lines = [
         {"run": r.run, "values": [r.value(n) for n in names], "params": [r.params.get(p) for p in varying]}
         for r in rows
@@ -165,16 +165,13 @@ def _metric_line(name: str, facts: RunFacts, baseline: RunFacts | None) -> dict[
     point, other = facts.metrics[name], baseline.value(name) if baseline else None
     delta = point.value - other if other is not None else None
     known = delta is not None and math.isfinite(delta)
+    arrow = queries.arrow_of(name)
     better = known and delta != 0 and (delta > 0) == queries.higher_is_better(name)
     return {
-        "name": name, "label": queries.label_of(name), "arrow": _arrow(name), "value": point.value, "step": point.step,
-        "delta": delta if known else None, "better": better,
+        "name": name, "label": queries.label_of(name), "arrow": arrow, "value": point.value, "step": point.step,
+        "delta": delta if known else None, "better": better, "judged": bool(arrow),
         "same": delta == 0, "exact": repr(point.value), "finite": math.isfinite(point.value),
     }  # fmt: skip
-
-
-def _arrow(name: str) -> str:
-    return "↑" if queries.higher_is_better(name) else "↓"
 
 
 def _fold_table(run: Run, names: list[str], series: dict[tuple[int, str], metricstore.Series]) -> list[dict[str, Any]]:
@@ -188,7 +185,7 @@ def _fold_table(run: Run, names: list[str], series: dict[tuple[int, str], metric
             out.append(
                 {
                     "label": queries.label_of(metric),
-                    "arrow": _arrow(metric),
+                    "arrow": queries.arrow_of(metric),
                     "values": values,
                     "mean": mean,
                     "spread": spread,

@@ -63,6 +63,11 @@ class Table:
     numeric: list[bool] = field(default_factory=list)
 
     @property
+    def heads(self) -> list[tuple[str, bool]]:
+        """Names of the columns, each with whether it holds numbers."""
+        return [(name, at < len(self.numeric) and self.numeric[at]) for at, name in enumerate(self.head)]
+
+    @property
     def first(self) -> int:
         """Number of the first row shown."""
         return self.offset + 1
@@ -202,9 +207,13 @@ def _made(
     address: Callable[[str], str] | None = None,
 ) -> Table:
     cells = [[_cell(value, address) for value in row[:COLUMNS]] for row in rows]
-    numeric = [all(r[at].is_number or r[at].text == "–" for r in cells if at < len(r)) for at in range(len(head))]
+    numeric = [_is_numeric([r[at] for r in cells if at < len(r)]) for at in range(len(head))]
     more = max(0, len(head) - COLUMNS)
     return Table(list(head[:COLUMNS]), cells, offset, total, is_more, more, numeric if cells else [])
+
+
+def _is_numeric(cells: Sequence[Cell]) -> bool:
+    return any(c.is_number for c in cells) and all(c.is_number or c.text == "–" for c in cells)
 
 
 def _as_dict(table: Table) -> Json:

@@ -59,14 +59,13 @@ def excerpt(text: str, length: int = 120) -> str:
     """Return the first words of a text without its marks, for one line of a table."""
     if len(text) > LONGEST:
         return text[:length]
-    words = [
-        part.content
-        for token in _PARSER.parse(text)
-        for part in token.children or ()
-        if part.type in ("text", "code_inline")
-    ]
-    line = " ".join(" ".join(words).split())
+    blocks = ["".join(_words(part) for part in token.children or ()) for token in _PARSER.parse(text)]
+    line = " · ".join(" ".join(block.split()) for block in blocks if block.strip())
     return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def _words(token: Token) -> str:
+    return token.content if token.type in ("text", "code_inline") else " " if token.type.endswith("break") else ""
 
 
 def _tame(token: Token) -> None:

@@ -42,5 +42,5 @@ def test_a_text_too_long_for_prose_is_shown_as_it_is():
 
 
 def test_an_excerpt_has_no_marks():
-    assert markdown.excerpt("# Hi *there*\n\nmore `code`, and on") == "Hi there more code , and on"
+    assert markdown.excerpt("# Hi *there*\n\nmore `code`, and on") == "Hi there · more code, and on"
     assert markdown.excerpt("word " * 50, 20) == "word word word word…"

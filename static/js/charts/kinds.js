@@ -31,7 +31,7 @@ function curves(data, element, options) {
   const log = options.y === "log";
   const range = options.clip && !log ? innerRange(traces) : undefined;
   const scale = unit
-    ? { rangemode: "tozero", ticksuffix: unit === "%" ? "%" : "", tickformat: unit === "%" ? "" : ",.4~g", nticks: 4 }
+    ? { rangemode: "tozero", ticksuffix: unit === "%" ? "%" : "", tickformat: unit === "%" ? "" : ",.3~s", nticks: 4 }
     : { type: log ? "log" : "linear", range, tickformat: ".3~f" };
   return [traces, layout({ xaxis: { title: X_TITLE[axis] }, yaxis: scale })];
 }
