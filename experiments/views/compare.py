@@ -236,7 +236,9 @@ class _Comparison:
     def _boxes(self, varying: list[str]) -> dict[str, Any]:
         if not varying or not self.primary:
             return {"boxes": None}
-        name = self.asked.get("group") if self.asked.get("group") in varying else varying[-1]
+        measured = [f for f in self.crowd if self._fact(f, f"m.{self.primary}") is not None]
+        known = [p for p in varying if sum(p in f.params for f in measured) > 1]
+        name = self.asked.get("group") if self.asked.get("group") in varying else (known or varying)[-1]
         groups: dict[str, list[float]] = defaultdict(list)
         for facts in self.crowd:
             value = self._fact(facts, f"m.{self.primary}")

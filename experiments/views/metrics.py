@@ -22,15 +22,7 @@ SYSTEM_CURVES = 16
 UNITS = {"_percentage": "%", "_megabytes": "MB", "_gigabytes": "GB", "_watts": "W", "_seconds": "s", "_celsius": "°C"}
 _OBVIOUS = frozenset({"usage", "utilization"})
 _ORDER = ("cpu", "memory", "gpu", "disk", "network")
-_SHORT = {
-    "cpu": "CPU",
-    "gpu": "GPU",
-    "tpu": "TPU",
-    "ram": "RAM",
-    "io": "I/O",
-    "receive": "received",
-    "transmit": "sent",
-}
+_SHORT = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU", "io": "I/O", "receive": "received", "transmit": "sent"}
 Json = dict[str, Any]
 
 
