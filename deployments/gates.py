@@ -20,8 +20,9 @@ REFERENCE_FILE = "model/reference.parquet"
 SIGNATURE_FILE = "model/signature.json"
 ENVIRONMENT_FILE = "model/environment.json"
 IMPORTANCE_FILE = "importance.json"
-# Where MLflow's sklearn flavor keeps a model in the safe format.
+# Where MLflow's sklearn flavor keeps a model in the safe format, and rows to try it on.
 CLIENT_MODEL_FILE = "model.skops"
+CLIENT_EXAMPLE_FILE = "serving_input_example.json"
 
 
 @functools.cache
@@ -67,14 +68,16 @@ def cargo(version: ModelVersion) -> str:
     if not version.is_of_client:
         return ""
     if not version.manifest:
-        return f"{version} has no files in the portal."
+        return f"{version} has no files in the portal, so nothing can be checked or served."
     if model_file(version) is None:
         return (
-            f"{version} holds no model in a safe format ({CLIENT_MODEL_FILE}), and pickles are never loaded here. "
-            'Log it again with serialization_format="skops" and register that.'
+            f"{version} needs a safe format to be served: it holds no {CLIENT_MODEL_FILE}, and pickles are never "
+            'loaded here. Log it with mlflow.sklearn.log_model(..., serialization_format="skops") and register that.'
         )
     if not version.signature.get("inputs"):
-        return f"{version} has no input schema. Log it again with a signature of named columns."
+        return f"{version} has no schema of named input columns. Log it with a signature made from a data frame."
+    if version.file(CLIENT_EXAMPLE_FILE) is None:
+        return f"{version} has no rows to try it on. Log it with an input_example."
     return ""
 
 

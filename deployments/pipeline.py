@@ -122,7 +122,9 @@ def _beat(held: Claim) -> Callable[[str, float], None]:
 
 
 def _model(version: ModelVersion) -> Any:
-    digest = version.file(gates.MODEL_FILE)
+    if reason := gates.cargo(version):
+        raise Unprocessable(reason, code="not_servable")
+    digest = version.file(gates.model_file(version) or gates.MODEL_FILE)
     if digest is None:
         raise Unprocessable(f"{version} has no {gates.MODEL_FILE}.", code="no_model")
     blobs.verify(digest)

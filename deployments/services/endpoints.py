@@ -205,6 +205,8 @@ def _refusal(by: Actor, held: PromotionRequest, damaged: tuple[str, ...]) -> Dom
         words = ", ".join(holds.PART_WORDS[name] for name in changed)
         holds.close(held, State.STALE, actor=by, note=f"Changed after the request: {words}.")
         return holds.closed_error(held)
+    if reason := gates.cargo(held.version):
+        return Conflict(reason, code="not_servable")
     if damaged:
         registry.mark(held.version, damaged)
         events.record(by, "version.damaged", project=held.project, target=held.version, data={"damaged": list(damaged)})
@@ -270,6 +272,8 @@ def _approved(held: Endpoint, goal: ModelVersion | None) -> EndpointRevision:
 
 
 def _check_whole(version: ModelVersion, damaged: tuple[str, ...]) -> None:
+    if reason := gates.cargo(version):
+        raise Conflict(reason, code="not_servable")
     if damaged:
         raise Conflict(f"{version} is damaged: {damaged[0]}", code="artifact_damaged", got=list(damaged))
 

@@ -44,7 +44,8 @@ def lock(request: PromotionRequest) -> PromotionRequest:
     lock_environment(request.environment)
     PromotionRequest.objects.select_for_update().get(pk=request.pk)
     joined = PromotionRequest.objects.with_subject().select_related(
-        "version__run", "version__dataset_version__dataset", "version__created_by", "evaluation", "policy__proposed_by"
+        "version__run", "version__logged_model__created_by", "version__dataset_version__dataset",
+        "version__created_by", "evaluation", "policy__proposed_by"
     )
     return joined.get(pk=request.pk)
 
@@ -93,6 +94,7 @@ def involved(request: PromotionRequest) -> list[tuple[User | None, str]]:
         (request.requested_by, "asked for this promotion"),
         (version.created_by, "registered this version"),
         (version.run.created_by if version.run else None, "trained this version"),
+        (version.logged_model.created_by if version.logged_model else None, "logged the model of this version"),
         (job.created_by if job else None, "launched the training of this version"),
         *((item.created_by, "uploaded a file of this version") for item in _uploads(request)),
         (request.policy.proposed_by, "last changed the rules of this environment"),
@@ -222,5 +224,10 @@ def _gave_it_to_oneself(person: User, request: PromotionRequest) -> bool:
 def _uploads(request: PromotionRequest) -> list[Any]:
     from experiments.models import Artifact
 
-    paths = [row["path"] for row in request.version.manifest]
-    return list(Artifact.objects.filter(run=request.version.run_id, path__in=paths).select_related("created_by"))
+    version = request.version
+    held = [
+        Artifact.objects.filter(**{owner: pk}, sha256__in=[row["sha256"] for row in version.manifest])
+        for owner, pk in (("run", version.run_id), ("logged_model", version.logged_model_id))
+        if pk is not None
+    ]
+    return [item for rows in held for item in rows.select_related("created_by")]

@@ -61,7 +61,7 @@ def request(
     Invalid
         When the reason is missing or too short.
     Conflict
-        When the version is damaged, live there already, or a request for it is open.
+        When the version is damaged, has no safe format, is live there already, or a request for it is open.
     """
     require(by, Permission.PROMOTION_REQUEST, version.model.project)
     project = version.model.project
@@ -70,6 +70,8 @@ def request(
         raise Missing(f"There is no environment {environment.name!r} in this project.", field="environment")
     if version.state == ModelVersion.State.DAMAGED:
         raise Conflict(f"{version} is damaged and cannot be promoted.", code="artifact_damaged")
+    if reason := gates.cargo(version):
+        raise Conflict(reason, code="not_servable", field="version")
     with transaction.atomic():
         holds.lock_environment(environment)
         made = _create(by, version, environment, reason, alert_id=alert_id, by_automation=by_automation)
