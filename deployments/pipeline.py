@@ -93,6 +93,8 @@ def _measure(held: Claim) -> Measured:
         "version__run", "version__model", "baseline__run", "baseline__model", "project"
     ).get(evaluation=held.pk)
     beat = _beat(held)
+    if unfit := gates.cargo(request.version):
+        raise Unprocessable(unfit, code="not_servable")
     beat("Load the models", 0.02)
     frame = _reference(request.version)
     candidate = _model(request.version)
@@ -122,8 +124,6 @@ def _beat(held: Claim) -> Callable[[str, float], None]:
 
 
 def _model(version: ModelVersion) -> Any:
-    if reason := gates.cargo(version):
-        raise Unprocessable(reason, code="not_servable")
     digest = version.file(gates.model_file(version) or gates.MODEL_FILE)
     if digest is None:
         raise Unprocessable(f"{version} has no {gates.MODEL_FILE}.", code="no_model")

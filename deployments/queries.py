@@ -26,7 +26,7 @@ def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
         for version, count in made.order_by().values_list("dataset_version").annotate(count=Count("pk"))
     }
     for each in made.select_related("model__project").order_by("-pk")[:newest] if newest else ():
-        address = f"/p/{each.model.project.slug}/models/{each.model.name}/v/{each.number}/"
+        address = f"/p/{each.model.project.slug}/models/{quote(each.model.name, safe='')}/v/{each.number}/"
         found[each.dataset_version_id] += Uses(newest=(Use("model", str(each), address),))
     return found
 

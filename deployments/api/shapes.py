@@ -44,7 +44,8 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
     """A version without its manifest."""
 
     model = serializers.CharField(source="model.name", read_only=True)
-    run = serializers.IntegerField(source="run_id", read_only=True)
+    run = serializers.IntegerField(source="run_id", read_only=True, allow_null=True)
+    flavors = serializers.DictField(child=serializers.CharField(), read_only=True)
     dataset = serializers.SerializerMethodField()
     metrics = serializers.DictField(child=serializers.FloatField(), read_only=True)
     created_by = serializers.CharField(source="created_by.username", read_only=True)
@@ -52,8 +53,9 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
     class Meta:
         model = ModelVersion
         fields = (
-            "id", "model", "number", "state", "run", "dataset", "task", "algorithm", "metrics", "size_bytes",
-            "manifest_sha256", "signed_by", "created_by", "created_at", "verified_at",
+            "id", "model", "number", "state", "origin", "run", "run_uuid", "source", "description", "stage", "flavors",
+            "dataset", "task", "algorithm", "metrics", "size_bytes", "manifest_sha256", "signed_by", "created_by",
+            "created_at", "verified_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -258,7 +260,7 @@ class SetAliasSerializer(serializers.Serializer[Data]):
 class AskSerializer(serializers.Serializer[Data]):
     """Which version should go where, and why."""
 
-    model = serializers.CharField(max_length=100)
+    model = serializers.CharField(max_length=256, trim_whitespace=False)
     version = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
     environment = serializers.CharField(max_length=100)
     reason = serializers.CharField(max_length=4000)

@@ -44,8 +44,12 @@ def lock(request: PromotionRequest) -> PromotionRequest:
     lock_environment(request.environment)
     PromotionRequest.objects.select_for_update().get(pk=request.pk)
     joined = PromotionRequest.objects.with_subject().select_related(
-        "version__run", "version__logged_model__created_by", "version__dataset_version__dataset",
-        "version__created_by", "evaluation", "policy__proposed_by"
+        "version__run",
+        "version__logged_model__created_by",
+        "version__dataset_version__dataset",
+        "version__created_by",
+        "evaluation",
+        "policy__proposed_by",
     )
     return joined.get(pk=request.pk)
 

@@ -70,8 +70,8 @@ def request(
         raise Missing(f"There is no environment {environment.name!r} in this project.", field="environment")
     if version.state == ModelVersion.State.DAMAGED:
         raise Conflict(f"{version} is damaged and cannot be promoted.", code="artifact_damaged")
-    if reason := gates.cargo(version):
-        raise Conflict(reason, code="not_servable", field="version")
+    if unfit := gates.cargo(version):
+        raise Conflict(unfit, code="not_servable", field="version")
     with transaction.atomic():
         holds.lock_environment(environment)
         made = _create(by, version, environment, reason, alert_id=alert_id, by_automation=by_automation)

@@ -22,6 +22,7 @@ from projects.access import ProjectView
 from projects.permissions import Permission
 
 PAGE_ROWS = 50
+TAGS = 100
 
 
 def address(version: ModelVersion) -> str:
@@ -74,6 +75,7 @@ class ModelDetail(ProjectView):
             "before": found[PAGE_ROWS - 1].number if len(found) > PAGE_ROWS else "",
             "endpoints": model.endpoints.with_live().order_by("environment__position"),
             "aliases": Alias.objects.filter(model=model, valid_to=None).select_related("version").order_by("name"),
+            "tags": model.tag_rows.order_by("key")[:TAGS],
             "requests": PromotionRequest.objects.pending().with_subject().filter(version__model=model).order_by("-pk"),
         }
         return render(request, "deployments/model_detail.html", context)
@@ -143,7 +145,7 @@ class _OneVersion(ProjectView):
 
     def load(self, name: str, number: int) -> ModelVersion:
         """Return the version with its origin."""
-        rows = self.rows().in_project(self.project).with_origin().select_related("run__experiment")
+        rows = self.rows().in_project(self.project).with_origin().select_related("run__experiment", "logged_model")
         found: ModelVersion = self.find(rows, model__name=name, number=number)
         return found
 
@@ -166,6 +168,9 @@ class _OneVersion(ProjectView):
                 "endpoint__environment", "endpoint__current_revision"
             ).order_by("-pk")[:20],
             "public_key": _public_key(version),
+            "cargo": gates.cargo(version),
+            "aliases": version.aliases.filter(valid_to=None).order_by("name"),
+            "tags": version.tag_rows.order_by("key")[:TAGS],
             "ask_address": f"{address(version)}request/",
         }  # fmt: skip
         return render(request, "deployments/version_detail.html", context, status=status)

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -128,7 +129,7 @@ def _candidate(project: Project, root: str) -> Step:
     version = ModelVersion.objects.in_project(project).select_related("model").order_by("-pk").first()
     if version is None:
         return Step("box", "Candidate", "No model yet", f"{root}models/", "Register a run's model")
-    place = f"{root}models/{version.model.name}/v/{version.number}/"
+    place = f"{root}models/{quote(version.model.name, safe='')}/v/{version.number}/"
     return Step("box", "Candidate", str(version), place, "not requested anywhere", version.state)
 
 
