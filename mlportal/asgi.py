@@ -2,14 +2,19 @@
 
 Django's own ASGI handler makes a thread executor per request, so database connections are
 never reused; the pool here keeps its threads, and 60 open event streams hold none of them
-(``docs/adr/0002-granian-and-a2wsgi.md``).
+(``docs/adr/0002-granian-and-a2wsgi.md``). Tracking clients go the short way through the same
+threads (``docs/adr/0011-short-way-for-tracking.md``).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from io import BytesIO
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
 from django.core.asgi import get_asgi_application
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponse
 
 from mlportal.wsgi import application as wsgi_application
 
@@ -19,19 +24,39 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 THREADS = 16
+# Of tracking clients, in this process; each may hold a body of 32 MiB and waits for one of the threads.
+MAX_INSIDE = 128
+MAX_BODY_BYTES = 32 * 2**20
 _django: Any = wsgi_application
 _pages: Any = WSGIMiddleware(_django, workers=THREADS)
 _events: Any = get_asgi_application()
+
+from mlportal import short  # noqa: E402 - its views need the applications that were loaded above
+
+_files: Any = WSGIMiddleware(short.wsgi, workers=1)
+_files.executor.shutdown()
+_files.executor = _pages.executor  # the same threads, which keep the database connections
+_inside = 0
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request."""
     if scope["type"] != "http":
         return
-    if scope["path"].startswith("/events/"):
+    path = scope["path"]
+    if path.startswith("/events/"):
         await _events(scope, receive, send)
-        return
+    elif not short.takes(path):
+        await _streamed(_pages, scope, receive, send)
+    elif _inside >= MAX_INSIDE:
+        await _send(short.overloaded(), send)
+    elif short.is_file(path):
+        await _streamed(_files, scope, receive, send)
+    else:
+        await _short(scope, receive, send)
 
+
+async def _streamed(pages: Any, scope: Scope, receive: Receive, send: Send) -> None:
     # granian's receive returns a future; a2wsgi needs coroutines.
     async def receive_coroutine() -> Message:
         return await receive()
@@ -39,4 +64,47 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     async def send_coroutine(message: Message) -> None:
         await send(message)
 
-    await _pages(scope, receive_coroutine, send_coroutine)
+    await pages(scope, receive_coroutine, send_coroutine)
+
+
+async def _short(scope: Scope, receive: Receive, send: Send) -> None:
+    """Read the whole body here, answer in a thread: two changes of thread instead of one for each part."""
+    global _inside  # noqa: PLW0603 - counts what this process holds; only the event loop changes it
+    _inside += 1
+    try:
+        message = await receive()
+        body = message.get("body", b"")
+        if message.get("more_body"):
+            body = await _rest(body, receive)
+        response = await asyncio.get_running_loop().run_in_executor(_pages.executor, _answer, scope, body)
+    finally:
+        _inside -= 1
+    await _send(response, send)
+
+
+async def _rest(first: bytes, receive: Receive) -> bytes:
+    """Collect the parts of a body; one byte over the limit is enough for its refusal."""
+    parts, size, more = [first], len(first), True
+    while more and size <= MAX_BODY_BYTES:
+        message = await receive()
+        part, more = message.get("body", b""), message.get("more_body", False)
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _answer(scope: Scope, body: bytes) -> HttpResponse:
+    response: Any = short.respond(ASGIRequest(scope, BytesIO(body)))
+    if response.streaming:
+        content = b"".join(response)
+        response.close()
+        return HttpResponse(content, status=response.status_code, headers=dict(response.items()))
+    plain: HttpResponse = response
+    return plain
+
+
+async def _send(response: HttpResponse, send: Send) -> None:
+    head = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    head.append((b"content-length", str(len(response.content)).encode()))
+    await send({"type": "http.response.start", "status": response.status_code, "headers": head})
+    await send({"type": "http.response.body", "body": response.content})

@@ -8,6 +8,7 @@ import hmac
 import os
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from django.conf import settings
 from django.db.models import Count
@@ -46,9 +47,20 @@ class RequestMetrics:
         match = request.resolver_match
         route = match.route if match else "none"
         method = request.method if request.method in METHODS else "other"
-        REQUESTS.labels(method=method, route=route, status=response.status_code).inc()
-        LATENCY.labels(route=route).observe(time.perf_counter() - start)
+        count(method, route, response.status_code, time.perf_counter() - start)
         return response
+
+
+def count(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one answered request."""
+    requests, latency = _series(method, route, status)
+    requests.inc()
+    latency.observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method=method, route=route, status=status), LATENCY.labels(route=route)
 
 
 class TableCollector(Collector):

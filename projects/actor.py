@@ -82,6 +82,10 @@ class Actor:
             return frozenset(Permission)
         return frozenset().union(*(SCOPES.get(scope, frozenset()) for scope in self.token.scopes))
 
+    def remember_roles(self, project: "Project", roles: list[str]) -> None:
+        """Take the roles the caller has just read together with the credential, instead of reading them again."""
+        self._memory[project.pk] = self._rights(project, roles)
+
     def permissions_in(self, project: "Project | None") -> frozenset[Permission]:
         """Rights in one project (``None``: for the whole site); read once a request."""
         place = project.pk if project is not None else 0
@@ -93,6 +97,9 @@ class Actor:
         if self.kind == "system":
             here = project is not None and project.pk == self.project_id
             return self.grants if here or (project is None and self.project_id is None) else frozenset()
+        return self._rights(project, None)
+
+    def _rights(self, project: "Project | None", roles: list[str] | None) -> frozenset[Permission]:
         if self.user is None or not self.user.is_active:
             return frozenset()
         bound = self.token is not None and self.token.project_id is not None
@@ -102,6 +109,6 @@ class Actor:
         if self.user.is_site_admin and not (bound and project is None):
             held |= SITE_ADMIN_GRANTS
         if project is not None:
-            for role in project.roles_of(self.user):
+            for role in project.roles_of(self.user) if roles is None else roles:
                 held |= GRANTS[Role(role)]
         return held & self.scope_permissions()

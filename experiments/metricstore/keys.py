@@ -23,6 +23,14 @@ def ids(names: Iterable[str]) -> dict[str, int]:
     return {**known, **_read(unknown)}
 
 
+def cached(names: Iterable[str]) -> dict[str, int] | None:
+    """Return the ids of all the names if this process knows them, else None."""
+    try:
+        return {name: _ids[name] for name in names}
+    except KeyError:
+        return None
+
+
 def find(names: Iterable[str]) -> dict[str, int]:
     """Return the ids of those names that are stored."""
     wanted = set(names)

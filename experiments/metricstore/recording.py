@@ -8,17 +8,18 @@ import orjson
 from django.db import connection
 
 from mlportal.lib.errors import Conflict, Missing
+from mlportal.lib.sql import Statement
 
 from . import codec, keys
 from .limits import Metric, check_batch, columns
 from .meaning import number
-from .turn import writing
+from .turn import turn, writing
 
-_APPEND = """
+_APPEND = Statement("""
     INSERT INTO experiments_metricchunk (run_id, experiment_id, key_id, points, first_step, last_step, data)
     SELECT r.id, r.experiment_id, NULL, %s, %s, %s, %s FROM experiments_run r
     WHERE r.id = %s AND r.lifecycle = 'active' AND EXISTS (SELECT 1 FROM experiments_key WHERE id = %s AND name = %s)
-"""
+""")
 _PARAM_COLUMNS = "run_id, key_id, experiment_id, value, number"
 _TAG_COLUMNS = "run_id, key_id, experiment_id, value"
 _TAG = """
@@ -57,6 +58,8 @@ def append(
     """
     params, tags = params or {}, tags or {}
     check_batch(metrics, params, tags)
+    if metrics and not params and not tags and _append_alone(run_id, metrics):
+        return
     with writing():
         ids = keys.ids([*{m[0] for m in metrics}, *params, *tags])
         if params or tags:
@@ -77,6 +80,16 @@ def begin(run_id: int, experiment_id: int, *, params: Mapping[str, str], tags: M
             marks = ", ".join(["(%s, %s, %s, %s)"] * len(tags))
             values = [cell for k, v in tags.items() for cell in (run_id, ids[k], experiment_id, v)]
             cursor.execute(f"INSERT INTO experiments_runtag ({_TAG_COLUMNS}) VALUES {marks}", values)
+
+
+def _append_alone(run_id: int, metrics: Sequence[Metric]) -> bool:
+    """Record metrics of known names by their one statement, which needs no transaction around it."""
+    ids = keys.cached({m[0] for m in metrics})
+    if ids is None:
+        return False
+    points = columns(metrics, ids)
+    with turn():
+        return _insert_block(run_id, points, ids, metrics[0][0])
 
 
 def drop_tag(run_id: int, key: str) -> bool:
@@ -106,9 +119,7 @@ def _write_block(run_id: int, metrics: Sequence[Metric], ids: Mapping[str, int])
 
 def _insert_block(run_id: int, points: codec.Points, ids: Mapping[str, int], probe: str) -> bool:
     span = [int(points.steps.min()), int(points.steps.max())]
-    with connection.cursor() as cursor:
-        cursor.execute(_APPEND, [len(points), *span, codec.pack_block(points), run_id, ids[probe], probe])
-        return cursor.rowcount == 1
+    return _APPEND.count([len(points), *span, codec.pack_block(points), run_id, ids[probe], probe]) == 1
 
 
 def _write_document(run_id: int, params: Mapping[str, str], tags: Mapping[str, str], ids: Mapping[str, int]) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from django.db import OperationalError, connection, transaction
 
 TRIES = 5
 # What PostgreSQL says to the one of two transactions that it gave up: try again.
 _VICTIM = frozenset({"40001", "40P01"})
+_open = threading.local()
 
 
 @contextmanager
@@ -24,18 +26,28 @@ def writing() -> Iterator[None]:
     taken before ``BEGIN IMMEDIATE`` wakes the next writer at once. Writers elsewhere do not take it
     and lose nothing: the database's own lock still decides.
     """
-    path = _lock_path()
-    if path is None or connection.in_atomic_block:
-        with transaction.atomic():
-            yield
+    with turn(), transaction.atomic():
+        yield
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Wait for the turn to write without opening a transaction, for a single statement."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
         return
-    with path.open("a") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)
-        with transaction.atomic():
-            yield
+    lock = _lock()
+    if lock is None:
+        yield
+        return
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
 
 
-def retried(write: Callable[[], None]) -> None:
+def retried(write: Callable[[], object]) -> None:
     """Run a whole transaction; run it again when the database sacrificed it to another one.
 
     Inside a transaction of the caller it runs once, because only the whole can be repeated.
@@ -51,10 +63,13 @@ def retried(write: Callable[[], None]) -> None:
             time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311 - spreads writers, guards nothing
 
 
-def _lock_path() -> Path | None:
-    if connection.vendor != "sqlite":
-        return None
+def _lock() -> int | None:
+    """Return this thread's own descriptor of the lock file: threads that shared one would not exclude each other."""
     name = str(connection.settings_dict["NAME"])
+    place = (name, os.getpid())  # a child of a fork would share its parent's
+    if getattr(_open, "place", None) == place:
+        return int(_open.lock)
     if name.startswith("file:") or ":memory:" in name:
         return None
-    return Path(f"{name}.turn")
+    _open.place, _open.lock = place, os.open(f"{name}.turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return int(_open.lock)

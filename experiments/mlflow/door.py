@@ -23,13 +23,13 @@ from django.views.decorators.csrf import csrf_exempt
 from experiments.mlflow import wire
 from experiments.mlflow.fields import Fields
 from mlportal.lib.api import as_domain_error
-from mlportal.lib.errors import Missing, Unauthenticated
+from mlportal.lib.errors import Missing
 from mlportal.lib.public import public
 from projects.access import address_of, request_id_of
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
-from projects.services import credentials
+from projects.services import entry
 
 log = structlog.get_logger(__name__)
 WORKSPACE_HEADER = "HTTP_X_MLFLOW_WORKSPACE"
@@ -88,35 +88,13 @@ def unknown(request: HttpRequest, **words: Any) -> HttpResponse:
 def _call(found: Endpoint | None, request: HttpRequest, slug: str, words: dict[str, Any]) -> Answer:
     if found is None:
         raise Missing(f"{request.path[:200]!r} does not take {request.method}.", code="endpoint_not_found")
-    actor = _actor(request)
-    project = _project(actor, slug or request.META.get(WORKSPACE_HEADER, ""))
+    actor, project = entry.enter(
+        request.META.get("HTTP_AUTHORIZATION", ""), named=slug or request.META.get(WORKSPACE_HEADER, "").strip(),
+        address=address_of(request), request_id=request_id_of(request),
+    )  # fmt: skip
     require(actor, found.permission, project)
     fields = Fields({}) if found.raw else Fields.of(request)
     return found.function(Call(request, actor, project, fields, words))
-
-
-def _actor(request: HttpRequest) -> Actor:
-    token = credentials.from_header(request.META.get("HTTP_AUTHORIZATION", ""))
-    if token is None:
-        raise Unauthenticated("Set MLFLOW_TRACKING_TOKEN to a token of the portal.")
-    return Actor.for_token(token, address=address_of(request), request_id=request_id_of(request))
-
-
-def _project(actor: Actor, named: str) -> Project:
-    """Choose the project: the one that is named, else the token's, else the user's default."""
-    seen = Project.objects.visible_to(actor)
-    if named:
-        found = seen.filter(slug=named).first()
-        if found is None:
-            raise Missing(f"There is no project {named[:60]!r} here, or you are not a member of it.")
-        return found
-    if actor.token is not None and actor.token.project is not None:
-        return actor.token.project
-    default = actor.user.default_project_id if actor.user else None
-    found = (seen.filter(pk=default).first() if default else None) or seen.order_by("pk").first()
-    if found is None:
-        raise Missing("You are not a member of any project.")
-    return found
 
 
 def _refusal(fault: Exception) -> HttpResponse:

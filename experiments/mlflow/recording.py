@@ -77,7 +77,7 @@ def delete_tag(call: Call) -> dict[str, Any]:
 
 
 def _metrics(fields: Fields) -> list[Metric]:
-    found = fields.values.get("metrics")
+    found: Any = fields.values.get("metrics")
     if not _is_short_list(found, BATCH_METRICS):
         return [_point(item) for item in fields.items("metrics", limit=BATCH_METRICS)]
     try:
@@ -110,7 +110,7 @@ def _model_points(items: list[Fields], metrics: list[Metric]) -> list[ModelPoint
 
 
 def _pairs(fields: Fields, name: str, limit: int) -> Pairs:
-    found = fields.values.get(name)
+    found: Any = fields.values.get(name)
     if not _is_short_list(found, limit):
         return [_pair(item) for item in fields.items(name, limit=limit)]
     try:

@@ -124,17 +124,22 @@ def log_batch(
     if metrics or params:
         _check_writer(by, run)
 
+    mirrored = tags and not _MIRRORED.isdisjoint(tags)
+
     def write() -> None:
+        if not model_points and not mirrored:
+            metricstore.append(run.pk, metrics=metrics, params=params, tags=tags)
+            return
         with metricstore.writing():
             metricstore.append(run.pk, metrics=metrics, params=params, tags=tags)
             if model_points:
                 model_metrics.record(by, run=run, points=model_points)
-            if tags and not _MIRRORED.isdisjoint(tags):
+            if tags and mirrored:
                 _mirror(run, tags)
-            if metrics and metricstore.count_call(run.pk):
-                metricstore.fold(run.pk)
 
     metricstore.retried(write)
+    if metrics and metricstore.count_call(run.pk):
+        metricstore.retried(lambda: metricstore.fold(run.pk))
 
 
 def finish(by: Actor, *, run: Run, state: str, failure: str = "", at_ms: int | None = None) -> Run:

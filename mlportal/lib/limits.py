@@ -22,7 +22,7 @@ class RequestLimits:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Check, then pass on."""
         try:
-            _check_address(request)
+            check_address(request)
             if not _DOOR.match(request.path):
                 _check_body(request)
                 _check_query(request)
@@ -42,7 +42,14 @@ def _check_body(request: HttpRequest) -> None:
         raise TooLarge(f"The body has {size:,} bytes; at most {limit:,} are taken here.", limit=limit, got=size)
 
 
-def _check_address(request: HttpRequest) -> None:
+def check_address(request: HttpRequest) -> None:
+    """Refuse a path or a Host header that no address of the portal can have.
+
+    Raises
+    ------
+    Invalid
+        Naming which of them.
+    """
     if "\x00" in request.path or any("\ud800" <= character <= "\udfff" for character in request.path):
         raise Invalid("The address holds a character that no address may hold.", code="bad_text")
     try:

@@ -103,6 +103,24 @@ def sign_in(username: str, password: str, *, address: str, request_id: str = "")
     Forbidden
         When they do not match an active account.
     """
+    user = verify(username, password, address=address, request_id=request_id)
+    by = Actor.for_user(user, address=address, request_id=request_id)
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(last_login=timezone.now())
+        events.record(by, "user.signed_in", project=None, target=user)
+    return user
+
+
+def verify(username: str, password: str, *, address: str, request_id: str = "") -> User:
+    """Return the active user with this name and password; a failure is an event and counts towards the lock-out.
+
+    Raises
+    ------
+    TooMany
+        After too many tries for this account or from this address; the right password is refused too.
+    Forbidden
+        When they do not match an active account.
+    """
     account = f"account:{_sha256(names.key(username))}"
     throttle.hit(f"address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
     throttle.hit(account, limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
@@ -113,10 +131,6 @@ def sign_in(username: str, password: str, *, address: str, request_id: str = "")
             events.record(nobody, "user.sign_in_failed", project=None, data={"name": scrub(username[:100])})
         raise Forbidden(WRONG)
     throttle.forget(account, seconds=WINDOW_SECONDS)
-    by = Actor.for_user(user, address=address, request_id=request_id)
-    with transaction.atomic():
-        User.objects.filter(pk=user.pk).update(last_login=timezone.now())
-        events.record(by, "user.signed_in", project=None, target=user)
     return user
 
 
