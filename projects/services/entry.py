@@ -76,7 +76,7 @@ class Entry(NamedTuple):
     project: Project
 
 
-def enter(header: str, *, named: str = "", address: str = "", request_id: str = "") -> Entry:
+def enter(header: str, *, named: str = "", address: str = "", request_id: str = "", people: bool = True) -> Entry:
     """Find the caller of an ``Authorization`` header and the project of the call.
 
     The project is the one that is named; else the one the token is bound to; else the caller's default, their
@@ -88,6 +88,8 @@ def enter(header: str, *, named: str = "", address: str = "", request_id: str = 
         ``Bearer <token>``, or ``Basic`` with a token as password or with a name and a password.
     named : str
         Slug of the project in the address or in the client's header.
+    people : bool
+        Whether a name and a password are taken; our own API takes tokens only.
 
     Raises
     ------
@@ -101,23 +103,30 @@ def enter(header: str, *, named: str = "", address: str = "", request_id: str = 
     if not _SLUG.fullmatch(named):
         named = "-"  # which no project is called
     try:
-        return _enter(header, named, address, request_id)
+        return _enter(header, named, Place(address, request_id), people=people)
     except (OperationalError, InterfaceError):
         # A connection that the server closed while idle; nothing has been done yet, so a fresh one may try again.
         if connection.in_atomic_block or connection.is_usable():
             raise
         connection.close()
-        return _enter(header, named, address, request_id)
+        return _enter(header, named, Place(address, request_id), people=people)
 
 
-def _enter(header: str, named: str, address: str, request_id: str) -> Entry:
+class Place(NamedTuple):
+    """Where a call comes from, and under which number it is logged."""
+
+    address: str
+    request_id: str
+
+
+def _enter(header: str, named: str, place: Place, *, people: bool) -> Entry:
     secret, username = _read(header)
     if secret.startswith(credentials.PREFIX):
         rows = _token_rows(secret, named)
-        actor = _token_actor(rows[0], address, request_id)
-    elif username:
-        rows = _password_rows(username, secret, named, address, request_id)
-        actor = _person(rows[0], address, request_id)
+        actor = _token_actor(rows[0], place)
+    elif username and people:
+        rows = _password_rows(username, secret, named, place)
+        actor = _person(rows[0], place)
     else:
         raise Unauthenticated(f"The token is not valid. {_HOW}")
     return Entry(actor, _project(actor, rows, named))
@@ -156,12 +165,12 @@ def _token_rows(secret: str, named: str) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _token_actor(row: tuple[Any, ...], address: str, request_id: str) -> Actor:
+def _token_actor(row: tuple[Any, ...], place: Place) -> Actor:
     token = ApiToken.from_db(connection.alias, [*_TOKEN, "scopes"], [*row[12:17], list(_scopes(row[17]))])
     token.user = User.from_db(connection.alias, _USER, row[:7])
     if row[18]:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=timezone.now())
-    return Actor.for_token(token, address=address, request_id=request_id)
+    return Actor.for_token(token, address=place.address, request_id=place.request_id)
 
 
 @lru_cache(maxsize=256)
@@ -172,27 +181,27 @@ def _scopes(text: str) -> tuple[str, ...]:
 # ---------------------------------------------------------------- passwords
 
 
-def _password_rows(username: str, secret: str, named: str, address: str, request_id: str) -> list[tuple[Any, ...]]:
+def _password_rows(username: str, secret: str, named: str, place: Place) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = []
 
     def stored(user: int) -> str | None:
         rows[:] = _USER_NAMED.rows([named, user]) if named else _USER_CHOSEN.rows([user])
         return str(rows[0][12]) if rows else None
 
-    user = passwords.owner(username, secret, stored=stored, address=address, request_id=request_id)
+    user = passwords.owner(username, secret, stored=stored, address=place.address, request_id=place.request_id)
     if not rows or rows[0][0] != user:
         stored(user)
     return rows
 
 
-def _person(row: tuple[Any, ...], address: str, request_id: str) -> Actor:
+def _person(row: tuple[Any, ...], place: Place) -> Actor:
     user = User.from_db(connection.alias, _USER, row[:7])
     if user.must_change_password:
         raise Forbidden(
             f"This password was given to you and must be changed first: sign in at {settings.BASE_URL}/ once.",
             code="must_change_password",
         )
-    return Actor.for_user(user, address=address, request_id=request_id)
+    return Actor.for_user(user, address=place.address, request_id=place.request_id)
 
 
 # ---------------------------------------------------------------- projects

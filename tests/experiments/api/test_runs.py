@@ -174,7 +174,7 @@ def test_logging_costs_few_queries(api, experiment):
     api.post(f"/runs/{run.pk}/log-batch/", batch)
     with CaptureQueriesContext(connection) as seen:
         api.post(f"/runs/{run.pk}/log-batch/", batch)
-    assert len([q for q in seen if "SAVEPOINT" not in q["sql"]]) == 6
+    assert len([q for q in seen if "SAVEPOINT" not in q["sql"]]) == 5
 
 
 @pytest.mark.parametrize(
