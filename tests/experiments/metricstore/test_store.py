@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -250,3 +251,13 @@ def test_nan_is_a_flag_in_the_narrow_table(experiment):
     metricstore.fold(run.pk)
     row = RunMetric.objects.get(run=run)
     assert (row.value, row.is_nan, row.step, row.stamp_ms) == (0.0, True, 1, 5)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own check")
+def test_sqlite_finds_its_file_sound(experiment):
+    run = make_run(experiment)
+    metricstore.append(run.pk, metrics=[("auc", 0.5, 1, 0)], params={"a": "1"}, tags={"b": "2"})
+    metricstore.fold(run.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA quick_check")
+        assert cursor.fetchall() == [("ok",)]
