@@ -14,7 +14,9 @@ from .orders import NEWEST_FIRST, Order, parse_order
 from .predicates import Context
 from .reading import Latest, Series, latest, many_series, series, sparks
 from .recording import append, begin, drop_tag
+from .sorting import Key, Sort, Source
 from .turn import retried, writing
+from .walking import Hit, find
 
 __all__ = [
     "COUNT_CAP",
@@ -24,10 +26,14 @@ __all__ = [
     "DamagedChunk",
     "FilterError",
     "Found",
+    "Hit",
+    "Key",
     "Latest",
     "Order",
     "Question",
     "Series",
+    "Sort",
+    "Source",
     "append",
     "begin",
     "check_batch",
@@ -36,6 +42,7 @@ __all__ = [
     "count",
     "count_call",
     "drop_tag",
+    "find",
     "first",
     "fold",
     "fold_experiment",

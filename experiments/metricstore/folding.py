@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import connection
 
@@ -77,6 +77,20 @@ def fold_experiment(experiment_id: int) -> None:
         )
         waiting = [row[0] for row in cursor.fetchall()]
     _fold_all(waiting)
+
+
+def fold_experiments(experiment_ids: Sequence[int]) -> None:
+    """Fold what is not folded yet in several experiments, found by one query for each 5,000."""
+    for start in range(0, len(experiment_ids), 5000):
+        part = experiment_ids[start : start + 5000]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""SELECT DISTINCT run_id FROM experiments_metricchunk
+                    WHERE experiment_id IN ({", ".join(["%s"] * len(part))}) AND key_id IS NULL""",
+                [*part],
+            )
+            waiting = [row[0] for row in cursor.fetchall()]
+        _fold_all(waiting)
 
 
 def fold_runs(run_ids: Iterable[int]) -> None:

@@ -29,12 +29,14 @@ class Context:
 class Predicate:
     """A condition ready to run: SQL over `r` (a run row), and where its own index could start.
 
-    ``start`` is the FROM and WHERE that yields ``x.run_id`` from the condition's index, if it has one.
+    ``start`` is the FROM and WHERE that yields ``x.run_id`` from the condition's index, if it has one;
+    ``bounded`` says that the index holds the test itself, so that counting reads no more than it counts.
     """
 
     sql: str
     params: Params
     start: tuple[str, str, Params] | None = field(default=None)
+    bounded: bool = True
 
 
 def compiled(condition: Condition, context: Context) -> Predicate:
@@ -100,7 +102,7 @@ def _keyed(condition: Condition, context: Context) -> Predicate:
     if missing_holds:
         return Predicate(f"{found} IS NULL", [key_id, *params])
     start = (f"{table} x", f"x.experiment_id = %s AND x.key_id = %s{test}", [context.experiment_id, key_id, *params])
-    return Predicate(f"{found} IS NOT NULL", [key_id, *params], start)
+    return Predicate(f"{found} IS NOT NULL", [key_id, *params], start, condition.op not in ("!=", "like", "ilike"))
 
 
 def _metric_test(condition: Condition) -> tuple[str, Params]:
@@ -123,7 +125,7 @@ def _text_test(condition: Condition) -> tuple[str, Params]:
         return "", []
     values = [str(v) for v in condition.values]
     if condition.op in ("like", "ilike"):
-        tests = [_like("x.value", v, fold=condition.op == "ilike") for v in values]
+        tests = [compare_text("x.value", v, fold=condition.op == "ilike") for v in values]
         return f" AND ({' OR '.join(sql for sql, _ in tests)})", [p for _, params in tests for p in params]
     tests, params = [], []
     for value in values:
@@ -145,8 +147,8 @@ def _tagged(condition: Condition, context: Context) -> tuple[str, Params]:
     return f"NOT {sql}" if condition.op == "!=" else sql, [*ids, *values]
 
 
-def _like(column: str, pattern: str, *, fold: bool) -> tuple[str, Params]:
-    """Match with % and _, no escape: PostgreSQL by LIKE, SQLite by GLOB where case matters."""
+def compare_text(column: str, pattern: str, *, fold: bool) -> tuple[str, Params]:
+    """SQL of a match with % and _, no escape: PostgreSQL by LIKE, SQLite by GLOB where case matters."""
     if connection.vendor == "postgresql":
         return f"{column} {'ILIKE' if fold else 'LIKE'} %s ESCAPE ''", [pattern]
     if fold:
@@ -165,10 +167,10 @@ def _texts(column: str) -> Callable[[Condition, Context], tuple[str, Params]]:
     def build(condition: Condition, context: Context) -> tuple[str, Params]:
         values = [str(v) for v in condition.values]
         if condition.op == "like":
-            tests = [_like(column, v, fold=False) for v in values]
+            tests = [compare_text(column, v, fold=False) for v in values]
         elif condition.op == "ilike":
             # name:word means contains; a pattern of one's own keeps its wildcards.
-            tests = [_like(column, v, fold=True) if "%" in v else _contains(column, v) for v in values]
+            tests = [compare_text(column, v, fold=True) if "%" in v else _contains(column, v) for v in values]
         else:
             negative = "NOT " if condition.op == "!=" else ""
             return f"{column} {negative}IN ({_marks(values)})", list(values)

@@ -1,0 +1,268 @@
+"""Finding runs of several experiments in any order, lazily.
+
+In each experiment the index of the first sort is walked and the conditions are tested by primary key. Runs
+that share a value are one group, put in order by the sorts behind; a group that is long becomes a search of
+its own, in which having that value is one more condition. Where a condition keeps few runs, they are all
+read and sorted instead; its size is looked up, to a cap, before the walk and again whenever the walk has gone
+twice as far. So no search costs much more than the better of the two ways. The streams of the experiments
+are merged.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from django.db import connection
+
+from . import attributes, folding, predicates
+from .meaning import Condition
+from .predicates import Context, Params, Predicate
+from .sorting import (
+    PRESENT,
+    Key,
+    Ranked,
+    Sort,
+    Source,
+    Walked,
+    columns,
+    comparable,
+    complete,
+    equal,
+    ranked,
+    ranks,
+    walked,
+)
+
+FEW = 500
+FIRST_CHECK = 800
+GROUP = 500
+# Counting by a test that the index does not hold reads more than it counts; only long walks pay for that.
+UNBOUNDED_FROM = 4000
+WINDOW = 8000
+MANY_SOURCES = 8
+
+
+_Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A run that was found: its values in the order asked for, and its number."""
+
+    key: Key
+    run_id: int
+
+
+def find(
+    sources: Sequence[Source],
+    conditions: Sequence[Condition],
+    sorts: Sequence[Sort],
+    *,
+    limit: int,
+    after: Key | None = None,
+) -> list[Hit]:
+    """Return the first runs of an order, or those behind a place.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        Experiments to look in, each with a lifecycle.
+    conditions : sequence of Condition
+        All must hold.
+    sorts : sequence of Sort
+        Completed by newest first and run id.
+    limit : int
+    after : Key, optional
+        The key of the last hit of the page before.
+    """
+    folding.fold_experiments(sorted({s.experiment_id for s in sources}))
+    sorts = complete(sorts)
+    if len(sources) > MANY_SOURCES:
+        sources = _not_empty(sources)
+    want = max(20, 2 * limit // max(1, len(sources))) if len(sources) > 1 else limit
+    walks = [_Search(s, _compiled(conditions, s), sorts, want).hits(after) for s in sources]
+    if len(walks) == 1:
+        return list(islice(walks[0], limit))
+    return list(islice(heapq.merge(*walks, key=lambda hit: comparable(sorts, hit.key)), limit))
+
+
+def _compiled(conditions: Sequence[Condition], source: Source) -> list[Predicate]:
+    context = Context(source.experiment_id, 0)
+    found = [
+        predicates.compiled(c, context) if c.kind in predicates.TABLES else attributes.compiled(c, source)
+        for c in conditions
+    ]
+    return [attributes.lifecycle(source), *found]
+
+
+def _not_empty(sources: Sequence[Source]) -> list[Source]:
+    """Leave out experiments without runs, by one query."""
+    ids = sorted({s.experiment_id for s in sources})
+    found: set[tuple[int, str]] = set()
+    for start in range(0, len(ids), 5000):
+        part = ids[start : start + 5000]
+        found.update(
+            _rows(
+                f"""SELECT e.id, l.v FROM experiments_experiment e
+                    CROSS JOIN (SELECT 'active' AS v UNION ALL SELECT 'deleted') l
+                    WHERE e.id IN ({", ".join(["%s"] * len(part))}) AND EXISTS (
+                      SELECT 1 FROM experiments_run r WHERE r.experiment_id = e.id AND r.lifecycle = l.v)""",
+                [*part],
+            )
+        )
+    return [s for s in sources if (s.experiment_id, s.lifecycle) in found]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Walked runs that share a value; ``rows`` are those that pass."""
+
+    value: object
+    rows: list[_Row] = field(default_factory=list)
+    seen: int = 0
+
+
+class _Search:
+    """The search in one source by the sorts from one level on."""
+
+    def __init__(self, source: Source, conditions: list[Predicate], sorts: tuple[Sort, ...], want: int) -> None:
+        self.source, self.conditions, self.sorts, self.want = source, conditions, sorts, want
+        self.is_filtered = len(conditions) > 1
+
+    def hits(self, after: Key | None) -> Iterator[Hit]:
+        """Yield the hits in order, those behind `after`."""
+        few = self._rarest(FEW)
+        if few:
+            yield from self._gathered(few, after or ())
+            return
+        for rank in ranks(self.sorts[0]):
+            if after and rank < after[0][0]:
+                continue
+            inside = after if after and after[0][0] == rank else None
+            if rank != PRESENT:
+                yield from self._group((rank, None), inside)
+                continue
+            if inside:
+                yield from self._group(inside[0], inside)
+            if (yield from self._walk(inside[0][1] if inside else None)):
+                return
+
+    def _group(self, at: Ranked, after: Key | None) -> Iterator[Hit]:
+        """Runs that share the value `at`, ordered by the sorts behind."""
+        if len(self.sorts) == 1:
+            return
+        same = equal(self.sorts[0], self.source, at)
+        inner = _Search(self.source, [*self.conditions, same], self.sorts[1:], self.want)
+        for hit in inner.hits(after[1:] if after else None):
+            yield Hit((at, *hit.key), hit.run_id)
+
+    def _walk(self, beyond: object) -> Generator[Hit, None, bool]:
+        """Walk the present values behind `beyond`; return whether the rest was found in another way."""
+        way = walked(self.sorts[0], self.source)
+        place: tuple[object, int] | None = None
+        gone, check, found = 0, FIRST_CHECK, 0
+        window = min(WINDOW, 4 * self.want) if self.is_filtered else min(WINDOW, self.want + 20)
+        group = _Group(beyond)
+        while True:
+            rows = self._window(way, beyond, place, window)
+            for row in rows:
+                if row[0] != group.value or not group.seen:
+                    yield from self._sorted(group)
+                    beyond, group = group.value, _Group(row[0])
+                group.seen += 1
+                if row[2]:
+                    found += 1
+                    group.rows.append(row)
+            if len(rows) < window:
+                yield from self._sorted(group)
+                return False
+            gone, place = gone + window, (rows[-1][0], rows[-1][1])
+            if group.seen > GROUP and len(self.sorts) > 1:
+                yield from self._group((PRESENT, group.value), None)
+                beyond, place, group = group.value, None, _Group(group.value)
+            elif gone >= check:
+                few = self._rarest(gone)
+                if few:
+                    yield from self._gathered(few, () if beyond is None else ((PRESENT, beyond),))
+                    return True
+                check = 2 * gone
+            window = max(FEW, min(WINDOW, (self.want - found) * gone * 4 // (3 * max(1, found))))
+
+    def _sorted(self, group: _Group) -> list[Hit]:
+        """Return a whole group, put in order by the sorts behind."""
+        hits = [Hit(((PRESENT, row[0]), *self._ranked(self.sorts[1:], row[3:])), row[1]) for row in group.rows]
+        if len(hits) > 1:
+            hits.sort(key=lambda hit: comparable(self.sorts, hit.key))
+        return hits
+
+    def _window(self, way: Walked, beyond: object, place: tuple[object, int] | None, window: int) -> list[_Row]:
+        """Walk `window` entries of the order's index and mark those that pass all conditions."""
+        inner, inner_params = way.sql(beyond, place)
+        where, params = _all(self.conditions)
+        read, read_params = self._columns(self.sorts[1:])
+        # CROSS JOIN holds SQLite to this order; the inner LIMIT holds PostgreSQL to it.
+        return _rows(
+            f"""SELECT o.v, o.run_id, CASE WHEN {where} THEN 1 ELSE 0 END{read}
+                FROM ({inner} LIMIT %s) o CROSS JOIN experiments_run r
+                WHERE r.id = o.run_id ORDER BY {way.outer_order}""",
+            [*params, *read_params, *inner_params, window],
+        )
+
+    def _gathered(self, rare: Predicate, after: Key) -> list[Hit]:
+        """Read all that one condition keeps, and sort it."""
+        table, test, test_params = rare.start or ("", "", [])
+        where, params = _all([p for p in self.conditions if p is not rare])
+        read, read_params = self._columns(self.sorts)
+        rows = _rows(
+            f"""SELECT r.id{read} FROM {table} CROSS JOIN experiments_run r
+                WHERE {test} AND r.id = x.run_id AND {where}""",
+            [*read_params, *test_params, *params],
+        )
+        hits = [Hit(self._ranked(self.sorts, row[1:]), row[0]) for row in {row[0]: row for row in rows}.values()]
+        found = [(comparable(self.sorts, hit.key), hit) for hit in hits]
+        bound = comparable(self.sorts, after)
+        found = [pair for pair in found if not bound or pair[0][: len(bound)] > bound]
+        found.sort(key=lambda pair: pair[0])
+        return [hit for _, hit in found]
+
+    def _columns(self, sorts: Sequence[Sort]) -> tuple[str, Params]:
+        """SQL that reads the values of sorts, each column with a comma in front."""
+        read = [columns(sort, self.source) for sort in sorts]
+        return "".join(f", {c}" for found, _ in read for c in found), [p for _, params in read for p in params]
+
+    def _ranked(self, sorts: Sequence[Sort], values: Sequence[object]) -> Key:
+        found, at = [], 0
+        for sort in sorts:
+            width = 2 if sort.kind == "metric" else 1
+            found.append(ranked(sort, values[at : at + width]))
+            at += width
+        return tuple(found)
+
+    def _rarest(self, limit: int) -> Predicate | None:
+        """Return the condition that keeps fewest runs if these are at most `limit`."""
+        starts = [p for p in self.conditions if p.start and (p.bounded or limit >= UNBOUNDED_FROM)]
+        if not starts:
+            return None
+        counts, params = [], []
+        for predicate in starts:
+            table, test, test_params = predicate.start or ("", "", [])
+            counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT %s) few)")
+            params += [*test_params, limit + 1]
+        sizes = _rows(f"SELECT {', '.join(counts)}", params)[0]
+        size, rare = min(zip(sizes, starts, strict=True), key=lambda pair: pair[0])
+        return rare if size <= limit else None
+
+
+def _all(conditions: Sequence[Predicate]) -> tuple[str, Params]:
+    sql = " AND ".join(f"({p.sql})" for p in conditions) or "1 = 1"
+    return sql, [v for p in conditions for v in p.params]
+
+
+def _rows(sql: str, params: Params) -> list[_Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)  # type: ignore[arg-type]
+        return cursor.fetchall()
