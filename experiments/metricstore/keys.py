@@ -8,6 +8,7 @@ from django.db import connection, transaction
 
 CACHE_LIMIT = 50_000
 _ids: dict[str, int] = {}
+_names: dict[int, str] = {}
 
 
 def ids(names: Iterable[str]) -> dict[str, int]:
@@ -41,18 +42,24 @@ def find(names: Iterable[str]) -> dict[str, int]:
 
 def names(wanted: Iterable[int]) -> dict[int, str]:
     """Return the name of each id."""
-    numbers = sorted(set(wanted))
-    if not numbers:
-        return {}
-    with connection.cursor() as cursor:
-        marks = ", ".join(["%s"] * len(numbers))
-        cursor.execute(f"SELECT id, name FROM experiments_key WHERE id IN ({marks})", numbers)
-        return dict(cursor.fetchall())
+    numbers = set(wanted)
+    known = {number: _names[number] for number in numbers if number in _names}
+    unknown = sorted(numbers - known.keys())
+    for start in range(0, len(unknown), 500):
+        part = unknown[start : start + 500]
+        marks = ", ".join(["%s"] * len(part))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT id, name FROM experiments_key WHERE id IN ({marks})", part)
+            found = dict(cursor.fetchall())
+        known |= found
+        transaction.on_commit(lambda found=found: _remember_names(found))  # type: ignore[misc]
+    return known
 
 
 def forget() -> None:
     """Empty the cache; needed when the tables were emptied under a living process."""
     _ids.clear()
+    _names.clear()
 
 
 def _read(unknown: list[str]) -> dict[str, int]:
@@ -71,3 +78,9 @@ def _remember(found: dict[str, int]) -> None:
     if len(_ids) + len(found) > CACHE_LIMIT:
         _ids.clear()
     _ids.update(found)
+
+
+def _remember_names(found: dict[int, str]) -> None:
+    if len(_names) + len(found) > CACHE_LIMIT:
+        _names.clear()
+    _names.update(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -15,7 +16,8 @@ from . import keys
 from .predicates import TABLES, Params, Predicate, head
 
 PRESENT, NAN, MISSING = 0, 1, 2
-Ranked = tuple[int, object]
+Scalar = str | int | float | None
+Ranked = tuple[int, Scalar]
 Key = tuple[Ranked, ...]
 # The protocol's words for states; orders and filters see these.
 STATUS = {
@@ -134,7 +136,7 @@ def columns(sort: Sort, source: Source) -> tuple[list[str], Params]:
     return [f"(SELECT {column} {look})" for column in wanted], [_key_id(sort)] * len(wanted)
 
 
-def ranked(sort: Sort, values: Sequence[object]) -> Ranked:
+def ranked(sort: Sort, values: Sequence[Any]) -> Ranked:
     """Turn what `columns` read into (rank, value)."""
     if values[0] is None:
         return (MISSING, None)

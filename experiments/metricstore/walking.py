@@ -25,6 +25,7 @@ from .sorting import (
     PRESENT,
     Key,
     Ranked,
+    Scalar,
     Sort,
     Source,
     Walked,
@@ -121,7 +122,7 @@ def _not_empty(sources: Sequence[Source]) -> list[Source]:
 class _Group:
     """Walked runs that share a value; ``rows`` are those that pass."""
 
-    value: object
+    value: Scalar
     rows: list[_Row] = field(default_factory=list)
     seen: int = 0
 
@@ -160,7 +161,7 @@ class _Search:
         for hit in inner.hits(after[1:] if after else None):
             yield Hit((at, *hit.key), hit.run_id)
 
-    def _walk(self, beyond: object) -> Generator[Hit, None, bool]:
+    def _walk(self, beyond: Scalar) -> Generator[Hit, None, bool]:
         """Walk the present values behind `beyond`; return whether the rest was found in another way."""
         way = walked(self.sorts[0], self.source)
         place: tuple[object, int] | None = None
@@ -234,7 +235,7 @@ class _Search:
         read = [columns(sort, self.source) for sort in sorts]
         return "".join(f", {c}" for found, _ in read for c in found), [p for _, params in read for p in params]
 
-    def _ranked(self, sorts: Sequence[Sort], values: Sequence[object]) -> Key:
+    def _ranked(self, sorts: Sequence[Sort], values: Sequence[Any]) -> Key:
         found, at = [], 0
         for sort in sorts:
             width = 2 if sort.kind == "metric" else 1

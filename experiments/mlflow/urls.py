@@ -7,6 +7,8 @@ from django.urls import URLPattern, URLResolver, include, path
 from experiments.mlflow import experiments, inputs, logged_models, model_search, recording, runs, server
 from experiments.mlflow import files as proxy
 from experiments.mlflow.door import door, unknown
+from experiments.mlflow.search import experiments as search_experiments
+from experiments.mlflow.search import runs as search_runs
 
 tracking: list[URLPattern | URLResolver] = [
     path("artifacts/list", door(GET=proxy.of_run)),
@@ -29,6 +31,7 @@ tracking: list[URLPattern | URLResolver] = [
     path("experiments/create", door(POST=experiments.create)),
     path("experiments/get", door(GET=experiments.get)),
     path("experiments/get-by-name", door(GET=experiments.get_by_name)),
+    path("experiments/search", door(POST=search_experiments.search, GET=search_experiments.search)),
     path("experiments/update", door(POST=experiments.update)),
     path("experiments/delete", door(POST=experiments.delete)),
     path("experiments/restore", door(POST=experiments.restore)),
@@ -39,6 +42,7 @@ tracking: list[URLPattern | URLResolver] = [
     path("runs/update", door(POST=runs.update)),
     path("runs/delete", door(POST=runs.delete)),
     path("runs/restore", door(POST=runs.restore)),
+    path("runs/search", door(POST=search_runs.search)),
     path("runs/log-inputs", door(POST=inputs.log_inputs)),
     path("runs/log-model", door(POST=inputs.log_model)),
 ]

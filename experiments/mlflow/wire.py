@@ -143,7 +143,7 @@ def run(
         ),
         "inputs": filled(
             {
-                "dataset_inputs": [_dataset_input(item) for item in inputs],
+                "dataset_inputs": [dataset_input(item) for item in inputs],
                 "model_inputs": [{"model_id": m.logged_model.uuid} for m in read],
             }
         ),
@@ -161,7 +161,8 @@ def millis(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
-def _dataset_input(row: RunInput) -> dict[str, Any]:
+def dataset_input(row: RunInput) -> dict[str, Any]:
+    """Write a data set that a run read; load ``dataset`` with it."""
     known = row.dataset
     described = {
         "name": known.name, "digest": known.digest, "source_type": known.source_type, "source": known.source,

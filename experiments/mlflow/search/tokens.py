@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import TypeVar
@@ -88,4 +89,4 @@ def _storable(item: object) -> bool:
         return not _UNSTORABLE.search(item)
     if type(item) is int:
         return -(2**63) <= item < 2**63
-    return item is None or type(item) is float
+    return item is None or (type(item) is float and not math.isnan(item))

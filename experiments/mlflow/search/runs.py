@@ -1,0 +1,123 @@
+"""runs/search: a filter and an order over the runs of several experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import metricstore
+from experiments.metricstore import Condition, Hit, Key, Sort, Source
+from experiments.metricstore.sorting import PRESENT, complete, ranks
+from experiments.mlflow import wire
+from experiments.mlflow.door import Call, endpoint
+from experiments.mlflow.fields import Fields, wrong
+from experiments.mlflow.search import grammar, page, tables, tokens
+from experiments.mlflow.search.grammar import Clause, OrderItem
+from experiments.models import Experiment, Lifecycle, Run
+from projects.models import Project
+from projects.permissions import Permission
+
+PAGE_LIMIT = 50_000
+PAGE_DEFAULT = 1000
+_ACTIVE, _DELETED = (Lifecycle.ACTIVE,), (Lifecycle.DELETED,)
+VIEWS = {
+    "ACTIVE_ONLY": _ACTIVE, "DELETED_ONLY": _DELETED, "ALL": (*_ACTIVE, *_DELETED),
+    "1": _ACTIVE, "2": _DELETED, "3": (*_ACTIVE, *_DELETED),
+}  # fmt: skip
+_OPERATORS = {"LIKE": "like", "ILIKE": "ilike", "IN": "=", "NOT IN": "!=", "IS NULL": "null", "IS NOT NULL": "known"}
+
+
+@endpoint(Run, Permission.RUN_VIEW)
+def search(call: Call) -> dict[str, Any]:
+    """Find runs, a page at a time."""
+    fields = call.fields
+    clauses = grammar.parse(fields.text("filter"), tables.RUNS)
+    order = grammar.order(fields.texts("order_by"), tables.RUNS)
+    lifecycles = fields.choice("run_view_type", VIEWS, default=_ACTIVE)
+    ids = sorted(experiment_ids(fields))
+    size = page_size(fields)
+    asked = (ids, clauses, order, lifecycles)
+    sorts = complete([_sort(item) for item in order])
+    after = _place(fields.text("page_token"), sorts, asked)
+    experiments = _experiments(call.project, ids)
+    sources = [_source(e, lifecycle) for e in experiments.values() for lifecycle in lifecycles]
+    hits = metricstore.find(sources, [_condition(c) for c in clauses], sorts, limit=size + 1, after=after)
+    found = page.runs([hit.run_id for hit in hits[:size]], experiments)
+    return (
+        {"runs": found, "next_page_token": _token(hits, size, asked)}
+        if len(hits) > size
+        else wire.filled({"runs": found})
+    )
+
+
+def page_size(fields: Fields, *, default: int | None = PAGE_DEFAULT) -> int:
+    """Return ``max_results``, 1 to 50,000."""
+    size = fields.whole("max_results", default)
+    if size is None or not 1 <= size <= PAGE_LIMIT:
+        raise wrong("max_results", size, f"it must be from 1 to {PAGE_LIMIT}")
+    return size
+
+
+def experiment_ids(fields: Fields) -> set[int]:
+    """Return the numbers among ``experiment_ids``; 0 is the project's default experiment."""
+    found = set()
+    for text in fields.texts("experiment_ids"):
+        if not (text.isascii() and text.isdigit()):
+            raise wrong("experiment_ids", text, "an experiment id is a whole number")
+        if len(text) < 19:
+            found.add(int(text))
+    return found
+
+
+def _experiments(project: Project, ids: Sequence[int]) -> dict[int, Experiment]:
+    """Load the experiments of the project among these; ids of others are as good as unknown."""
+    mine = Experiment.objects.in_project(project).only("id", "is_default", "artifact_location")
+    found: dict[int, Experiment] = {}
+    for start in range(0, len(ids), 5000):
+        found |= mine.in_bulk(ids[start : start + 5000])
+    if 0 in ids:
+        found |= {e.pk: e for e in mine.filter(is_default=True)}
+    return found
+
+
+def _source(experiment: Experiment, lifecycle: str) -> Source:
+    prefix, _, suffix = wire.below(wire.location(experiment), "\0/artifacts").partition("\0")
+    return Source(experiment.pk, lifecycle, prefix, suffix)
+
+
+def _condition(clause: Clause) -> Condition:
+    kind, key = clause.entity, clause.key
+    if kind == "dataset":
+        kind, key = f"dataset.{key}", ""
+    if kind == "attribute":
+        kind, key = key, ""
+    operator = _OPERATORS.get(clause.operator, clause.operator)
+    value = clause.value
+    values = () if value is None else value if isinstance(value, tuple) else (value,)
+    return Condition(kind, key, operator, values, negated=False, span=(0, 0))
+
+
+def _sort(item: OrderItem) -> Sort:
+    if item.entity == "attribute":
+        return Sort(item.key, "", item.descending)
+    return Sort(item.entity, item.key, item.descending)
+
+
+def _token(hits: Sequence[Hit], size: int, asked: tuple[object, ...]) -> str:
+    return tokens.write([part for ranked in hits[size - 1].key for part in ranked], *asked)
+
+
+def _place(text: str, sorts: Sequence[Sort], asked: tuple[object, ...]) -> Key | None:
+    """Read the key a page starts behind; every value must be what its sort compares."""
+    flat = tokens.read(text, *asked)
+    if flat is None:
+        return None
+    if len(flat) != 2 * len(sorts):
+        raise tokens.foreign()
+    found = []
+    for sort, rank, value in zip(sorts, flat[::2], flat[1::2], strict=True):
+        kind = sort.value_type if rank == PRESENT else type(None)
+        if type(rank) is not int or rank not in ranks(sort) or type(value) is not kind:
+            raise tokens.foreign()
+        found.append((rank, value))
+    return tuple(found)
