@@ -12,7 +12,7 @@ from .limits import check_batch, check_keys, check_texts
 from .meaning import Condition, FilterError
 from .orders import NEWEST_FIRST, Order, parse_order
 from .predicates import Context
-from .reading import Latest, Series, latest, latest_rows, many_series, series, sparks
+from .reading import Latest, Series, latest, latest_rows, many_series, sampled, series, sparks
 from .recording import append, begin, drop_tag
 from .sorting import Key, Sort, Source
 from .turn import retried, writing
@@ -54,6 +54,7 @@ __all__ = [
     "parse",
     "parse_order",
     "retried",
+    "sampled",
     "search",
     "series",
     "sparks",

@@ -1,7 +1,7 @@
 """Byte forms of metric points: the raw block of one call and the folded segment of one key.
 
 A block is what a log call writes: fixed-width columns, no compression, so that writing costs one copy.
-A segment is what folding leaves: one key, sorted, delta-coded, byte-shuffled and deflated.
+A segment is what folding leaves: one key, sorted, delta-coded, byte-shuffled, and deflated where that pays.
 """
 
 from __future__ import annotations
@@ -15,8 +15,14 @@ from numpy.typing import NDArray
 
 BLOCK_HEADER = struct.Struct("<2sBxI")
 BLOCK_MAGIC = b"mb"
+SEGMENT_HEADER = struct.Struct("<2sBBII")  # magic, format, layout, points, checksum of what follows
+BOUNDS = struct.Struct("<qqqq")  # first step, first stamp, earliest stamp, latest stamp
 SEGMENT_MAGIC = b"ms"
-FORMAT = 1
+FORMAT, SEGMENT_FORMAT = 1, 2
+_PLAIN, _PLANES = 0, 1
+PLAIN_BELOW = 16
+SPAN_BYTES = SEGMENT_HEADER.size + PLAIN_BELOW * 24
+NOISE_FROM, NOISE_BITS = 512, 7.3
 SEGMENT_POINTS = 4096
 _KEY_BYTES = 4
 _POINT_BYTES = _KEY_BYTES + 3 * 8
@@ -115,17 +121,25 @@ def pack_segment(points: Points) -> bytes:
     Returns
     -------
     bytes
-        Header of 8 bytes, then zlib over the shuffled bytes of step deltas, stamp deltas and values.
+        Few points as plain columns. Else steps and stamps as differences, values as they are, all cut into
+        24 planes of equal bytes: a plane of one byte is stored as that byte, a plane of noise as it is, the
+        others deflated. Inflating is most of the work of reading, so only what shrinks is deflated.
     """
-    head = BLOCK_HEADER.pack(SEGMENT_MAGIC, FORMAT, len(points))
-    body = np.concatenate(
-        (
-            _shuffled(_deltas(points.steps)),
-            _shuffled(_deltas(points.stamps)),
-            _shuffled(clean_values(points.values)),
-        )
+    count, values = len(points), clean_values(points.values)
+    if count < PLAIN_BELOW:
+        steps, stamps = (np.ascontiguousarray(c, "<i8").tobytes() for c in (points.steps, points.stamps))
+        return _sealed(_PLAIN, count, steps + stamps + values.tobytes())
+    planes = np.concatenate([_planes(c) for c in (_deltas(points.steps), _deltas(points.stamps), values)])
+    same = (planes == planes[:, :1]).all(axis=1)
+    noise = np.array([not flat and _is_noise(plane) for flat, plane in zip(same, planes, strict=True)])
+    body = (
+        BOUNDS.pack(points.steps[0], points.stamps[0], points.stamps.min(), points.stamps.max())
+        + np.packbits([same, noise]).tobytes()
+        + planes[same, 0].tobytes()
+        + planes[noise].tobytes()
+        + zlib.compress(planes[~same & ~noise].tobytes(), 1)
     )
-    return head + zlib.compress(body.tobytes(), 1)
+    return _sealed(_PLANES, count, body)
 
 
 def unpack_segment(data: bytes) -> Points:
@@ -136,16 +150,72 @@ def unpack_segment(data: bytes) -> Points:
     DamagedChunk
         If the header, the checksum or the length is wrong.
     """
-    count = _count(data, SEGMENT_MAGIC)
-    try:
-        body = zlib.decompress(data[BLOCK_HEADER.size :])
-    except zlib.error as fault:
-        raise DamagedChunk(f"a segment does not inflate: {fault}") from fault
-    if len(body) != count * 24:
-        raise DamagedChunk(f"a segment of {count} points cannot have {len(body)} bytes")
-    raw = np.frombuffer(body, np.uint8).reshape(3, 8, count)
-    steps, stamps = (np.cumsum(_unshuffled(raw[i], "<i8"), dtype="<i8") for i in range(2))
-    return Points(np.empty(0, np.int32), steps, stamps, _unshuffled(raw[2], "<f8"))  # type: ignore[arg-type]
+    layout, count = _opened(data)
+    body = memoryview(data)[SEGMENT_HEADER.size :]
+    none = np.empty(0, np.int32)
+    if layout == _PLAIN:
+        if len(body) != count * 24:
+            raise DamagedChunk(f"a segment of {count} points cannot have {len(body)} bytes")
+        steps, stamps = (np.frombuffer(body, "<i8", count, i * 8 * count) for i in range(2))
+        return Points(none, steps, stamps, np.frombuffer(body, "<f8", count, 16 * count))
+    first_step, first_stamp, _, _ = BOUNDS.unpack_from(body)
+    planes, same = _read_planes(body[BOUNDS.size :], count)
+    steps, stamps = _column(planes, same, 0), _column(planes, same, 8)
+    steps[0], stamps[0] = first_step, first_stamp
+    values = np.ascontiguousarray(planes[16:].T).view("<f8").reshape(-1)
+    # Differences wrap around on overflow, and so does the running sum that undoes it.
+    return Points(none, np.cumsum(steps, dtype="<i8"), np.cumsum(stamps, dtype="<i8"), values)
+
+
+def stamp_span(data: bytes) -> tuple[int, int]:
+    """Return the earliest and the latest timestamp of a segment from its first `SPAN_BYTES` bytes."""
+    layout, count = _opened(data, whole=False)
+    if layout == _PLANES:
+        return BOUNDS.unpack_from(data, SEGMENT_HEADER.size)[2:]
+    stamps = np.frombuffer(data, "<i8", count, SEGMENT_HEADER.size + 8 * count)
+    return int(stamps.min()), int(stamps.max())
+
+
+def _sealed(layout: int, count: int, body: bytes) -> bytes:
+    return SEGMENT_HEADER.pack(SEGMENT_MAGIC, SEGMENT_FORMAT, layout, count, zlib.crc32(body)) + body
+
+
+def _opened(data: bytes, *, whole: bool = True) -> tuple[int, int]:
+    """Check header and checksum; return layout and count."""
+    if len(data) < SEGMENT_HEADER.size:
+        raise DamagedChunk("a chunk is shorter than its header")
+    magic, version, layout, count, checksum = SEGMENT_HEADER.unpack_from(data)
+    if (magic, version) != (SEGMENT_MAGIC, SEGMENT_FORMAT) or layout not in (_PLAIN, _PLANES):
+        raise DamagedChunk(f"unknown chunk format {magic!r} {version}")
+    if whole and zlib.crc32(memoryview(data)[SEGMENT_HEADER.size :]) != checksum:
+        raise DamagedChunk("a segment does not have its checksum")
+    return int(layout), int(count)
+
+
+def _read_planes(body: memoryview, count: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Return 24 planes of `count` bytes, and which of them are one byte over and over."""
+    flags = np.unpackbits(np.frombuffer(body, np.uint8, 6)).reshape(2, 24).astype(bool)
+    same, noise = flags
+    at = 6 + int(same.sum())
+    raw = int(noise.sum()) * count
+    planes = np.empty((24, count), np.uint8)
+    planes[same] = np.frombuffer(body, np.uint8, at - 6, 6)[:, None]
+    planes[noise] = np.frombuffer(body, np.uint8, raw, at).reshape(-1, count)
+    rest = zlib.decompress(body[at + raw :])
+    planes[~same & ~noise] = np.frombuffer(rest, np.uint8).reshape(-1, count)
+    return planes, same
+
+
+def _column(planes: NDArray[np.uint8], same: NDArray[np.bool_], start: int) -> Ints:
+    """Put whole numbers together; most differences vary in their lowest bytes only."""
+    varying = [at for at in range(8) if not same[start + at]]
+    if len(varying) > 3:
+        return np.ascontiguousarray(planes[start : start + 8].T).view("<i8").reshape(-1)
+    fixed = sum(int(planes[start + at, 0]) << 8 * at for at in range(8) if at not in varying)
+    column = np.full(planes.shape[1], fixed, np.uint64)
+    for at in varying:
+        column |= planes[start + at].astype(np.uint64) << np.uint64(8 * at)
+    return column.view(np.int64)
 
 
 def _count(data: bytes, magic: bytes) -> int:
@@ -158,14 +228,22 @@ def _count(data: bytes, magic: bytes) -> int:
 
 
 def _deltas(column: Ints) -> Ints:
-    # Wraps around on overflow, and so does the running sum that undoes it.
+    """Differences to the value before; the first, which is stored apart, repeats the second."""
     with np.errstate(over="ignore"):
-        return np.diff(column, prepend=np.int64(0)).astype("<i8")
+        found = np.empty(len(column), "<i8")
+        np.subtract(column[1:], column[:-1], out=found[1:])
+    found[0] = found[1]
+    return found
 
 
-def _shuffled(column: NDArray[np.generic]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(column).view(np.uint8).reshape(-1, 8).T.ravel()
+def _planes(column: NDArray[np.generic]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(column).view(np.uint8).reshape(-1, 8).T
 
 
-def _unshuffled(planes: NDArray[np.uint8], dtype: str) -> NDArray[np.generic]:
-    return np.ascontiguousarray(planes.T).view(dtype).reshape(-1)
+def _is_noise(plane: NDArray[np.uint8]) -> bool:
+    """Whether deflating would gain nothing: almost eight bits of information a byte."""
+    if len(plane) < NOISE_FROM:
+        return False
+    share = np.bincount(plane, minlength=256) / len(plane)
+    share = share[share > 0]
+    return float(-(share * np.log2(share)).sum()) > NOISE_BITS

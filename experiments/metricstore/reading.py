@@ -118,6 +118,51 @@ def many_series(
     return {(run, back[key]): _thinned(_joined(part), at_most) for (run, key), part in parts.items()}
 
 
+def sampled(
+    run_ids: Sequence[int], name: str, at_most: int, span: tuple[int, int] | None = None
+) -> dict[int, Points]:
+    """Return an even sample of one metric of each run, its first and last point always in.
+
+    Parameters
+    ----------
+    run_ids : sequence of int
+    name : str
+    at_most : int
+        Points of each run; one is the last point.
+    span : (first step, last step), optional
+        Only points of these steps.
+    """
+    key_id = keys.find([name]).get(name)
+    if key_id is None or not run_ids:
+        return {}
+    folding.fold_runs(run_ids)
+    inside = "" if span is None else " AND last_step >= %s AND first_step <= %s"
+    parts: dict[int, list[Points]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT run_id, data FROM experiments_metricchunk
+                WHERE run_id IN ({_marks(run_ids)}) AND key_id = %s{inside} ORDER BY run_id, first_step, id""",
+            [*run_ids, key_id, *(span or ())],
+        )
+        for run_id, data in cursor.fetchall():
+            parts[run_id].append(codec.unpack_segment(bytes(data)))
+    return {run_id: _spread(_joined(part), at_most, span) for run_id, part in parts.items()}
+
+
+def _spread(part: Points, at_most: int, span: tuple[int, int] | None) -> Points:
+    start, stop = 0, len(part)
+    if span is not None:
+        start = int(np.searchsorted(part.steps, span[0], "left"))
+        stop = int(np.searchsorted(part.steps, span[1], "right"))
+    if stop - start <= at_most:
+        chosen = np.arange(start, stop)
+    elif at_most == 1:
+        chosen = np.array([stop - 1])
+    else:
+        chosen = np.linspace(start, stop - 1, at_most).astype(int)
+    return Points(part.keys, part.steps[chosen], part.stamps[chosen], part.values[chosen])
+
+
 def sparks(run_ids: Sequence[int], name: str) -> dict[int, list[float]]:
     """Return at most 24 finite values per run for a small line; long series are read in samples."""
     key_id = keys.find([name]).get(name)

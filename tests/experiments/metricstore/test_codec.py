@@ -95,8 +95,32 @@ def test_a_damaged_block_says_what_is_wrong(damage, message):
         codec.unpack_block(damage(block))
 
 
-def test_a_flipped_bit_in_a_segment_is_noticed():
-    data = bytearray(codec.pack_segment(columns([(1, i, i, float(i)) for i in range(50)])))
-    data[-3] ^= 4
-    with pytest.raises(DamagedChunk, match="a segment does not inflate"):
-        codec.unpack_segment(bytes(data))
+@pytest.mark.parametrize("count", [1, 15, 16, 50, 600])
+def test_a_flipped_bit_in_a_segment_is_noticed(count):
+    series = columns([(1, i, i * i, float(i) / 7) for i in range(count)])
+    data = codec.pack_segment(series)
+    for at in range(codec.SEGMENT_HEADER.size - 4, len(data), max(1, len(data) // 40)):
+        damaged = bytearray(data)
+        damaged[at] ^= 4
+        with pytest.raises(DamagedChunk, match="a segment does not have its checksum"):
+            codec.unpack_segment(bytes(damaged))
+    with pytest.raises(DamagedChunk, match="unknown chunk format b'mb' 2"):
+        codec.unpack_segment(b"mb" + data[2:])
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 511, 512, 4096])
+@pytest.mark.parametrize("shape", ["regular", "noise", "wild"])
+def test_long_segments_give_back_every_bit(count, shape):
+    draw = np.random.default_rng(count)
+    steps = np.arange(count) if shape == "regular" else np.sort(draw.integers(-(2**63), 2**63 - 1, count))
+    stamps = 1_760_000_000_000 + 250 * np.arange(count)
+    if shape != "regular":
+        stamps = draw.integers(0, 2**63 - 1, count) if shape == "wild" else np.cumsum(draw.integers(1, 70_000, count))
+    values = draw.integers(-(2**63), 2**63 - 1, count).view(np.float64) if shape == "wild" else draw.normal(size=count)
+    series = Points(np.empty(0, np.int32), steps, stamps, codec.clean_values(values))
+    data = codec.pack_segment(series)
+    back = codec.unpack_segment(data)
+    assert back.steps.tolist() == steps.tolist()
+    assert back.stamps.tolist() == stamps.tolist()
+    assert back.values.view(np.int64).tolist() == series.values.view(np.int64).tolist()
+    assert codec.stamp_span(data[: codec.SPAN_BYTES]) == (stamps.min(), stamps.max())
