@@ -107,4 +107,4 @@ def _joined(first: Points, second: Points) -> Points:
 
 
 def _cut(part: Points, chosen: slice | Ints | Floats | np.ndarray) -> Points:
-    return Points(part.keys, part.steps[chosen], part.stamps[chosen], part.values[chosen])  # type: ignore[index]
+    return Points(part.keys, part.steps[chosen], part.stamps[chosen], part.values[chosen])

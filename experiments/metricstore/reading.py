@@ -118,9 +118,7 @@ def many_series(
     return {(run, back[key]): _thinned(_joined(part), at_most) for (run, key), part in parts.items()}
 
 
-def sampled(
-    run_ids: Sequence[int], name: str, at_most: int, span: tuple[int, int] | None = None
-) -> dict[int, Points]:
+def sampled(run_ids: Sequence[int], name: str, at_most: int, span: tuple[int, int] | None = None) -> dict[int, Points]:
     """Return an even sample of one metric of each run, its first and last point always in.
 
     Parameters

@@ -17,10 +17,10 @@ from experiments.metricstore.history import History, Place, history
 from experiments.mlflow import wire
 from experiments.mlflow.door import Call, endpoint
 from experiments.mlflow.fields import Fields, required, wrong
-from experiments.mlflow.lookup import find_run
+from experiments.mlflow.lookup import run_id_of
 from experiments.mlflow.search import tokens
 from experiments.models import Run
-from mlportal.lib.errors import Invalid, Missing
+from mlportal.lib.errors import Invalid
 from projects.permissions import Permission
 
 STREAM_FROM = 10_000
@@ -34,10 +34,12 @@ def get_history(call: Call) -> HttpResponseBase:
     """Read all points of one metric of one run, or a page of them."""
     name = call.fields.needed("metric_key")
     size = _positive(call.fields, "max_results", None, INT32_MAX)
-    run = find_run(call)
-    found = history(run.pk, name, after=_place(call.fields.text("page_token"), run.uuid, name))
+    uuid = run_id_of(call)
+    after = _place(call.fields.text("page_token"), uuid, name)
+    run_id = Run.objects.filter(project=call.project, uuid=uuid).values_list("pk", flat=True).first()
+    found = history(run_id or 0, name, after=after)  # an unknown run has an empty history, as in MLflow
     if size is not None:
-        return _page(found, name, size, run.uuid)
+        return _page(found, name, size, uuid)
     body = chain([b'{"metrics":['], _commas(found, name), [b"]}"])
     if found.points > STREAM_FROM:
         return StreamingHttpResponse(body, content_type="application/json")
@@ -55,11 +57,9 @@ def sample_histories(call: Call) -> dict[str, Any]:
     size = _positive(fields, "max_results", SAMPLE_DEFAULT, SAMPLE_LIMIT) or SAMPLE_DEFAULT
     span = _span(fields)
     runs = dict(Run.objects.filter(project=call.project, uuid__in=names).values_list("uuid", "pk"))
-    unknown = [uuid for uuid in names if uuid not in runs]
-    if unknown:
-        raise Missing(f"Run with id={unknown[0][:60]} not found.")
-    series = metricstore.sampled([runs[uuid] for uuid in dict.fromkeys(names)], name, size, span)
-    found = [point for uuid in dict.fromkeys(names) for point in _bodies(series.get(runs[uuid]), name, uuid)]
+    known = [uuid for uuid in dict.fromkeys(names) if uuid in runs]
+    series = metricstore.sampled([runs[uuid] for uuid in known], name, size, span)
+    found = [point for uuid in known for point in _bodies(series.get(runs[uuid]), name, uuid)]
     return wire.filled({"metrics": found})
 
 

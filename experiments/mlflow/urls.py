@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from experiments.mlflow import experiments, inputs, logged_models, model_search, recording, runs, server
+from experiments.mlflow import experiments, inputs, logged_models, metrics, model_search, recording, runs, server
 from experiments.mlflow import files as proxy
 from experiments.mlflow.door import door, unknown
 from experiments.mlflow.search import experiments as search_experiments
@@ -42,6 +42,8 @@ tracking: list[URLPattern | URLResolver] = [
     path("runs/update", door(POST=runs.update)),
     path("runs/delete", door(POST=runs.delete)),
     path("runs/restore", door(POST=runs.restore)),
+    path("metrics/get-history", door(GET=metrics.get_history)),
+    path("metrics/get-history-bulk-interval", door(GET=metrics.sample_histories)),
     path("runs/search", door(POST=search_runs.search)),
     path("runs/log-inputs", door(POST=inputs.log_inputs)),
     path("runs/log-model", door(POST=inputs.log_model)),
