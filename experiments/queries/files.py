@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, F, QuerySet, Sum, Value
 from django.db.models.functions import StrIndex, Substr
@@ -78,7 +79,7 @@ def image_paths(run_ids: Sequence[int], *, limit: int) -> list[tuple[int, str]]:
     return list(rows.order_by("run", "path").values_list("run", "path")[:limit])
 
 
-def _below(rows: QuerySet[Artifact], folder: str) -> QuerySet[Artifact]:
+def _below(rows: QuerySet[Artifact], folder: str) -> Any:
     """Keep what lies below a folder, with the rest of the path and the place of its next slash."""
     prefix = f"{folder}/" if folder else ""
     if prefix:
@@ -88,7 +89,7 @@ def _below(rows: QuerySet[Artifact], folder: str) -> QuerySet[Artifact]:
     return rows.annotate(slash=StrIndex("rest", Value("/")))
 
 
-def _folders(rows: QuerySet[Artifact], folder: str) -> list[Folder]:
+def _folders(rows: Any, folder: str) -> list[Folder]:
     named = rows.filter(slash__gt=0).annotate(name=Substr("rest", 1, F("slash") - 1)).order_by("name")
     counted = named.values_list("name").annotate(files=Count("pk"), size=Sum("size_bytes"))
     prefix = f"{folder}/" if folder else ""

@@ -195,7 +195,8 @@ def children_of(run_ids: Sequence[int], *, limit: int = CHILDREN) -> dict[int, F
     rows = Run.objects.active().filter(parent__in=list(totals)).annotate(place=place).filter(place__lte=limit)
     found: dict[int, list[Run]] = defaultdict(list)
     for run in rows.with_context().order_by("pk"):
-        found[run.parent_id].append(run)
+        if run.parent_id is not None:
+            found[run.parent_id].append(run)
     return {run_id: Family(found[run_id], total) for run_id, total in totals.items()}
 
 

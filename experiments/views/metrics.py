@@ -67,7 +67,7 @@ def system_label(name: str) -> str:
     text = name.removeprefix(queries.SYSTEM)
     for ending in UNITS:
         text = text.removesuffix(ending)
-    words = text.replace("system_memory", "memory").replace("/", "_ ").split("_")
+    words = text.replace("system_memory", "memory").replace("/", "_").split("_")
     text = " ".join(_SHORT.get(word, word) for word in words if word not in _OBVIOUS)
     return text[:1].upper() + text[1:]
 

@@ -206,7 +206,7 @@ def _made(
     is_more: bool,
     address: Callable[[str], str] | None = None,
 ) -> Table:
-    cells = [[_cell(value, address) for value in row[:COLUMNS]] for row in rows]
+    cells = [[cell(value, address) for value in row[:COLUMNS]] for row in rows]
     numeric = [_is_numeric([r[at] for r in cells if at < len(r)]) for at in range(len(head))]
     more = max(0, len(head) - COLUMNS)
     return Table(list(head[:COLUMNS]), cells, offset, total, is_more, more, numeric if cells else [])
@@ -220,7 +220,8 @@ def _as_dict(table: Table) -> Json:
     return {name: getattr(table, name) for name in Table.__dataclass_fields__}
 
 
-def _cell(value: object, address: Callable[[str], str] | None) -> Cell:
+def cell(value: object, address: Callable[[str], str] | None) -> Cell:
+    """Return what one value looks like."""
     if value is None or value == "":
         return Cell("–")
     if isinstance(value, bool):

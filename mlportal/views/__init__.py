@@ -1,5 +1,6 @@
 """Pages that join the apps: home, inbox, overview, search, errors, the API's description."""
 
+from mlportal.views.client_link import ClientLink
 from mlportal.views.docs import ApiDocs
 from mlportal.views.errors import bad_request, csrf_failed, forbidden, not_found, server_error
 from mlportal.views.example import Example
@@ -9,6 +10,7 @@ from mlportal.views.search import Search
 
 __all__ = [
     "ApiDocs",
+    "ClientLink",
     "Example",
     "Home",
     "Inbox",

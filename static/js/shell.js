@@ -108,3 +108,12 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.shouldSwap = true;
   event.detail.isError = false;
 });
+
+/* addresses that MLflow clients print: …/#/experiments/2/runs/<id> */
+const printed = location.hash.match(/^#\/experiments\/(\d+)(?:\/(?:runs|models)\/([\w-]{32,34}))?/);
+if (printed) {
+  const [, experiment, id] = printed;
+  const project = location.pathname.match(/^\/p\/[^/]+\//)?.[0];
+  if (id) location.replace(`/from-client/${id}/`);
+  else if (project) location.replace(`${project}experiments/${experiment === "0" ? "" : `${experiment}/`}`);
+}

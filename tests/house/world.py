@@ -106,8 +106,14 @@ def _runs(world: World) -> None:
     artifacts.store(
         experiments.writer(world.project), owner=run, path="notes.txt", stream=[b"hello"], media_type="text/plain"
     )
+    model = experiments.make_logged_model(run)
+    artifacts.store(
+        experiments.writer(world.project), owner=model, path="notes.txt", stream=[b"hello"], media_type="text/plain"
+    )
     world.values |= {
         "runs": str(run.pk),
+        "logged-models": model.uuid,
+        "from-client": run.uuid,
         "experiments": "first",
         "artifacts": "notes.txt",
         "raw": "notes.txt",
