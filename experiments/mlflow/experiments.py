@@ -9,6 +9,7 @@ from experiments.mlflow.door import Call, endpoint
 from experiments.mlflow.fields import required, wrong
 from experiments.mlflow.wire import wire_id
 from experiments.models import Experiment, Lifecycle
+from experiments.queries import slim
 from experiments.services import experiments
 from mlportal.lib.errors import Missing
 from projects.permissions import Permission
@@ -37,6 +38,12 @@ def find(call: Call, text: str) -> Experiment:
         raise Missing(f"No Experiment with id={text[:40]} exists", field="experiment_id")
     found.project = call.project
     return found
+
+
+def find_slim(call: Call, text: str) -> Experiment:
+    """Return the same as `find` with the columns that a new run needs."""
+    number = None if text in ("", "0") else int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+    return slim.experiment_in(call.project, number) or find(call, text)
 
 
 @endpoint(Experiment, Permission.RUN_LOG)

@@ -55,7 +55,7 @@ def create(call: Call) -> dict[str, Any]:
     fields = call.fields
     given, tags = fields.text("run_name"), {key: value[:TAG_CHARS] for key, value in fields.pairs("tags").items()}
     name = _name(given, tags.get(runs.NAME_TAG, ""))
-    place = _active(experiments.find(call, fields.text("experiment_id")))
+    place = _active(experiments.find_slim(call, fields.text("experiment_id")))
     run = runs.create(
         call.actor, experiment=place, source=Run.Source.MLFLOW, running=True, name=name,
         tags={**tags, runs.NAME_TAG: name}, user_name=fields.text("user_id", limit=250), started_ms=_moment(call),

@@ -17,6 +17,7 @@ from experiments.services import model_metrics
 from experiments.services.model_metrics import ModelPoint
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
+from mlportal.lib.sql import insert
 from projects.actor import Actor
 from projects.models import DatasetVersion
 from projects.permissions import Permission, require
@@ -70,7 +71,7 @@ def create(
     if running:
         run.state, run.started_at = Run.State.RUNNING, _moment(began)
     with metricstore.writing():
-        run.save(force_insert=True)
+        insert(run)
         if not name:
             run.name = f"run-{run.pk}"
             run.save(update_fields=["name"])

@@ -1,57 +1,93 @@
 """Hand-written statements on Django's own connection, without what Django adds to each call.
 
-For the few statements that run in every request of a tracking client and nowhere else. Compiling such a query by
-the ORM takes 0.2 to 0.4 ms of processor time, its cursor wrappers 0.03 ms, this module 0.005 ms; the database
-itself answers in 0.02 ms. PostgreSQL plans a prepared statement once a connection instead of at each call, which
-saves 0.3 ms for a join of four tables.
+For the few statements that run in every request of a tracking client. Compiling such a query by the ORM takes 0.2 to
+0.4 ms of processor time, its cursor wrappers 0.03 ms, this module 0.005 ms; the database itself answers in 0.02 ms.
+PostgreSQL plans a prepared statement once a connection instead of at each call, which saves 0.3 ms for a join of
+four tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections, models
 
 
 class Statement:
     """One statement with ``%s`` for each value.
 
     It takes part in the transaction of Django's connection, and its faults are Django's, like those of a cursor.
+
+    Parameters
+    ----------
+    text : str
+    lock : str
+        What follows on PostgreSQL to lock the rows that are read; SQLite has one writer anyway.
     """
 
-    __slots__ = ("_postgres", "_sqlite")
+    __slots__ = ("_plain", "_postgres", "_sqlite")
 
-    def __init__(self, text: str) -> None:
-        self._postgres = " ".join(text.split())
-        self._sqlite = self._postgres.replace("%s", "?")
+    def __init__(self, text: str, *, lock: str = "") -> None:
+        self._plain = " ".join(text.split())
+        self._sqlite = self._plain.replace("%s", "?")
+        self._postgres = f"{self._plain} {lock}".rstrip()
 
     def rows(self, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Run it and return all rows."""
-        with connection.wrap_database_errors:
-            found: list[tuple[Any, ...]] = self._run(values).fetchall()
+        here = connections[DEFAULT_DB_ALIAS]
+        with here.wrap_database_errors:
+            found: list[tuple[Any, ...]] = self._run(here, values).fetchall()
             return found
 
     def row(self, values: Sequence[Any]) -> tuple[Any, ...] | None:
         """Run it and return the first row."""
-        with connection.wrap_database_errors:
-            found: tuple[Any, ...] | None = self._run(values).fetchone()
+        here = connections[DEFAULT_DB_ALIAS]
+        with here.wrap_database_errors:
+            found: tuple[Any, ...] | None = self._run(here, values).fetchone()
             return found
 
     def count(self, values: Sequence[Any]) -> int:
         """Run it and return how many rows it changed."""
-        with connection.wrap_database_errors:
-            return int(self._run(values).rowcount)
+        here = connections[DEFAULT_DB_ALIAS]
+        with here.wrap_database_errors:
+            return int(self._run(here, values).rowcount)
 
-    def _run(self, values: Sequence[Any]) -> Any:
-        if connection.queries_logged or connection.execute_wrappers:  # somebody watches what is asked
-            cursor = connection.cursor()
-            cursor.execute(self._postgres, values)
+    def _run(self, here: Any, values: Sequence[Any]) -> Any:
+        if here.queries_logged or here.execute_wrappers:  # somebody watches what is asked
+            cursor = here.cursor()
+            cursor.execute(self._postgres if here.vendor == "postgresql" else self._plain, values)
             return cursor
-        connection.ensure_connection()
-        own = connection.connection
-        if connection.vendor == "sqlite":
+        here.ensure_connection()
+        own = here.connection
+        if here.vendor == "sqlite":
             return own.execute(self._sqlite, values)
         # Not Django's cursor: that one binds on the client, and only the server's binding can be prepared.
         return psycopg.Cursor(own).execute(self._postgres, values, prepare=True)
+
+
+def insert(row: models.Model) -> None:
+    """Insert a new row with the values it holds and give it its key; no signals, nothing else of ``save``.
+
+    Compiling the insert of a run by the ORM takes 1 ms of processor time, this 0.05 ms.
+    """
+    statement, fields = _insertion(type(row))
+    here = connections[DEFAULT_DB_ALIAS]  # not the proxy, which looks it up at each of a hundred uses
+    values = [field.get_db_prep_save(field.pre_save(row, add=True), here) for field in fields]
+    found = statement.row(values)
+    if found is None:
+        raise RuntimeError(f"the insert into {row._meta.db_table} returned no key")
+    row.pk = found[0]
+    row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+
+
+@cache
+def _insertion(model: type[models.Model]) -> tuple[Statement, list[models.Field[Any, Any]]]:
+    options = model._meta
+    fields = [field for field in options.concrete_fields if not isinstance(field, models.AutoField)]
+    columns, marks = ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
+    return Statement(
+        f'INSERT INTO "{options.db_table}" ({columns}) VALUES ({marks}) RETURNING "{options.pk.column}"'  # noqa: S608 - names of our own tables
+    ), fields

@@ -13,11 +13,15 @@ from django.utils import timezone
 
 from mlportal.lib import queue
 from mlportal.lib.lease import scrub
+from mlportal.lib.sql import Statement, insert
 from projects.actor import Actor
 from projects.models import ChainHead, Event, EventDelivery, Project
 
 SCHEMA = "mlportal-event-1"
 MAX_TRIES = 20
+# Every acknowledged change runs these.
+_HEAD = Statement("SELECT seq, hash FROM projects_chainhead WHERE id = 1", lock="FOR UPDATE")
+_MOVE_HEAD = Statement("UPDATE projects_chainhead SET seq = %s, hash = %s WHERE id = 1")
 
 
 def record(
@@ -46,9 +50,9 @@ def record(
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("events.record needs the transaction of the change it records")
-    head, _created = ChainHead.objects.select_for_update().get_or_create(pk=1)
+    last, last_hash = _HEAD.row([]) or _first_head()
     event = Event(
-        seq=head.seq + 1,
+        seq=last + 1,
         at=timezone.now(),
         verb=verb,
         project=project,
@@ -62,13 +66,18 @@ def record(
         target_id=target.pk if target is not None else None,
         target_label=str(target)[:200] if target is not None else "",
         data=_exact(data or {}),
-        prev_hash=head.hash,
+        prev_hash=last_hash,
     )
     event.hash = digest(event)
-    event.save(force_insert=True)
-    ChainHead.objects.filter(pk=1).update(seq=event.seq, hash=event.hash)
+    insert(event)
+    _MOVE_HEAD.count([event.seq, event.hash])
     _owe(event)
     return event
+
+
+def _first_head() -> tuple[int, str]:
+    head, _created = ChainHead.objects.select_for_update().get_or_create(pk=1)
+    return head.seq, head.hash
 
 
 def digest(event: Event) -> str:
