@@ -3,18 +3,43 @@
 import fcntl
 import hashlib
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
+from django.db import connection
 
 from mlportal.lib.assets import UNUSED
 
+_SCHEMA_LOCK = 0x6D6C70  # any number, the same in every process
+
 
 def database() -> None:
-    """Apply what is missing of the schema."""
-    call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+    """Apply what is missing of the schema, one process at a time: a command may meet a portal's first start."""
+    with _alone():
+        call_command("migrate", interactive=False, verbosity=0, skip_checks=True)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for whoever is changing this schema: on this machine by a lock file, on PostgreSQL from anywhere."""
+    folder = Path(settings.DATA_DIR) / "run"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / "schema.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if connection.vendor != "postgresql":
+            yield
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_SCHEMA_LOCK])
+        try:
+            yield
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_SCHEMA_LOCK])
 
 
 def fingerprint() -> str:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -95,3 +96,12 @@ def test_audit_log_names_the_command_line(place):
     environment = place.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "[('user.created', 'system', 'command line')]\n"
+
+
+def test_two_commands_at_once_on_a_new_folder_both_work(tmp_path):
+    """The schema is made once, whoever comes first."""
+    portal = Portal(tmp_path)
+    with ThreadPoolExecutor(2) as both:
+        words = [("admin", "user", "add", name, "--email", f"{name}@a.org", "--generate-password") for name in "ab"]
+        done = list(both.map(lambda given: portal.command(*given), words))
+    assert [(one.returncode, one.stderr) for one in done] == [(0, ""), (0, "")]
