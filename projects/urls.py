@@ -12,6 +12,7 @@ account: Routes = [
     path("set-up/<str:secret>/", accounts.SetUp.as_view(), name="set-up"),
     path("account/", accounts.Account.as_view(), name="account"),
     path("account/password/", accounts.Password.as_view(), name="password"),
+    path("account/default-project/", accounts.DefaultProject.as_view(), name="default-project"),
     path("account/theme/", accounts.Theme.as_view(), name="theme"),
     path("account/tokens/", tokens.TokenList.as_view(), name="token-list"),
     path("account/tokens/<int:pk>/revoke/", tokens.TokenRevoke.as_view(), name="token-revoke"),

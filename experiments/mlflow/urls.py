@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from experiments.mlflow import experiments, inputs, logged_models, metrics, model_search, recording, runs, server
+from experiments.mlflow import (
+    experiments,
+    inputs,
+    logged_models,
+    metrics,
+    model_search,
+    recording,
+    runs,
+    server,
+    workspaces,
+)
 from experiments.mlflow import files as proxy
 from experiments.mlflow.door import door, unknown
 from experiments.mlflow.search import experiments as search_experiments
@@ -60,6 +70,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("health", server.health),
     path("version", server.version),
     path("api/3.0/mlflow/server-info", server.info),
+    path("api/3.0/mlflow/workspaces", door(GET=workspaces.listed)),
+    path("api/3.0/mlflow/workspaces/<slug:name>", door(GET=workspaces.get)),
     path("api/2.0/mlflow/", include(tracking)),
     path("api/2.0/mlflow-artifacts/", include(files)),
 ]

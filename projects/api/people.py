@@ -31,11 +31,12 @@ class UserSerializer(serializers.ModelSerializer[User]):
 class AccountSerializer(UserSerializer):
     """The caller, and what the token may do."""
 
+    default_project: Any = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     scopes = serializers.SerializerMethodField()
     project = serializers.SerializerMethodField()
 
     class Meta(UserSerializer.Meta):
-        fields = (*UserSerializer.Meta.fields, "scopes", "project")
+        fields = (*UserSerializer.Meta.fields, "scopes", "project", "default_project")
         read_only_fields = fields
 
     def get_scopes(self, user: User) -> list[str]:

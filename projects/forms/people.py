@@ -68,6 +68,20 @@ class Profile(Form):
     single_keys = forms.BooleanField(label="Single-key shortcuts (j, k, x, g …)", required=False)
 
 
+class DefaultProject(Form):
+    """Where one's tracking clients log when they name no project; ``projects`` are those the person may name."""
+
+    default_project = forms.ModelChoiceField(
+        label="Project of the MLflow client", queryset=Project.objects.none(), to_field_name="slug", required=False,
+        empty_label="The one you joined first",
+        help_text="Used when neither the token, MLFLOW_WORKSPACE nor the tracking address names one.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, projects: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["default_project"].queryset = projects  # type: ignore[attr-defined]
+
+
 class Password(Form):
     """Change one's own password."""
 

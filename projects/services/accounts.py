@@ -15,10 +15,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from mlportal.lib import names, throttle
-from mlportal.lib.errors import Conflict, Forbidden, Invalid
+from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from mlportal.lib.lease import scrub
 from projects.actor import Actor
-from projects.models import SetupSecret, User
+from projects.models import Project, SetupSecret, User
 from projects.permissions import Permission, require
 from projects.services import events
 
@@ -180,6 +180,26 @@ def edit_profile(by: Actor, *, display_name: str, email: str, theme: str, densit
     with transaction.atomic():
         user.save(update_fields=["display_name", "email", "theme", "density", "time_zone", "single_keys"])
         events.record(by, "user.edited", project=None, target=user, data={"fields": "profile and preferences"})
+    return user
+
+
+def choose_default_project(by: Actor, *, project: Project | None) -> User:
+    """Set where one's tracking clients log when they name no project; None leaves it to the oldest membership.
+
+    Raises
+    ------
+    Missing
+        When the person is no member of the project.
+    """
+    require(by, Permission.ACCOUNT_EDIT, None)
+    user = cast(User, by.user)
+    if project is not None and not Project.objects.visible_to(by).filter(pk=project.pk).exists():
+        raise Missing("There is no such project here, or you are not a member of it.", field="default_project")
+    user.default_project = project
+    with transaction.atomic():
+        user.save(update_fields=["default_project"])
+        data = {"default_project": project.slug if project else ""}
+        events.record(by, "user.edited", project=None, target=user, data=data)
     return user
 
 

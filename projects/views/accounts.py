@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,8 +17,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from mlportal.lib.errors import DomainError, Missing
 from mlportal.lib.public import public
 from projects.access import SiteView, address_of, request_id_of
+from projects.actor import Actor
 from projects.forms import people
-from projects.models import User
+from projects.models import Project, User
 from projects.permissions import Permission
 from projects.services import accounts
 
@@ -113,10 +115,7 @@ class Account(SiteView):
     permission = Permission.ACCOUNT_EDIT
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        user = cast(User, request.user)
-        names = ("display_name", "email", "theme", "density", "time_zone", "single_keys")
-        form = people.Profile(initial={name: getattr(user, name) for name in names})
-        return render(request, "projects/account.html", {"form": form})
+        return _account_page(request, self.actor)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = people.Profile(request.POST)
@@ -124,10 +123,52 @@ class Account(SiteView):
             form.attempt(lambda: accounts.edit_profile(self.actor, **form.cleaned_data)) if form.is_valid() else None
         )
         if saved is None:
-            cast(User, request.user).refresh_from_db()
-            return render(request, "projects/account.html", {"form": form}, status=422)
+            return _account_page(request, self.actor, form=form)
         messages.success(request, "Saved.")
         return see_other(reverse("projects:account"))
+
+
+class DefaultProject(SiteView):
+    """Where one's tracking clients log when they name no project."""
+
+    reads = User
+    permission = Permission.ACCOUNT_EDIT
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = people.DefaultProject(request.POST, projects=_nameable(self.actor))
+        saved = form.attempt(lambda: self._choose(form.cleaned_data)) if form.is_valid() else None
+        if saved is None:
+            return _account_page(request, self.actor, place=form)
+        messages.success(request, "Saved.")
+        return see_other(reverse("projects:account"))
+
+    def _choose(self, values: dict[str, Any]) -> User:
+        return accounts.choose_default_project(self.actor, project=values["default_project"])
+
+
+def _nameable(actor: Actor) -> QuerySet[Project]:
+    return Project.objects.visible_to(actor).order_by("name")
+
+
+def _account_page(
+    request: HttpRequest,
+    actor: Actor,
+    *,
+    form: people.Profile | None = None,
+    place: people.DefaultProject | None = None,
+) -> HttpResponse:
+    """Show both forms; one that was refused shows what was sent, under 422."""
+    refused = form is not None or place is not None
+    user = cast(User, request.user)
+    if refused:
+        user.refresh_from_db()
+    names = ("display_name", "email", "theme", "density", "time_zone", "single_keys")
+    values = {
+        "form": form or people.Profile(initial={name: getattr(user, name) for name in names}),
+        "place": place
+        or people.DefaultProject(initial={"default_project": user.default_project}, projects=_nameable(actor)),
+    }
+    return render(request, "projects/account.html", values, status=422 if refused else 200)
 
 
 @method_decorator(sensitive_post_parameters("old", "new", "again"), name="dispatch")
