@@ -8,6 +8,7 @@ threads (``docs/adr/0011-short-way-for-tracking.md``).
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
 
@@ -24,6 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 THREADS = 16
+FILE_THREADS = 8
 # Of tracking clients, in this process; each may hold a body of 32 MiB and waits for one of the threads.
 MAX_INSIDE = 128
 MAX_BODY_BYTES = 32 * 2**20
@@ -31,11 +33,10 @@ _django: Any = wsgi_application
 _pages: Any = WSGIMiddleware(_django, workers=THREADS)
 _events: Any = get_asgi_application()
 
-from mlportal import short  # noqa: E402 - its views need the applications that were loaded above
+from mlportal import short, streams  # noqa: E402 - its views need the applications that were loaded above
 
-_files: Any = WSGIMiddleware(short.wsgi, workers=1)
-_files.executor.shutdown()
-_files.executor = _pages.executor  # the same threads, which keep the database connections
+# Threads of their own: a slow sender of a large file keeps one for long.
+_file_threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="files")
 _inside = 0
 
 
@@ -51,7 +52,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif _inside >= MAX_INSIDE:
         await _send(short.overloaded(), send)
     elif short.is_file(path):
-        await _streamed(_files, scope, receive, send)
+        await _file(scope, receive, send)
     else:
         await _short(scope, receive, send)
 
@@ -65,6 +66,15 @@ async def _streamed(pages: Any, scope: Scope, receive: Receive, send: Send) -> N
         await send(message)
 
     await pages(scope, receive_coroutine, send_coroutine)
+
+
+async def _file(scope: Scope, receive: Receive, send: Send) -> None:
+    global _inside  # noqa: PLW0603 - as below
+    _inside += 1
+    try:
+        await streams.respond(short.respond, _file_threads, scope, receive, send)
+    finally:
+        _inside -= 1
 
 
 async def _short(scope: Scope, receive: Receive, send: Send) -> None:

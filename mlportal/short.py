@@ -11,14 +11,11 @@ from __future__ import annotations
 import re
 import time
 import uuid
-from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
 
 import orjson
 import structlog
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIRequest
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -76,14 +73,6 @@ def respond(request: HttpRequest) -> HttpResponseBase:
     response.headers["X-Request-ID"] = name
     method = request.method if request.method in METHODS else "other"
     count(method, route, response.status_code, time.perf_counter() - start)
-    return response
-
-
-def wsgi(environ: Any, start_response: Any) -> Iterable[bytes]:
-    """Answer with a stream in and a stream out, for files."""
-    response = respond(WSGIRequest(environ))
-    head = [(name, value) for name, value in response.items()]
-    start_response(f"{response.status_code} {response.reason_phrase}", head)
     return response
 
 

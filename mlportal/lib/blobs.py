@@ -161,6 +161,15 @@ def local_path(sha256: str) -> Path:
     return cached
 
 
+def at_hand(sha256: str) -> Path | None:
+    """Path of a stored content on this machine, None when storage is remote or it is not stored."""
+    storage = _storage()
+    if not isinstance(storage, FileSystemStorage):
+        return None
+    path = Path(storage.path(_name(sha256)))
+    return path if path.is_file() else None
+
+
 def verify(sha256: str) -> None:
     """Read the stored bytes again and compare.
 
