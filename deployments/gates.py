@@ -23,6 +23,7 @@ IMPORTANCE_FILE = "importance.json"
 # Where MLflow's sklearn flavor keeps a model in the safe format, and rows to try it on.
 CLIENT_MODEL_FILE = "model.skops"
 CLIENT_EXAMPLE_FILE = "serving_input_example.json"
+CLIENT_REFERENCE_FILE = "reference.parquet"
 
 
 @functools.cache
@@ -58,6 +59,11 @@ def model_file(version: ModelVersion) -> str | None:
     """Return the path of the version's file in the safe format, None when it has none."""
     wanted = CLIENT_MODEL_FILE if version.is_of_client else MODEL_FILE
     return wanted if version.file(wanted) else None
+
+
+def reference_file(version: ModelVersion) -> str:
+    """Return where the held-out rows of a version are, if it has any."""
+    return CLIENT_REFERENCE_FILE if version.is_of_client else REFERENCE_FILE
 
 
 def cargo(version: ModelVersion) -> str:

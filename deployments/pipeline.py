@@ -96,8 +96,10 @@ def _measure(held: Claim) -> Measured:
     if unfit := gates.cargo(request.version):
         raise Unprocessable(unfit, code="not_servable")
     beat("Load the models", 0.02)
-    frame = _reference(request.version)
     candidate = _model(request.version)
+    if request.version.is_of_client:
+        _describe(request.version, candidate)
+    frame = _reference(request.version)
     production = _model(request.baseline) if request.baseline else None
     beat("Compare on the held-out rows", 0.1)
     found = engine.evaluate(
@@ -131,10 +133,26 @@ def _model(version: ModelVersion) -> Any:
     return modelfile.load(blobs.local_path(digest))
 
 
+def _describe(version: ModelVersion, model: Any) -> None:
+    """Write down what a client's model is, which only a look into it tells: its task and its classes.
+
+    Nobody decided anything on the version before: this is part of its first evaluation.
+    """
+    classes = getattr(model, "classes_", None)
+    task = "regression" if classes is None else "classification"
+    kind = (version.signature.get("outputs") or [{"kind": "numeric"}])[0]["kind"]
+    outputs: list[dict[str, Any]] = [{"name": "prediction", "kind": kind}]
+    if classes is not None and hasattr(model, "predict_proba"):
+        outputs.append({"name": "probability", "classes": classes.tolist()})
+    version.task, version.signature = task, {**version.signature, "task": task, "outputs": outputs}
+    version.save(update_fields=["task", "signature"])
+
+
 def _reference(version: ModelVersion) -> pd.DataFrame:
-    digest = version.file(gates.REFERENCE_FILE)
+    path = gates.reference_file(version)
+    digest = version.file(path)
     if digest is None:
-        raise Unprocessable(f"{version} has no held-out rows ({gates.REFERENCE_FILE}).", code="no_reference")
+        raise Unprocessable(f"{version} has no held-out rows ({path}).", code="no_reference")
     blobs.verify(digest)
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / "reference.parquet"

@@ -5,6 +5,7 @@ bytes could blow up to gigabytes.
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +20,16 @@ _KINDS = {
     "boolean": "boolean", "integer": "integer", "long": "integer", "float": "numeric", "double": "numeric",
     "string": "categorical", "datetime": "datetime",
 }  # fmt: skip
+_ARRAYS = {
+    "bool": "boolean", "int": "integer", "uint": "integer", "float": "numeric", "str": "categorical",
+    "object": "categorical",
+}  # fmt: skip
+UNNAMED = "prediction"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What an MLmodel file says.
+    """What an MLmodel file says; a column without a name is ``prediction``.
 
     Parameters
     ----------
@@ -56,7 +62,7 @@ def read(content: bytes) -> Description:
     return Description(
         flavors={str(name)[:100]: _version(str(name), about) for name, about in named},
         inputs=_columns(rows.get("inputs")),
-        outputs=_columns(rows.get("outputs")),
+        outputs=_answers(rows.get("outputs")),
         python=_python(dict(named)),
     )
 
@@ -93,11 +99,28 @@ def _columns(text: object) -> list[dict[str, Any]]:
     if not isinstance(rows, list) or not 0 < len(rows) <= MAX_COLUMNS:
         return []
     found = [_column(row) for row in rows]
-    return [item for item in found if item] if all(found) else []
+    return found if all(found) else []
 
 
 def _column(row: object) -> dict[str, Any]:
-    if not isinstance(row, dict) or row.get("type") not in _KINDS:
+    if not isinstance(row, dict):
         return {}
-    name = row.get("name") or "prediction"
-    return {"name": str(name)[:250], "kind": _KINDS[row["type"]], "nullable": row.get("required") is False}
+    given = row.get("type")
+    kind = _KINDS.get(given) if isinstance(given, str) else None
+    if kind is None:
+        return {}
+    name = row.get("name") or UNNAMED
+    return {"name": str(name)[:250], "kind": kind, "nullable": row.get("required") is False}
+
+
+def _answers(text: object) -> list[dict[str, Any]]:
+    """Read the outputs: columns, or the one unnamed array that most models answer with."""
+    found = _columns(text)
+    if found:
+        return found
+    try:
+        (row,) = json.loads(text) if isinstance(text, str) else []
+        kind = _ARRAYS[re.sub(r"\d", "", row["tensor-spec"]["dtype"])]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return []
+    return [{"name": UNNAMED, "kind": kind, "nullable": False}]

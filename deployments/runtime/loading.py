@@ -19,6 +19,7 @@ from mlportal.lib.errors import DomainError, Unprocessable
 
 CHUNK_BYTES = 1 << 20
 REFERENCE_ROWS = 1_000
+EXAMPLE_ROWS = 100
 INLINE_SECONDS = 0.020
 TOLERANCE = 1e-6
 MAX_MISMATCH = 0.01
@@ -133,7 +134,7 @@ def load(
 def _build(
     model: Any, files: Mapping[str, Path], signature: Signature, file_bytes: int, clock: Callable[[], float]
 ) -> Runtime:
-    examples = _examples(_named(files, "example.json"), signature)
+    examples = _examples(files, signature)
     reference, recorded = _reference(_named(files, "reference.parquet"), signature)
     if examples is None and not recorded:
         raise VersionRefused("The version has neither examples nor reference rows to try it on.", code="no_examples")
@@ -158,10 +159,16 @@ def _named(files: Mapping[str, Path], name: str) -> Path | None:
     return next((path for stored, path in sorted(files.items()) if stored.rsplit("/", 1)[-1] == name), None)
 
 
-def _examples(path: Path | None, signature: Signature) -> Columns | None:
-    if path is None:
+def _examples(files: Mapping[str, Path], signature: Signature) -> Columns | None:
+    """Rows to try the model on: our own file, or the one an MLflow client logged."""
+    path = _named(files, "example.json")
+    if path is not None:
+        records = json.loads(path.read_text("utf-8"))
+    elif (path := _named(files, "serving_input_example.json")) is not None:
+        split = json.loads(path.read_text("utf-8")).get("dataframe_split", {"columns": [], "data": []})
+        records = [dict(zip(split["columns"], row, strict=True)) for row in split["data"][:EXAMPLE_ROWS]]
+    else:
         return None
-    records = json.loads(path.read_text("utf-8"))
     return read_records(records, signature) if records else None
 
 

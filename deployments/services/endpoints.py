@@ -1,5 +1,7 @@
 """Move what an endpoint answers with: switch to an approved version, roll back, switch on and off."""
 
+import hashlib
+import re
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -30,11 +32,20 @@ from projects.services import events
 State = PromotionRequest.State
 Kind = EndpointRevision.Kind
 MIN_REASON = 10
+MAX_PLAIN = 80
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def name_for(model: RegisteredModel, environment: Environment) -> str:
-    """Return the name of a model's endpoint in an environment."""
-    return f"{model.name}-{environment.name}"
+    """Return the name of a model's endpoint in an environment: part of an address, so of plain characters only.
+
+    A model name that is longer or holds others gets a mark, so that two such names never meet.
+    """
+    plain = _NOT_PLAIN.sub("-", model.name).strip("-._")[:MAX_PLAIN]
+    if plain != model.name:
+        mark = hashlib.sha256(model.name.encode()).hexdigest()[:6]
+        plain = f"{plain}-{mark}" if plain else f"model-{mark}"
+    return f"{plain}-{environment.name}"
 
 
 def switch(by: Actor, *, request: PromotionRequest) -> EndpointRevision:

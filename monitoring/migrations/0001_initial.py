@@ -410,7 +410,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("source", models.BigIntegerField(help_text="Id of the endpoint's revision.")),
                 ("endpoint", models.CharField(max_length=210)),
-                ("model", models.CharField(max_length=100)),
+                ("model", models.CharField(max_length=256)),
                 ("version", models.PositiveIntegerField()),
                 ("label", models.CharField(help_text="The version as people read it.", max_length=200)),
                 ("revision", models.PositiveIntegerField()),

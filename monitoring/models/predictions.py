@@ -28,7 +28,7 @@ class PredictionChunk(models.Model):
     project = models.ForeignKey("projects.Project", models.PROTECT, related_name="+")
     source = models.BigIntegerField(help_text="Id of the endpoint's revision.")
     endpoint = models.CharField(max_length=210)
-    model = models.CharField(max_length=100)
+    model = models.CharField(max_length=256)
     version = models.PositiveIntegerField()
     label = models.CharField(max_length=200, help_text="The version as people read it.")
     revision = models.PositiveIntegerField()
