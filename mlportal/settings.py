@@ -185,8 +185,13 @@ NOTIFIED = (
     "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
     "promotion.rejected", "endpoint.switched", "endpoint.rolled_back", "job.failed", "job.succeeded",
 )  # fmt: skip
+# What webhooks of MLflow clients can be told.
+NOTIFIED_CLIENTS = (
+    "model.created", "version.created", "version.registered", "version.tag_set", "version.tag_removed", "alias.set",
+    "alias.removed",
+)  # fmt: skip
 EVENT_CONSUMERS: list[tuple[str, str]] = [
-    *((verb, "projects.notify") for verb in NOTIFIED),
+    *((verb, "projects.notify") for verb in (*NOTIFIED, *NOTIFIED_CLIENTS)),
     *((verb, "deployments.react") for verb in ("alert.firing", "job.succeeded", "job.failed", "job.cancelled")),
 ]
 # Functions of the apps above projects that tell what dataset versions are used by.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from deployments.mlflow import aliases, models, search, stages, versions
+from deployments.mlflow import aliases, models, search, stages, versions, webhooks
 from experiments.mlflow.door import door
 
 registry: list[URLPattern | URLResolver] = [
@@ -26,6 +26,9 @@ registry: list[URLPattern | URLResolver] = [
     path("model-versions/get-download-uri", door(GET=versions.download_uri)),
     path("model-versions/set-tag", door(POST=versions.set_tag)),
     path("model-versions/delete-tag", door(DELETE=versions.delete_tag)),
+    path("webhooks", door(POST=webhooks.create, GET=webhooks.listing)),
+    path("webhooks/<str:webhook>", door(GET=webhooks.get, PATCH=webhooks.update, DELETE=webhooks.delete)),
+    path("webhooks/<str:webhook>/test", door(POST=webhooks.test)),
     path("model-versions/transition-stage", door(POST=stages.transition)),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [path("api/2.0/mlflow/", include(registry))]

@@ -38,7 +38,11 @@ def point(by: Actor, *, version: ModelVersion, name: str) -> Alias:
         Alias.objects.filter(model=held, name=clean, valid_to=None).update(valid_to=timezone.now())
         alias = Alias.objects.create(model=held, name=clean, version=version, set_by=by.user)
         events.record(
-            by, "alias.set", project=held.project, target=version, data={"alias": clean, "to": version.number}
+            by,
+            "alias.set",
+            project=held.project,
+            target=version,
+            data={"model": held.name, "alias": clean, "to": version.number},
         )
     return alias
 
@@ -63,7 +67,7 @@ def end(by: Actor, *, model: RegisteredModel, name: str) -> None:
             raise Missing(f"{model.name} has no alias {clean!r}.", code="alias_missing")
         events.record(
             by, "alias.removed", project=model.project, target=model,
-            data={"alias": clean, "from": last.version.number},
+            data={"model": model.name, "alias": clean, "from": last.version.number},
         )  # fmt: skip
 
 

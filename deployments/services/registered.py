@@ -44,7 +44,13 @@ def create(
                 project=project, name=clean, description=text, created_by=by.user, created_at=now, updated_at=now
             )
             _tag(model, tags or {})
-            events.record(by, "model.created", project=project, target=model, data={"tags": dict(tags or {})})
+            events.record(
+                by,
+                "model.created",
+                project=project,
+                target=model,
+                data={"model": clean, "description": text[:1000], "tags": told(tags)},
+            )
     except IntegrityError as error:
         raise _taken(clean) from error
     return model
@@ -190,6 +196,11 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 def _tag(model: RegisteredModel, tags: Mapping[str, str]) -> None:
     RegisteredModelTag.objects.bulk_create(RegisteredModelTag(model=model, key=k, value=v) for k, v in tags.items())
+
+
+def told(tags: Mapping[str, str] | None) -> dict[str, str]:
+    """Return tags as an event keeps them, which is for good: long values are cut."""
+    return {key: value[:1000] for key, value in (tags or {}).items()}
 
 
 def _taken(name: str) -> Conflict:

@@ -71,6 +71,7 @@ def create(
             data={
                 "model": held.name, "number": version.number, "source": source.text[:1000], "run": source.run_uuid,
                 "manifest": version.manifest_sha256, "files": len(version.manifest),
+                "description": labels["description"][:1000], "tags": registered.told(tags),
             },
         )  # fmt: skip
     return version
@@ -130,7 +131,7 @@ def set_tag(by: Actor, *, version: ModelVersion, key: str, value: str) -> None:
         ModelVersionTag.objects.update_or_create(version=version, key=key, defaults={"value": value})
         events.record(
             by, "version.tag_set", project=version.model.project, target=version,
-            data={"key": key, "value": value[:1000]},
+            data={**_named(version), "key": key, "value": value[:1000]},
         )  # fmt: skip
 
 
@@ -142,7 +143,8 @@ def remove_tag(by: Actor, *, version: ModelVersion, key: str) -> bool:
         removed, _ = ModelVersionTag.objects.filter(version=version, key=key).delete()
         if removed:
             events.record(
-                by, "version.tag_removed", project=version.model.project, target=version, data={"key": key}
+                by, "version.tag_removed", project=version.model.project, target=version,
+                data={**_named(version), "key": key},
             )  # fmt: skip
     return bool(removed)
 
@@ -242,6 +244,10 @@ def finite_metrics(run: Run) -> dict[str, float]:
     points = metricstore.latest([run.pk])[run.pk]
     finite = {key: float(point.value) for key, point in points.items() if point.value == point.value}
     return {key: value for key, value in finite.items() if abs(value) != float("inf") and not key.startswith("cv/")}
+
+
+def _named(version: ModelVersion) -> dict[str, Any]:
+    return {"model": version.model.name, "number": version.number}
 
 
 def _mlmodel(source: Source) -> mlmodel.Description:

@@ -150,7 +150,18 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=100)),
                 ("name_key", models.CharField(max_length=100)),
-                ("kind", models.CharField(choices=[("email", "E-mail"), ("webhook", "Webhook")], max_length=7)),
+                ("description", models.CharField(blank=True, max_length=1000)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("email", "E-mail"),
+                            ("webhook", "Webhook"),
+                            ("mlflow", "Webhook of an MLflow client"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
                 ("enabled", models.BooleanField(default=True)),
                 ("disabled_reason", models.CharField(blank=True, max_length=300)),
                 ("verbs", models.JSONField(default=list, help_text="Events that are sent.")),
@@ -161,6 +172,7 @@ class Migration(migrations.Migration):
                 ("sealed_previous", models.TextField(blank=True)),
                 ("previous_until", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
                 ("removed_at", models.DateTimeField(null=True)),
                 (
                     "created_by",

@@ -29,10 +29,12 @@ class Channel(models.Model):
     class Kind(models.TextChoices):
         EMAIL = "email", "E-mail"
         WEBHOOK = "webhook", "Webhook"
+        MLFLOW = "mlflow", "Webhook of an MLflow client"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="channels")
     name = models.CharField(max_length=100)
     name_key = models.CharField(max_length=100)
+    description = models.CharField(max_length=1000, blank=True)
     kind = models.CharField(max_length=7, choices=Kind)
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=300, blank=True)
@@ -45,6 +47,7 @@ class Channel(models.Model):
     previous_until = models.DateTimeField(null=True)
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
     removed_at = models.DateTimeField(null=True)
 
     objects = ChannelQuerySet.as_manager()

@@ -19,7 +19,7 @@ from mlportal.lib.errors import Conflict, Invalid
 from projects.actor import Actor
 from projects.models import Channel, Delivery, Project
 from projects.permissions import Permission, require
-from projects.services import deliveries, events
+from projects.services import client_messages, deliveries, events
 
 # What a channel can be told, and the words the page shows for it.
 VERBS = {
@@ -42,7 +42,8 @@ MOST_RECIPIENTS = 50
 MOST_CHANNELS = 50
 ROTATION = timedelta(hours=24)
 SECRET_PREFIX = "whsec_"
-FIELDS = ("name", "url", "recipients", "verbs", "min_severity", "enabled")
+MOST_SECRET = 1000
+FIELDS = ("name", "url", "recipients", "verbs", "min_severity", "enabled", "description")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,12 @@ def create(
     verbs: Sequence[str] = DEFAULT_VERBS,
     min_severity: str = "",
     secret: str | None = None,
+    description: str = "",
+    enabled: bool = True,
 ) -> Created:
     """Add a channel. A webhook gets a new secret unless one is given (``whsec_`` and 24 to 64 bytes in base64).
+
+    A webhook of an MLflow client has the secret that the client chose, or none.
 
     Raises
     ------
@@ -77,9 +82,12 @@ def create(
     require(by, Permission.CHANNEL_EDIT, project)
     if kind not in Channel.Kind.values:
         raise Invalid(f"kind must be one of: {', '.join(Channel.Kind.values)}.", field="kind", got=str(kind)[:20])
-    given = {"name": name, "url": url, "recipients": recipients, "verbs": verbs, "min_severity": min_severity}
+    given = {
+        "name": name, "url": url, "recipients": recipients, "verbs": verbs, "min_severity": min_severity,
+        "description": description, "enabled": enabled,
+    }  # fmt: skip
     fields = _checked(kind, given)
-    plain = _secret(secret) if kind == Channel.Kind.WEBHOOK else ""
+    plain = _secret_of(kind, secret)
     with transaction.atomic():
         Project.objects.select_for_update().get(pk=project.pk)
         if Channel.objects.in_project(project).filter(removed_at=None).count() >= MOST_CHANNELS:
@@ -127,6 +135,20 @@ def rotate_secret(by: Actor, *, channel: Channel) -> Created:
     return Created(held, plain)
 
 
+def replace_secret(by: Actor, *, channel: Channel, secret: str) -> Channel:
+    """Take the secret that an MLflow client chose for its webhook; an empty one ends the signing."""
+    require(by, Permission.CHANNEL_EDIT, channel.project)
+    with transaction.atomic():
+        held = _locked(channel)
+        if held.kind != Channel.Kind.MLFLOW:
+            raise Conflict("The portal makes the secret of this channel.")
+        plain = _secret_of(held.kind, secret)
+        held.sealed_secret = sealed.seal(plain) if plain else ""
+        held.save(update_fields=["sealed_secret", "updated_at"])
+        events.record(by, "channel.secret_rotated", project=held.project, target=held)
+    return held
+
+
 def remove(by: Actor, *, channel: Channel) -> Channel:
     """Take a channel away; its log stays, and what it is still owed is given up."""
     require(by, Permission.CHANNEL_EDIT, channel.project)
@@ -140,17 +162,21 @@ def remove(by: Actor, *, channel: Channel) -> Channel:
     return held
 
 
-def send_test(by: Actor, *, channel: Channel) -> Delivery:
-    """Send a test message now; its outcome shows in the delivery log."""
+def send_test(by: Actor, *, channel: Channel, as_verb: str = "") -> Delivery:
+    """Send a test message now; its outcome shows in the delivery log.
+
+    Receivers of MLflow's messages know no word for a test: they get an example of an event, by default the first
+    they asked for.
+    """
     require(by, Permission.CHANNEL_EDIT, channel.project)
     with transaction.atomic():
         held = _locked(channel)
-        made = deliveries.owe(
-            held,
-            verb="channel.test",
-            subject=f"Test message of mlportal for “{held.name}”",
-            data={"channel": held.name, "by": by.name, "text": "If you can read this, the channel works."},
-        )
+        verb, text = "channel.test", "If you can read this, the channel works."
+        data = {"channel": held.name, "by": by.name, "text": text}
+        if held.kind == Channel.Kind.MLFLOW:
+            verb = as_verb or held.verbs[0]
+            data = client_messages.example(verb)
+        made = deliveries.owe(held, verb=verb, subject=f"Test message of mlportal for “{held.name}”", data=data)
         events.record(by, "channel.tested", project=held.project, target=held, data={"message": made.message_id})
     return made
 
@@ -166,7 +192,8 @@ def _checked(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
         "name": lambda value: names.clean_text(value, field="name", limit=100, required=True),
         "url": _url,
         "recipients": _recipients,
-        "verbs": _verbs,
+        "verbs": lambda value: _verbs(value, kind),
+        "description": lambda value: names.clean_text(value, field="description", limit=1000),
         "min_severity": _min_severity,
         "enabled": _enabled,
     }
@@ -177,9 +204,9 @@ def _checked(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_target(kind: str, url: str, recipients: list[str]) -> None:
-    if kind == Channel.Kind.WEBHOOK and not url:
+    if kind != Channel.Kind.EMAIL and not url:
         raise Invalid("A webhook needs the address to call.", field="url")
-    if kind == Channel.Kind.WEBHOOK and recipients:
+    if kind != Channel.Kind.EMAIL and recipients:
         raise Invalid("A webhook has no recipients.", field="recipients")
     if kind == Channel.Kind.EMAIL and not recipients:
         raise Invalid("Give at least one e-mail address.", field="recipients")
@@ -205,12 +232,13 @@ def _recipients(value: object) -> list[str]:
     return list(dict.fromkeys(value))
 
 
-def _verbs(value: object) -> list[str]:
+def _verbs(value: object, kind: str) -> list[str]:
+    known = client_messages.VERBS if kind == Channel.Kind.MLFLOW else VERBS
     if not isinstance(value, (list, tuple)) or not value:
-        raise Invalid("Choose at least one event.", field="verbs", limit=list(VERBS))
-    unknown = [str(verb)[:60] for verb in value if not isinstance(verb, str) or verb not in VERBS]
+        raise Invalid("Choose at least one event.", field="verbs", limit=list(known))
+    unknown = [str(verb)[:60] for verb in value if not isinstance(verb, str) or verb not in known]
     if unknown:
-        raise Invalid(f"There is no event {unknown[0]!r}.", field="verbs", limit=list(VERBS), got=unknown[0])
+        raise Invalid(f"There is no event {unknown[0]!r}.", field="verbs", limit=list(known), got=unknown[0])
     return list(dict.fromkeys(value))
 
 
@@ -224,6 +252,16 @@ def _enabled(value: object) -> bool:
     if not isinstance(value, bool):
         raise Invalid("enabled is true or false.", field="enabled")
     return value
+
+
+def _secret_of(kind: str, given: str | None) -> str:
+    if kind == Channel.Kind.EMAIL:
+        return ""
+    if kind == Channel.Kind.WEBHOOK:
+        return _secret(given)
+    if given is not None and (not isinstance(given, str) or len(given) > MOST_SECRET):
+        raise Invalid(f"secret must be a text of at most {MOST_SECRET} characters.", field="secret")
+    return given or ""
 
 
 def _secret(given: str | None) -> str:

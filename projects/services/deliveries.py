@@ -20,7 +20,7 @@ from mlportal.lib.lease import scrub
 from projects.actor import Actor
 from projects.models import Channel, Delivery, Event
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import client_messages, events
 
 log = structlog.get_logger(__name__)
 
@@ -50,11 +50,11 @@ def owe(channel: Channel, *, verb: str, subject: str, data: dict[str, Any], even
     now = timezone.now()
     at = event.at if event else now
     project = channel.project
-    payload = {
-        "type": verb,
-        "timestamp": at.isoformat(),
-        "data": {**data, "project": project.slug, "link": _link(event, project.slug)},
-    }
+    if channel.kind == Channel.Kind.MLFLOW:
+        payload = client_messages.payload(verb, data, at)
+    else:
+        told = {**data, "project": project.slug, "link": _link(event, project.slug)}
+        payload = {"type": verb, "timestamp": at.isoformat(), "data": told}
     delivery = Delivery.objects.create(
         channel=channel,
         event=event,
@@ -134,7 +134,13 @@ def _call(delivery: Delivery) -> dict[str, Any]:
 
 
 def signed_headers(channel: Channel, message_id: str, body: bytes, at: datetime) -> dict[str, str]:
-    """Headers of the Standard Webhooks specification, with two signatures while a secret is being rotated."""
+    """Headers of the Standard Webhooks specification, with two signatures while a secret is being rotated.
+
+    A webhook of an MLflow client gets MLflow's own.
+    """
+    if channel.kind == Channel.Kind.MLFLOW:
+        secret = sealed.unseal(channel.sealed_secret) if channel.sealed_secret else ""
+        return client_messages.headers(secret, message_id, body, at)
     secrets_ = [sealed.unseal(channel.sealed_secret)]
     if channel.sealed_previous and channel.previous_until and channel.previous_until > at:
         secrets_.append(sealed.unseal(channel.sealed_previous))
