@@ -6,8 +6,6 @@ import secrets
 import time
 from typing import Any
 
-from django.db.models import Exists, OuterRef
-
 from experiments import metricstore
 from experiments.metricstore.limits import TAG_CHARS
 from experiments.mlflow import experiments, wire
@@ -15,6 +13,7 @@ from experiments.mlflow.door import Call, endpoint
 from experiments.mlflow.fields import wrong
 from experiments.mlflow.lookup import find_run, run_id_of
 from experiments.models import Lifecycle, Run, RunInput, RunModel
+from experiments.queries.slim import whole_run_by_uuid
 from experiments.services import runs
 from mlportal.lib.errors import Conflict, Invalid, Missing
 from projects.permissions import Permission
@@ -29,24 +28,6 @@ _NOUNS = (
     "goat", "hare", "hawk", "heron", "horse", "lark", "lynx", "mole", "moose", "otter", "owl", "ram", "seal", "shrew",
     "stag", "swan", "wren",
 )  # fmt: skip
-
-
-def _whole_run(call: Call) -> Any:
-    """Return the run a call names with all its columns, its experiment, and whether anything is linked to it."""
-    named = run_id_of(call)
-    found = (
-        Run.objects.filter(project=call.project, uuid=named)
-        .select_related("experiment")
-        .annotate(
-            has_inputs=Exists(RunInput.objects.filter(run=OuterRef("pk"))),
-            has_models=Exists(RunModel.objects.filter(run=OuterRef("pk"))),
-        )
-        .first()
-    )
-    if found is None:
-        raise Missing(f"Run with id={named[:64]} not found", field="run_id")
-    found.project = found.experiment.project = call.project
-    return found
 
 
 @endpoint(Run, Permission.RUN_LOG)
@@ -66,18 +47,25 @@ def create(call: Call) -> dict[str, Any]:
 @endpoint(Run, Permission.RUN_VIEW)
 def get(call: Call) -> dict[str, Any]:
     """Read a run, deleted or not."""
-    run = _whole_run(call)
+    named = run_id_of(call)
+    found = whole_run_by_uuid(call.project, named)
+    if found is None:
+        raise _missing(named)
+    run = found.run
     latest = metricstore.latest([run.pk])[run.pk]
-    inputs = RunInput.objects.filter(run=run).select_related("dataset").order_by("pk")
-    models = RunModel.objects.filter(run=run).select_related("logged_model").order_by("pk")
-    # Most runs have neither, and then two statements are saved.
-    return {"run": wire.run(run, latest, inputs if run.has_inputs else (), models if run.has_models else ())}
+    inputs = RunInput.objects.filter(run=run).select_related("dataset").order_by("pk") if found.has_inputs else ()
+    models = RunModel.objects.filter(run=run).select_related("logged_model").order_by("pk") if found.has_models else ()
+    return {"run": wire.run(run, latest, inputs, models)}
 
 
 @endpoint(Run, Permission.RUN_LOG)
 def update(call: Call) -> dict[str, Any]:
     """Change a run's state, end or name; what is not sent stays."""
-    run = _whole_run(call)
+    named = run_id_of(call)
+    run = Run.objects.filter(project=call.project, uuid=named).select_related("experiment").first()
+    if run is None:
+        raise _missing(named)
+    run.project = run.experiment.project = call.project
     state = call.fields.choice("status", _STATUSES)
     name = call.fields.text("run_name")
     ended = _not_negative(call, "end_time")
@@ -141,6 +129,10 @@ def _active(place: Any) -> Any:
             code="experiment_deleted",
         )
     return place
+
+
+def _missing(named: str) -> Missing:
+    return Missing(f"Run with id={named[:60]} not found", field="run_id")
 
 
 def _check_active(run: Run) -> None:
