@@ -74,7 +74,7 @@ def _document(content: bytes) -> dict[str, Any]:
         text = content.decode()
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER)):
             return {}
-        found = yaml.load(text, Loader=_LOADER)  # noqa: S506  # the C twin of SafeLoader
+        found = _LOADER(text).get_single_data()
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

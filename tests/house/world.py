@@ -148,6 +148,10 @@ def _monitoring(world: World) -> None:
     channel = Channel.objects.create(
         project=world.project, name="desk", name_key="desk", kind="email", recipients=["a@b.org"]
     )
+    hook = Channel.objects.create(
+        project=world.project, name="hook", name_key="hook", kind="mlflow", url="https://receiver.invalid/",
+        verbs=["version.created"],
+    )  # fmt: skip
     now = timezone.now()
     delivery = Delivery.objects.create(
         channel=channel, message_id="msg_1", verb="alert.firing", subject="age drifted", payload={}, next_at=now,
@@ -157,5 +161,5 @@ def _monitoring(world: World) -> None:
         "monitors": str(monitor.pk), "rules": str(rule.pk), "alert-rules": str(rule.pk), "alerts": str(alert.pk),
         "alerts/action": "acknowledge", "predictions": "0199a000-0000-7000-8000-000000000000",
         "windows": str(window.pk), "channels": str(channel.pk), "channels/action": "test",
-        "deliveries": str(delivery.pk),
+        "deliveries": str(delivery.pk), "webhooks": str(hook.pk),
     }  # fmt: skip
