@@ -2,8 +2,8 @@
 
 A page is found by walking the index of its order and testing the other conditions by primary key.
 Where a condition keeps few runs, the search starts from that condition's index instead: its size is
-looked up first, up to a cap, and a walk that has gone as far as that turns around as well. Nothing is
-ever counted whole.
+looked up first, up to a small cap, and again, up to the length of the walk, whenever the walk has gone
+twice as far. Nothing is ever counted whole.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 
@@ -26,9 +27,10 @@ from .orders import NEWEST_FIRST, Order, Phase, phases_of
 from .predicates import TABLES, Context, Params, Predicate, compiled
 
 FEW = 200
-RARE = 1000
 FIRST_WINDOW = 400
-WALK_BUDGET = 12_000
+FIRST_CHECK = 800
+# Counting by a test that the index does not hold reads more than it counts; only long walks pay for that.
+UNBOUNDED_FROM = 4000
 COUNT_CAP = 10_000
 PAGE_LIMIT = 1000
 
@@ -109,14 +111,14 @@ _Place = tuple[object, int]
 
 def _collect(question: Question, place: _Row | None, want: int, *, backward: bool) -> list[_Row]:
     predicates = [compiled(c, question.context) for c in question.conditions]
-    rare, size = _rarest(predicates)
+    few = rarest(predicates, FEW)
     phases = phases_of(question.order, question.lifecycle)
     start = place[0] if place else (len(phases) - 1 if backward else 0)
     rows: list[_Row] = []
     for at in range(start, -1, -1) if backward else range(start, len(phases)):
         phase = phases[at].flipped() if backward else phases[at]
         behind = (place[1], place[2]) if place and place[0] == at else None
-        look = _Look(question, predicates, phase, rare, size)
+        look = _Look(question, predicates, phase, few)
         rows.extend((at, value, run_id) for value, run_id in look.rows(behind, want - len(rows)))
         if len(rows) >= want:
             break
@@ -130,17 +132,14 @@ class _Look:
     question: Question
     predicates: list[Predicate]
     phase: Phase
-    rare: Predicate | None
-    rare_size: int
+    few: Predicate | None
 
     def rows(self, place: _Place | None, room: int) -> list[tuple[object, int]]:
         """At most `room` (value, run id) behind `place`."""
-        if self.rare is not None and self.rare_size <= FEW:
-            return self._from_condition(self.rare, place, room)
-        # Walk at most as far as starting from the condition would cost: never more than twice the better way.
-        budget = self.rare_size if self.rare_size <= RARE else WALK_BUDGET
+        if self.few is not None:
+            return self._from_condition(self.few, place, room)
         found: list[tuple[object, int]] = []
-        walked, window = 0, FIRST_WINDOW if self.predicates else 2 * room
+        walked, check, window = 0, FIRST_CHECK, FIRST_WINDOW if self.predicates else 2 * room
         while True:
             seen = self._window(place, window)
             found.extend((value, run_id) for value, run_id, passes in seen if passes)
@@ -151,15 +150,19 @@ class _Look:
             walked, place = walked + window, (seen[-1][0], seen[-1][1])
             # As far again as the share of passing runs so far promises, and a third more.
             window = min(8000, max(FEW, (room - len(found)) * walked * 4 // (3 * max(1, len(found)))))
-            if walked >= budget and self.rare is not None:
-                return found + self._from_condition(self.rare, place, room - len(found))
+            if walked >= check:
+                # Where a condition keeps fewer than were walked, starting from it costs less than going on.
+                few = rarest(self.predicates, walked)
+                if few is not None:
+                    return found + self._from_condition(few, place, room - len(found))
+                check = 2 * walked
 
     def _window(self, place: _Place | None, window: int) -> list[tuple[object, int, int]]:
         """Walk `window` entries of the order's index and mark those that pass all conditions."""
         inner, inner_params = self.phase.walk(self.question.context.experiment_id, place)
         where, params = self._where(self.predicates)
         # CROSS JOIN holds SQLite to this order; the inner LIMIT holds PostgreSQL to it.
-        return _rows(
+        return rows(
             f"""SELECT o.v, o.run_id, CASE WHEN {where} THEN 1 ELSE 0 END
                 FROM ({inner} LIMIT %s) o CROSS JOIN experiments_run r
                 WHERE r.id = o.run_id ORDER BY {self.phase.outer_order}""",
@@ -171,7 +174,7 @@ class _Look:
         table, test, test_params = rare.start or ("", "", [])
         others, params = self._where([p for p in self.predicates if p is not rare])
         probe, probe_params = self.phase.probe(place)
-        return _rows(
+        return rows(
             f"""SELECT {self.phase.value} AS v, r.id FROM {table} CROSS JOIN experiments_run r
                 CROSS JOIN {self.phase.table} q
                 WHERE {test} AND r.id = x.run_id AND {others} AND {probe} ORDER BY {self.phase.probe_order} LIMIT %s""",
@@ -183,7 +186,8 @@ class _Look:
         return f"{where} AND {self.phase.guard}" if self.phase.guard else where, params
 
 
-def _rows(sql: str, params: Params) -> list[tuple]:
+def rows(sql: str, params: Params) -> list[tuple[Any, ...]]:
+    """Run a query of this store."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.fetchall()
@@ -195,17 +199,19 @@ def _where(question: Question, predicates: list[Predicate]) -> tuple[str, Params
     return " AND ".join(parts), params
 
 
-def _rarest(predicates: list[Predicate]) -> tuple[Predicate | None, int]:
-    sizes = [(_size(p), p) for p in predicates if p.start]
-    size, rare = min(sizes, key=lambda pair: pair[0], default=(0, None))
-    return rare, size
-
-
-def _size(predicate: Predicate) -> int:
-    table, test, params = predicate.start or ("", "", [])
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT %s) few", [*params, RARE + 1])
-        return cursor.fetchone()[0]
+def rarest(predicates: list[Predicate], limit: int) -> Predicate | None:
+    """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query."""
+    starts = [p for p in predicates if p.start and (p.bounded or limit >= UNBOUNDED_FROM)]
+    if not starts:
+        return None
+    counts, params = [], []
+    for predicate in starts:
+        table, test, test_params = predicate.start or ("", "", [])
+        counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT %s) few)")
+        params += [*test_params, limit + 1]
+    sizes = rows(f"SELECT {', '.join(counts)}", params)[0]
+    size, rare = min(zip(sizes, starts, strict=True), key=lambda pair: pair[0])
+    return rare if size <= limit else None
 
 
 def _encoded(row: _Row) -> str:

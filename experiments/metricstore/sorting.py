@@ -6,7 +6,7 @@ and missing comes last in both directions. Every order ends with the run's id, s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,6 +188,27 @@ def comparable(sorts: Sequence[Sort], key: Sequence[Ranked]) -> tuple[object, ..
         (rank, 0 if value is None else _down(value) if sort.descending else value)
         for sort, (rank, value) in zip(sorts, key, strict=False)
     )
+
+
+def comparer(sorts: Sequence[Sort]) -> Callable[[Sequence[Any]], tuple[object, ...]]:
+    """Return what turns a row (run id, then what `columns` read) into what compares, as `comparable` does."""
+    parts: list[Callable[[Sequence[Any]], tuple[int, object]]] = []
+    at = 1
+    for sort in sorts:
+        parts.append(_part(sort, at))
+        at += 2 if sort.kind == "metric" else 1
+    return lambda row: tuple([part(row) for part in parts])
+
+
+def _part(sort: Sort, at: int) -> Callable[[Sequence[Any]], tuple[int, object]]:
+    if sort.kind == "metric":
+        sign = -1 if sort.descending else 1
+        return lambda row: (
+            (MISSING, 0) if row[at] is None else (NAN, 0) if row[at + 1] else (PRESENT, sign * row[at])
+        )  # fmt: skip
+    if not sort.descending:
+        return lambda row: (MISSING, 0) if row[at] is None else (PRESENT, row[at])
+    return lambda row: (MISSING, 0) if row[at] is None else (PRESENT, _down(row[at]))
 
 
 def _down(value: object) -> object:

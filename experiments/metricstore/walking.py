@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from django.db import connection
-
 from . import attributes, folding, predicates
+from .finding import rarest, rows
 from .meaning import Condition
 from .predicates import Context, Params, Predicate
 from .sorting import (
@@ -31,6 +30,7 @@ from .sorting import (
     Walked,
     columns,
     comparable,
+    comparer,
     complete,
     equal,
     ranked,
@@ -41,8 +41,6 @@ from .sorting import (
 FEW = 500
 FIRST_CHECK = 800
 GROUP = 500
-# Counting by a test that the index does not hold reads more than it counts; only long walks pay for that.
-UNBOUNDED_FROM = 4000
 WINDOW = 8000
 MANY_SOURCES = 8
 
@@ -107,7 +105,7 @@ def _not_empty(sources: Sequence[Source]) -> list[Source]:
     for start in range(0, len(ids), 5000):
         part = ids[start : start + 5000]
         found.update(
-            _rows(
+            rows(
                 f"""SELECT e.id, l.v FROM experiments_experiment e
                     CROSS JOIN (SELECT 'active' AS v UNION ALL SELECT 'deleted') l
                     WHERE e.id IN ({", ".join(["%s"] * len(part))}) AND EXISTS (
@@ -136,7 +134,7 @@ class _Search:
 
     def hits(self, after: Key | None) -> Iterator[Hit]:
         """Yield the hits in order, those behind `after`."""
-        few = self._rarest(FEW)
+        few = rarest(self.conditions, FEW)
         if few:
             yield from self._gathered(few, after or ())
             return
@@ -185,13 +183,14 @@ class _Search:
             if group.seen > GROUP and len(self.sorts) > 1:
                 yield from self._group((PRESENT, group.value), None)
                 beyond, place, group = group.value, None, _Group(group.value)
-            elif gone >= check:
-                few = self._rarest(gone)
+            window = max(FEW, min(WINDOW, (self.want - found) * gone * 4 // (3 * max(1, found))))
+            if max(gone, window) >= check and place is not None:
+                # Where a condition keeps fewer than are to be walked, starting from it costs less than going on.
+                few = rarest(self.conditions, max(gone, window))
                 if few:
                     yield from self._gathered(few, () if beyond is None else ((PRESENT, beyond),))
                     return True
-                check = 2 * gone
-            window = max(FEW, min(WINDOW, (self.want - found) * gone * 4 // (3 * max(1, found))))
+                check = 2 * max(gone, window)
 
     def _sorted(self, group: _Group) -> list[Hit]:
         """Return a whole group, put in order by the sorts behind."""
@@ -206,29 +205,30 @@ class _Search:
         where, params = _all(self.conditions)
         read, read_params = self._columns(self.sorts[1:])
         # CROSS JOIN holds SQLite to this order; the inner LIMIT holds PostgreSQL to it.
-        return _rows(
+        return rows(
             f"""SELECT o.v, o.run_id, CASE WHEN {where} THEN 1 ELSE 0 END{read}
                 FROM ({inner} LIMIT %s) o CROSS JOIN experiments_run r
                 WHERE r.id = o.run_id ORDER BY {way.outer_order}""",
             [*params, *read_params, *inner_params, window],
         )
 
-    def _gathered(self, rare: Predicate, after: Key) -> list[Hit]:
+    def _gathered(self, rare: Predicate, after: Key) -> Iterator[Hit]:
         """Read all that one condition keeps, and sort it."""
         table, test, test_params = rare.start or ("", "", [])
         where, params = _all([p for p in self.conditions if p is not rare])
         read, read_params = self._columns(self.sorts)
-        rows = _rows(
+        read_rows = rows(
             f"""SELECT r.id{read} FROM {table} CROSS JOIN experiments_run r
                 WHERE {test} AND r.id = x.run_id AND {where}""",
             [*read_params, *test_params, *params],
         )
-        hits = [Hit(self._ranked(self.sorts, row[1:]), row[0]) for row in {row[0]: row for row in rows}.values()]
-        found = [(comparable(self.sorts, hit.key), hit) for hit in hits]
-        bound = comparable(self.sorts, after)
-        found = [pair for pair in found if not bound or pair[0][: len(bound)] > bound]
-        found.sort(key=lambda pair: pair[0])
-        return [hit for _, hit in found]
+        compare, bound = comparer(self.sorts), comparable(self.sorts, after)
+        found = [(compare(row), row) for row in {row[0]: row for row in read_rows}.values()]
+        if bound:
+            found = [pair for pair in found if pair[0][: len(bound)] > bound]
+        found.sort()
+        for _, row in found:
+            yield Hit(self._ranked(self.sorts, row[1:]), row[0])
 
     def _columns(self, sorts: Sequence[Sort]) -> tuple[str, Params]:
         """SQL that reads the values of sorts, each column with a comma in front."""
@@ -243,27 +243,7 @@ class _Search:
             at += width
         return tuple(found)
 
-    def _rarest(self, limit: int) -> Predicate | None:
-        """Return the condition that keeps fewest runs if these are at most `limit`."""
-        starts = [p for p in self.conditions if p.start and (p.bounded or limit >= UNBOUNDED_FROM)]
-        if not starts:
-            return None
-        counts, params = [], []
-        for predicate in starts:
-            table, test, test_params = predicate.start or ("", "", [])
-            counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT %s) few)")
-            params += [*test_params, limit + 1]
-        sizes = _rows(f"SELECT {', '.join(counts)}", params)[0]
-        size, rare = min(zip(sizes, starts, strict=True), key=lambda pair: pair[0])
-        return rare if size <= limit else None
-
 
 def _all(conditions: Sequence[Predicate]) -> tuple[str, Params]:
     sql = " AND ".join(f"({p.sql})" for p in conditions) or "1 = 1"
     return sql, [v for p in conditions for v in p.params]
-
-
-def _rows(sql: str, params: Params) -> list[_Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)  # type: ignore[arg-type]
-        return cursor.fetchall()

@@ -20,14 +20,14 @@ LOOP_ROUNDS = 3
 Prepare = Callable[[Server], Callable[[], object]]
 
 
-def create_run(wire: Connection) -> str:
+def create_run(wire: Connection, experiment: str = "0") -> str:
     """Create a run with the four tags a client sets and return its id."""
     tags = {
         "mlflow.user": "bench", "mlflow.source.name": "train.py", "mlflow.source.type": "LOCAL",
         "mlflow.runName": "bench-run",
     }  # fmt: skip
     body = {
-        "experiment_id": "0", "user_id": "bench", "run_name": "bench-run", "start_time": STAMP,
+        "experiment_id": experiment, "user_id": "bench", "run_name": "bench-run", "start_time": STAMP,
         "tags": [{"key": key, "value": value} for key, value in tags.items()],
     }  # fmt: skip
     return wire.post("runs/create", body)["run"]["info"]["run_id"]

@@ -50,6 +50,8 @@ class Server:
     pids: Callable[[], list[int]]
     headers: dict[str, str] = field(default_factory=dict)
     start_seconds: float = 0.0
+    # Its database, to be filled without its API: a file of SQLite, or the name of a database of PostgreSQL.
+    store: str = ""
 
     def connect(self) -> "Connection":
         """Open a connection that is kept alive."""
@@ -206,7 +208,8 @@ def _portal(folder: Path) -> Iterator[Server]:
         portal.wait_ready(START_SECONDS)
         token = _token(portal)
         headers = {"Authorization": f"Bearer {token}"}
-        yield Server("portal", portal.port, lambda: list(portal.processes()), headers, seconds)
+        store = portal.database or str(next((folder / "data").glob("*.sqlite3")))
+        yield Server("portal", portal.port, lambda: list(portal.processes()), headers, seconds, store)
     finally:
         portal.stop()
 
@@ -240,7 +243,8 @@ def _mlflow(python: str, database: str, folder: Path) -> Iterator[Server]:
         )  # fmt: skip
         try:
             wait_until(lambda: _answers(child, port, folder / "log"), START_SECONDS, "MLflow's first answer")
-            yield Server("mlflow", port, lambda: _session(child.pid), {}, time.monotonic() - began)
+            store = "mlflow" if database == "postgres" else str(folder / "mlflow.db")
+            yield Server("mlflow", port, lambda: _session(child.pid), {}, time.monotonic() - began, store)
         finally:
             for pid in _session(child.pid):
                 with suppress(ProcessLookupError):

@@ -22,6 +22,11 @@ _RUNS = """
     SELECT id, experiment_id, uuid, name, user_name, state, started_ms, ended_ms, lifecycle, params, tags
     FROM experiments_run WHERE id IN ({})
 """
+_LINKS = """
+    SELECT l.run_id, l.direction, m.uuid, l.step FROM experiments_runmodel l
+    JOIN experiments_loggedmodel m ON m.id = l.logged_model_id WHERE l.run_id IN ({}) ORDER BY l.id
+"""
+_INF = float("inf")
 Body = dict[str, Any]
 
 
@@ -55,9 +60,7 @@ def _chunk(run_ids: Sequence[int], places: dict[int, _Place]) -> Iterable[Body]:
     metrics = _metrics(run_ids)
     inputs = _inputs(run_ids)
     links = _links(run_ids)
-    with connection.cursor() as cursor:
-        cursor.execute(_RUNS.format(", ".join(["%s"] * len(run_ids))), [*run_ids])
-        rows = {row[0]: row for row in cursor.fetchall()}
+    rows = {row[0]: row for row in _rows(_RUNS, run_ids)}
     for run_id in run_ids:
         if run_id in rows:
             read, made = links.get(run_id, _NO_LINKS)
@@ -90,18 +93,19 @@ def _body(row: tuple[Any, ...], places: dict[int, _Place], metrics: list[Body] |
 
 
 def _metrics(run_ids: Sequence[int]) -> dict[int, list[Body]]:
-    found: dict[int, list[Body]] = defaultdict(list)
-    number = wire.number
+    found: dict[int, list[Body]] = {run_id: [] for run_id in run_ids}
     for run_id, name, value, is_nan, step, stamp in metricstore.latest_rows(run_ids):
-        found[run_id].append(
-            {"key": name, "value": "NaN" if is_nan else number(value), "timestamp": stamp, "step": step}
-        )
+        shown = "NaN" if is_nan else value if -_INF < value < _INF else wire.number(value)
+        found[run_id].append({"key": name, "value": shown, "timestamp": stamp, "step": step})
     return found
 
 
 def _inputs(run_ids: Sequence[int]) -> dict[int, list[Body]]:
+    """Data sets that the runs read."""
     found: dict[int, list[Body]] = defaultdict(list)
-    for row in RunInput.objects.filter(run__in=run_ids).select_related("dataset").order_by("pk"):
+    # Most pages have none, and asking through the ORM costs half as much as the whole page.
+    linked = [row[0] for row in _rows("SELECT id FROM experiments_runinput WHERE run_id IN ({})", run_ids)]
+    for row in RunInput.objects.filter(pk__in=linked).select_related("dataset").order_by("pk") if linked else ():
         found[row.run_id].append(wire.dataset_input(row))
     return found
 
@@ -109,10 +113,15 @@ def _inputs(run_ids: Sequence[int]) -> dict[int, list[Body]]:
 def _links(run_ids: Sequence[int]) -> dict[int, tuple[list[Body], list[Body]]]:
     """Models that the runs read, and models they made."""
     found: dict[int, tuple[list[Body], list[Body]]] = defaultdict(lambda: ([], []))
-    rows = RunModel.objects.filter(run__in=run_ids).order_by("pk")
-    for run_id, direction, uuid, step in rows.values_list("run_id", "direction", "logged_model__uuid", "step"):
+    for run_id, direction, uuid, step in _rows(_LINKS, run_ids):
         if direction == RunModel.Direction.INPUT:
             found[run_id][0].append({"model_id": uuid})
         else:
             found[run_id][1].append({"model_id": uuid, "step": step})
     return found
+
+
+def _rows(query: str, run_ids: Sequence[int]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query.format(", ".join(["%s"] * len(run_ids))), [*run_ids])
+        return cursor.fetchall()

@@ -123,9 +123,8 @@ FILTERS = [
 @pytest.mark.parametrize("walk", [True, False], ids=["walk the order", "start from the condition"])
 def test_every_filter_keeps_what_the_model_keeps(experiment, zoo, monkeypatch, walk):
     monkeypatch.setattr(module, "FEW", -1 if walk else 10**6)
-    monkeypatch.setattr(module, "RARE", 0)
     monkeypatch.setattr(module, "FIRST_WINDOW", 4)
-    monkeypatch.setattr(module, "WALK_BUDGET", 10**6 if walk else 1)
+    monkeypatch.setattr(module, "FIRST_CHECK", 10**6 if walk else 1)
     active = [facts(r) for r in zoo if r.lifecycle == "active" or (not r.refresh_from_db() and r.lifecycle == "active")]
     for text, keep in FILTERS:
         expected = {f["run"].pk for f in active if keep(f)}

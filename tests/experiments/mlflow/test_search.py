@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from experiments import metricstore
-from experiments.metricstore import walking
+from experiments.metricstore import finding, walking
 from experiments.mlflow import wire
 from experiments.mlflow.search import grammar, tables, tokens
 from experiments.models import Experiment, ExperimentTag, InputDataset, Lifecycle, LoggedModel, Run, RunInput, RunModel
@@ -51,7 +51,7 @@ def small_steps(monkeypatch):
 
     def choose(mixed):
         for name, choices in STEPS.items():
-            monkeypatch.setattr(walking, name, mixed.choice(choices))
+            monkeypatch.setattr(finding if name == "UNBOUNDED_FROM" else walking, name, mixed.choice(choices))
 
     return choose
 
