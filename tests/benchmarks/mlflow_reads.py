@@ -16,15 +16,16 @@ from tests.benchmarks.mlflow_writes import batch, create_run
 from tests.benchmarks.rival import API, Pair, Server, Timing, each_pair, heading, verdict
 from tests.benchmarks.seeding import METRICS, fill, log_history, store
 
-FILTERED = {"filter": "metrics.metric_0 > 0.5 AND params.param_0 = '7'", "order_by": ["metrics.metric_1 DESC"]}
+ORDER = {"order_by": ["metrics.metric_1 DESC"]}
 SEARCHES = {
-    "filter on metric and param, by metric, page 100": ({**FILTERED, "max_results": 100}, 25),
-    "... filter on metric, page 1,000": (
-        {"filter": "metrics.metric_0 > 0.5", "order_by": ["metrics.metric_1 DESC"], "max_results": 1000}, 1,
+    "filter on metric and param, by metric, page 100": (
+        {"filter": "metrics.metric_0 > 0.5 AND params.param_0 = '1'", **ORDER, "max_results": 100}, 25,
     ),
-    "... filter that keeps 0.3 %": (
-        {"filter": "metrics.metric_0 > 0.997", "order_by": ["metrics.metric_1 DESC"], "max_results": 100}, 1,
+    "... a param of 20 values, page 100": (
+        {"filter": "metrics.metric_0 > 0.5 AND params.param_1 = '7'", **ORDER, "max_results": 100}, 1,
     ),
+    "... page 1,000": ({"filter": "metrics.metric_0 > 0.5 AND params.param_0 = '1'", **ORDER, "max_results": 1000}, 1),
+    "... filter that keeps 0.3 %": ({"filter": "metrics.metric_0 > 0.997", **ORDER, "max_results": 100}, 1),
     "... no filter, newest first": ({"max_results": 100}, 1),
 }  # fmt: skip
 GROWTH_LIMIT = 0.2

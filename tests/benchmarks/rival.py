@@ -29,6 +29,7 @@ from tests.portal.running import ROOT, Portal, free_port, wait_until
 API = "/api/2.0/mlflow/"
 DATABASES = ("sqlite", "postgres")
 START_SECONDS = 300
+IDLE_SECONDS = 3  # MLflow's server closes what is idle for 5
 sys.path.insert(0, str(ROOT / "scripts"))
 services = importlib.import_module("services")
 
@@ -68,12 +69,16 @@ class Connection:
     def __init__(self, server: Server) -> None:
         self._wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
         self._headers = {"Content-Type": "application/json", **server.headers}
+        self._used = time.monotonic()
 
     def send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """Send ready bytes and return the answer's: nothing is parsed while the clock runs."""
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self._wire.close()  # the server may have; the next request opens another
         self._wire.request(method, path, body, self._headers)
         answer = self._wire.getresponse()
         content = answer.read()
+        self._used = time.monotonic()
         if answer.status != 200:
             raise Refused(f"{method} {path}: {answer.status} {content[:500]!r}")
         return content

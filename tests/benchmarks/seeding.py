@@ -88,13 +88,12 @@ class Made:
 
 
 def some_runs(count: int, seed: int = 1) -> Iterator[Made]:
-    """Draw runs of 10 parameters and 10 metrics."""
+    """Draw runs of 10 metrics and 10 parameters: the first has two values, the others twenty."""
     mixed = random.Random(seed)
     for at in range(count):
-        yield Made(
-            uuid.UUID(int=mixed.getrandbits(128)).hex, STAMP + 1000 * at, {p: str(mixed.randrange(20)) for p in PARAMS},
-            {m: mixed.random() for m in METRICS},
-        )  # fmt: skip
+        params = {p: str(mixed.randrange(20 if nth else 2)) for nth, p in enumerate(PARAMS)}
+        metrics = {m: mixed.random() for m in METRICS}
+        yield Made(uuid.UUID(int=mixed.getrandbits(128)).hex, STAMP + 1000 * at, params, metrics)
 
 
 def fill(server: Server, count: int) -> str:
