@@ -32,6 +32,11 @@ def cached(names: Iterable[str]) -> dict[str, int] | None:
         return None
 
 
+def new(names: set[str]) -> set[str]:
+    """Return those names that this process has not met; the others were checked before they were stored."""
+    return names - _ids.keys()
+
+
 def find(names: Iterable[str]) -> dict[str, int]:
     """Return the ids of those names that are stored."""
     wanted = set(names)

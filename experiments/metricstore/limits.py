@@ -11,6 +11,7 @@ import numpy as np
 
 from mlportal.lib.errors import Invalid
 
+from . import keys
 from .codec import Points
 
 Metric = tuple[str, float, int, int]
@@ -47,13 +48,19 @@ def check_batch(metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapp
 
 def check_keys(metrics: Sequence[Metric], params: Iterable[str], tags: Iterable[str]) -> None:
     """Refuse keys that are empty, too long, or could not be a path."""
-    if {type(m[0]) for m in metrics} - {str} or any(key_fault(key) for key in {m[0] for m in metrics}):
+    if not _are_keys([m[0] for m in metrics]):
         at = next(i for i, m in enumerate(metrics) if key_fault(m[0]))
         raise _key_error(f"metrics[{at}].key", metrics[at][0])
-    for name, keys in (("params", params), ("tags", tags)):
-        for key in keys:
+    for name, given in (("params", params), ("tags", tags)):
+        for key in given:
             if key_fault(key):
                 raise _key_error(name, key)
+
+
+def _are_keys(names: list[str]) -> bool:
+    if set(map(type, names)) - {str}:
+        return False
+    return not any(key_fault(name) for name in keys.new(set(names)))
 
 
 def key_fault(key: object) -> str:
@@ -100,23 +107,25 @@ def columns(metrics: Sequence[Metric], ids: Mapping[str, int]) -> Points:
     Invalid
         If a value is no number, or a step or timestamp does not fit.
     """
-    keys, values, stamps, steps = zip(*metrics, strict=True)
-    if not {type(v) for v in values} <= {float, int}:
+    names, values, stamps, steps = zip(*metrics, strict=True)
+    if not set(map(type, values)) <= {float, int}:
         raise _first_wrong(metrics, 1, "value", "must be a number", lambda v: type(v) in (float, int))
     for at, name, column in ((2, "timestamp", stamps), (3, "step", steps)):
-        if {type(v) for v in column} != {int}:
+        if set(map(type, column)) != {int}:
             raise _first_wrong(metrics, at, name, "must be a whole number", lambda v: type(v) is int)
-    if min(stamps) < 0 or max(stamps) > INT64.max:
-        raise _first_wrong(metrics, 2, "timestamp", "must be from 0 to 2^63-1", lambda v: 0 <= v <= INT64.max)
-    if min(steps) < INT64.min or max(steps) > INT64.max:
+    try:
+        times, counts = np.array(stamps, np.int64), np.array(steps, np.int64)
+    except OverflowError:
+        times = None
+    if times is None or times.min() < 0:
+        if not all(0 <= v <= INT64.max for v in stamps):
+            raise _first_wrong(metrics, 2, "timestamp", "must be from 0 to 2^63-1", lambda v: 0 <= v <= INT64.max)
         raise _first_wrong(metrics, 3, "step", "must fit 64 bits", lambda v: INT64.min <= v <= INT64.max)
     try:
         numbers = np.array(values, np.float64)
     except OverflowError:
         raise _first_wrong(metrics, 1, "value", "is too large for a double", _fits) from None
-    return Points(
-        np.array([ids[k] for k in keys], np.int32), np.array(steps, np.int64), np.array(stamps, np.int64), numbers
-    )
+    return Points(np.array(list(map(ids.__getitem__, names)), np.int32), counts, times, numbers)
 
 
 def _fits(value: float) -> bool:
