@@ -69,7 +69,8 @@ def _database() -> Path:
 
 def _blobs() -> dict[str, Path]:
     root = settings.DATA_DIR / BLOBS
-    found = sorted(path for path in root.rglob("*") if path.is_file() and "tmp" not in path.relative_to(root).parts)
+    # What is still coming in has no name yet, and may be gone before it is copied.
+    found = sorted(path for path in root.rglob("*") if path.is_file() and root / "incoming" not in path.parents)
     return {f"{BLOBS}/{path.relative_to(root)}": path for path in found}
 
 

@@ -2,8 +2,15 @@
 
 from celery import shared_task
 
+from mlportal.lib import blobs
 from mlportal.lib.errors import DomainError
 from projects.models import Project
+
+
+@shared_task(name="mlportal.sweep_uploads", ignore_result=True)
+def sweep_uploads() -> int:
+    """Remove parts of uploads whose process was killed."""
+    return blobs.sweep()
 
 
 @shared_task(name="mlportal.load_example")

@@ -10,9 +10,11 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -23,6 +25,7 @@ from django.core.files.storage import FileSystemStorage, Storage, storages
 from mlportal.lib.errors import DomainError, Invalid, Missing, StorageFull, TooLarge, Unavailable
 
 CHUNK_BYTES = 1 << 20
+EARLY_BYTES = 8 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -79,10 +82,7 @@ def put(
                 f"{field} broke off after {blob.size_bytes:,} of {expected_bytes:,} bytes; nothing was kept.",
                 code="broken_off", field=field, limit=expected_bytes, got=blob.size_bytes,
             )  # fmt: skip
-        with _room():
-            temporary.flush()
-            os.fsync(temporary.fileno())
-        adopt(Path(temporary.name), blob)
+        _keep(temporary, blob)
         return blob
 
 
@@ -100,7 +100,7 @@ def put_file(path: Path, *, limit_bytes: int) -> Blob:
 def adopt(path: Path, blob: Blob) -> None:
     """Move a synced local file of the same volume to its place as ``blob``."""
     name, storage = _name(blob.sha256), _storage()
-    if storage.exists(name) and storage.size(name) == blob.size_bytes:
+    if _is_stored(blob):
         return
     if isinstance(storage, FileSystemStorage):
         target = Path(storage.path(name))
@@ -112,6 +112,18 @@ def adopt(path: Path, blob: Blob) -> None:
         return
     with path.open("rb") as stream:
         storage.save(name, File(stream))
+
+
+def sweep(*, older_than: timedelta = timedelta(days=2)) -> int:
+    """Remove the parts that processes killed in the middle of an upload left behind; return how many."""
+    folder, count = _incoming(), 0
+    bound = time.time() - older_than.total_seconds()
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < bound:
+                path.unlink()
+                count += 1
+    return count
 
 
 def exists(sha256: str) -> bool:
@@ -210,7 +222,7 @@ def _chunks(source: Readable | Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _copy(source: Readable | Iterable[bytes], target: IO[bytes], limit_bytes: int, field: str) -> Blob:
-    digest, size = hashlib.sha256(), 0
+    digest, size, begun = hashlib.sha256(), 0, 0
     for part in _chunks(source):
         size += len(part)
         if size > limit_bytes:
@@ -218,7 +230,35 @@ def _copy(source: Readable | Iterable[bytes], target: IO[bytes], limit_bytes: in
         digest.update(part)
         with _room():
             target.write(part)
+        if size - begun >= EARLY_BYTES:
+            _begin_writing(target, begun, size)
+            begun = size
     return Blob(sha256=digest.hexdigest(), size_bytes=size)
+
+
+def _keep(temporary: Any, blob: Blob) -> None:
+    """Make a whole content last under its digest; what is stored already costs no writing."""
+    with _room():
+        temporary.flush()
+        if not _is_stored(blob):
+            os.fsync(temporary.fileno())
+    adopt(Path(temporary.name), blob)
+
+
+def _is_stored(blob: Blob) -> bool:
+    name, storage = _name(blob.sha256), _storage()
+    return storage.exists(name) and storage.size(name) == blob.size_bytes
+
+
+def _incoming() -> Path:
+    return Path(settings.DATA_DIR) / "blobs" / "incoming"
+
+
+def _begin_writing(target: IO[bytes], start: int, stop: int) -> None:
+    """Let the disk begin while more comes in, so that the sync at the end finds little left to do."""
+    if hasattr(os, "posix_fadvise"):
+        target.flush()
+        os.posix_fadvise(target.fileno(), start, stop - start, os.POSIX_FADV_DONTNEED)
 
 
 def _too_large(field: str, limit_bytes: int, got: int) -> TooLarge:
@@ -228,7 +268,7 @@ def _too_large(field: str, limit_bytes: int, got: int) -> TooLarge:
 @contextmanager
 def _staging() -> Iterator[Any]:
     """Temporary file on the blob volume; gone at the end unless it was renamed."""
-    folder = Path(settings.DATA_DIR) / "blobs" / "incoming"
+    folder = _incoming()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = tempfile.NamedTemporaryFile(dir=folder, prefix="part-", delete=False)  # noqa: SIM115
     try:
@@ -295,11 +335,8 @@ class Incoming:
     def keep(self) -> Blob:
         """Sync the content and file it under its digest."""
         with self._stack:
-            with _room():
-                self._temporary.flush()
-                os.fsync(self._temporary.fileno())
             blob = Blob(sha256=self._digest.hexdigest(), size_bytes=self.size_bytes)
-            adopt(Path(self._temporary.name), blob)
+            _keep(self._temporary, blob)
             return blob
 
     def discard(self) -> None:

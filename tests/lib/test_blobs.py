@@ -1,6 +1,8 @@
 import errno
 import hashlib
 import io
+import os
+import time
 import tracemalloc
 
 import pytest
@@ -73,3 +75,26 @@ def test_a_missing_blob_is_missing():
     with pytest.raises(Missing):
         blobs.open_blob("0" * 64)
     assert not default_storage.exists("00/00/" + "0" * 64)
+
+
+def test_parts_of_killed_uploads_are_swept_and_young_ones_stay(settings):
+    kept = blobs.put_bytes(b"whole")
+    folder = folder_of_parts(settings)
+    old, young = folder / "part-old", folder / "part-young"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    long_ago = time.time() - 3 * 86_400
+    os.utime(old, (long_ago, long_ago))
+    os.utime(blobs.local_path(kept.sha256), (long_ago, long_ago))
+    assert blobs.sweep() == 1
+    assert (old.exists(), young.exists(), blobs.exists(kept.sha256)) == (False, True, True)
+    young.unlink()
+
+
+def test_the_same_content_again_is_checked_by_its_size():
+    blob = blobs.put_bytes(b"some content")
+    path = blobs.local_path(blob.sha256)
+    path.chmod(0o640)
+    path.write_bytes(b"cut")
+    assert blobs.put_bytes(b"some content") == blob
+    assert blobs.read_bytes(blob.sha256) == b"some content"

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from experiments.models import Artifact, LoggedModel, Run
 from experiments.services import artifacts
+from mlportal.lib.errors import Conflict
 from projects.models import Event
 from tests.experiments.mlflow.calls import Caller, scientist
 from tests.factories.experiments import make_experiment, make_run, writer
@@ -349,3 +350,29 @@ def test_a_top_with_two_full_folders_is_listed_without_reading_them(ana, run):
         assert [e.path for e in artifacts.listing(run)] == ["a", "b", "c"]
     assert len(queries) == 3
     assert len(artifacts.listing(run, "b")) == 4000
+
+
+def test_one_file_too_many_is_refused(ana, run, monkeypatch):
+    monkeypatch.setattr(artifacts, "FILES_PER_OWNER", 2)
+    monkeypatch.setattr(artifacts, "COUNT_EVERY", 1)
+    assert [put(ana, run, name).status_code for name in ("a", "b", "a")] == [200, 200, 200]
+    assert error(put(ana, run, "c")) == (400, "INVALID_PARAMETER_VALUE")
+    assert sorted(Artifact.objects.values_list("path", flat=True)) == ["a", "b"]
+
+
+def test_a_run_deleted_while_its_file_comes_in_takes_nothing(project, run):
+    def body():
+        yield b"half"
+        Run.objects.filter(pk=run.pk).update(lifecycle="deleted")
+        yield b"rest"
+
+    with pytest.raises(Conflict, match="deleted"):
+        artifacts.store(writer(project), owner=run, path="a", stream=body())
+    assert Artifact.objects.count() == 0
+
+
+def test_a_small_file_costs_few_queries(ana, run):
+    put(ana, run, "warm/up")
+    with CaptureQueriesContext(connection) as queries:
+        put(ana, run, "model/conda.yaml")
+    assert len(queries) <= 14, [query["sql"][:120] for query in queries]
