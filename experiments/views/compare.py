@@ -91,7 +91,9 @@ class _Comparison:
         ids = {f.run.pk for f in chosen}
         self.crowd = [*chosen, *(f for f in crowd if f.run.pk not in ids)]
         self.colours = {f.run.pk: charts.colour_of(at) for at, f in enumerate(chosen)}
-        self.primary = metrics[0] if metrics else ""
+        # A metric that all of them have, where there is one: without it there is nothing to compare by.
+        shared = (m for m in metrics if all(f.value(m) is not None for f in chosen))
+        self.primary = next(shared, metrics[0] if metrics else "")
         base = self.asked.get("base", "")
         self.base = next((f for f in chosen if str(f.run.pk) == base), chosen[0] if chosen else None)
 
@@ -204,7 +206,7 @@ class _Comparison:
         picked = [t for t in self.asked.getlist("axis") if t in every] or [
             t for t in self.asked.get("axes", "").split(",") if t in every
         ]
-        standard = [*(f"p.{p}" for p in varying[: AXES - 1]), *(f"m.{m}" for m in self.metrics[:1])]
+        standard = [*(f"p.{p}" for p in varying[: AXES - 1]), *([f"m.{self.primary}"] if self.primary else [])]
         names = {t: every[t] for t in (picked or standard)[:10]}
         rows = [{**self._drawn(f), "values": {t: self._fact(f, t) for t in names}} for f in self.crowd]
         data = charts.parallel(names, rows) if len(names) > 1 else None
@@ -219,7 +221,7 @@ class _Comparison:
         if not xs or not ys:
             return {"scatter": None}
         x = self.asked.get("sx") if self.asked.get("sx") in xs else xs[0]
-        y = self.asked.get("sy") if self.asked.get("sy") in ys else ys[0]
+        y = self.asked.get("sy") if self.asked.get("sy") in ys else f"m.{self.primary}"
         points = [
             {**self._drawn(f), "x": self._fact(f, x), "y": self._fact(f, y)}
             for f in self.crowd

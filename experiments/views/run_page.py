@@ -155,8 +155,9 @@ def _baseline(facts: RunFacts) -> RunFacts | None:
     job = _job(facts.run)
     number = job.baseline_id if job is not None else None
     if number is None:
+        family = [pk for pk in (facts.run.pk, facts.run.parent_id) if pk is not None]
         names = queries.default_metrics(facts.run.experiment, metricstore.known_keys(facts.run.experiment_id)["metric"])
-        number = queries.best_run(facts.run.experiment, names[0], without=[facts.run.pk]) if names else None
+        number = queries.best_run(facts.run.experiment, names[0], without=family) if names else None
     found = queries.facts_of([number]) if number else []
     return found[0] if found else None
 
