@@ -1,0 +1,1 @@
+"""The real MLflow clients against a real portal."""
