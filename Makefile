@@ -1,6 +1,7 @@
 # make up     start the portal here (installs, migrates, runs until Ctrl-C)
 # make demo   fill the example project (starts what is needed)
 # make test   all tests on PostgreSQL and SQLite, browser tests included
+# make clients  MLflow's clients, for tests/mlflow and the benchmarks
 # make check  format, lint, types, import contracts, templates, spelling, assets, migrations
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,7 +18,6 @@ runtime:
 dev:
 	@scripts/venv dev
 
-# MLflow's own clients, for tests/mlflow.
 clients:
 	@scripts/venv mlflow2
 	@scripts/venv mlflow3
