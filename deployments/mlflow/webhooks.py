@@ -74,9 +74,9 @@ def update(call: Call) -> Answer:
     return {"webhook": _shape(found)}
 
 
-@endpoint(Channel, P.CHANNEL_EDIT)
+@endpoint(Channel, P.CHANNEL_EDIT, raw=True)
 def delete(call: Call) -> Answer:
-    """Take a webhook away."""
+    """Take a webhook away; the client sends no body."""
     channels.remove(call.actor, channel=_find(call))
     return {}
 

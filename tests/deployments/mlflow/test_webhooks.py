@@ -9,7 +9,7 @@ import pytest
 
 from projects.models import Channel, Delivery, EventDelivery
 from projects.services import deliveries
-from tests.deployments.mlflow.calls import Caller
+from tests.deployments.mlflow.calls import API, Caller
 from tests.factories.deployments import make_team
 from tests.projects.test_deliveries import Receiver
 
@@ -64,7 +64,7 @@ def test_create_get_list_change_and_delete(caller):
     assert [row["name"] for row in rest["webhooks"]] == ["other"]
     new = caller.ok("PATCH", place, {"status": "DISABLED", "events": EVERY, "name": "new", "secret": ""})["webhook"]
     assert (new["status"], new["events"], new["name"], new["url"]) == ("DISABLED", EVERY, "new", made["url"])
-    assert caller.ok("DELETE", place, {}) == {}
+    assert caller.client.delete(API + place, headers=caller.headers).status_code == 200
     assert caller.refused("GET", place) == (404, "RESOURCE_DOES_NOT_EXIST")
 
 
