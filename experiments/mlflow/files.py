@@ -55,8 +55,8 @@ def listing(call: Call) -> dict[str, Any]:
 @endpoint(Artifact, Permission.RUN_LOG, raw=True)
 def upload(call: Call) -> dict[str, Any]:
     """Store the body as a file, in pieces and of any size; the same path again replaces it."""
-    owner, label = places.owner_of(call, call.words["path"])
-    if not label or call.words["path"].endswith("/"):
+    owner, label = places.owner_of(call, call.words["file"])
+    if not label or call.words["file"].endswith("/"):
         raise Invalid("Invalid path: it must name a file.", code="bad_path", field="path")
     artifacts.store(
         call.actor, owner=owner, path=label, stream=delivery.body(call.request),
@@ -68,16 +68,16 @@ def upload(call: Call) -> dict[str, Any]:
 @endpoint(Artifact, Permission.RUN_VIEW, raw=True)
 def download(call: Call) -> HttpResponseBase:
     """Send a file, whole or a range of it."""
-    owner, label = places.owner_of(call, call.words["path"])
+    owner, label = places.owner_of(call, call.words["file"])
     if not label or artifacts.below(owner, label).exists():
-        raise Invalid(f"{call.words['path'][:200]!r} is a folder; name a file.", code="is_folder", field="path")
+        raise Invalid(f"{call.words['file'][:200]!r} is a folder; name a file.", code="is_folder", field="path")
     return delivery.download(artifacts.find(owner, label), call.request.headers.get("Range", ""))
 
 
 @endpoint(Artifact, Permission.RUN_EDIT, raw=True)
 def remove(call: Call) -> dict[str, Any]:
     """Take a file or a whole folder away; a missing one is fine."""
-    owner, label = places.owner_of(call, call.words["path"])
+    owner, label = places.owner_of(call, call.words["file"])
     artifacts.remove(call.actor, owner=owner, path=label)
     return {}
 

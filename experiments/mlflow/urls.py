@@ -60,11 +60,11 @@ tracking: list[URLPattern | URLResolver] = [
 ]
 files: list[URLPattern | URLResolver] = [
     path("artifacts", door(GET=proxy.listing)),
-    path("artifacts/<path:path>", door(GET=proxy.download, PUT=proxy.upload, DELETE=proxy.remove)),
-    path("mpu/create/<path:path>", door(POST=proxy.in_parts)),
-    path("mpu/complete/<path:path>", door(POST=proxy.in_parts)),
-    path("mpu/abort/<path:path>", door(POST=proxy.in_parts)),
-    path("presigned/<path:path>", door(GET=proxy.in_parts)),
+    path("artifacts/<path:file>", door(GET=proxy.download, PUT=proxy.upload, DELETE=proxy.remove)),
+    path("mpu/create/<path:file>", door(POST=proxy.in_parts)),
+    path("mpu/complete/<path:file>", door(POST=proxy.in_parts)),
+    path("mpu/abort/<path:file>", door(POST=proxy.in_parts)),
+    path("presigned/<path:file>", door(GET=proxy.in_parts)),
 ]
 urlpatterns: list[URLPattern | URLResolver] = [
     path("health", server.health),

@@ -113,6 +113,10 @@ def _runs(world: World) -> None:
     world.values |= {
         "runs": str(run.pk),
         "logged-models": model.uuid,
+        **{
+            f"{step}/file": f"{experiment.pk}/{run.uuid}/artifacts/notes.txt"
+            for step in ("artifacts", "create", "complete", "abort", "presigned")
+        },
         "from-client": run.uuid,
         "experiments": "first",
         "artifacts": "notes.txt",
