@@ -1,0 +1,157 @@
+"""The short way of tracking clients, through the ASGI entry as the web server calls it."""
+
+import asyncio
+import json
+
+import pytest
+from django.db import connections
+from prometheus_client import REGISTRY
+
+from experiments import metricstore
+from experiments.models import Run
+from mlportal import asgi, short
+from tests.factories.experiments import make_experiment, make_run
+from tests.factories.projects import make_project, make_token, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LOG = "/api/2.0/mlflow/runs/log-metric"
+
+
+@pytest.fixture(autouse=True)
+def _threads_let_go():
+    """The pool's threads keep their connections; the next test's database must not find them open."""
+    yield
+    rounds = [asgi._pages.executor.submit(connections.close_all) for _ in range(4 * asgi.THREADS)]
+    for each in rounds:
+        each.result()
+
+
+@pytest.fixture
+def project():
+    return make_project()
+
+
+@pytest.fixture
+def run(project):
+    return make_run(make_experiment(project), source=Run.Source.MLFLOW)
+
+
+@pytest.fixture
+def token(project):
+    return make_token(make_user("ana", role="scientist", project=project), project, ["read", "write"])
+
+
+def call(path, body=b"{}", *, token="", host="localhost", method="POST", parts=1):
+    """Answer one request; the body arrives in as many parts."""
+    headers = [(b"host", host.encode()), (b"content-type", b"application/json")]
+    if token:
+        headers.append((b"authorization", f"Bearer {token}".encode()))
+    scope = {
+        "type": "http", "method": method, "path": path, "query_string": b"", "headers": headers, "scheme": "http",
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "http_version": "1.1", "root_path": "",
+    }  # fmt: skip
+    size = -(-len(body) // parts) or 1
+    pieces = [body[at : at + size] for at in range(0, len(body), size)] or [b""]
+    messages = [
+        {"type": "http.request", "body": piece, "more_body": at < len(pieces)} for at, piece in enumerate(pieces, 1)
+    ]
+    sent = []
+
+    async def receive():
+        return messages.pop(0)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(asgi.application(scope, receive, send))
+    head = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], head, json.loads(b"".join(m.get("body", b"") for m in sent[1:]))
+
+
+def metric(run, **more):
+    return json.dumps({"run_id": run.uuid, "key": "loss", "value": 0.5, "timestamp": 1} | more).encode()
+
+
+@pytest.mark.parametrize("parts", [1, 7])
+def test_a_call_is_answered_with_headers_and_counted(run, token, parts):
+    labels = {"method": "POST", "route": "api/2.0/mlflow/runs/log-metric", "status": "200"}
+    before = REGISTRY.get_sample_value("mlportal_http_requests_total", labels) or 0
+    status, head, body = call(LOG, metric(run), token=token, parts=parts)
+    assert (status, body) == (200, {})
+    assert metricstore.latest([run.pk])[run.pk]["loss"].value == 0.5
+    assert head["x-content-type-options"] == "nosniff"
+    assert head["cache-control"] == "no-store, private"
+    assert len(head["x-request-id"]) == 36
+    assert REGISTRY.get_sample_value("mlportal_http_requests_total", labels) == before + 1
+
+
+def test_the_log_batch_route_of_our_own_api_goes_the_same_way(run, token):
+    path = f"/api/v1/projects/churn/runs/{run.pk}/log-batch/"
+    assert short.takes(path)
+    body = json.dumps({"metrics": [{"key": "loss", "value": 2}]}).encode()
+    assert call(path, body, token=token)[::2] == (200, {})
+    assert metricstore.latest([run.pk])[run.pk]["loss"].value == 2
+    assert call(path, body)[0] == 401
+
+
+@pytest.mark.parametrize(
+    "path", ["/p/churn/experiments/", "/api/v1/projects/churn/runs/", "/", "/api/v1/projects/churn/runs/1/log-batch/x"]
+)
+def test_everything_else_keeps_the_middlewares_of_pages(path):
+    assert not short.takes(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("/api/2.0/mlflow/absent", "ENDPOINT_NOT_FOUND"), ("/p/not a slug/api/2.0/mlflow/runs/get", "ENDPOINT_NOT_FOUND")],
+)
+def test_an_unknown_address_is_refused_in_json(path, code):
+    status, _, body = call(path)
+    assert (status, body["error_code"]) == (404, code)
+
+
+def test_a_foreign_host_is_refused(run, token):
+    status, _, body = call(LOG, metric(run), token=token, host="evil.example")
+    assert (status, body["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_a_body_over_the_limit_is_refused_before_it_is_read_whole(run, token):
+    body = b'{"x": "' + b"a" * (asgi.MAX_BODY_BYTES + 2**20) + b'"}'
+    status, _, answer = call(LOG, body, token=token, parts=40)
+    assert status == 400
+    assert "over" in answer["message"]
+
+
+def test_a_large_legal_body_is_taken(run, token):
+    assert call(LOG, metric(run, note="a" * 10 * 2**20), token=token, parts=20)[0] == 200
+
+
+def test_too_many_at_once_are_asked_to_come_again(run, token, monkeypatch):
+    monkeypatch.setattr(asgi, "_inside", asgi.MAX_INSIDE)
+    status, head, body = call(LOG, metric(run), token=token)
+    assert (status, body["error_code"], head["retry-after"]) == (429, "REQUEST_LIMIT_EXCEEDED", "2")
+    assert metricstore.latest([run.pk]).get(run.pk, {}) == {}
+
+
+def test_a_defect_leaves_as_json_with_the_name_of_its_log_line(run, token, monkeypatch):
+    def broken(request):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(short, "check_address", broken)
+    status, head, body = call(LOG, metric(run), token=token)
+    assert (status, body["error_code"]) == (500, "INTERNAL_ERROR")
+    assert head["x-request-id"] in body["message"]
+
+
+def test_a_connection_that_the_database_closed_is_opened_again(run, token):
+    def lose():
+        here = connections["default"]
+        here.ensure_connection()
+        if here.vendor == "postgresql":
+            here.connection.close()
+        else:
+            here.close()  # there is no server that could close it; a file is opened again
+
+    for each in [asgi._pages.executor.submit(lose) for _ in range(4 * asgi.THREADS)]:
+        each.result()
+    assert call(LOG, metric(run), token=token)[0] == 200
