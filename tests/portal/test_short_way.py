@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 
 import pytest
 from django.db import connections
@@ -17,13 +18,23 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LOG = "/api/2.0/mlflow/runs/log-metric"
 
 
+def in_every_thread(action):
+    """Run an action once in each thread of the pool: nobody leaves before all have come."""
+    all_here = threading.Barrier(asgi.THREADS)
+
+    def once():
+        action()
+        all_here.wait(60)
+
+    for each in [asgi._pages.executor.submit(once) for _ in range(asgi.THREADS)]:
+        each.result()
+
+
 @pytest.fixture(autouse=True)
 def _threads_let_go():
     """The pool's threads keep their connections; the next test's database must not find them open."""
     yield
-    rounds = [asgi._pages.executor.submit(connections.close_all) for _ in range(4 * asgi.THREADS)]
-    for each in rounds:
-        each.result()
+    in_every_thread(connections.close_all)
 
 
 @pytest.fixture
@@ -152,6 +163,5 @@ def test_a_connection_that_the_database_closed_is_opened_again(run, token):
         else:
             here.close()  # there is no server that could close it; a file is opened again
 
-    for each in [asgi._pages.executor.submit(lose) for _ in range(4 * asgi.THREADS)]:
-        each.result()
+    in_every_thread(lose)
     assert call(LOG, metric(run), token=token)[0] == 200
