@@ -72,7 +72,7 @@ def _people(world: World) -> None:
         "users": "outsider", "users/action": "deactivate",
         "action": "deactivate", "set-up": "not-the-secret",
         "new/kind": "email",
-        "2.0/rest": "nothing", "3.0/rest": "nothing",
+        "2.0/rest": "nothing", "3.0/rest": "nothing", "workspaces": PROJECT,
     }  # fmt: skip
 
 
