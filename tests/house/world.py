@@ -47,7 +47,10 @@ class World:
 def make_world() -> World:
     """Build it with rows only: no worker, no file but a small table."""
     team = make_team(PROJECT)
-    world = World(project=team.project, values={"p": PROJECT, "projects": PROJECT, "projects/project": PROJECT})
+    world = World(
+        project=team.project,
+        values={"p": PROJECT, "projects": PROJECT, "projects/project": PROJECT, "workspaces": PROJECT},
+    )
     for role in Role:
         world.people[role.value] = team.people[role.value]
     world.people["outsider"] = make_user("outsider")
