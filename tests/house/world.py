@@ -121,6 +121,7 @@ def _runs(world: World) -> None:
             for step in ("artifacts", "create", "complete", "abort", "presigned")
         },
         "from-client": run.uuid,
+        "workspaces": world.project.slug,
         "experiments": "first",
         "artifacts": "notes.txt",
         "raw": "notes.txt",
