@@ -107,7 +107,8 @@ def test_changes_come_with_the_next_import(import_portal, tmp_path):
     done = here.imports("mlflow", uri, *python())
     # A parameter is written once: that it is another one now is told, and everything else comes.
     assert done.returncode == 1
-    assert done.stdout.count("p3") == 2, done.stdout
+    assert sum("parameter p3: " in line for line in done.stdout.splitlines()) == 2, done.stdout
+    assert all({"key": "new", "value": "tag"} in run["data"]["tags"] for run in here.runs("big"))
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         base.execute("UPDATE params SET value = '3' WHERE key = 'p3'")
     here.agrees("mlflow", uri, *python())

@@ -129,7 +129,7 @@ def _run(given: argparse.Namespace, begin: Any) -> int:
     began = time.monotonic()
     try:
         whole.count(here) if given.dry_run else whole.run(here)
-    except (Refused, Trouble) as problem:
+    except (Refused, Trouble, OSError) as problem:
         code = FORBIDDEN if isinstance(problem, Refused) and problem.status == 403 else FAILED
         raise Failure(str(problem), code) from None
     finally:

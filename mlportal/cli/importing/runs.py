@@ -70,15 +70,16 @@ def _copied(here: Context, experiment: Experiment, run: Run, target: Known) -> N
         here.door.post("runs/restore", {"run_id": target.id})
         target.deleted = False
     tags, links = kept(here, run), here.source.links(run)
-    _log_pairs(here, target.id, "params", run.params)
-    _log_pairs(here, target.id, "tags", tags)
+    refused = _log_params(here, target.id, run.params)
+    for batch in batches(tags):
+        here.door.post("runs/log-batch", {"run_id": target.id, "tags": pairs(batch)})
     sums = _log_points(here, run, target.id)
     _log_links(here, target.id, links)
     count, size, problems = files.copy(here, run.root, target.root)
     _end(here, run, target.id)
     there = read_run(here.door.get("runs/get", run_id=target.id)["run"])
     read_back = points.stored(here.door, target.id, sums.keys())
-    problems += [*_pairs_differ(run, tags, there), *sums.differences(read_back)]
+    problems += [*refused.values(), *_pairs_differ(run, tags, there, refused), *sums.differences(read_back)]
     source = Counts(1, len(run.params), len(tags), sums.count, count, size)
     lacking = sum(problem.startswith("file ") for problem in problems)
     has = Counts(
@@ -97,18 +98,30 @@ def _copied(here: Context, experiment: Experiment, run: Run, target: Known) -> N
         here.door.post("runs/set-tag", {"run_id": target.id, "key": DONE, "value": mark})
 
 
-def _pairs_differ(run: Run, tags: dict[str, str], there: Known) -> Iterator[str]:
+def _pairs_differ(run: Run, tags: dict[str, str], there: Known, told: dict[str, str]) -> Iterator[str]:
     for word, mine, its in (("parameter", run.params, there.params), ("tag", tags, there.tags)):
         for key, value in mine.items():
+            if word == "parameter" and key in told:
+                continue
             if key not in its:
                 yield f"{word} {key}: missing in the portal"
             elif its[key] != value:
                 yield f"{word} {key}: {value[:60]!r} in the source, {its[key][:60]!r} in the portal"
 
 
-def _log_pairs(here: Context, run: str, kind: str, values: dict[str, str]) -> None:
+def _log_params(here: Context, run: str, values: dict[str, str]) -> dict[str, str]:
+    """Write parameters; return by name why one was refused, such as another value than an earlier import found."""
+    refused: dict[str, str] = {}
     for batch in batches(values):
-        here.door.post("runs/log-batch", {"run_id": run, kind: pairs(batch)})
+        try:
+            here.door.post("runs/log-batch", {"run_id": run, "params": pairs(batch)})
+        except Refused:
+            for key, value in batch.items():
+                try:
+                    here.door.post("runs/log-batch", {"run_id": run, "params": pairs({key: value})})
+                except Refused as problem:
+                    refused[key] = f"parameter {key}: {problem}"
+    return refused
 
 
 def batches(values: dict[str, str]) -> Iterator[dict[str, str]]:

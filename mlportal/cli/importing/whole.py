@@ -16,6 +16,8 @@ from mlportal.cli.importing.points import Sums
 from mlportal.cli.importing.target import Refused
 from mlportal.cli.importing.things import Experiment, Run, Trouble
 
+FORBIDDEN = 403
+
 
 def run(here: Context) -> None:
     """Import everything that is asked for."""
@@ -54,6 +56,8 @@ def _shells(here: Context, pool: Executor) -> list[tuple[Experiment, str]]:
             target = shells.experiment(here, experiment)
             total += shells.runs(here, experiment, target, pool)
         except (Trouble, Refused) as problem:
+            if isinstance(problem, Refused) and problem.status == FORBIDDEN:
+                raise  # without the right to log nothing will go better
             here.tally.differs(f"experiment {experiment.name}: {problem}")
             continue
         found.append((experiment, target))
