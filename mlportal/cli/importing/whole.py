@@ -26,7 +26,7 @@ def run(here: Context) -> None:
         targets = _shells(here, pool)
         complete = not here.tally.differences
         for experiment, target in targets:
-            models.all_of(here, experiment, target)
+            _models(here, experiment, target)
         for experiment, _target in targets:
             _runs(here, experiment, pool)
         if here.options.registry and complete:
@@ -63,6 +63,13 @@ def _shells(here: Context, pool: Executor) -> list[tuple[Experiment, str]]:
         found.append((experiment, target))
     here.progress.expect(total)
     return found
+
+
+def _models(here: Context, experiment: Experiment, target: str) -> None:
+    try:
+        models.all_of(here, experiment, target)
+    except (Trouble, Refused) as problem:
+        here.tally.differs(f"experiment {experiment.name}, its models: {problem}")
 
 
 def _runs(here: Context, experiment: Experiment, pool: Executor) -> None:

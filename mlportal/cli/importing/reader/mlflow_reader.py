@@ -150,7 +150,13 @@ class Reader:
         if not hasattr(self.client, "search_logged_models"):
             yield {"token": ""}
             return
-        found = self.client.search_logged_models([experiment], max_results=MODELS, page_token=token or None)
+        try:
+            found = self.client.search_logged_models([experiment], max_results=MODELS, page_token=token or None)
+        except Exception as problem:
+            if getattr(problem, "error_code", "") != "ENDPOINT_NOT_FOUND":
+                raise
+            yield {"token": ""}  # a server of MLflow 2 has none
+            return
         for model in found:
             yield _model(model)
         yield {"token": found.token or ""}
