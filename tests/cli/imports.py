@@ -97,12 +97,13 @@ def target(portal: Portal, project: str) -> Target:
     return Target(portal, project, made.stdout.strip())
 
 
-def script(name: str, *words: str, **extra: str) -> str:
-    """Run one of the scripts beside this file where mlflow is."""
+def script(name: str, *words: str, cwd: Path | None = None, **extra: str) -> str:
+    """Run one of the scripts beside this file where mlflow is; a database's files land in the working folder."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     done = subprocess.run(
         [with_mlflow(), str(HERE / name), *words],
         env=kept | extra,
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=300,

@@ -26,7 +26,7 @@ def source(tmp_path_factory):
     """A database with one of everything, and what a client sees in it."""
     folder = tmp_path_factory.mktemp("source")
     uri = f"sqlite:///{folder}/mlflow.db"
-    script("seed_mlflow.py", uri, str(folder), PWD=str(folder), MLFLOW_ARTIFACT_ROOT=str(folder / "artifacts"))
+    script("seed_mlflow.py", uri, str(folder), cwd=folder)
     return uri, dump(uri)
 
 
@@ -83,7 +83,7 @@ def test_one_experiment_alone_and_a_dry_run(other, source):
 def test_folder_of_files_with_a_link_out_of_it(import_portal, tmp_path):
     """Identical lines of a file store count once; a link may not carry foreign files into the portal."""
     store = tmp_path / "mlruns"
-    script("seed_mlflow.py", str(store), str(tmp_path))
+    script("seed_mlflow.py", str(store), str(tmp_path), cwd=tmp_path)
     here = target(import_portal, "folder")
     here.agrees("mlflow", str(store), *python())
     assert here.dump() == without_deleted(dump(str(store)))
@@ -98,7 +98,7 @@ def test_folder_of_files_with_a_link_out_of_it(import_portal, tmp_path):
 
 def test_changes_come_with_the_next_import(import_portal, tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    script("seed_mlflow.py", uri, str(tmp_path), "2", "10")
+    script("seed_mlflow.py", uri, str(tmp_path), "2", "10", cwd=tmp_path)
     here = target(import_portal, "changes")
     here.agrees("mlflow", uri, *python())
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
@@ -118,7 +118,7 @@ def test_changes_come_with_the_next_import(import_portal, tmp_path):
 @pytest.mark.faults
 def test_killed_again_and_again_it_ends_complete(import_portal, tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    script("seed_mlflow.py", uri, str(tmp_path), "10", "3000")
+    script("seed_mlflow.py", uri, str(tmp_path), "10", "3000", cwd=tmp_path)
     here = target(import_portal, "killed")
     luck = random.Random(3)
     kills = 0
