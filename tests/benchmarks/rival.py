@@ -75,8 +75,12 @@ class Connection:
         """Send ready bytes and return the answer's: nothing is parsed while the clock runs."""
         if time.monotonic() - self._used > IDLE_SECONDS:
             self._wire.close()  # the server may have; the next request opens another
-        self._wire.request(method, path, body, self._headers)
-        answer = self._wire.getresponse()
+        try:
+            self._wire.request(method, path, body, self._headers)
+            answer = self._wire.getresponse()
+        except http.client.RemoteDisconnected:  # it closed at the moment we asked
+            self._wire.request(method, path, body, self._headers)
+            answer = self._wire.getresponse()
         content = answer.read()
         self._used = time.monotonic()
         if answer.status != 200:
