@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from . import attributes, folding, predicates
-from .finding import rarest, rows
+from .finding import rarest, rows, run_of_each
 from .meaning import Condition
 from .predicates import Context, Params, Predicate
 from .sorting import (
@@ -204,11 +204,9 @@ class _Search:
         inner, inner_params = way.sql(beyond, place)
         where, params = _all(self.conditions)
         read, read_params = self._columns(self.sorts[1:])
-        # CROSS JOIN holds SQLite to this order; the inner LIMIT holds PostgreSQL to it.
         return rows(
             f"""SELECT o.v, o.run_id, CASE WHEN {where} THEN 1 ELSE 0 END{read}
-                FROM ({inner} LIMIT %s) o CROSS JOIN experiments_run r
-                WHERE r.id = o.run_id ORDER BY {way.outer_order}""",
+                FROM ({inner} LIMIT %s) o {run_of_each()} ORDER BY {way.outer_order}""",
             [*params, *read_params, *inner_params, window],
         )
 
