@@ -87,9 +87,19 @@ def _read(chunk_ids: list[int]) -> dict[int, Points]:
 
 
 def _by_time(part: Points) -> Points:
-    if (part.stamps[1:] >= part.stamps[:-1]).all() and (part.steps[1:] >= part.steps[:-1]).all():
+    later = part.stamps[1:] > part.stamps[:-1]
+    if (later | ((part.stamps[1:] == part.stamps[:-1]) & (part.steps[1:] > part.steps[:-1]))).all():
         return part  # by step as it was kept, and so by time as well
-    return _cut(part, np.lexsort([part.values, part.steps, part.stamps]))
+    part = _cut(part, np.lexsort([part.values, part.steps, part.stamps]))
+    return _cut(part, _first_of_equals(part))
+
+
+def _first_of_equals(part: Points) -> np.ndarray:
+    """Mark all but repeated points: a point that came again may lie in two segments."""
+    values = part.values
+    same = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+    same &= (part.stamps[1:] == part.stamps[:-1]) & (part.steps[1:] == part.steps[:-1])
+    return np.concatenate([np.ones(min(len(values), 1), bool), ~same])
 
 
 def _behind(part: Points, place: Place) -> Points:

@@ -89,6 +89,15 @@ def case_identical_point_is_stored_once(client, run):
     assert history(client, run) == [(10, 1, 1.5)]
 
 
+@pytest.mark.parametrize("value", [1.0, math.nan])
+def case_identical_point_after_others_were_read(client, run, value):
+    """What was read may be stored in another place than what comes again."""
+    client.log_batch(run, metrics=[Metric("m", value, 10 + i, i) for i in range(6)])
+    assert len(client.get_metric_history(run, "m")) == 6
+    client.log_metric(run, "m", value, timestamp=10, step=0)
+    assert [m.step for m in client.get_metric_history(run, "m")] == list(range(6))
+
+
 @pytest.mark.parametrize("other", [(2.5, 10, 1), (1.5, 11, 1), (1.5, 10, 2)])
 def case_points_that_differ_in_one_are_two(client, run, other):
     client.log_metric(run, "m", 1.5, timestamp=10, step=1)
