@@ -71,7 +71,7 @@ def case_replaced(client, run):
 
 
 @pytest.mark.parametrize(
-    "name",
+    "odd",
     [
         "with blank.txt",
         "plus+plus.txt",
@@ -93,11 +93,11 @@ def case_replaced(client, run):
         "two  blanks.txt",
     ],
 )
-def case_odd_names(client, run, tmp_path, name):
-    client.log_text(run, name, f"folder é/{name}")
-    assert tree(client, run, "folder é") == {f"folder é/{name}": len(name.encode())}
-    path = client.download_artifacts(run, f"folder é/{name}", str(tmp_path))
-    assert Path(path).read_text(encoding="utf-8") == name
+def case_odd_names(client, run, tmp_path, odd):
+    client.log_text(run, odd, f"folder é/{odd}")
+    assert tree(client, run, "folder é") == {f"folder é/{odd}": len(odd.encode())}
+    path = client.download_artifacts(run, f"folder é/{odd}", str(tmp_path))
+    assert Path(path).read_text(encoding="utf-8") == odd
 
 
 def case_names_differ_by_case(client, run):

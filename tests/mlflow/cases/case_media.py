@@ -47,7 +47,7 @@ def case_image_of_pillow(active):
 def case_images_by_step(client, active):
     for step in range(2):
         mlflow.log_image(
-            np.zeros((4, 4, 3), dtype=np.uint8), key="dog/face nose", step=step, timestamp=1000 + step, synchronous=True
+            np.zeros((4, 4, 3), dtype=np.uint8), key="dog face nose", step=step, timestamp=1000 + step, synchronous=True
         )
     found = names(client, active, "images")
     assert len(found) == 4
