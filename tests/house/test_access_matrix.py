@@ -110,6 +110,16 @@ CHECKS = {
     "POST p/<slug:project>/models/<str:name>/v/<int:number>/verify/",
     "POST api/v1/projects/<slug:project>/models/<str:name>/versions/<int:number>/verify/",
 }
+# MLflow's clients ask some questions by POST, and are told by POST that files are sent in one piece.
+QUESTIONS = {
+    f"POST {prefix}api/2.0/{path}"
+    for prefix in ("", "p/<slug:project>/")
+    for path in (
+        *(f"mlflow/{noun}/search" for noun in ("experiments", "logged-models", "runs")),
+        "mlflow/registered-models/get-latest-versions",
+        *(f"mlflow-artifacts/mpu/{step}/<path:file>" for step in ("create", "complete", "abort")),
+    )
+}
 # Everyone makes and ends their own tokens, which can do no more than themselves.
 OWN = {"POST api/v1/projects/<slug:project>/tokens/", "DELETE api/v1/projects/<slug:project>/tokens/<int:pk>/"}
 
@@ -126,7 +136,7 @@ def test_a_viewer_changes_nothing_in_a_project():
         for route, cells in committed().items()
         if "<slug:project>" in route and not route.startswith("GET") and cells["viewer"] == "ok"
     }
-    assert changes == CHECKS | OWN
+    assert changes - QUESTIONS == CHECKS | OWN
 
 
 def test_a_read_token_changes_nothing():
@@ -134,4 +144,4 @@ def test_a_read_token_changes_nothing():
         route for route, cells in committed().items()
         if not route.startswith("GET") and cells.get("scope:read") == "ok"
     }  # fmt: skip
-    assert changes == {route for route in CHECKS if "api/" in route}
+    assert changes - QUESTIONS == {route for route in CHECKS if "api/" in route}
