@@ -81,7 +81,8 @@ def ensure(by: Actor, *, project: Project, name: str, description: str = "") -> 
 
 def default(by: Actor, *, project: Project) -> Experiment:
     """Return the experiment that takes runs which name none; the portal makes it when it is first asked for."""
-    require(by, Permission.RUN_VIEW, project)
+    # Whoever may only write must still find the place of a run that names none.
+    require(by, Permission.RUN_LOG if allowed(by, Permission.RUN_LOG, project) else Permission.RUN_VIEW, project)
     found = Experiment.objects.filter(project=project, is_default=True).first()
     return found or _make_default(project)
 

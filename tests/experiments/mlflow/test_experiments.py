@@ -245,3 +245,8 @@ def test_pages_and_rest_address_any_name(api, project, client, name):
     assert [(row["id"], row["experiment"]) for row in runs] == [(run.pk, name)]
     if name.strip():
         assert place in client.get("/search/", {"q": name}).content.decode()
+
+
+def test_a_token_that_may_only_write_starts_the_first_run(api, project):
+    api.headers = {"Authorization": f"Bearer {make_token(api.user, project, ['write'])}"}
+    assert api.ok("runs/create")["run"]["info"]["experiment_id"] == "0"
