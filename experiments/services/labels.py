@@ -37,14 +37,16 @@ MEDIA_TYPES = {
 BYTES = "application/octet-stream"
 ALLOWED_TYPES = frozenset(MEDIA_TYPES.values()) | {BYTES}
 INLINE_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-# Control characters, halves of pairs, and the direction marks that make one name look like another
+# Clients of MLflow 2 name images `dog%step%17%timestamp%...`: what looks like an escape may be a number.
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+# Further control characters, halves of pairs, and the direction marks that make one name look like another
 # (Trojan Source, CVE-2021-42574). Joiners stay: they are part of scripts and of emoji.
-_UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_UNSHOWABLE = re.compile("[\x80-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 _FILE_ADDRESS = re.compile(r"file:/", re.IGNORECASE)
 
 
 def clean_path(path: str, *, limit: bool = True) -> str:
-    """Return the label a path stands for: percent escapes resolved, without empty and ``.`` segments.
+    """Return the label a path stands for: percent escapes resolved but those of control characters, no empty segments.
 
     Escapes are resolved until none is left, as MLflow does on both sides, so that what a client lists is what it
     can ask for, and no layer in front or behind can turn a label into another one.
@@ -57,16 +59,16 @@ def clean_path(path: str, *, limit: bool = True) -> str:
     Raises
     ------
     Invalid
-        If it is empty, absolute, too long, or holds ``..``, ``#``, control characters or half of a character.
+        If it is empty, absolute, too long, or holds ``..``, ``#``, direction marks or half of a character.
     """
-    text = _resolved(path)
+    text = _CONTROL.sub(lambda found: f"%{ord(found[0]):02x}", _resolved(path))
     if text.startswith("/") or PureWindowsPath(text).is_absolute() or _FILE_ADDRESS.match(text):
         raise _refused("it must be relative")
     segments = [segment for segment in text.split("/") if segment not in ("", ".")]
     if ".." in segments or ".." in PureWindowsPath(text).parts:
         raise _refused("it may hold no '..' segment")
-    if "#" in text or _UNSHOWABLE.search(text):
-        raise _refused("it may hold neither '#' nor control or direction characters")
+    if "#" in text or _CONTROL.search(path) or _UNSHOWABLE.search(text):
+        raise _refused("it may hold neither '#' nor characters that cannot be shown")
     label = "/".join(segments)
     if not label or (limit and (len(label) > PATH_CHARS or len(label.encode()) > PATH_BYTES)):
         raise Invalid(

@@ -97,7 +97,18 @@ def test_any_name_is_kept_as_it_is(ana, run, name):
     assert (status, [f["path"] for f in listed["files"]]) == (200, [name])
 
 
-@pytest.mark.parametrize(("sent", "kept"), [("a//b", "a/b"), ("./a", "a"), ("a/./b", "a/b"), ("a%2520b", "a b")])
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("a//b", "a/b"),
+        ("./a", "a"),
+        ("a/./b", "a/b"),
+        ("a%2520b", "a b"),
+        ("dog%25step%2517", "dog%step%17"),
+        ("nul%2500", "nul%00"),
+        ("line%250Abreak", "line%0abreak"),
+    ],
+)
 def test_spellings_of_one_path_are_one_file(ana, run, sent, kept):
     assert ana.send("PUT", f"{PROXY}/{root(run)}/{sent}", b"x").status_code == 200
     assert Artifact.objects.get().path == kept
@@ -107,7 +118,7 @@ def test_spellings_of_one_path_are_one_file(ana, run, sent, kept):
 
 TRICKS = [
     "../up", "a/../../b", "a/..", "%2e%2e/up", "%252e%252e/up", "..%2fup", "..%252f..%252fetc", "a\\..\\b",
-    "a%2523b", "nul%2500", "line%250Abreak", "esc%1b", "bell%2507", "right%E2%80%AEleft", "x" * 1001,
+    "a%2523b", "right%E2%80%AEleft", "x" * 1001,
     "%F0%9F%8E%89" * 501, "%" + "25" * 20 + "2e",
 ]  # fmt: skip
 

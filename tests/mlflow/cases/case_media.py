@@ -44,7 +44,6 @@ def case_image_of_pillow(active):
     assert mlflow.artifacts.load_image(uri(active, "b.png")).size == (5, 4)
 
 
-@pytest.mark.mlflow3  # mlflow 2 writes percent signs into the names, which are resolved as escapes
 def case_images_by_step(client, active):
     for step in range(2):
         mlflow.log_image(
