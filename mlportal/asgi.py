@@ -15,7 +15,6 @@ from typing import Any
 from a2wsgi import WSGIMiddleware
 from django.core.asgi import get_asgi_application
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponse
 
 from mlportal.wsgi import application as wsgi_application
 
@@ -29,6 +28,7 @@ FILE_THREADS = 8
 # Of tracking clients, in this process; each may hold a body of 32 MiB and waits for one of the threads.
 MAX_INSIDE = 128
 MAX_BODY_BYTES = 32 * 2**20
+BODY_SECONDS = 120
 _django: Any = wsgi_application
 _pages: Any = WSGIMiddleware(_django, workers=THREADS)
 _events: Any = get_asgi_application()
@@ -50,7 +50,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif not short.takes(path):
         await _streamed(_pages, scope, receive, send)
     elif _inside >= MAX_INSIDE:
-        await _send(short.overloaded(), send)
+        await streams.reply(short.overloaded(), _file_threads, scope, send)
     elif short.is_file(path):
         await _file(scope, receive, send)
     else:
@@ -82,14 +82,22 @@ async def _short(scope: Scope, receive: Receive, send: Send) -> None:
     global _inside  # noqa: PLW0603 - counts what this process holds; only the event loop changes it
     _inside += 1
     try:
-        message = await receive()
-        body = message.get("body", b"")
-        if message.get("more_body"):
-            body = await _rest(body, receive)
-        response = await asyncio.get_running_loop().run_in_executor(_pages.executor, _answer, scope, body)
+        body = await _body(receive)
+        request = ASGIRequest(scope, BytesIO(body))
+        response = await asyncio.get_running_loop().run_in_executor(_pages.executor, short.respond, request)
+        await streams.reply(response, _file_threads, scope, send)
+    except TimeoutError:
+        await streams.reply(short.too_slow(), _file_threads, scope, send)
     finally:
         _inside -= 1
-    await _send(response, send)
+
+
+async def _body(receive: Receive) -> bytes:
+    """Read a body within a time, since anybody may open a line and send nothing."""
+    async with asyncio.timeout(BODY_SECONDS):
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        return await _rest(body, receive) if message.get("more_body") else body
 
 
 async def _rest(first: bytes, receive: Receive) -> bytes:
@@ -101,20 +109,3 @@ async def _rest(first: bytes, receive: Receive) -> bytes:
         parts.append(part)
         size += len(part)
     return b"".join(parts)
-
-
-def _answer(scope: Scope, body: bytes) -> HttpResponse:
-    response: Any = short.respond(ASGIRequest(scope, BytesIO(body)))
-    if response.streaming:
-        content = b"".join(response)
-        response.close()
-        return HttpResponse(content, status=response.status_code, headers=dict(response.items()))
-    plain: HttpResponse = response
-    return plain
-
-
-async def _send(response: HttpResponse, send: Send) -> None:
-    head = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
-    head.append((b"content-length", str(len(response.content)).encode()))
-    await send({"type": "http.response.start", "status": response.status_code, "headers": head})
-    await send({"type": "http.response.body", "body": response.content})

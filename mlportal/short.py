@@ -82,6 +82,12 @@ def overloaded() -> HttpResponse:
     return _json(body, 429, {"Retry-After": "2"})
 
 
+def too_slow() -> HttpResponse:
+    """Say that the body did not arrive in time."""
+    body = {"error_code": "REQUEST_LIMIT_EXCEEDED", "message": "The body did not arrive in time. Nothing was done."}
+    return _json(body, 408)
+
+
 def _name(request: HttpRequest) -> str:
     given = request.META.get("HTTP_X_REQUEST_ID", "") if settings.DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID else ""
     return given[:64] or str(uuid.uuid4())

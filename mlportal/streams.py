@@ -123,18 +123,26 @@ async def respond(
     try:
         response: Any = await loop.run_in_executor(pool, lambda: view(WSGIRequest(build_environ(scope, body))))  # type: ignore[arg-type]
         await body.drain(filling)
-        head = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
-        await send({"type": "http.response.start", "status": response.status_code, "headers": head})
-        path: Path | None = getattr(response, "whole_file", None)
-        if path is not None and PATHSEND in scope.get("extensions", {}):
-            response.close()
-            await send({"type": PATHSEND, "path": str(path)})
-        elif response.streaming:
-            await loop.run_in_executor(pool, _pump, response, send, loop)
-        else:
-            await send({"type": "http.response.body", "body": response.content})
+        await reply(response, pool, scope, send)
     finally:
         filling.cancel()
+
+
+async def reply(response: Any, pool: Executor, scope: Scope, send: Send) -> None:
+    """Send an answer: a stored file by its path, a stream part by part from a thread, anything else whole."""
+    head = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    if not response.streaming and not response.has_header("Content-Length"):
+        head.append((b"content-length", str(len(response.content)).encode()))
+    await send({"type": "http.response.start", "status": response.status_code, "headers": head})
+    path: Path | None = getattr(response, "whole_file", None)
+    if path is not None and PATHSEND in scope.get("extensions", {}):
+        response.close()
+        await send({"type": PATHSEND, "path": str(path)})
+    elif response.streaming:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(pool, _pump, response, send, loop)
+    else:
+        await send({"type": "http.response.body", "body": response.content})
 
 
 def _pump(response: Any, send: Send, loop: asyncio.AbstractEventLoop) -> None:

@@ -52,31 +52,38 @@ def token(project):
     return make_token(make_user("ana", role="scientist", project=project), project, ["read", "write"])
 
 
-def call(path, body=b"{}", *, token="", host="localhost", method="POST", parts=1):
+def call(path, body=b"{}", *, parts=1, **more):
     """Answer one request; the body arrives in as many parts."""
-    headers = [(b"host", host.encode()), (b"content-type", b"application/json")]
-    if token:
-        headers.append((b"authorization", f"Bearer {token}".encode()))
-    scope = {
-        "type": "http", "method": method, "path": path, "query_string": b"", "headers": headers, "scheme": "http",
-        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "http_version": "1.1", "root_path": "",
-    }  # fmt: skip
     size = -(-len(body) // parts) or 1
     pieces = [body[at : at + size] for at in range(0, len(body), size)] or [b""]
     messages = [
         {"type": "http.request", "body": piece, "more_body": at < len(pieces)} for at, piece in enumerate(pieces, 1)
     ]
-    sent = []
 
     async def receive():
         return messages.pop(0)
+
+    sent = exchange(path, receive, **more)
+    head = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], head, json.loads(b"".join(m.get("body", b"") for m in sent[1:]))
+
+
+def exchange(path, receive, *, token="", host="localhost", method="POST", query=b""):
+    """Return the messages of an answer."""
+    headers = [(b"host", host.encode()), (b"content-type", b"application/json")]
+    if token:
+        headers.append((b"authorization", f"Bearer {token}".encode()))
+    scope = {
+        "type": "http", "method": method, "path": path, "query_string": query, "headers": headers, "scheme": "http",
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80), "http_version": "1.1", "root_path": "",
+    }  # fmt: skip
+    sent = []
 
     async def send(message):
         sent.append(message)
 
     asyncio.run(asgi.application(scope, receive, send))
-    head = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], head, json.loads(b"".join(m.get("body", b"") for m in sent[1:]))
+    return sent
 
 
 def metric(run, **more):
@@ -165,3 +172,29 @@ def test_a_connection_that_the_database_closed_is_opened_again(run, token):
 
     in_every_thread(lose)
     assert call(LOG, metric(run), token=token)[0] == 200
+
+
+async def nothing():
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+def test_a_long_history_leaves_in_parts(run, token):
+    for start in range(0, 20_000, 1000):
+        metricstore.append(run.pk, metrics=[("loss", 0.5, 1, step) for step in range(start, start + 1000)])
+    query = f"run_id={run.uuid}&metric_key=loss".encode()
+    sent = exchange("/api/2.0/mlflow/metrics/get-history", nothing, token=token, method="GET", query=query)
+    parts = [message["body"] for message in sent[1:]]
+    found = json.loads(b"".join(parts))["metrics"]
+    assert [point["step"] for point in found] == list(range(20_000))
+    assert max(map(len, parts)) < sum(map(len, parts)) / 3
+
+
+def test_a_body_that_does_not_come_is_given_up(run, token, monkeypatch):
+    monkeypatch.setattr(asgi, "BODY_SECONDS", 0.05)
+
+    async def never():
+        await asyncio.sleep(30)
+
+    sent = exchange(LOG, never, token=token)
+    assert sent[0]["status"] == 408
+    assert asgi._inside == 0
