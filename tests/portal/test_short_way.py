@@ -18,23 +18,24 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LOG = "/api/2.0/mlflow/runs/log-metric"
 
 
-def in_every_thread(action):
-    """Run an action once in each thread of the pool: nobody leaves before all have come."""
-    all_here = threading.Barrier(asgi.THREADS)
+def in_every_thread(pool, size, action):
+    """Run an action once in each thread of a pool: nobody leaves before all have come."""
+    all_here = threading.Barrier(size)
 
     def once():
         action()
         all_here.wait(60)
 
-    for each in [asgi._pages.executor.submit(once) for _ in range(asgi.THREADS)]:
+    for each in [pool.submit(once) for _ in range(size)]:
         each.result()
 
 
 @pytest.fixture(autouse=True)
 def _threads_let_go():
-    """The pool's threads keep their connections; the next test's database must not find them open."""
+    """The pools' threads keep their connections; the next test's database must not find them open."""
     yield
-    in_every_thread(connections.close_all)
+    in_every_thread(asgi._pages.executor, asgi.THREADS, connections.close_all)
+    in_every_thread(asgi._file_threads, asgi.FILE_THREADS, connections.close_all)
 
 
 @pytest.fixture
@@ -170,7 +171,7 @@ def test_a_connection_that_the_database_closed_is_opened_again(run, token):
         else:
             here.close()  # there is no server that could close it; a file is opened again
 
-    in_every_thread(lose)
+    in_every_thread(asgi._pages.executor, asgi.THREADS, lose)
     assert call(LOG, metric(run), token=token)[0] == 200
 
 
