@@ -29,6 +29,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         raise pytest.UsageError(f"EXPECT_DB is {expected}, but the settings give {connection.vendor}")
 
 
+# Minutes in one file: begun last, they would leave the other worker idle.
+LONG = ("tests/e2e/", "tests/mlflow/", "tests/cli/", "tests/faults/", "tests/portal/", "tests/house/", "tests/serve/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long files, whatever order was drawn for the rest."""
+    items.sort(key=lambda item: next((at for at, place in enumerate(LONG) if item.nodeid.startswith(place)), len(LONG)))
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
     """Empty the append-only tables between tests the only way there is: without their triggers."""
