@@ -77,7 +77,7 @@ def test_same_key_launches_once(project: Project, api: Api) -> None:
         ({"version": 2**70}, 400, "version"),
         ({"baseline": 99}, 404, None),
         ({"experiment": ""}, 400, "experiment"),
-        ({"experiment": "a/b"}, 400, "experiment"),
+        ({"experiment": "x" * 501}, 400, "experiment"),
         ({"spec": None}, 400, "spec"),
         ({"spec": [1]}, 400, "spec"),
         ({"spec": QUICK | {"test_share": 1.5}}, 400, "test_share"),

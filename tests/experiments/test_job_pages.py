@@ -102,7 +102,7 @@ class TestLaunch:
                 "n_estimators must be a whole number from 1 to 2,000. It was 1000000000.",
             ),
             ("wall_minutes", "0", "wall_seconds must be a whole number from 10 to 604,800"),
-            ("experiment", "<b>", "experiment"),
+            ("experiment", "x" * 501, "experiment"),
         ],
     )
     def test_fault_stands_at_its_field_and_values_stay(

@@ -111,4 +111,6 @@ def test_broken_bodies_are_refused(route, world, client):
                 route.method, route.address(made.values), body, content_type="application/json",
                 HTTP_AUTHORIZATION=f"Bearer {token}",
             )  # fmt: skip
-        assert answer.status_code < 500, f"{body[:60]!r}: {answer.content[:500]!r}"
+        # The one answer of its kind: it tells a client of MLflow to send a file in one piece.
+        expected = 501 if "/mpu/" in route.pattern else 499
+        assert answer.status_code <= expected, f"{body[:60]!r}: {answer.content[:500]!r}"

@@ -156,7 +156,7 @@ def test_every_table_refuses_the_rest(table, text):
 
 
 def test_an_alias_is_the_same_order():
-    assert grammar.order(["timestamp DESC"], tables.REGISTERED_MODELS)[0].key == "creation_timestamp"
+    assert grammar.order(["timestamp DESC"], tables.REGISTERED_MODELS)[0].key == "last_updated_timestamp"
     assert grammar.order_key("metrics.auc", tables.LOGGED_MODELS, descending=True) == OrderItem("metric", "auc", True)
     for wrong in ("metrics.auc DESC", "tags.a", "params.a"):
         with pytest.raises(Invalid):
