@@ -122,7 +122,7 @@ class Runs(ScopedAPIView):
         """Create a run; its experiment is created when it is new."""
         given = _valid(shapes.RunIn, request)
         parent = self._parent(given["parent"])
-        experiment = experiments.ensure(self.actor, project=self.project, name=given["experiment"])
+        experiment = experiments.ensure(self.actor, project=self.project, name=given["experiment"], field="experiment")
         version = self._dataset(given["dataset"], given.get("dataset_version"))
         run = runs.create(
             self.actor,

@@ -43,14 +43,14 @@ def create(
         If the project has an experiment of that name, deleted ones included.
     """
     require(by, Permission.RUN_LOG, project)
-    tags = tags or {}
+    exact, tags = names.exact(name, field="name", limit=NAME_CHARS, required=True), tags or {}
     _check_tags(tags)
     facts = {
         "description": names.clean_text(description, field="description") or tags.get(NOTE_TAG, ""),
         "artifact_location": names.exact(artifact_location, field="artifact_location", limit=LOCATION_CHARS),
     }
     with metricstore.writing():
-        found, created = _get_or_create(by, project, name, facts)
+        found, created = _get_or_create(by, project, exact, facts)
         if not created:
             raise _taken(found.name)
         ExperimentTag.objects.bulk_create(ExperimentTag(experiment=found, key=k, value=v) for k, v in tags.items())
@@ -58,8 +58,8 @@ def create(
     return found
 
 
-def ensure(by: Actor, *, project: Project, name: str, description: str = "") -> Experiment:
-    """Return the experiment of that name, creating it if needed.
+def ensure(by: Actor, *, project: Project, name: str, description: str = "", field: str = "name") -> Experiment:
+    """Return the experiment of that name, creating it if needed; ``field`` is what the caller calls the name.
 
     Raises
     ------
@@ -69,11 +69,12 @@ def ensure(by: Actor, *, project: Project, name: str, description: str = "") -> 
         If the experiment is deleted.
     """
     require(by, _logging_right(by, project), project)
+    exact = names.exact(name, field=field, limit=NAME_CHARS, required=True)
     text = names.clean_text(description, field="description")
     with metricstore.writing():
-        found, created = _get_or_create(by, project, name, {"description": text})
+        found, created = _get_or_create(by, project, exact, {"description": text})
         if found.lifecycle == Lifecycle.DELETED:
-            raise Conflict(f"The experiment {found.name} is deleted. Restore it or choose another name.", field="name")
+            raise Conflict(f"The experiment {found.name} is deleted. Restore it or choose another name.", field=field)
         if created:
             events.record(by, "experiment.created", project=project, target=found, data={"name": found.name})
     return found
@@ -201,10 +202,9 @@ def restore(by: Actor, *, experiment: Experiment) -> Experiment:
 
 
 def _get_or_create(by: Actor, project: Project, name: str, facts: dict[str, str]) -> tuple[Experiment, bool]:
-    text = names.exact(name, field="name", limit=NAME_CHARS, required=True)
     now = timezone.now()
     defaults = {**facts, "created_by": by.user, "created_at": now, "updated_at": now}
-    return Experiment.objects.get_or_create(project=project, name=text, defaults=defaults)
+    return Experiment.objects.get_or_create(project=project, name=name, defaults=defaults)
 
 
 def _make_default(project: Project) -> Experiment:

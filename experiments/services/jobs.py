@@ -163,7 +163,7 @@ def retry(by: Actor, *, job: TrainingJob) -> TrainingJob:
 
 def _experiment(by: Actor, project: Project, given: Experiment | str) -> Experiment:
     if isinstance(given, str):
-        return experiments.ensure(by, project=project, name=given)
+        return experiments.ensure(by, project=project, name=given, field="experiment")
     if given.project_id != project.pk:
         raise Invalid("The experiment belongs to another project.", field="experiment")
     return given

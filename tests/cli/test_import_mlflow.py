@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import groupby
 
 import pytest
 
@@ -80,13 +81,20 @@ def test_one_experiment_alone_and_a_dry_run(other, source):
     assert here.imports("mlflow", uri, *python(), "--experiment", "nothing").returncode == 5
 
 
+def once(dumped):
+    """The same with each point once."""
+    for run in (run for one in dumped["experiments"].values() for run in one["runs"].values()):
+        run["points"] = {key: [at for at, _ in groupby(points)] for key, points in run["points"].items()}
+    return dumped
+
+
 def test_folder_of_files_with_a_link_out_of_it(import_portal, tmp_path):
     """Identical lines of a file store count once; a link may not carry foreign files into the portal."""
     store = tmp_path / "mlruns"
     script("seed_mlflow.py", str(store), str(tmp_path), cwd=tmp_path)
     here = target(import_portal, "folder")
     here.agrees("mlflow", str(store), *python())
-    assert here.dump() == without_deleted(dump(str(store)))
+    assert here.dump() == once(without_deleted(dump(str(store))))
     secret = tmp_path / "secret"
     secret.write_text("not yours")
     run = next(store.glob("*/*/artifacts/a.txt")).parent
