@@ -75,7 +75,7 @@ def _people(world: World) -> None:
         "users": "outsider", "users/action": "deactivate",
         "action": "deactivate", "set-up": "not-the-secret",
         "new/kind": "email",
-        "2.0/rest": "nothing", "3.0/rest": "nothing", "workspaces": PROJECT,
+        "2.0/rest": "nothing", "3.0/rest": "nothing",
     }  # fmt: skip
 
 
@@ -121,7 +121,6 @@ def _runs(world: World) -> None:
             for step in ("artifacts", "create", "complete", "abort", "presigned")
         },
         "from-client": run.uuid,
-        "workspaces": world.project.slug,
         "experiments": "first",
         "artifacts": "notes.txt",
         "raw": "notes.txt",

@@ -27,6 +27,7 @@ if __name__ == "__main__":
 RUNS, POINTS, MODELS = 200, 25000, 50
 LOCAL = ("", "file")
 PROMPTS = "tags.`mlflow.prompt.is_prompt` = 'true'"
+REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 
 
 class Refused(Exception):
@@ -163,6 +164,8 @@ class Reader:
 
     def registered(self) -> Iterator[Any]:
         """Yield the registered models, prompts too."""
+        from mlflow.exceptions import MlflowException
+
         seen = set()
         for condition in ("", PROMPTS):
             try:
@@ -170,9 +173,10 @@ class Reader:
                     if found.name not in seen:
                         seen.add(found.name)
                         yield self._registered(found.name)
-            except Exception:
-                if not condition:
-                    raise  # but an older server may not know how to search for prompts: it has none
+            except MlflowException as fault:
+                # An older server may refuse to search for prompts: it has none. Any other trouble must be told.
+                if not condition or fault.error_code not in REFUSED:
+                    raise
 
     def _registered(self, name: str) -> dict[str, Any]:
         found = self.client.get_registered_model(name)
