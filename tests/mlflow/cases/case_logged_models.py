@@ -51,9 +51,9 @@ def case_finalize_without_status(wire, model):
     refused(wire.patch(f"logged-models/{model.model_id}", {"model_id": model.model_id}), 400, INVALID)
 
 
-@pytest.mark.parametrize("name", ["a/b", "a:b", "a.b", "a%b", 'a"b', "a'b"])
-def case_bad_names(wire, experiment, name):
-    refused(wire.post("logged-models", {"experiment_id": experiment, "name": name}), 400, INVALID)
+@pytest.mark.parametrize("model_name", ["a/b", "a:b", "a.b", "a%b", 'a"b', "a'b"])
+def case_bad_names(wire, experiment, model_name):
+    refused(wire.post("logged-models", {"experiment_id": experiment, "name": model_name}), 400, INVALID)
 
 
 def case_unknown_experiment(wire):
