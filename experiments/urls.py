@@ -2,18 +2,29 @@
 
 from django.urls import URLPattern, URLResolver, path, re_path
 
-from experiments.views import compare, experiments, files, jobs, launch, logged_models, runs
+from experiments.views import (
+    compare,
+    experiments,
+    files,
+    jobs,
+    launch,
+    logged_models,
+    run_bulk,
+    run_export,
+    run_list,
+    runs,
+)
 
 app_name = "experiments"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", experiments.ExperimentList.as_view(), name="experiment-list"),
-    path("experiments/<str:experiment>/", experiments.RunList.as_view(), name="run-list"),
+    path("experiments/<str:experiment>/", run_list.RunList.as_view(), name="run-list"),
     path("experiments/<str:experiment>/compare/", compare.RunCompare.as_view(), name="run-compare"),
     path("experiments/<str:experiment>/logged-models/", logged_models.ModelList.as_view(), name="logged-model-list"),
-    path("experiments/<str:experiment>/bulk/", experiments.RunBulk.as_view(), name="run-bulk"),
+    path("experiments/<str:experiment>/bulk/", run_bulk.RunBulk.as_view(), name="run-bulk"),
     re_path(
         r"^experiments/(?P<experiment>[^/]+)/export\.(?P<form>csv|json)$",
-        experiments.RunExport.as_view(),
+        run_export.RunExport.as_view(),
         name="run-export",
     ),
     path("runs/<int:run>/", runs.RunShow.as_view(), name="run-show"),

@@ -15,7 +15,7 @@ from experiments.metricstore import FilterError, Order
 from experiments.models import Experiment
 from experiments.queries import Difference, RunFacts
 from experiments.views.compare_recorded import recorded, recorded_rows
-from experiments.views.experiments import RunsOf
+from experiments.views.runs_of import RunsOf
 
 MAX_RUNS = 16
 FIRST_RUNS = 6

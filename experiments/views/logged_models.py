@@ -12,9 +12,9 @@ from django.shortcuts import render
 from experiments import queries
 from experiments.models import LoggedModel, LoggedModelMetric, RunModel
 from experiments.queries import files
-from experiments.views.experiments import RunsOf
 from experiments.views.files import LoggedModelPage, tree
 from experiments.views.places import Place
+from experiments.views.runs_of import RunsOf
 from experiments.views.technical import technical
 
 PAGE = 50
