@@ -9,6 +9,7 @@ from deployments import gates
 from deployments.models import GateResult, ModelVersion, PromotionRequest
 from deployments.proof.rules import plain_number, signed
 from experiments.training.catalogue import METRICS
+from mlportal.lib.ui import inside_a_sentence
 from projects.actor import Actor
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -222,7 +223,7 @@ def barred_because(by: Actor, request: PromotionRequest, people: list[tuple[Any,
 
 
 def _listed(items: list[GateResult]) -> str:
-    words = [f"{item.title[0].lower()}{item.title[1:]} ({item.found})" for item in items[:3]]
+    words = [f"{inside_a_sentence(item.title)} ({item.found})" for item in items[:3]]
     more = f" and {len(items) - 3} more" if len(items) > 3 else ""
     return ", ".join(words) + more
 

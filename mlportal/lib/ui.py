@@ -146,6 +146,13 @@ def excerpt(value: object, length: int = 120) -> str:
 
 
 @register.filter
+def inside_a_sentence(value: object) -> str:
+    """Begin a title with a small letter, unless its first word is an abbreviation such as ROC."""
+    text = str(value)
+    return text if text[:2].isupper() else f"{text[:1].lower()}{text[1:]}"
+
+
+@register.filter
 def percent(value: object, digits: int = 0) -> str:
     """A share from 0 to 1 as ``62%``."""
     number = _number(value)

@@ -59,6 +59,11 @@ def test_filesize(value, shown):
     assert ui.filesize(value) == shown
 
 
+@pytest.mark.parametrize(("title", "inside"), [("Run finished", "run finished"), ("ROC AUC", "ROC AUC"), ("", "")])
+def test_inside_a_sentence(title, inside):
+    assert ui.inside_a_sentence(title) == inside
+
+
 def test_percent():
     assert [ui.percent(0.62), ui.percent(0.0512, 1), ui.percent(None)] == ["62%", "5.1%", "–"]
 
