@@ -15,19 +15,34 @@ from .turn import writing
 FOLD_AFTER_CALLS = 64
 _calls: dict[int, int] = {}
 
-_LATEST_COLUMNS = "(run_id, key_id, experiment_id, value, is_nan, step, stamp_ms)"
-_LATEST_WINS = """
-    ON CONFLICT (run_id, key_id) DO UPDATE
-    SET value = excluded.value, is_nan = excluded.is_nan, step = excluded.step, stamp_ms = excluded.stamp_ms
-    WHERE (excluded.step, excluded.stamp_ms, excluded.is_nan, excluded.value)
+_LATEST_COLUMNS = "(run_id, key_id, experiment_id, value, is_nan, step, stamp_ms, low, high)"
+_NEWER = """(excluded.step, excluded.stamp_ms, excluded.is_nan, excluded.value)
         > (experiments_runmetric.step, experiments_runmetric.stamp_ms,
-           experiments_runmetric.is_nan, experiments_runmetric.value)
+           experiments_runmetric.is_nan, experiments_runmetric.value)"""
+_LOWER = (
+    "(excluded.low IS NOT NULL AND (experiments_runmetric.low IS NULL OR excluded.low < experiments_runmetric.low))"
+)
+_HIGHER = _LOWER.replace("low", "high").replace("<", ">")
+_LATEST_WINS = f"""
+    ON CONFLICT (run_id, key_id) DO UPDATE
+    SET {
+    ", ".join(
+        f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE experiments_runmetric.{name} END"
+        for name in ("value", "is_nan", "step", "stamp_ms")
+    )
+},
+        low = CASE WHEN {_LOWER} THEN excluded.low ELSE experiments_runmetric.low END,
+        high = CASE WHEN {_HIGHER} THEN excluded.high ELSE experiments_runmetric.high END
+    WHERE {_NEWER} OR {_LOWER} OR {_HIGHER}
 """
-_LATEST_ROWS = f"INSERT INTO experiments_runmetric {_LATEST_COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s) {_LATEST_WINS}"
+_LATEST_ROWS = f"""
+    INSERT INTO experiments_runmetric {_LATEST_COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) {_LATEST_WINS}
+"""
 _LATEST_ARRAYS = f"""
     INSERT INTO experiments_runmetric {_LATEST_COLUMNS}
-    SELECT %s, k, %s, v, n, s, t
-    FROM unnest(%s::bigint[], %s::float8[], %s::bool[], %s::bigint[], %s::bigint[]) AS rows (k, v, n, s, t)
+    SELECT %s, k, %s, v, n, s, t, l, h
+    FROM unnest(%s::bigint[], %s::float8[], %s::bool[], %s::bigint[], %s::bigint[], %s::float8[], %s::float8[])
+      AS rows (k, v, n, s, t, l, h)
     {_LATEST_WINS}
 """
 _SEGMENT = """
@@ -195,7 +210,7 @@ def _write_latest(run_id: int, experiment_id: int, series: dict[int, Points]) ->
     for key_id, part in sorted(series.items()):
         step, stamp, value = points.last(part)
         nan = math.isnan(value)
-        rows.append((key_id, 0.0 if nan else value, nan, step, stamp))
+        rows.append((key_id, 0.0 if nan else value, nan, step, stamp, *points.bounds(part)))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             columns = [list(column) for column in zip(*rows, strict=True)]

@@ -7,6 +7,7 @@ order, whatever the order in which calls arrived.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -56,6 +57,13 @@ def pieces(series: Points) -> Iterator[Points]:
 def last(series: Points) -> tuple[int, int, float]:
     """Return (step, timestamp, value) of the latest point of one key's sorted series."""
     return int(series.steps[-1]), int(series.stamps[-1]), float(series.values[-1])
+
+
+def bounds(series: Points) -> tuple[float | None, float | None]:
+    """Return the least and the greatest number of one key's series, None when all its values are NaN."""
+    # The unbound calls pass over NaN and cost a fifth of numpy's nanmin, which counts for 10,000 short series.
+    low, high = float(np.fmin.reduce(series.values)), float(np.fmax.reduce(series.values))
+    return (None, None) if math.isnan(low) else (low, high)
 
 
 def _slice(points: Points, start: int, stop: int) -> Points:

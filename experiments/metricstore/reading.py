@@ -20,11 +20,13 @@ SPARK_SEGMENTS = 6
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The latest point of a metric."""
+    """The latest point of a metric; ``low`` and ``high`` are over all its points but NaN."""
 
     value: float
     step: int
     stamp_ms: int
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +57,13 @@ def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[i
     only = "" if key_ids is None else f" AND m.key_id IN ({_marks(key_ids)})"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT m.run_id, k.name, m.value, m.is_nan, m.step, m.stamp_ms FROM experiments_runmetric m
-                JOIN experiments_key k ON k.id = m.key_id WHERE m.run_id IN ({_marks(wanted)}){only} ORDER BY k.name""",
+            f"""SELECT m.run_id, k.name, m.value, m.is_nan, m.step, m.stamp_ms, m.low, m.high
+                FROM experiments_runmetric m JOIN experiments_key k ON k.id = m.key_id
+                WHERE m.run_id IN ({_marks(wanted)}){only} ORDER BY k.name""",
             [*wanted, *(key_ids or {}).values()],
         )
-        for run_id, name, value, is_nan, step, stamp in cursor.fetchall():
-            found[run_id][name] = Latest(float("nan") if is_nan else value, step, stamp)
+        for run_id, name, value, is_nan, *rest in cursor.fetchall():
+            found[run_id][name] = Latest(float("nan") if is_nan else value, *rest)
     return found
 
 

@@ -472,6 +472,8 @@ class Migration(migrations.Migration):
                 ("is_nan", models.BooleanField()),
                 ("step", models.BigIntegerField()),
                 ("stamp_ms", models.BigIntegerField()),
+                ("low", models.FloatField(null=True)),
+                ("high", models.FloatField(null=True)),
                 (
                     "experiment",
                     models.ForeignKey(
@@ -736,6 +738,23 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(
+                fields=[
+                    "experiment",
+                    "lifecycle",
+                    "name",
+                    "id",
+                    "state",
+                    "ended_ms",
+                    "started_ms",
+                    "created_by",
+                    "dataset_version",
+                ],
+                name="run_facts",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
                 models.F("project"),
                 models.F("lifecycle"),
                 models.OrderBy(models.F("started_ms"), descending=True),
@@ -830,6 +849,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="runmetric",
             index=models.Index(fields=["experiment", "key", "is_nan", "value", "run"], name="runmetric_by_value"),
+        ),
+        migrations.AddIndex(
+            model_name="runmetric",
+            index=models.Index(fields=["experiment", "key", "low", "run"], name="runmetric_by_low"),
+        ),
+        migrations.AddIndex(
+            model_name="runmetric",
+            index=models.Index(fields=["experiment", "key", "high", "run"], name="runmetric_by_high"),
         ),
         migrations.AddConstraint(
             model_name="runmodel",

@@ -182,6 +182,21 @@ class Run(models.Model):
             models.Index(
                 "experiment", "lifecycle", models.F("started_ms").desc(), models.F("id").desc(), name="run_newest_first"
             ),
+            # Serves the order by name, and by all else a run is: its entries are read and sorted, no run is touched.
+            models.Index(
+                fields=[
+                    "experiment",
+                    "lifecycle",
+                    "name",
+                    "id",
+                    "state",
+                    "ended_ms",
+                    "started_ms",
+                    "created_by",
+                    "dataset_version",
+                ],
+                name="run_facts",
+            ),
             # Serves home and palette: the project's newest runs.
             models.Index("project", "lifecycle", models.F("started_ms").desc(), name="run_newest_in_project"),
             # Serves the counts of a page head: only runs that still work.
@@ -224,7 +239,7 @@ class Key(models.Model):
 
 
 class RunMetric(models.Model):
-    """The latest point of one metric of one run."""
+    """The latest point of one metric of one run, and the least and greatest number it ever had."""
 
     pk = models.CompositePrimaryKey("run_id", "key_id")
     run = models.ForeignKey(Run, on_delete=models.CASCADE, db_index=False, related_name="metric_rows")
@@ -234,11 +249,17 @@ class RunMetric(models.Model):
     is_nan = models.BooleanField()
     step = models.BigIntegerField()
     stamp_ms = models.BigIntegerField()
+    # Over all points but NaN; null when there is no other.
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
 
     class Meta:
         indexes = [
             # Walks runs by a metric, and finds the runs in a range of it, without reading the table.
             models.Index(fields=["experiment", "key", "is_nan", "value", "run"], name="runmetric_by_value"),
+            # The same by the least and by the greatest value a metric had.
+            models.Index(fields=["experiment", "key", "low", "run"], name="runmetric_by_low"),
+            models.Index(fields=["experiment", "key", "high", "run"], name="runmetric_by_high"),
         ]
 
     def __str__(self) -> str:

@@ -144,8 +144,8 @@ def _fill_portal(opened: Store, first: str, runs: list[Made]) -> None:
     opened.insert(
         "experiments_runtag", ("run_id", "key_id", "experiment_id", "value"), ((ids[r.uuid], *tag) for r in runs)
     )  # fmt: skip
-    points = ((ids[r.uuid], keys[k], place, v, False, 9, 9) for r in runs for k, v in r.metrics.items())
-    columns = ("run_id", "key_id", "experiment_id", "value", "is_nan", "step", "stamp_ms")
+    points = ((ids[r.uuid], keys[k], place, v, False, 9, 9, v, v) for r in runs for k, v in r.metrics.items())
+    columns = ("run_id", "key_id", "experiment_id", "value", "is_nan", "step", "stamp_ms", "low", "high")
     opened.insert("experiments_runmetric", columns, points)
 
 

@@ -45,7 +45,7 @@ def exact(point):
 
 def shown(run):
     found = metricstore.latest([run.pk])[run.pk]
-    return {key: (repr(p.value), p.stamp_ms, p.step) for key, p in found.items()}
+    return {key: (repr(p.value), p.stamp_ms, p.step, p.low, p.high) for key, p in found.items()}
 
 
 def expected_latest(points):
@@ -53,7 +53,12 @@ def expected_latest(points):
     for point in points:
         if point[0] not in best or order(point) > order(best[point[0]]):
             best[point[0]] = point
-    return {key: exact(point)[1:] for key, point in best.items()}
+    return {key: (*exact(point)[1:], *expected_bounds(points, key)) for key, point in best.items()}
+
+
+def expected_bounds(points, key):
+    numbers = [value for name, value, *_ in points if name == key and not math.isnan(value)]
+    return (min(numbers), max(numbers)) if numbers else (None, None)
 
 
 def expected_series(points, key):
@@ -242,7 +247,7 @@ def test_a_stale_key_cache_heals_itself(experiment):
 
     keys._remember({"ghost": 987654})
     metricstore.append(run.pk, metrics=[("ghost", 1.0, 0, 0)])
-    assert shown(run) == {"ghost": ("1.0", 0, 0)}
+    assert shown(run) == {"ghost": ("1.0", 0, 0, 1.0, 1.0)}
 
 
 def test_nan_is_a_flag_in_the_narrow_table(experiment):
