@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from django.db.models import Count, Max, Q, Sum
 
-from deployments.models import Endpoint, ModelVersion, PromotionRequest, RegisteredModel
+from deployments.models import Endpoint, ModelVersion, PromotionRequest, RegisteredModel, RetrainTrigger
 from experiments.queries import Registered
 from monitoring.drift import shape
 from monitoring.models import Bucket
@@ -43,6 +43,19 @@ def registered_from(*, runs: Sequence[int], logged_models: Sequence[int]) -> lis
             "run", "logged_model", "number", "model__name", "model__project__slug"
         ).order_by("-pk")[:VERSIONS]
     ]  # fmt: skip
+
+
+def runs_held(project: Project, run_ids: Sequence[int] | None) -> dict[int, str]:
+    """Return the runs that a model version or a retraining needs, of those given or of all, with the reason."""
+    versions = ModelVersion.objects.filter(model__project=project).order_by("pk").select_related("model")
+    triggers = RetrainTrigger.objects.filter(automation__project=project, run__isnull=False)
+    if run_ids is not None:
+        versions = versions.filter(Q(run__in=run_ids) | Q(logged_model__source_run__in=run_ids))
+        triggers = triggers.filter(run__in=run_ids)
+    found = dict.fromkeys(triggers.values_list("run", flat=True), "used by a retraining")
+    for run, made_by, model, number in versions.values_list("run", "logged_model__source_run", "model__name", "number"):
+        found |= {held: f"used by {model} v{number}" for held in (run, made_by) if held is not None}
+    return found
 
 
 @dataclass(frozen=True)

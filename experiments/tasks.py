@@ -7,6 +7,7 @@ from celery import Task, shared_task, signals
 from django.db import connections
 
 from experiments import pipeline
+from experiments.services import trash
 
 log = structlog.get_logger(__name__)
 
@@ -21,6 +22,24 @@ def execute_job(self: "Task[[int], str]", job_id: int) -> str:
 def sweep_jobs() -> dict[str, int]:
     """Requeue jobs of silent workers and publish forgotten ones."""
     return pipeline.sweep_jobs()
+
+
+@shared_task(name="experiments.execute_bulk", bind=True, ignore_result=True)
+def execute_bulk(self: "Task[[int], str]", action_id: int) -> str:
+    """Go on with a bulk action."""
+    return pipeline.execute_bulk(action_id, worker=self.request.hostname or "worker")
+
+
+@shared_task(name="experiments.sweep_bulk", ignore_result=True)
+def sweep_bulk() -> dict[str, int]:
+    """Requeue bulk actions of silent workers and publish forgotten ones."""
+    return pipeline.sweep_bulk()
+
+
+@shared_task(name="experiments.expire_trash", ignore_result=True)
+def expire_trash() -> int:
+    """Remove for good what lay in the trash for as long as its project keeps it."""
+    return trash.expire()
 
 
 @signals.worker_ready.connect

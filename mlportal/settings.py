@@ -173,6 +173,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "anchor-audit": {"task": "projects.anchor_audit", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "sweep-bulk-actions": {"task": "experiments.sweep_bulk", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "empty-trash": {"task": "experiments.expire_trash", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-evaluations": {
@@ -199,6 +201,8 @@ EVENT_CONSUMERS: list[tuple[str, str]] = [
 DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]
 # Functions of the apps above experiments that tell what was registered from runs and logged models.
 MODEL_VERSIONS = ["deployments.queries.registered_from"]
+# Functions (project, run ids or None for all) -> {run id: reason} of what still needs a run, so that it is not removed.
+RUN_HOLDERS = ["deployments.queries.runs_held"]
 
 # --- files -----------------------------------------------------------------------------------
 STORAGES = {

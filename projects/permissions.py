@@ -33,6 +33,7 @@ class Permission(StrEnum):
     RUN_VIEW = "run.view"
     RUN_LOG = "run.log"
     RUN_EDIT = "run.edit"
+    RUN_DELETE = "run.delete"
     JOB_LAUNCH = "job.launch"
     JOB_CANCEL = "job.cancel"
 
@@ -119,7 +120,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
     "admin": frozenset(
         {
             P.PROJECT_EDIT, P.MEMBER_MANAGE, P.TOKEN_CREATE, P.AUDIT_VIEW, P.CHANNEL_EDIT, P.POLICY_EDIT,
-            P.AUTOMATION_EDIT, P.DATASET_DELETE, P.GATE_OVERRIDE, P.SITE_ADMIN,
+            P.AUTOMATION_EDIT, P.DATASET_DELETE, P.RUN_DELETE, P.GATE_OVERRIDE, P.SITE_ADMIN,
         }
     ),
 }  # fmt: skip

@@ -5,10 +5,11 @@ narrow tables answer filters by index. Its face is small: `append`, `fold`, `lat
 """
 
 from .codec import DamagedChunk
-from .finding import COUNT_CAP, Found, Question, count, first, known_keys, search
+from .finding import COUNT_CAP, Found, Question, count, first, known_keys, numbers, search
 from .folding import count_call, fold, fold_experiment, fold_runs
 from .language import parse
 from .limits import check_batch, check_keys, check_texts
+from .many import move_many, retag_many
 from .meaning import Condition, FilterError
 from .orders import NEWEST_FIRST, Order, parse_order
 from .predicates import Context
@@ -51,8 +52,11 @@ __all__ = [
     "latest",
     "latest_rows",
     "many_series",
+    "move_many",
+    "numbers",
     "parse",
     "parse_order",
+    "retag_many",
     "retried",
     "sampled",
     "search",

@@ -105,6 +105,18 @@ def count(question: Question) -> int:
         return cursor.fetchone()[0]
 
 
+def numbers(question: Question, *, after: int = 0, limit: int = 20_000) -> list[int]:
+    """Return the numbers of the runs that match, in their own order: the next `limit` behind `after`."""
+    folding.fold_experiment(question.context.experiment_id)
+    predicates = [compiled(c, question.context) for c in question.conditions]
+    where, params = _where(question, predicates)
+    found = rows(
+        f"SELECT r.id FROM experiments_run r WHERE {where} AND r.id > %s ORDER BY r.id LIMIT %s",
+        [*params, after, limit],
+    )
+    return [row[0] for row in found]
+
+
 _Row = tuple[int, object, int]  # phase, sort value, run id
 _Place = tuple[object, int]
 

@@ -135,12 +135,13 @@ def _fold_all(run_ids: list[int]) -> None:
 
 def _locked_blocks(run_id: int) -> list[tuple[int, int, bytes]]:
     # A second folder waits here on PostgreSQL; it then finds the rows gone and sees the new segments.
-    lock = " FOR UPDATE OF c" if connection.vendor == "postgresql" else ""
+    locks = (" FOR KEY SHARE", " FOR UPDATE OF c") if connection.vendor == "postgresql" else ("", "")
     with connection.cursor() as cursor:
+        # The run's lock keeps it in its experiment until the segments are written.
         cursor.execute(
             f"""SELECT c.id, c.experiment_id, c.data FROM experiments_metricchunk c
-                WHERE c.experiment_id = (SELECT experiment_id FROM experiments_run WHERE id = %s)
-                AND c.run_id = %s AND c.key_id IS NULL ORDER BY c.id{lock}""",
+                WHERE c.experiment_id = (SELECT experiment_id FROM experiments_run WHERE id = %s{locks[0]})
+                AND c.run_id = %s AND c.key_id IS NULL ORDER BY c.id{locks[1]}""",
             [run_id, run_id],
         )
         return cursor.fetchall()

@@ -15,11 +15,15 @@ from .limits import Metric, check_batch, columns
 from .meaning import number
 from .turn import turn, writing
 
-_APPEND = Statement("""
+# The lock is the one its foreign key takes anyway; taken here, the run cannot move to another experiment meanwhile.
+_APPEND = Statement(
+    """
     INSERT INTO experiments_metricchunk (run_id, experiment_id, key_id, points, first_step, last_step, data)
     SELECT r.id, r.experiment_id, NULL, %s, %s, %s, %s FROM experiments_run r
     WHERE r.id = %s AND r.lifecycle = 'active' AND EXISTS (SELECT 1 FROM experiments_key WHERE id = %s AND name = %s)
-""")
+    """,
+    lock="FOR KEY SHARE OF r",
+)
 _PARAM_COLUMNS = "run_id, key_id, experiment_id, value, number"
 _TAG_COLUMNS = "run_id, key_id, experiment_id, value"
 _TAG_WINS = "ON CONFLICT (run_id, key_id) DO UPDATE SET value = excluded.value"

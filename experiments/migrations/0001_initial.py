@@ -73,8 +73,18 @@ class Migration(migrations.Migration):
                 ),
                 ("created_at", models.DateTimeField()),
                 ("updated_at", models.DateTimeField()),
+                ("deleted_at", models.DateTimeField(null=True)),
                 (
                     "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "deleted_by",
                     models.ForeignKey(
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
@@ -89,6 +99,100 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.CreateModel(
+            name="BulkAction",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("timed_out", "timed out"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                ("phase", models.CharField(blank=True, max_length=100)),
+                ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("tag", "Tag"),
+                            ("untag", "Untag"),
+                            ("move", "Move"),
+                            ("archive", "Archive"),
+                            ("restore", "Restore"),
+                            ("remove", "Remove"),
+                        ],
+                        max_length=7,
+                    ),
+                ),
+                ("given", models.JSONField(default=dict)),
+                ("question", models.JSONField(null=True)),
+                ("expected", models.IntegerField(help_text="Runs that were announced before it began.")),
+                ("done", models.IntegerField(default=0)),
+                ("excluded", models.JSONField(default=dict, help_text="Why runs were left out, and how many.")),
+                (
+                    "confirmed_at",
+                    models.DateTimeField(help_text="Until then it only says what would be done.", null=True),
+                ),
+                ("created_at", models.DateTimeField()),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="bulk_actions", to="projects.project"
+                    ),
+                ),
+                (
+                    "undo_of",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="undone_by",
+                        to="experiments.bulkaction",
+                    ),
+                ),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="experiments.experiment",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "bulk action",
+            },
         ),
         migrations.CreateModel(
             name="ExperimentTag",
@@ -106,6 +210,49 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.CreateModel(
+            name="Folder",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("name_key", models.CharField(max_length=100)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="children",
+                        to="experiments.folder",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="folders", to="projects.project"
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="experiment",
+            name="folder",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="experiments",
+                to="experiments.folder",
+            ),
         ),
         migrations.CreateModel(
             name="InputDataset",
@@ -292,6 +439,15 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="runs",
                         to="projects.datasetversion",
+                    ),
+                ),
+                (
+                    "deleted_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (
@@ -608,6 +764,26 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Selection",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("run_ids", models.JSONField(default=list)),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="experiments.experiment"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="TrainingJob",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -687,6 +863,81 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.CASCADE, related_name="attempts", to="experiments.trainingjob"
             ),
         ),
+        migrations.CreateModel(
+            name="BulkPage",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("run_ids", models.JSONField()),
+                ("wanted", models.JSONField(default=dict)),
+                ("applied_at", models.DateTimeField(null=True)),
+                ("before", models.JSONField(default=dict)),
+                (
+                    "action",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="pages", to="experiments.bulkaction"
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("applied_at", None)), fields=["action", "id"], name="bulk_page_waiting"
+                    )
+                ],
+            },
+        ),
+        migrations.AddIndex(
+            model_name="bulkaction",
+            index=models.Index(
+                condition=models.Q(("state__in", ["succeeded", "failed", "cancelled", "timed_out"]), _negated=True),
+                fields=["state", "queued_at"],
+                name="bulk_unended",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="bulkaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("state__in", ["queued", "starting", "running", "succeeded", "failed", "cancelled", "timed_out"])
+                ),
+                name="bulk_state_known",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="bulkaction",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state__in", ["starting", "running"]), _negated=True),
+                    ("lease_until__isnull", False),
+                    _connector="OR",
+                ),
+                name="bulk_at_work_has_a_lease",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="experimenttag",
+            constraint=models.UniqueConstraint(fields=("experiment", "key"), name="experiment_tag_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="folder",
+            constraint=models.UniqueConstraint(
+                fields=("project", "parent", "name_key"), name="folder_name_once_in_folder"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="folder",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("parent", None)), fields=("project", "name_key"), name="folder_name_once_at_top"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="experiment",
+            index=models.Index(
+                condition=models.Q(("lifecycle", "deleted")),
+                fields=["project", "-deleted_at"],
+                name="experiment_in_trash",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="experiment",
             constraint=models.UniqueConstraint(fields=("project", "name"), name="experiment_name_once_per_project"),
@@ -702,10 +953,6 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("lifecycle__in", ["active", "deleted"])), name="experiment_lifecycle_known"
             ),
-        ),
-        migrations.AddConstraint(
-            model_name="experimenttag",
-            constraint=models.UniqueConstraint(fields=("experiment", "key"), name="experiment_tag_once"),
         ),
         migrations.AddConstraint(
             model_name="inputdataset",
@@ -767,6 +1014,12 @@ class Migration(migrations.Migration):
                 condition=models.Q(("state__in", ["queued", "running"])),
                 fields=["experiment", "state"],
                 name="run_working",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("lifecycle", "deleted")), fields=["project", "-deleted_at"], name="run_in_trash"
             ),
         ),
         migrations.AddConstraint(
@@ -871,6 +1124,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="runparam",
             index=models.Index(fields=["experiment", "key", "number", "run"], name="runparam_by_number"),
+        ),
+        migrations.AddConstraint(
+            model_name="selection",
+            constraint=models.UniqueConstraint(fields=("user", "experiment"), name="one_selection_a_person"),
         ),
         migrations.AddIndex(
             model_name="trainingjob",

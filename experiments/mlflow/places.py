@@ -57,12 +57,12 @@ def missing_model(uuid: str) -> Missing:
 def owner_of(call: Call, path: str) -> tuple[artifacts.Owner, str]:
     """Return who owns a path of the proxy, and the label below its root.
 
-    The first words of the path decide what may be touched, so they must be exactly those of the owner's address.
+    The first words of the path must be those of the owner's address, now or before it moved to another experiment.
 
     Raises
     ------
     Missing
-        When the path names no run or model of the project, or not by the address of its experiment.
+        When the path names no run or model of the project, or not below an experiment of it.
     """
     clean = labels.clean_path(path, limit=False)
     found = _OWNED.fullmatch(clean)
@@ -70,9 +70,16 @@ def owner_of(call: Call, path: str) -> tuple[artifacts.Owner, str]:
         raise Missing(f"{clean[:200]!r} is not below the files of a run or a model.")
     words = found.groupdict(default="")
     owner = find_model(call, words["model"]) if words["model"] else find_run(call, words["run"])
-    if words["root"] != _root_path(owner.experiment):
+    if words["root"] != _root_path(owner.experiment) and not _is_root_here(call, words["root"]):
         raise Missing(f"{clean[:200]!r} is not below the files of a run or a model.")
     return owner, words["label"]
+
+
+def _is_root_here(call: Call, root: str) -> bool:
+    """Whether it is the root of another experiment of the project: a client may have begun before its run moved."""
+    number = int(root) if root.isascii() and root.isdigit() and len(root) < 19 else None
+    rows = Experiment.objects.in_project(call.project)
+    return number is not None and (rows.filter(pk=number) if number else rows.filter(is_default=True)).exists()
 
 
 def _root_path(experiment: Experiment) -> str | None:

@@ -1,6 +1,8 @@
 """Tables of the experiments app, one module a noun."""
 
 from experiments.models.artifacts import Artifact
+from experiments.models.bulk import BulkAction, BulkPage, Selection
+from experiments.models.folders import Folder
 from experiments.models.jobs import JobAttempt, JobLog, TrainingJob
 from experiments.models.runs import (
     Experiment,
@@ -25,8 +27,11 @@ from experiments.models.tracked import (
 
 __all__ = [
     "Artifact",
+    "BulkAction",
+    "BulkPage",
     "Experiment",
     "ExperimentTag",
+    "Folder",
     "InputDataset",
     "JobAttempt",
     "JobLog",
@@ -43,5 +48,6 @@ __all__ = [
     "RunModel",
     "RunParam",
     "RunTag",
+    "Selection",
     "TrainingJob",
 ]

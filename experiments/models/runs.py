@@ -76,14 +76,24 @@ class Experiment(models.Model):
     # Where clients say they keep files of their own; a label that is never opened here. Empty: in the portal.
     artifact_location = models.CharField(max_length=1000, blank=True, default="")
     primary_metric = models.CharField(max_length=250, blank=True, default="")
+    folder = models.ForeignKey("Folder", null=True, on_delete=models.PROTECT, related_name="experiments")
     lifecycle = models.CharField(max_length=8, choices=Lifecycle, default=Lifecycle.ACTIVE)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    # Also the mark of the runs that went to the trash with it and come back with it.
+    deleted_at = models.DateTimeField(null=True)
+    deleted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 
     objects = ExperimentQuerySet.as_manager()
 
     class Meta:
+        indexes = [
+            # Serves the trash: few rows.
+            models.Index(
+                fields=["project", "-deleted_at"], name="experiment_in_trash", condition=Q(lifecycle="deleted")
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["project", "name"], name="experiment_name_once_per_project"),
             models.UniqueConstraint(
@@ -173,6 +183,7 @@ class Run(models.Model):
     started_ms = models.BigIntegerField()
     ended_ms = models.BigIntegerField(null=True)
     deleted_at = models.DateTimeField(null=True)
+    deleted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 
     objects = RunQuerySet.as_manager()
 
@@ -203,6 +214,8 @@ class Run(models.Model):
             models.Index(
                 fields=["experiment", "state"], name="run_working", condition=Q(state__in=["queued", "running"])
             ),
+            # Serves the trash and its emptying: only what is in it.
+            models.Index(fields=["project", "-deleted_at"], name="run_in_trash", condition=Q(lifecycle="deleted")),
         ]
         constraints = [
             models.CheckConstraint(

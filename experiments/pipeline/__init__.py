@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import structlog
@@ -10,11 +11,13 @@ from django.conf import settings
 
 from experiments.models import JobAttempt
 from experiments.pipeline.attempt import Attempt, LostClaim
-from experiments.services import attempts
+from experiments.services import attempts, bulk
 from mlportal.lib.errors import DomainError
+from mlportal.lib.failpoints import failpoint
 from mlportal.lib.lease import WorkState
 
 log = structlog.get_logger(__name__)
+BULK_SLICE_SECONDS = 15
 
 
 def execute_job(job_id: int, *, worker: str) -> str:
@@ -49,6 +52,29 @@ def _let_go(held: attempts.Held, lost: LostClaim) -> str:
 def sweep_jobs() -> dict[str, int]:
     """Give silent jobs to other workers and wake workers for forgotten ones."""
     return {"moved": attempts.sweep(), "published": attempts.republish()}
+
+
+def execute_bulk(action_id: int, *, worker: str) -> str:
+    """Do a bulk action page by page for a while, then let other short work go first."""
+    held = bulk.claim(action_id, worker=f"{worker}/{os.getpid()}")
+    if held is None:
+        return "not queued"
+    until = time.monotonic() + BULK_SLICE_SECONDS
+    try:
+        while more := bulk.advance(held):
+            failpoint("bulk_page_done")
+            if time.monotonic() > until:
+                bulk.hand_back(held)
+                return "handed back"
+    except DomainError as error:
+        bulk.fail(held, error.message)
+        return "failed"
+    return "ended" if more is False else "fenced"
+
+
+def sweep_bulk() -> dict[str, int]:
+    """Give silent bulk actions to other workers and wake workers for forgotten ones."""
+    return {"moved": bulk.sweep(), "published": bulk.republish()}
 
 
 def hand_back(worker: str) -> int:

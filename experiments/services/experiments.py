@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -173,10 +174,11 @@ def delete(by: Actor, *, experiment: Experiment) -> Experiment:
     with metricstore.writing():
         if Run.objects.filter(experiment=experiment, source=Run.Source.JOB, state__in=working).exists():
             raise Conflict("A training job still works in this experiment. Cancel it first.", code="run_active")
-        now = _move(experiment, Lifecycle.DELETED)
+        now = timezone.now()
+        _move(experiment, Lifecycle.DELETED, deleted_at=now, deleted_by=by.user)
         # The same moment on both marks the runs that went with the experiment and come back with it.
         runs = Run.objects.active().filter(experiment=experiment)
-        gone = runs.update(lifecycle=Lifecycle.DELETED, deleted_at=now)
+        gone = runs.update(lifecycle=Lifecycle.DELETED, deleted_at=now, deleted_by=by.user)
         events.record(by, "experiment.deleted", project=experiment.project, target=experiment, data={"runs": gone})
     return experiment
 
@@ -191,12 +193,11 @@ def restore(by: Actor, *, experiment: Experiment) -> Experiment:
     """
     require(by, Permission.RUN_EDIT, experiment.project)
     with metricstore.writing():
-        experiment.refresh_from_db(fields=["updated_at", "lifecycle"])
-        runs = Run.objects.filter(
-            experiment=experiment, lifecycle=Lifecycle.DELETED, deleted_at=experiment.updated_at
-        )  # fmt: skip
-        _move(experiment, Lifecycle.ACTIVE)
-        back = runs.update(lifecycle=Lifecycle.ACTIVE, deleted_at=None)
+        experiment.refresh_from_db(fields=["deleted_at", "lifecycle"])
+        together = Run.objects.filter(lifecycle=Lifecycle.DELETED, deleted_at=experiment.deleted_at)
+        runs = together.filter(experiment=experiment)
+        back = runs.update(lifecycle=Lifecycle.ACTIVE, deleted_at=None, deleted_by=None)
+        _move(experiment, Lifecycle.ACTIVE, deleted_at=None, deleted_by=None)
         events.record(by, "experiment.restored", project=experiment.project, target=experiment, data={"runs": back})
     return experiment
 
@@ -232,13 +233,12 @@ def _touch(experiment: Experiment, **changes: str) -> None:
     Experiment.objects.filter(pk=experiment.pk).update(updated_at=timezone.now(), **changes)
 
 
-def _move(experiment: Experiment, lifecycle: Lifecycle) -> object:
-    now = timezone.now()
-    rows = Experiment.objects.filter(pk=experiment.pk).exclude(lifecycle=lifecycle)
-    if not rows.update(lifecycle=lifecycle, updated_at=now):
+def _move(experiment: Experiment, lifecycle: Lifecycle, **marks: Any) -> None:
+    changes = {"lifecycle": lifecycle, "updated_at": timezone.now(), **marks}
+    if not Experiment.objects.filter(pk=experiment.pk).exclude(lifecycle=lifecycle).update(**changes):
         raise Conflict(f"The experiment {experiment.name} is {lifecycle} already.", code="experiment_state")
-    experiment.lifecycle, experiment.updated_at = lifecycle, now
-    return now
+    for field, value in changes.items():
+        setattr(experiment, field, value)
 
 
 def _check_active(experiment: Experiment) -> None:

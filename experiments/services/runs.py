@@ -271,9 +271,10 @@ def restore(by: Actor, *, run: Run) -> Run:
 
 def _move(by: Actor, run: Run, lifecycle: str, verb: str) -> Run:
     with transaction.atomic():
-        deleted_at = timezone.now() if lifecycle == Lifecycle.DELETED else None
+        gone = lifecycle == Lifecycle.DELETED
+        mark = {"deleted_at": timezone.now() if gone else None, "deleted_by": by.user if gone else None}
         moved = Run.objects.filter(pk=run.pk).exclude(lifecycle=lifecycle)
-        if moved.update(lifecycle=lifecycle, deleted_at=deleted_at):
+        if moved.update(lifecycle=lifecycle, **mark):
             events.record(by, verb, project=run.project, target=run)
     run.refresh_from_db()
     return run

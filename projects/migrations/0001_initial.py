@@ -82,6 +82,12 @@ class Migration(migrations.Migration):
                 ("archived_at", models.DateTimeField(blank=True, null=True)),
                 ("is_example", models.BooleanField(default=False)),
                 (
+                    "trash_days",
+                    models.PositiveSmallIntegerField(
+                        default=30, help_text="Days after which what lies in the trash is removed for good."
+                    ),
+                ),
+                (
                     "created_by",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL

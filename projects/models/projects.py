@@ -52,6 +52,9 @@ class Project(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     is_example = models.BooleanField(default=False)
+    trash_days = models.PositiveSmallIntegerField(
+        default=30, help_text="Days after which what lies in the trash is removed for good."
+    )
 
     objects = ProjectQuerySet.as_manager()
 
