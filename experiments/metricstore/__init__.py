@@ -7,10 +7,10 @@ narrow tables answer filters by index. Its face is small: `append`, `fold`, `lat
 from .codec import DamagedChunk
 from .finding import COUNT_CAP, Found, Question, count, first, known_keys, numbers, search
 from .folding import count_call, fold, fold_experiment, fold_runs
-from .language import parse
+from .language import clauses, parse, pieces
 from .limits import check_batch, check_keys, check_texts
 from .many import move_many, retag_many
-from .meaning import Condition, FilterError
+from .meaning import Condition, FilterError, Group, Node
 from .orders import NEWEST_FIRST, Order, parse_order
 from .predicates import Context
 from .reading import Latest, Series, latest, latest_rows, many_series, sampled, series, sparks
@@ -27,9 +27,11 @@ __all__ = [
     "DamagedChunk",
     "FilterError",
     "Found",
+    "Group",
     "Hit",
     "Key",
     "Latest",
+    "Node",
     "Order",
     "Question",
     "Series",
@@ -40,6 +42,7 @@ __all__ = [
     "check_batch",
     "check_keys",
     "check_texts",
+    "clauses",
     "count",
     "count_call",
     "drop_tag",
@@ -56,6 +59,7 @@ __all__ = [
     "numbers",
     "parse",
     "parse_order",
+    "pieces",
     "retag_many",
     "retried",
     "sampled",

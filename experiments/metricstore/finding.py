@@ -22,7 +22,7 @@ from mlportal.lib.errors import Invalid
 
 from . import folding
 from .limits import UNSTORABLE
-from .meaning import Condition
+from .meaning import Node
 from .orders import NEWEST_FIRST, Order, Phase, phases_of
 from .predicates import TABLES, Context, Params, Predicate, compiled
 
@@ -32,6 +32,8 @@ FIRST_CHECK = 800
 # Counting by a test that the index does not hold reads more than it counts; only long walks pay for that.
 UNBOUNDED_FROM = 4000
 COUNT_CAP = 10_000
+# Fewer than these are counted from the index of their condition, not by testing every run.
+FEW_TO_COUNT = 3000
 PAGE_LIMIT = 1000
 
 
@@ -49,7 +51,7 @@ class Question:
     """What is asked: conditions, order, deleted runs or living ones."""
 
     context: Context
-    conditions: Sequence[Condition] = ()
+    conditions: Sequence[Node] = ()
     order: Order = NEWEST_FIRST
     lifecycle: str = "active"
 
@@ -97,12 +99,13 @@ def count(question: Question) -> int:
     """Count the runs that match, up to 10,001: more is "10,000+"."""
     predicates = [compiled(c, question.context) for c in question.conditions]
     where, params = _where(question, predicates)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT count(*) FROM (SELECT 1 FROM experiments_run r WHERE {where} LIMIT %s) found",
-            [*params, COUNT_CAP + 1],
-        )
-        return cursor.fetchone()[0]
+    rare = rarest(predicates, FEW_TO_COUNT)
+    source, test, test_params = (rare.start if rare else None) or ("", "", [])
+    runs = f"{source} CROSS JOIN experiments_run r WHERE {test} AND r.id = x.run_id AND" if rare else (
+        "experiments_run r WHERE"
+    )  # fmt: skip
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {runs} {where} LIMIT %s) found"
+    return int(rows(sql, [*test_params, *params, COUNT_CAP + 1])[0][0])
 
 
 def numbers(question: Question, *, after: int = 0, limit: int = 20_000) -> list[int]:
@@ -219,19 +222,47 @@ def _where(question: Question, predicates: list[Predicate]) -> tuple[str, Params
     return " AND ".join(parts), params
 
 
-def rarest(predicates: list[Predicate], limit: int) -> Predicate | None:
+def rarest(predicates: Sequence[Predicate], limit: int) -> Predicate | None:
     """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query."""
-    starts = [p for p in predicates if p.start and (p.bounded or limit >= UNBOUNDED_FROM)]
-    if not starts:
+    leaves = [leaf for leaf in _leaves(predicates) if leaf.start and (leaf.bounded or limit >= UNBOUNDED_FROM)]
+    if not leaves:
         return None
     counts, params = [], []
-    for predicate in starts:
-        table, test, test_params = predicate.start or ("", "", [])
+    for leaf in leaves:
+        table, test, test_params = leaf.start or ("", "", [])
         counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT %s) few)")
         params += [*test_params, limit + 1]
-    sizes = rows(f"SELECT {', '.join(counts)}", params)[0]
-    size, rare = min(zip(sizes, starts, strict=True), key=lambda pair: pair[0])
+    found = rows(f"SELECT {', '.join(counts)}", params)[0]
+    sizes = {id(leaf): size for leaf, size in zip(leaves, found, strict=True)}
+    size, rare = min((_best(p, sizes) for p in predicates), key=lambda pair: pair[0])
     return rare if size <= limit else None
+
+
+def _leaves(predicates: Sequence[Predicate]) -> list[Predicate]:
+    return [leaf for p in predicates for leaf in (_leaves(p.parts) if p.parts else [p])]
+
+
+def _best(predicate: Predicate, sizes: dict[int, int]) -> tuple[float, Predicate]:
+    """Return how few runs a condition keeps at most, and where to find them.
+
+    Of conditions that all must hold the smallest will do; of those of which any may hold all are needed,
+    and what they keep is joined. So a tree is found by indexes wherever its size is small.
+    """
+    if not predicate.parts:
+        return sizes.get(id(predicate), math.inf), predicate
+    found = [_best(part, sizes) for part in predicate.parts]
+    if predicate.op == "and":
+        return min(found, key=lambda pair: pair[0])
+    size = sum(size for size, _ in found)
+    return size, _union([part for _, part in found]) if size < math.inf else predicate
+
+
+def _union(parts: Sequence[Predicate]) -> Predicate:
+    """A start that yields the runs of several starts, each once."""
+    starts = [part.start for part in parts if part.start]
+    table = " UNION ".join(f"SELECT x.run_id FROM {table} WHERE {test}" for table, test, _ in starts)
+    params = [value for _, _, given in starts for value in given]
+    return Predicate("1 = 1", [], (f"({table}) x", "1 = 1", params))
 
 
 def _encoded(row: _Row) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from django.db import connection
 
 from . import keys
-from .meaning import Age, Condition, FilterError, number
+from .meaning import Age, Condition, FilterError, Group, Node, number
 
 HEAD_CHARS = 250
 Params = list[object]
+Start = tuple[str, str, Params]
 _COMPARE = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_ORDERED = (">", "<", ">=", "<=", "range")
 TABLES = {"metric": "experiments_runmetric", "param": "experiments_runparam", "tag": "experiments_runtag"}
 
 
@@ -31,28 +33,47 @@ class Predicate:
 
     ``start`` is the FROM and WHERE that yields ``x.run_id`` from the condition's index, if it has one;
     ``bounded`` says that the index holds the test itself, so that counting reads no more than it counts.
+    A group has no index of its own; ``parts`` are what it joins by ``op``.
     """
 
     sql: str
     params: Params
-    start: tuple[str, str, Params] | None = field(default=None)
+    start: Start | None = None
     bounded: bool = True
+    op: str = ""
+    parts: tuple[Predicate, ...] = ()
 
 
-def compiled(condition: Condition, context: Context) -> Predicate:
-    """Return the SQL of one condition.
+def compiled(node: Node, context: Context, *, turned: bool = False) -> Predicate:
+    """Return the SQL of a condition, or of a tree of them.
+
+    Parameters
+    ----------
+    turned : bool
+        Whether the opposite is wanted: a not is carried down to the conditions, whose indexes then still serve.
 
     Raises
     ------
     FilterError
         If a bare name is neither a metric nor a parameter of the experiment.
     """
+    turned ^= node.negated
+    if isinstance(node, Group):
+        return _joined(node, context, turned=turned)
+    condition = replace(node, negated=turned)
     if condition.kind == "bare":
         condition = _resolved(condition, context)
     if condition.kind in TABLES:
         return _keyed(condition, context)
     sql, params = _ATTRIBUTES[condition.kind](condition, context)
     return Predicate(f"NOT ({sql})" if condition.negated else f"({sql})", params)
+
+
+def _joined(group: Group, context: Context, *, turned: bool) -> Predicate:
+    parts = tuple(compiled(part, context, turned=turned) for part in group.parts)
+    op = {"and": "or", "or": "and"}[group.op] if turned else group.op
+    sql = f" {op.upper()} ".join(part.sql if not part.parts else f"({part.sql})" for part in parts)
+    return Predicate(f"({sql})", [value for part in parts for value in part.params], op=op, parts=parts)
 
 
 def head(alias: str = "x") -> str:
@@ -64,11 +85,12 @@ def head(alias: str = "x") -> str:
 def _resolved(condition: Condition, context: Context) -> Condition:
     """Decide what a bare name is: numbers prefer the metric, words the parameter."""
     key_id = keys.find([condition.key]).get(condition.key)
-    order = ("metric", "param", "tag") if condition.op in (">", "<", ">=", "<=") else ("param", "tag", "metric")
+    order = ("metric", "param", "tag") if condition.op in _ORDERED else ("param", "tag", "metric")
     for kind in order:
         if key_id is not None and _exists(TABLES[kind], context.experiment_id, key_id):
             return _as_kind(condition, kind)
-    raise FilterError(f"No run here has a metric, parameter or tag called {condition.key!r}.", *condition.span)
+    place = condition.name or condition.span
+    raise FilterError(f"No run here has a metric, parameter or tag called {condition.key!r}.", *place)
 
 
 def _as_kind(condition: Condition, kind: str) -> Condition:
@@ -77,9 +99,11 @@ def _as_kind(condition: Condition, kind: str) -> Condition:
         values = tuple(number(str(v)) for v in values)
         if None in values:
             raise FilterError(f"{condition.key} is a metric; compare it with a number.", *condition.span)
-    elif kind == "metric" and condition.op not in _COMPARE:
-        raise FilterError(f"{condition.key} is a metric; it does not know {condition.op}.", *condition.span)
-    return Condition(kind, condition.key, condition.op, values, condition.negated, condition.span)
+    elif kind == "metric" and condition.op in ("like", "ilike"):
+        raise FilterError(f"{condition.key} is a metric; it does not know {condition.op.upper()}.", *condition.span)
+    elif kind == "tag" and condition.op in _ORDERED:
+        raise FilterError(f"{condition.key} is a tag; tags are text and have no order.", *condition.span)
+    return replace(condition, kind=kind, values=values)
 
 
 def _exists(table: str, experiment_id: int, key_id: int) -> bool:
@@ -92,7 +116,7 @@ def _exists(table: str, experiment_id: int, key_id: int) -> bool:
 
 def _keyed(condition: Condition, context: Context) -> Predicate:
     key_id = keys.find([condition.key]).get(condition.key)
-    missing_holds = condition.negated or condition.op == "null"
+    missing_holds = condition.negated != (condition.op == "null")
     if key_id is None:
         return Predicate("1 = 1" if missing_holds else "1 = 0", [])
     table = TABLES[condition.kind]
@@ -107,6 +131,11 @@ def _keyed(condition: Condition, context: Context) -> Predicate:
 
 def _metric_test(condition: Condition) -> tuple[str, Params]:
     values = list(condition.values)
+    if condition.op in ("null", "known"):
+        return "", []
+    if condition.op == "range":
+        test, params = _between("x.value", condition)
+        return f" AND x.is_nan = %s AND {test}", [False, *params]
     if condition.op == "!=":  # NaN differs from every number
         return f" AND (x.is_nan = %s OR x.value NOT IN ({_marks(values)}))", [True, *values]
     if condition.op == "=":
@@ -114,7 +143,16 @@ def _metric_test(condition: Condition) -> tuple[str, Params]:
     return f" AND x.is_nan = %s AND x.value {_COMPARE[condition.op]} %s", [False, values[0]]
 
 
+def _between(column: str, condition: Condition) -> tuple[str, Params]:
+    """SQL of a range, whose open ends are None."""
+    ends = [(sign, value) for sign, value in zip((">=", "<="), condition.values, strict=True) if value is not None]
+    return " AND ".join(f"{column} {sign} %s" for sign, _ in ends), [value for _, value in ends]
+
+
 def _param_test(condition: Condition) -> tuple[str, Params]:
+    if condition.op == "range":
+        test, params = _between("x.number", condition)
+        return f" AND {test}", params
     if condition.op in (">", "<", ">=", "<="):
         return f" AND x.number {_COMPARE[condition.op]} %s", [condition.values[0]]
     return _text_test(condition)
@@ -138,6 +176,8 @@ def _text_test(condition: Condition) -> tuple[str, Params]:
 
 def _tagged(condition: Condition, context: Context) -> tuple[str, Params]:
     """Any tag of that name or value, as ``tag:sweep-07`` is written."""
+    if condition.op in ("like", "ilike"):
+        return _tagged_like(condition)
     values = [str(v) for v in condition.values]
     ids = list(keys.find(values).values())
     by_key = f"x.key_id IN ({_marks(ids)}) OR " if ids else ""
@@ -145,6 +185,15 @@ def _tagged(condition: Condition, context: Context) -> tuple[str, Params]:
         f"EXISTS (SELECT 1 FROM experiments_runtag x WHERE x.run_id = r.id AND ({by_key}x.value IN ({_marks(values)})))"
     )
     return f"NOT {sql}" if condition.op == "!=" else sql, [*ids, *values]
+
+
+def _tagged_like(condition: Condition) -> tuple[str, Params]:
+    columns = ("n.name", "x.value")
+    found = [compare_text(c, str(v), fold=condition.op == "ilike") for v in condition.values for c in columns]
+    test = " OR ".join(sql for sql, _ in found)
+    sql = f"""EXISTS (SELECT 1 FROM experiments_runtag x JOIN experiments_key n ON n.id = x.key_id
+              WHERE x.run_id = r.id AND ({test}))"""
+    return sql, [p for _, params in found for p in params]
 
 
 def compare_text(column: str, pattern: str, *, fold: bool) -> tuple[str, Params]:
@@ -193,6 +242,13 @@ def _words(condition: Condition, context: Context) -> tuple[str, Params]:
 
 
 def _user(condition: Condition, context: Context) -> tuple[str, Params]:
+    if condition.op in _PRESENCE:
+        return f"r.created_by_id {_PRESENCE[condition.op]}", []
+    if condition.op in ("like", "ilike"):
+        tests = [compare_text("u.username", str(v), fold=condition.op == "ilike") for v in condition.values]
+        test = " OR ".join(sql for sql, _ in tests)
+        sql = f"EXISTS (SELECT 1 FROM projects_user u WHERE u.id = r.created_by_id AND ({test}))"
+        return sql, [p for _, params in tests for p in params]
     tests, params = [], []
     for value in (str(v) for v in condition.values):
         if value == "me":
@@ -202,10 +258,18 @@ def _user(condition: Condition, context: Context) -> tuple[str, Params]:
             tests.append("r.created_by_id IN (SELECT u.id FROM projects_user u WHERE lower(u.username) = %s)")
             params.append(value.lower())
     sql = f"COALESCE({' OR '.join(tests)}, {'1 = 0' if connection.vendor == 'sqlite' else 'FALSE'})"
-    return f"NOT {sql}" if condition.op == "!=" else sql, params
+    return f"r.created_by_id IS NOT NULL AND NOT {sql}" if condition.op == "!=" else sql, params
 
 
 def _data(condition: Condition, context: Context) -> tuple[str, Params]:
+    if condition.op in _PRESENCE:
+        return f"r.dataset_version_id {_PRESENCE[condition.op]}", []
+    if condition.op in ("like", "ilike"):
+        found = [compare_text("d.name", str(v), fold=condition.op == "ilike") for v in condition.values]
+        test = " OR ".join(sql for sql, _ in found)
+        sql = f"""EXISTS (SELECT 1 FROM projects_datasetversion v JOIN projects_dataset d ON d.id = v.dataset_id
+                  WHERE v.id = r.dataset_version_id AND ({test}))"""
+        return sql, [p for _, params in found for p in params]
     tests, params = [], []
     for value in (str(v) for v in condition.values):
         name, _, version = value.rpartition("@v")
@@ -214,27 +278,38 @@ def _data(condition: Condition, context: Context) -> tuple[str, Params]:
         params += [name.casefold(), int(version)] if exact else [value.casefold()]
     sql = f"""EXISTS (SELECT 1 FROM projects_datasetversion v JOIN projects_dataset d ON d.id = v.dataset_id
               WHERE v.id = r.dataset_version_id AND ({" OR ".join(tests)}))"""
-    return f"NOT {sql}" if condition.op == "!=" else sql, params
+    return f"r.dataset_version_id IS NOT NULL AND NOT {sql}" if condition.op == "!=" else sql, params
 
 
 def _numbers(column: str, scale: float = 1) -> Callable[[Condition, Context], tuple[str, Params]]:
+    """Compare a number of the run; one that it lacks passes nothing, and the opposite of nothing is all."""
+    known = f"{column} IS NOT NULL AND "
+
     def build(condition: Condition, context: Context) -> tuple[str, Params]:
+        if condition.op in _PRESENCE:
+            return f"{column} {_PRESENCE[condition.op]}", []
+        values = [_moment(v, context) if isinstance(v, Age) else v and float(v) * scale for v in condition.values]
         if condition.op == "day":
-            return f"{column} >= %s AND {column} < %s", list(condition.values)
-        values = [
-            context.now_ms - v.seconds * 1000 if isinstance(v, Age) else float(v) * scale for v in condition.values
-        ]
+            return f"{known}{column} >= %s AND {column} < %s", values
+        if condition.op == "range":
+            sql, params = _between(column, replace(condition, values=tuple(values)))
+            return known + sql, params
         if condition.op in ("=", "!="):
-            return f"{column} {'NOT ' if condition.op == '!=' else ''}IN ({_marks(values)})", values
-        return f"{column} {_COMPARE[condition.op]} %s", values[:1]
+            return f"{known}{column} {'NOT ' if condition.op == '!=' else ''}IN ({_marks(values)})", values
+        return f"{known}{column} {_COMPARE[condition.op]} %s", values[:1]
 
     return build
+
+
+def _moment(age: Age, context: Context) -> float:
+    return context.now_ms - age.seconds * 1000
 
 
 def _marks(items: list[object]) -> str:
     return ", ".join(["%s"] * len(items))
 
 
+_PRESENCE = {"null": "IS NULL", "known": "IS NOT NULL"}
 _VALUE_TESTS = {"metric": _metric_test, "param": _param_test, "tag": _text_test}
 _ATTRIBUTES: dict[str, Callable[[Condition, Context], tuple[str, Params]]] = {
     "state": _texts("r.state"),
@@ -247,6 +322,6 @@ _ATTRIBUTES: dict[str, Callable[[Condition, Context], tuple[str, Params]]] = {
     "data": _data,
     "number": _numbers("r.id"),
     "started": _numbers("r.started_ms"),
-    "ended": _numbers("COALESCE(r.ended_ms, -1)"),
-    "took": _numbers("COALESCE(r.ended_ms - r.started_ms, -1)", 1000),
+    "ended": _numbers("r.ended_ms"),
+    "took": _numbers("(r.ended_ms - r.started_ms)", 1000),
 }

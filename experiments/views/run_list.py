@@ -27,10 +27,9 @@ class RunList(RunsOf):
     def get(self, request: HttpRequest, experiment: str) -> HttpResponseBase:
         """Show the page that the address describes."""
         asked, found = Asked.of(request), self.experiment(experiment)
-        joined = f"{asked.text} {asked.typed}".strip()
-        wrong = self._fault(found, joined) if asked.typed else None
+        wrong = self._fault(found, asked.typed) if asked.typed else None
         if asked.typed and wrong is None:
-            return redirect(_with_filter(request, joined))
+            return redirect(_with_filter(request, _joined(asked.text, asked.typed)))
         known = metricstore.known_keys(found.pk)
         order = self.order(found, asked.order_text, known)
         page, question, fault = self._search(request, found, asked, order)
@@ -124,13 +123,21 @@ class _Table:
         }  # fmt: skip
 
 
-def _chips(request: HttpRequest, text: str) -> list[dict[str, str]]:
-    """One chip a condition, with the address without it."""
+def _joined(*texts: str) -> str:
+    """One filter of several that all must hold; what cannot be read is left out."""
+    return " ".join(piece for text in texts for piece in _pieces(text))
+
+
+def _pieces(text: str) -> list[str]:
     try:
-        found = metricstore.parse(text)
+        return metricstore.pieces(text)
     except FilterError:
         return []
-    pieces = [text[c.span[0] : c.span[1]] for c in found]
+
+
+def _chips(request: HttpRequest, text: str) -> list[dict[str, str]]:
+    """One chip a condition, with the address without it."""
+    pieces = _pieces(text)
     return [
         {"text": piece, "remove": _with_filter(request, " ".join(p for j, p in enumerate(pieces) if j != i))}
         for i, piece in enumerate(pieces)

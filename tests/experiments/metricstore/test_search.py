@@ -80,6 +80,10 @@ def below(value, limit):
     return digit(value) and int(value) < limit
 
 
+def took(f):
+    return (f["run"].ended_ms - f["run"].started_ms) / 1000
+
+
 FILTERS = [
     ("", lambda f: True),
     ("auc>0.5", lambda f: number(f["auc"]) and f["auc"] > 0.5),
@@ -116,6 +120,28 @@ FILTERS = [
     ("took>=10s", lambda f: f["run"].ended_ms is not None and f["run"].ended_ms - f["run"].started_ms >= 10_000),
     ("metrics.nothing > 1", lambda f: False),
     ("tags.nothing IS NULL", lambda f: True),
+    ("auc:0.4..0.6", lambda f: f["auc"] == 0.5),
+    ("auc:0.4..0.6|0.9..", lambda f: number(f["auc"]) and (f["auc"] == 0.5 or f["auc"] >= 0.9)),
+    ("depth:1..2", lambda f: f["depth"] in ("1", "2")),
+    ("auc is null", lambda f: f["auc"] is None),
+    ("-team is null", lambda f: f["team"] is not None),
+    ("-tags.nothing is null", lambda f: False),
+    ("metrics.auc IN (0.5, 0.9)", lambda f: f["auc"] in (0.5, 0.9)),
+    ("ended is null", lambda f: f["run"].ended_ms is None),
+    ("ended!=1700000000000", lambda f: f["run"].ended_ms is not None),
+    ("data is null user is null", lambda f: True),
+    ("data!=a or user!=a", lambda f: False),
+    ("tag LIKE 'te%'", lambda f: f["team"] is not None),
+    ("data ILIKE 'x%' or user LIKE 'x%'", lambda f: False),
+    ("took:5s..12s", lambda f: f["run"].ended_ms is not None and 5 <= took(f) <= 12),
+    ("-took:5s..12s", lambda f: f["run"].ended_ms is None or not 5 <= took(f) <= 12),
+    ("started:3d..1d", lambda f: NOW - 3 * DAY <= f["run"].started_ms <= NOW - DAY),
+    ("algorithm:ridge or team:b", lambda f: f["algorithm"] == "ridge" or f["team"] == "b"),
+    ("not (algorithm:ridge or team:b)", lambda f: f["algorithm"] != "ridge" and f["team"] != "b"),
+    (
+        "auc>0.5 (depth:3 or not state:failed)",
+        lambda f: above(f["auc"], 0.5) and (f["depth"] == "3" or f["run"].state != "failed"),
+    ),
     ("auc>0 depth<4 -team:b", lambda f: above(f["auc"], 0) and below(f["depth"], 4) and f["team"] != "b"),
 ]  # fmt: skip
 
@@ -225,7 +251,12 @@ def test_pages_forward_and_back_follow_the_order(experiment, monkeypatch, order,
 def test_a_bare_name_must_exist(experiment, zoo):
     with pytest.raises(FilterError, match="No run here has a metric, parameter or tag called 'depht'") as caught:
         ids(experiment, "auc>0 depht>3")
-    assert (caught.value.start, caught.value.stop) == (6, 13)
+    assert (caught.value.start, caught.value.stop) == (6, 11)
+
+
+def test_a_tag_has_no_order(experiment, zoo):
+    with pytest.raises(FilterError, match="team is a tag; tags are text and have no order"):
+        ids(experiment, "team>3")
 
 
 def test_a_metric_is_compared_with_numbers_only(experiment, zoo):
