@@ -142,6 +142,7 @@ def build(experiment, count, seed=1):
 SEARCHES = {
     "filter on metric and param, order by metric": ("metric_0>0.5 param_0>=10", Order("metric", "metric_1")),
     "filter that keeps 0.3 %": ("metric_0>0.997", Order("metric", "metric_1")),
+    "an or of two that keep 0.3 % each": ("metric_0>0.997 or metric_2>0.997", Order("metric", "metric_1")),
     "no filter, newest first": ("", metricstore.NEWEST_FIRST),
     "no filter, best first, failed last": ("", Order("metric", "metric_1", settled_first=True)),
 }
