@@ -18,7 +18,7 @@ from monitoring.models.alerts import Severity
 from monitoring.services import alerts, timeline
 from projects.access import ProjectView
 from projects.models import User
-from projects.permissions import Permission
+from projects.permissions import Permission, allowed
 
 PAGE = 50
 SEVERITY_LOOK = {
@@ -253,7 +253,7 @@ def _steps(view: ProjectView, alert: Alert, kind: str) -> list[dict[str, str]]:
     links = alert.monitor.links if isinstance(alert.monitor, Monitor) else {}
     root = f"/p/{view.project.slug}/"
     steps = []
-    if kind == "drift" and links.get("run"):
+    if kind == "drift" and links.get("run") and allowed(view.actor, Permission.JOB_LAUNCH, view.project):
         steps.append(
             {"icon": "cpu", "href": f"{root}jobs/new/?from=run:{links['run']}", "words": f"Retrain {alert.version}",
              "small": f"on the newest {links['dataset']}" if links.get("dataset") else ""}

@@ -110,7 +110,7 @@ def test_the_review_says_what_is_true(team):
     request = make_request(team, found=found)
     review = browser(team, "manager").get(f"/p/churn/promotions/{request.pk}/").context["review"]
     assert review.headline == "v2 is better than v1 on ROC AUC. One metric got worse."
-    assert review.summary == ("8 of 9 gates pass. The failing one is advisory: f1 not worse than production (−0.2).")
+    assert review.summary == ("8 of 9 gates pass. The failing one is advisory: F1 not worse than production (−0.2).")
     assert [(item.label, item.value, item.change) for item in review.numbers] == [
         ("ROC AUC ↑", "0.8792", "+0.0081"), ("F1 ↑", "0.5", "−0.2"), ("Predict p99 ↓", "12 ms", ""),
     ]  # fmt: skip
@@ -171,7 +171,7 @@ def test_approve_is_closed_while_a_gate_is_red_and_says_which(team):
     make_live(team)
     request = make_request(team, found=result(auc=0.5, production=0.87))
     page = browser(team, "manager").get(f"/p/churn/promotions/{request.pk}/").content.decode()
-    assert "Approve is blocked by roc auc not worse than production." in page
+    assert "Approve is blocked by ROC AUC not worse than production." in page
     assert 'type="submit" disabled' in page
     admin = browser(team, "admin")
     gate = {"gate": "metric_not_worse:roc_auc", "reason": "The old metric counted test accounts."}

@@ -115,10 +115,16 @@ def test_alerts_list_and_detail(site, project):
     assert f'action="/p/churn/alerts/{alert.pk}/acknowledge/"' in text
 
 
-def test_alert_offers_retraining_from_the_run(site, project):
+def test_alert_offers_retraining_from_the_run(client, project):
     make_monitor(project, links={"run": 7, "model": "churn", "dataset": "subscriptions"})
-    text = site.get(f"/p/churn/alerts/{firing(project).pk}/").content.decode()
+    client.force_login(make_user("sam", role="scientist", project=project))
+    text = client.get(f"/p/churn/alerts/{firing(project).pk}/").content.decode()
     assert 'href="/p/churn/jobs/new/?from=run:7"' in text
+
+
+def test_alert_offers_no_retraining_to_who_may_not_launch(site, project):
+    make_monitor(project, links={"run": 7})
+    assert "jobs/new/" not in site.get(f"/p/churn/alerts/{firing(project).pk}/").content.decode()
 
 
 def test_title_and_comment_are_escaped(site, project):
