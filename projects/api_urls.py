@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.api import channels, datasets, people, projects
+from projects.api import channels, dataset_diff, datasets, people, projects
 
 _version = "projects/<slug:project>/datasets/<str:name>/versions/<int:number>/"
 _project = "projects/<slug:project>/"
@@ -19,6 +19,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_project}events/", projects.Events.as_view(), name="api-events"),
     path("projects/<slug:project>/datasets/", datasets.Datasets.as_view(), name="api-datasets"),
     path("projects/<slug:project>/datasets/<str:name>/", datasets.DatasetDetail.as_view(), name="api-dataset"),
+    path(
+        "projects/<slug:project>/datasets/<str:name>/diff/",
+        dataset_diff.DatasetDifference.as_view(),
+        name="api-dataset-diff",
+    ),
     path(
         "projects/<slug:project>/datasets/<str:name>/versions/",
         datasets.DatasetVersions.as_view(),

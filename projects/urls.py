@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.views import accounts, admin, audit, channels, datasets, members, projects, tokens
+from projects.views import accounts, admin, audit, channels, dataset_diff, datasets, members, projects, tokens
 
 app_name = "projects"
 Routes = list[URLPattern | URLResolver]
@@ -45,6 +45,8 @@ data: Routes = [
     path("p/<slug:project>/datasets/", datasets.DatasetList.as_view(), name="dataset-list"),
     path("p/<slug:project>/datasets/new/", datasets.DatasetNew.as_view(), name="dataset-new"),
     path("p/<slug:project>/datasets/<str:name>/", datasets.DatasetDetail.as_view(), name="dataset"),
+    path("p/<slug:project>/datasets/<str:name>/diff/", dataset_diff.DatasetDiff.as_view(), name="dataset-diff"),
+    path(f"{_version}changes/", dataset_diff.DatasetVersionChanges.as_view(), name="dataset-version-changes"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="dataset-version"),
     path(f"{_version}progress/", datasets.DatasetVersionProgress.as_view(), name="dataset-version-progress"),
     path(f"{_version}rows/", datasets.DatasetVersionRows.as_view(), name="dataset-version-rows"),

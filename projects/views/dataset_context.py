@@ -8,9 +8,10 @@ from mlportal.lib.ui import num
 from projects import charts
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion, Project
-from projects.services import datasets
+from projects.services import dataset_diff, datasets
 from projects.tabular import sniff
-from projects.tabular.diff import Change, changes
+from projects.tabular.diff import LARGE, NOTABLE, Difference
+from projects.views import dataset_tabs
 
 KIND_WORDS = {
     "numeric": "decimal",
@@ -46,6 +47,8 @@ class Column:
     earlier: str
     summary: list[str]
     describes: str
+    psi: float | None = None
+    level: str = ""
 
 
 def listing(actor: Actor, project: Project, found: list[Dataset]) -> dict[str, Any]:
@@ -73,12 +76,13 @@ def history(actor: Actor, project: Project, dataset: Dataset, found: list[Datase
 
 def detail(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
     """Everything the page of one version shows."""
-    context = _frame(actor, version)
-    before = _before(version)
+    context = frame(actor, version)
+    before = dataset_diff.earlier(actor, version=version)
     context["before"] = before
     if version.is_ready:
-        context["columns"] = columns(version, before)
-        context["changes"] = _changes(before, version) if before else []
+        found = _compared(actor, before, version)
+        context["columns"] = columns(version, before, found)
+        context["changes"] = found.changes if found else ()
         context["remarks"] = version.warnings
         context["reading"] = _reading(version)
         context["took"] = version.ended_at - version.started_at if version.ended_at and version.started_at else None
@@ -87,7 +91,7 @@ def detail(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
 
 def rows(actor: Actor, version: DatasetVersion, page: Any, size: int) -> dict[str, Any]:
     """A page of sample rows."""
-    context = _frame(actor, version)
+    context = frame(actor, version)
     kinds = {field["name"]: field["kind"] for field in version.schema}
     context["heads"] = [(name, kinds[name] in ("numeric", "integer")) for name in page.names]
     numbered = [page.offset + at + 1 for at in range(len(page.rows))]
@@ -102,7 +106,8 @@ def rows(actor: Actor, version: DatasetVersion, page: Any, size: int) -> dict[st
     return context
 
 
-def _frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
+def frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
+    """What the head of each page of one version shows: facts, tabs, other versions."""
     dataset = version.dataset
     versions = dataset.versions.light().order_by("-number")
     newest = list(versions[:10])
@@ -116,6 +121,7 @@ def _frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
         "uses": uses,
         "facts": _facts(version, uses),
         "warning_words": _warning_words(version),
+        "tabs": dataset_tabs.shown(version, {"versions": newest[0].number if newest else 0}),
     }
 
 
@@ -150,13 +156,19 @@ def _period(version: DatasetVersion) -> tuple[str, str] | None:
     return None
 
 
-def columns(version: DatasetVersion, before: DatasetVersion | None) -> list[Column]:
-    """The profile table; ``before`` draws the outline of the earlier version."""
+def columns(version: DatasetVersion, before: DatasetVersion | None, found: Difference | None) -> list[Column]:
+    """The profile table; ``before`` draws the outline of the earlier version, ``found`` says how far it moved."""
     earlier = before.profile if before else {}
-    return [_column(field, version.profile[field["name"]], version, earlier) for field in version.schema]
+    apart = {change.name: change.distance.psi for change in found.columns if change.distance} if found else {}
+    return [
+        _column(field, version.profile[field["name"]], version, earlier, apart.get(field["name"]))
+        for field in version.schema
+    ]
 
 
-def _column(field: dict[str, Any], facts: dict[str, Any], version: DatasetVersion, earlier: dict[str, Any]) -> Column:
+def _column(
+    field: dict[str, Any], facts: dict[str, Any], version: DatasetVersion, earlier: dict[str, Any], psi: float | None
+) -> Column:
     name, kind = field["name"], field["kind"]
     drawn = [] if kind == "id" else charts.column_bars(facts)
     old = earlier.get(name)
@@ -170,6 +182,8 @@ def _column(field: dict[str, Any], facts: dict[str, Any], version: DatasetVersio
         earlier=charts.outline(facts, old) if drawn and old else "",
         summary=[] if kind == "id" else _summary(kind, facts, version.row_count or 1),
         describes=_describes(kind, facts),
+        psi=psi,
+        level="" if psi is None or psi < NOTABLE else "warn" if psi < LARGE else "bad",
     )
 
 
@@ -178,7 +192,7 @@ def _summary(kind: str, facts: dict[str, Any], rows: int) -> list[str]:
     if kind in ("numeric", "integer", "datetime"):
         if facts["min"] is None:
             return []
-        return [_value(value) for value in (facts["min"], facts["quantiles"]["0.5"], facts["max"])]
+        return [value_words(value) for value in (facts["min"], facts["quantiles"]["0.5"], facts["max"])]
     present = max(1, rows - facts["nulls"])
     return [f"{_short(entry['value'])} {entry['count'] / present:.0%}" for entry in facts["top"][:3]]
 
@@ -188,11 +202,14 @@ def _describes(kind: str, facts: dict[str, Any]) -> str:
     if kind == "id":
         return "unique key"
     if facts["histogram"]:
-        return f"{len(facts['histogram']['counts'])} bars from {_value(facts['min'])} to {_value(facts['max'])}"
+        return (
+            f"{len(facts['histogram']['counts'])} bars from {value_words(facts['min'])} to {value_words(facts['max'])}"
+        )
     return f"{len(facts['top'])} most frequent values"
 
 
-def _value(value: Any) -> str:
+def value_words(value: Any) -> str:
+    """A number or a time of a profile, as people read it."""
     if isinstance(value, str):
         return value.replace("T00:00:00", "").replace("T", " ")
     if value == int(value) and abs(value) < 1e15:
@@ -211,14 +228,7 @@ def _reading(version: DatasetVersion) -> str:
     return f"CSV, {sniff.DELIMITERS[facts['delimiter']]}, {facts['encoding'].removesuffix('-sig').upper()}"
 
 
-def _before(version: DatasetVersion) -> DatasetVersion | None:
-    earlier = version.dataset.versions.ready().filter(number__lt=version.number)
-    return earlier.order_by("-number").first()
-
-
-def _changes(before: DatasetVersion, after: DatasetVersion) -> list[Change]:
-    return changes(_profile(before), _profile(after))
-
-
-def _profile(version: DatasetVersion) -> dict[str, Any]:
-    return {"rows": version.row_count, "schema": version.schema, "columns": version.profile}
+def _compared(actor: Actor, before: DatasetVersion | None, after: DatasetVersion) -> Difference | None:
+    if before is None:
+        return None
+    return dataset_diff.compare(actor, dataset=after.dataset, a=before.number, b=after.number).difference

@@ -14,7 +14,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from projects.tabular import export, preview, records, samples
-from projects.tabular.diff import changes
 from projects.tabular.limits import Limits
 from projects.tabular.moments import BINS, bin_edges
 from projects.tabular.profile import Stopped, profile_file
@@ -210,7 +209,7 @@ def test_bins_hold_their_whole_range(least, width):
     assert (np.diff(edges) > 0).all()
 
 
-# ---------------------------------------------------------------- preview, export, changes
+# ---------------------------------------------------------------- preview, export
 
 
 def test_preview_reads_across_row_groups(tmp_path):
@@ -229,19 +228,3 @@ def test_export_escapes_what_a_spreadsheet_would_run(tmp_path):
     )
     text = b"".join(export.csv_parts(path)).decode()
     assert text == "'=name,n\n'=1+1,-1\n'@x,2\n'-y,3\n'+z,4\n'\tq,5\nplain,6\n,7\n"
-
-
-def test_changes_between_versions_are_told_in_words(tmp_path):
-    before = profile(tmp_path, b"a,gone,t\n" + b"1,x,p\n2,x,q\n3,x,p\n")
-    after = profile(tmp_path, b"a,t,new\n" + b"11,p,1\n12,r,2\n,p,3\n13,q,4\n")
-    both = [
-        {"rows": report.row_count, "schema": report.schema, "columns": report.columns} for report in (before, after)
-    ]
-    assert [(change.kind, change.what) for change in changes(*both)] == [
-        ("warn", "gone is gone"),
-        ("warn", "a has more missing values"),
-        ("warn", "a shifted up"),
-        ("warn", "t has a new value “r”"),
-        ("info", "new is new"),
-        ("info", "1 more row"),
-    ]
