@@ -550,6 +550,27 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
+            name="FormerPlace",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "place",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="experiments.experiment"
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="former_places",
+                        to="experiments.run",
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Artifact",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1073,6 +1094,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("lifecycle__in", ["active", "deleted"])), name="loggedmodel_lifecycle"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="formerplace",
+            constraint=models.UniqueConstraint(fields=("run", "place"), name="former_place_once"),
         ),
         migrations.AddConstraint(
             model_name="artifact",

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from experiments.mlflow import wire
 from experiments.mlflow.door import Call
-from experiments.models import Experiment, LoggedModel, Run
+from experiments.models import Experiment, FormerPlace, LoggedModel, Run
 from experiments.services import artifacts, labels
 from mlportal.lib.errors import Missing
 
@@ -62,7 +62,7 @@ def owner_of(call: Call, path: str) -> tuple[artifacts.Owner, str]:
     Raises
     ------
     Missing
-        When the path names no run or model of the project, or not below an experiment of it.
+        When the path names no run or model of the project, or not by the address of its experiment, now or before.
     """
     clean = labels.clean_path(path, limit=False)
     found = _OWNED.fullmatch(clean)
@@ -70,16 +70,16 @@ def owner_of(call: Call, path: str) -> tuple[artifacts.Owner, str]:
         raise Missing(f"{clean[:200]!r} is not below the files of a run or a model.")
     words = found.groupdict(default="")
     owner = find_model(call, words["model"]) if words["model"] else find_run(call, words["run"])
-    if words["root"] != _root_path(owner.experiment) and not _is_root_here(call, words["root"]):
+    if words["root"] != _root_path(owner.experiment) and words["root"] not in _former_roots(owner):
         raise Missing(f"{clean[:200]!r} is not below the files of a run or a model.")
     return owner, words["label"]
 
 
-def _is_root_here(call: Call, root: str) -> bool:
-    """Whether it is the root of another experiment of the project: a client may have begun before its run moved."""
-    number = int(root) if root.isascii() and root.isdigit() and len(root) < 19 else None
-    rows = Experiment.objects.in_project(call.project)
-    return number is not None and (rows.filter(pk=number) if number else rows.filter(is_default=True)).exists()
+def _former_roots(owner: artifacts.Owner) -> set[str | None]:
+    """Where the owner was before it moved: a client that began then goes on with that address."""
+    run_id = owner.pk if isinstance(owner, Run) else owner.source_run_id
+    places = FormerPlace.objects.filter(run=run_id).select_related("place")
+    return {_root_path(former.place) for former in places}
 
 
 def _root_path(experiment: Experiment) -> str | None:

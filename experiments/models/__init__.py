@@ -1,7 +1,7 @@
 """Tables of the experiments app, one module a noun."""
 
 from experiments.models.artifacts import Artifact
-from experiments.models.bulk import BulkAction, BulkPage, Selection
+from experiments.models.bulk import BulkAction, BulkPage, FormerPlace, Selection
 from experiments.models.folders import Folder
 from experiments.models.jobs import JobAttempt, JobLog, TrainingJob
 from experiments.models.runs import (
@@ -32,6 +32,7 @@ __all__ = [
     "Experiment",
     "ExperimentTag",
     "Folder",
+    "FormerPlace",
     "InputDataset",
     "JobAttempt",
     "JobLog",

@@ -118,3 +118,16 @@ class BulkPage(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.run_ids)} runs of bulk action {self.action_id}"
+
+
+class FormerPlace(models.Model):
+    """An experiment that a run was in before it moved; addresses that clients hold go on to work."""
+
+    run = models.ForeignKey("Run", on_delete=models.CASCADE, related_name="former_places", db_index=False)
+    place = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "place"], name="former_place_once")]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} was in experiment {self.place_id}"

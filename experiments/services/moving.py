@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments import metricstore
-from experiments.models import InputDataset, LoggedModel, Run, RunInput
+from experiments.models import FormerPlace, InputDataset, LoggedModel, Run, RunInput
 
 
 def move(run_ids: Sequence[int], experiment_id: int) -> None:
     """Let locked runs of one project belong to another of its experiments; call inside the writing transaction."""
     if not run_ids:
         return
-    Run.objects.filter(pk__in=run_ids).update(experiment=experiment_id)
+    runs = Run.objects.filter(pk__in=run_ids)
+    left = [FormerPlace(run_id=pk, place_id=place) for pk, place in runs.values_list("pk", "experiment")]
+    FormerPlace.objects.bulk_create(left, ignore_conflicts=True)
+    runs.update(experiment=experiment_id)
     metricstore.move_many(run_ids, experiment_id)
     LoggedModel.objects.filter(source_run__in=run_ids).update(experiment=experiment_id)
     _move_inputs(run_ids, experiment_id)

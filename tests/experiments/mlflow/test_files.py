@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from experiments.models import Artifact, LoggedModel, Run
-from experiments.services import artifacts
+from experiments.services import artifacts, bulk
 from mlportal.lib.errors import Conflict
 from projects.models import Event
 from tests.experiments.mlflow.calls import Caller, scientist
@@ -236,6 +236,20 @@ def test_the_address_must_be_that_of_the_owner(ana, project, run):
     for path in (f"{other.pk}/{run.uuid}/artifacts/a", f"x/{root(run)}/a", f"{run.uuid}/artifacts/a"):
         assert error(ana.send("PUT", f"{PROXY}/{path}", b"x")) == (404, "RESOURCE_DOES_NOT_EXIST")
     assert Artifact.objects.count() == 0
+
+
+def test_a_client_goes_on_with_the_address_from_before_its_run_moved(ana, project, run):
+    before = root(run)
+    target = make_experiment(project, "target")
+    bulk.run(
+        writer(project),
+        project=project,
+        kind="move",
+        chosen=bulk.Chosen(run_ids=[run.pk]),
+        given={"experiment": "target"},
+    )
+    assert ana.send("PUT", f"{PROXY}/{before}/a.txt", b"x").status_code == 200
+    assert ana.get("artifacts/list", run_id=run.uuid)[1]["root_uri"].startswith(f"mlflow-artifacts:/{target.pk}/")
 
 
 def test_an_experiment_may_name_another_place_in_the_proxy(ana, project):
