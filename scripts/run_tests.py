@@ -2,6 +2,8 @@
 
 Usage: ``scripts/test [--sqlite | --postgres] [pytest arguments]``
 
+What touches no database (engines, rules of the source) runs once, with PostgreSQL.
+
 The servers are started here and not in ``conftest.py``, because pytest-django reads
 the settings before ``conftest.py`` can set a database. Exit codes: those of pytest;
 3 when this machine lacks something, with the reason. Nothing is skipped silently.
@@ -40,8 +42,8 @@ def environment(folder: Path, extra: dict[str, str]) -> dict[str, str]:
     }
 
 
-def run(database: str, arguments: list[str], chromium: str) -> int:
-    """Run pytest once on one database and return its exit code."""
+def run(database: str, arguments: list[str], chromium: str, *, again: bool) -> int:
+    """Run pytest once on one database and return its exit code; again: another database had all tests before."""
     folder = Path(tempfile.mkdtemp(prefix=f"mlp-{database}-"))
     folder.chmod(0o755)
     try:
@@ -52,6 +54,8 @@ def run(database: str, arguments: list[str], chromium: str) -> int:
                 extra |= stack.enter_context(services.postgres(folder / "p"))
             else:
                 extra["EXPECT_DB"] = "sqlite"
+            if again:
+                extra["ONLY_WHAT_USES_A_DATABASE"] = "1"
             print(f"\n==== pytest on {database} {' '.join(arguments)}", flush=True)
             command = [sys.executable, "-m", "pytest", *arguments]
             return subprocess.run(command, cwd=ROOT, env=environment(folder, extra), check=False).returncode
@@ -76,7 +80,7 @@ def main() -> int:
             databases = [flag.strip("-")]
     try:
         chromium = services.browser() if wants_browser(arguments) else ""
-        codes = [run(database, arguments, chromium) for database in databases]
+        codes = [run(name, arguments, chromium, again=name != databases[0]) for name in databases]
     except services.Missing as problem:
         print(f"scripts/test: {problem}", file=sys.stderr)
         return 3

@@ -33,9 +33,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 LONG = ("tests/e2e/", "tests/mlflow/", "tests/cli/", "tests/faults/", "tests/portal/", "tests/house/", "tests/serve/")
 
 
+# Files whose tests start a portal of their own, on the database that the environment names.
+OWN_PORTAL = ("tests/cli/", "tests/deployments/serve/", "tests/e2e/", "tests/faults/", "tests/mlflow/", "tests/portal/")
+
+
+def uses_a_database(item: pytest.Item) -> bool:
+    """Tell whether the outcome of a test may hang on the kind of database."""
+    fixtures = {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
+    return bool(fixtures or item.get_closest_marker("django_db") or item.nodeid.startswith(OWN_PORTAL))
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long files, whatever order was drawn for the rest."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the long files, whatever order was drawn for the rest; run once what touches no database."""
+    if os.environ.get("ONLY_WHAT_USES_A_DATABASE"):
+        done = [item for item in items if not uses_a_database(item)]
+        items[:] = [item for item in items if uses_a_database(item)]
+        config.hook.pytest_deselected(items=done)
     items.sort(key=lambda item: next((at for at, place in enumerate(LONG) if item.nodeid.startswith(place)), len(LONG)))
 
 

@@ -124,7 +124,7 @@ def test_alert_offers_retraining_from_the_run(client, project):
 
 def test_alert_offers_no_retraining_to_who_may_not_launch(site, project):
     make_monitor(project, links={"run": 7})
-    assert "jobs/new/" not in site.get(f"/p/churn/alerts/{firing(project).pk}/").content.decode()
+    assert "?from=run:7" not in site.get(f"/p/churn/alerts/{firing(project).pk}/").content.decode()
 
 
 def test_title_and_comment_are_escaped(site, project):
