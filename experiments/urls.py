@@ -10,6 +10,7 @@ from experiments.views import (
     launch,
     logged_models,
     run_bulk,
+    run_columns,
     run_export,
     run_list,
     runs,
@@ -19,6 +20,7 @@ app_name = "experiments"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", experiments.ExperimentList.as_view(), name="experiment-list"),
     path("experiments/<str:experiment>/", run_list.RunList.as_view(), name="run-list"),
+    path("experiments/<str:experiment>/columns/", run_columns.RunColumns.as_view(), name="run-columns"),
     path("experiments/<str:experiment>/compare/", compare.RunCompare.as_view(), name="run-compare"),
     path("experiments/<str:experiment>/logged-models/", logged_models.ModelList.as_view(), name="logged-model-list"),
     path("experiments/<str:experiment>/bulk/", run_bulk.RunBulk.as_view(), name="run-bulk"),

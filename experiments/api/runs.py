@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -13,8 +13,9 @@ from rest_framework.response import Response
 from experiments import metricstore, queries
 from experiments.api import shapes
 from experiments.api.batch import RunLog
-from experiments.metricstore import NEWEST_FIRST, FilterError
+from experiments.metricstore import NEWEST_FIRST, FilterError, Order
 from experiments.models import Experiment, Run
+from experiments.queries import tokens
 from experiments.services import experiments, runs
 from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import Invalid, Missing
@@ -96,9 +97,7 @@ class Runs(ScopedAPIView):
         found = self._experiment(asked.get("experiment", ""))
         lifecycle = "deleted" if asked.get("deleted", "").lower() in ("1", "true") else "active"
         try:
-            question = queries.question(
-                self.actor, found, asked.get("q", ""), _order(found, asked.get("sort", "")), lifecycle
-            )
+            question = queries.question(self.actor, found, asked.get("q", ""), _order(found, asked), lifecycle)
             page = queries.page_of_runs(
                 question, limit=CursorPages().get_page_size(request),
                 after=asked.get("cursor", ""), before=asked.get("before", ""),
@@ -279,11 +278,12 @@ def series_body(name: str, series: metricstore.Series) -> dict[str, Any]:
     }
 
 
-def _order(experiment: Experiment, text: str) -> metricstore.Order:
-    if not text:
-        return NEWEST_FIRST
-    known = metricstore.known_keys(experiment.pk)
-    return metricstore.parse_order(text, set(known["metric"]), set(known["param"]))
+def _order(experiment: Experiment, asked: QueryDict) -> Order:
+    agg = tokens.aggregate(asked.get("agg", ""))
+    try:
+        return queries.order_of(experiment, asked["sort"], agg) if asked.get("sort") else NEWEST_FIRST
+    except FilterError as fault:
+        raise Invalid(fault.message, code="bad_filter", field="sort", got=asked["sort"][:100]) from fault
 
 
 def _valid(shape: type[shapes.Strict], request: Request) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from .language import clauses, parse, pieces
 from .limits import check_batch, check_keys, check_texts
 from .many import move_many, retag_many
 from .meaning import Condition, FilterError, Group, Node
-from .orders import NEWEST_FIRST, Order, parse_order
+from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
+from .names import search as search_names
+from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order
 from .predicates import Context
 from .reading import Latest, Series, latest, latest_rows, many_series, sampled, series, sparks
 from .recording import append, begin, drop_tag
@@ -20,8 +22,10 @@ from .turn import retried, writing
 from .walking import Hit, find
 
 __all__ = [
+    "AGGREGATES",
     "COUNT_CAP",
     "NEWEST_FIRST",
+    "VALUES_COUNTED",
     "Condition",
     "Context",
     "DamagedChunk",
@@ -51,20 +55,26 @@ __all__ = [
     "fold",
     "fold_experiment",
     "fold_runs",
+    "have",
     "known_keys",
     "latest",
     "latest_rows",
     "many_series",
     "move_many",
+    "names_of",
     "numbers",
     "parse",
     "parse_order",
     "pieces",
+    "ranges",
     "retag_many",
     "retried",
     "sampled",
     "search",
+    "search_names",
     "series",
+    "some",
     "sparks",
+    "value_counts",
     "writing",
 ]

@@ -29,6 +29,8 @@ from .predicates import TABLES, Context, Params, Predicate, compiled
 FEW = 200
 FIRST_WINDOW = 400
 FIRST_CHECK = 800
+# Where no index gives the order each window sorts anew, so there are to be few.
+SORTED_WINDOW = 8000
 # Counting by a test that the index does not hold reads more than it counts; only long walks pay for that.
 UNBOUNDED_FROM = 4000
 COUNT_CAP = 10_000
@@ -155,6 +157,8 @@ class _Look:
             return self._from_condition(self.few, place, room)
         found: list[tuple[object, int]] = []
         walked, check, window = 0, FIRST_CHECK, FIRST_WINDOW if self.predicates else 2 * room
+        if not self.phase.by_index:
+            window = max(window, SORTED_WINDOW)
         while True:
             seen = self._window(place, window)
             found.extend((value, run_id) for value, run_id, passes in seen if passes)

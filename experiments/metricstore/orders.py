@@ -6,13 +6,24 @@ way the order goes. Within equal values the newer run comes first.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
+
+from django.db import connection
 
 from . import keys
 from .meaning import FilterError
-from .predicates import Params, head
+from .names import have
+from .predicates import TABLES, Params, head
 
 ATTRIBUTES = ("started", "ended", "took", "name", "state", "user", "data", "id")
+AGGREGATES = ("last", "best", "min", "max")
+_AGGREGATED = {"last": "value", "min": "low", "max": "high"}
+_PREFIXES = (("metrics.", "metric"), ("params.", "param"), ("tags.", "tag"), ("attributes.", "attribute"))
+_QUOTED = re.compile(r"(?P<mark>[`\"])(?P<key>.*)(?P=mark)(?:@(?P<agg>[a-z]+(?::-?\d+)?))?", re.DOTALL)
+_PLAIN = re.compile(r"(?P<key>.*?)(?:@(?P<agg>last|best|min|max|step:-?\d+))?", re.DOTALL)
+# Data sets in the order of their names, versions in the order of their numbers.
+_PADDED = {"postgresql": "lpad(w.number::text, 10, '0')", "sqlite": "substr('0000000000' || w.number, -10)"}
 _EXPRESSIONS: dict[str, tuple[str, type]] = {
     "started": ("q.started_ms", int),
     "ended": ("q.ended_ms", int),
@@ -20,7 +31,11 @@ _EXPRESSIONS: dict[str, tuple[str, type]] = {
     "name": ("q.name", str),
     "state": ("q.state", str),
     "user": ("COALESCE((SELECT lower(u.username) FROM projects_user u WHERE u.id = q.created_by_id), '')", str),
-    "data": ("q.dataset_version_id", int),
+    "data": (
+        "(SELECT d.name_key || ' v' || {padded} FROM projects_datasetversion w JOIN projects_dataset d "
+        "ON d.id = w.dataset_id WHERE w.id = q.dataset_version_id)",
+        str,
+    ),
     "id": ("q.id", int),
 }
 _OPTIONAL = {"ended": "q.ended_ms", "took": "q.ended_ms", "data": "q.dataset_version_id"}
@@ -29,12 +44,17 @@ _REST = "r.state IN ('failed', 'queued')"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What runs are ordered by; ``settled_first`` puts failed and queued runs behind all others."""
+    """What runs are ordered by; ``settled_first`` puts failed and queued runs behind all others.
+
+    ``agg`` says which value of a metric counts: the last, the least or the greatest; "best" is for the caller
+    to turn into one of these, since only it knows which way is better.
+    """
 
     kind: str = "attribute"
     key: str = "started"
     descending: bool = True
     settled_first: bool = False
+    agg: str = "last"
 
 
 NEWEST_FIRST = Order()
@@ -57,6 +77,8 @@ class Phase:
     descending: bool
     newest_first: bool = True
     guard: str = ""
+    # Whether an index gives the order; else each window reads and sorts the index entries of all runs.
+    by_index: bool = True
 
     def flipped(self) -> Phase:
         """The same stretch read backwards."""
@@ -103,43 +125,84 @@ def phases_of(order: Order, lifecycle: str) -> list[Phase]:
         found = _attribute_phases(order, lifecycle)
     else:
         key_id = keys.find([order.key]).get(order.key, -1)
-        build = {"metric": _metric_phases, "param": _param_phases}[order.kind]
-        found = [*build(order, key_id), _without(f"experiments_run{order.kind}", key_id, lifecycle)]
+        build = {"metric": _metric_phases, "param": _param_phases, "tag": _tag_phases}[order.kind]
+        found = [*build(order, key_id), _without(TABLES[order.kind], key_id, lifecycle)]
     if not order.settled_first:
         return found
     good = [replace(p, guard=f"NOT {_REST}") for p in found]
     return [*good, replace(_newest(lifecycle), guard=_REST)]
 
 
-def parse_order(text: str, metrics: set[str], params: set[str]) -> Order:
-    """Read an order such as ``-auc``, ``params.depth`` or ``metrics.auc DESC``.
+def parse_order(text: str, experiment_id: int, agg: str = "last") -> Order:
+    """Read an order such as ``-auc``, ``params.depth``, ``metrics.auc DESC`` or ``metrics.loss@min``.
+
+    A key that holds an @ of its own stands between backquotes.
+
+    Parameters
+    ----------
+    text : str
+    experiment_id : int
+    agg : str
+        What a metric without an aggregate of its own is ordered by.
 
     Raises
     ------
     FilterError
-        If the name is no metric, parameter or attribute.
+        If the name is no metric, parameter, tag or attribute, or the aggregate cannot be sorted by.
     """
     name, _, way = text.strip().rpartition(" ") if text.strip().upper().endswith((" ASC", " DESC")) else (text, "", "")
     descending = way.upper() == "DESC" or name.startswith("-")
-    name = name.strip().removeprefix("-").strip("`")
-    for prefix, kind in (("metrics.", "metric"), ("params.", "param"), ("attributes.", "attribute")):
+    name = name.strip().removeprefix("-")
+    for prefix, kind in _PREFIXES:
         if name.startswith(prefix):
-            key = name.removeprefix(prefix).strip('`"')
-            if kind == "attribute" and key not in ATTRIBUTES:
-                break
-            return Order(kind, key, descending)
-    for kind, known in (("attribute", ATTRIBUTES), ("metric", metrics), ("param", params)):
-        if name in known:
-            return Order(kind, name, descending)
-    raise FilterError(f"Runs cannot be ordered by {name[:60]!r}.", 0, max(1, len(text)))
+            return replace(_ordered(kind, name.removeprefix(prefix), agg, text), descending=descending)
+    kind = "attribute" if name in ATTRIBUTES else _kind_of(name, experiment_id)
+    if not kind:
+        raise FilterError(f"Runs cannot be ordered by {name[:60]!r}.", 0, max(1, len(text)))
+    return replace(_ordered(kind, name, agg, text), descending=descending)
+
+
+def _ordered(kind: str, written: str, page_agg: str, text: str) -> Order:
+    key, agg = _key_and_aggregate(written) if kind == "metric" else (written.strip('`"'), "last")
+    agg = agg or page_agg
+    if agg not in AGGREGATES:
+        raise FilterError(
+            "Runs cannot be ordered by the value at a step; order them by last, best, min or max.", 0, len(text)
+        )
+    if not key or (kind == "attribute" and key not in ATTRIBUTES):
+        raise FilterError(f"Runs cannot be ordered by {written[:60]!r}.", 0, max(1, len(text)))
+    return Order(kind, key, agg=agg)
+
+
+def _key_and_aggregate(written: str) -> tuple[str, str]:
+    found = _QUOTED.fullmatch(written) or _PLAIN.fullmatch(written)
+    return (found["key"], found["agg"] or "") if found else (written, "")
+
+
+def _kind_of(name: str, experiment_id: int) -> str:
+    key = _key_and_aggregate(name)[0]
+    return next((kind for kind in TABLES if have(experiment_id, kind, [key])), "")
 
 
 def _metric_phases(order: Order, key_id: int) -> list[Phase]:
+    column = _AGGREGATED[order.agg]
+    # The least and the greatest of a metric that was only ever NaN are null.
+    number, no_number = (
+        ("q.is_nan = %s", "q.is_nan = %s") if column == "value" else (f"q.{column} IS NOT NULL", f"q.{column} IS NULL")
+    )
+    params = ((key_id, False), (key_id, True)) if column == "value" else ((key_id,), (key_id,))
     whole = Phase(
-        "experiments_runmetric", "q.run_id", "q.value", float,
-        " AND q.key_id = %s AND q.is_nan = %s", (key_id, False), order.descending,
+        "experiments_runmetric", "q.run_id", f"q.{column}", float,
+        f" AND q.key_id = %s AND {number}", params[0], order.descending,
     )  # fmt: skip
-    return [whole, replace(whole, own_params=(key_id, True), descending=True)]
+    rest = replace(
+        whole, value="q.value", own=f" AND q.key_id = %s AND {no_number}", own_params=params[1], descending=True
+    )
+    return [whole, rest]
+
+
+def _tag_phases(order: Order, key_id: int) -> list[Phase]:
+    return [Phase("experiments_runtag", "q.run_id", head("q"), str, " AND q.key_id = %s", (key_id,), order.descending)]
 
 
 def _param_phases(order: Order, key_id: int) -> list[Phase]:
@@ -153,10 +216,13 @@ def _param_phases(order: Order, key_id: int) -> list[Phase]:
 
 def _attribute_phases(order: Order, lifecycle: str) -> list[Phase]:
     value, kind = _EXPRESSIONS[order.key]
+    value = value.replace("{padded}", _PADDED[connection.vendor])
     optional = _OPTIONAL.get(order.key)
     known = f" AND {optional} IS NOT NULL" if optional else ""
     base = _newest(lifecycle)
-    phases = [replace(base, value=value, kind=kind, own=base.own + known, descending=order.descending)]
+    by_index = order.key in ("started", "name")
+    whole = replace(base, value=value, kind=kind, own=base.own + known, descending=order.descending, by_index=by_index)
+    phases = [whole]
     if order.key in ("started", "id"):  # the newer of two equal ones follows the order itself
         phases = [replace(phases[0], newest_first=order.descending)]
     if optional:

@@ -206,7 +206,8 @@ def compare_text(column: str, pattern: str, *, fold: bool) -> tuple[str, Params]
     return f"{column} GLOB %s", [glob]
 
 
-def _contains(column: str, text: str) -> tuple[str, Params]:
+def contains(column: str, text: str) -> tuple[str, Params]:
+    """SQL of a text that is in a column, in any case of letters."""
     escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     operator = "ILIKE" if connection.vendor == "postgresql" else "LIKE"
     return f"{column} {operator} %s ESCAPE '\\'", [f"%{escaped}%"]
@@ -219,7 +220,7 @@ def _texts(column: str) -> Callable[[Condition, Context], tuple[str, Params]]:
             tests = [compare_text(column, v, fold=False) for v in values]
         elif condition.op == "ilike":
             # name:word means contains; a pattern of one's own keeps its wildcards.
-            tests = [compare_text(column, v, fold=True) if "%" in v else _contains(column, v) for v in values]
+            tests = [compare_text(column, v, fold=True) if "%" in v else contains(column, v) for v in values]
         else:
             negative = "NOT " if condition.op == "!=" else ""
             return f"{column} {negative}IN ({_marks(values)})", list(values)
@@ -232,7 +233,7 @@ def _words(condition: Condition, context: Context) -> tuple[str, Params]:
     tests, params = [], []
     for value in (str(v) for v in condition.values):
         for column in ("r.name", "r.notes"):
-            sql, given = _contains(column, value)
+            sql, given = contains(column, value)
             tests.append(sql)
             params += given
         if value.isascii() and value.isdigit() and len(value) < 19:

@@ -12,18 +12,15 @@ from django.db import models
 from django.utils import timezone
 
 from experiments import metricstore
-from experiments.metricstore import Context, Latest, Order, Question
+from experiments.metricstore import NEWEST_FIRST, Context, Latest, Order, Question
 from experiments.models import Experiment, Lifecycle, MetricChunk, Run
-from experiments.training import catalogue
 from projects.actor import Actor
 from projects.services.datasets import Use, Uses
 
+from .metrics import higher_is_better, leading_metrics
 from .recorded import own_tags
+from .tokens import settled
 
-_LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
-_HIGHER_IS_BETTER = ("acc", "auc", "f1", "score", "precision", "recall", "iou", "dice", "r2", "bleu", "rouge", "map",
-                     "ndcg", "reward", "psnr", "ssim", "mcc", "kappa", "hit")  # fmt: skip
-SYSTEM = "system/"  # what clients log of the machine, not of the model
 SHOWN_METRICS = 4
 SHOWN_PARAMS = 6
 
@@ -66,31 +63,6 @@ class Difference:
     differs: bool = field(default=True)
 
 
-def higher_is_better(metric: str) -> bool:
-    """Whether more of a metric is better; unknown names that sound like a loss are not."""
-    name = metric.rpartition("/")[2]
-    known = catalogue.METRICS.get(name) or catalogue.METRICS.get(name.removeprefix("val_").removeprefix("train_"))
-    if known:
-        return known["better"] == "higher"
-    return not any(word in name.lower() for word in _LOWER_IS_BETTER)
-
-
-def arrow_of(metric: str) -> str:
-    """Which way is better, as an arrow; empty where the name does not tell, as for a learning rate."""
-    words = metric.lower()
-    name = words.rpartition("/")[2]
-    known = catalogue.METRICS.get(name) or catalogue.METRICS.get(name.removeprefix("val_").removeprefix("train_"))
-    if known or any(word in name for word in _HIGHER_IS_BETTER):
-        return "↑" if higher_is_better(metric) else "↓"
-    return "" if higher_is_better(metric) else "↓"
-
-
-def label_of(metric: str) -> str:
-    """A metric's name for people; names we do not know stay as they are."""
-    known = catalogue.METRICS.get(metric)
-    return known["label"] if known else metric
-
-
 def question(by: Actor, experiment: Experiment, text: str, order: Order, lifecycle: str = "active") -> Question:
     """Make the question of a filter text.
 
@@ -104,8 +76,18 @@ def question(by: Actor, experiment: Experiment, text: str, order: Order, lifecyc
     return Question(context, metricstore.parse(text), order, lifecycle)
 
 
-def page_of_runs(asked: Question, *, limit: int, after: str = "", before: str = "") -> RunPage:
+def page_of_runs(
+    asked: Question, *, limit: int, after: str = "", before: str = "", names: Sequence[str] | None = None
+) -> RunPage:
     """Return one page of runs with everything a table shows, in a fixed number of queries.
+
+    Parameters
+    ----------
+    asked : Question
+    limit : int
+    after, before : str
+    names : sequence of str, optional
+        Load only these metrics; a run may have thousands.
 
     Raises
     ------
@@ -113,15 +95,22 @@ def page_of_runs(asked: Question, *, limit: int, after: str = "", before: str = 
         If the filter names something unknown or the cursor is foreign.
     """
     found = metricstore.search(asked, limit=limit, after=after, before=before)
-    rows = facts_of(found.run_ids)
+    rows = facts_of(found.run_ids, names)
     return RunPage(rows, found.after, found.before, metricstore.count(asked), asked.order)
 
 
-def facts_of(run_ids: Sequence[int]) -> list[RunFacts]:
-    """Load runs in the order of their ids, with latest metrics."""
+def facts_of(run_ids: Sequence[int], names: Sequence[str] | None = None) -> list[RunFacts]:
+    """Load runs in the order of their ids, with latest metrics: all of them, or those named."""
     runs = Run.objects.with_context().in_bulk(run_ids)
-    latest = metricstore.latest(run_ids)
+    latest = metricstore.latest(run_ids, names)
     return [facts(runs[run_id], latest[run_id]) for run_id in run_ids if run_id in runs]
+
+
+def fill_metrics(rows: Sequence[RunFacts], names: Sequence[str]) -> None:
+    """Load these metrics into rows that were read without any."""
+    latest = metricstore.latest([row.run.pk for row in rows], names)
+    for row in rows:
+        row.metrics.update(latest[row.run.pk])
 
 
 def facts(run: Run, latest: Mapping[str, Latest] | None = None) -> RunFacts:
@@ -130,12 +119,56 @@ def facts(run: Run, latest: Mapping[str, Latest] | None = None) -> RunFacts:
     return RunFacts(run, json.loads(run.params), json.loads(run.tags), metrics)
 
 
-def best_value(asked: Question, metric: str) -> float | None:
-    """Best value of a metric over the whole filtered set."""
-    order = Order("metric", metric, descending=higher_is_better(metric))
-    top = metricstore.first(Question(asked.context, asked.conditions, order, asked.lifecycle))
-    point = metricstore.latest([top], [metric])[top].get(metric) if top is not None else None
-    return None if point is None or math.isnan(point.value) else point.value
+def aggregated(point: Latest | None, agg: str) -> float | None:
+    """Return the last, the least or the greatest value of a metric, None when it was never logged.
+
+    The least and the greatest of a metric that was only ever NaN are NaN.
+    """
+    if point is None:
+        return None
+    found = {"min": point.low, "max": point.high}.get(agg, point.value)
+    return math.nan if found is None else found
+
+
+def order_of(experiment: Experiment, text: str, agg: str = "last") -> Order:
+    """Read an order; a metric without an aggregate of its own is ordered by `agg`.
+
+    Raises
+    ------
+    FilterError
+        If runs cannot be ordered so.
+    """
+    found = metricstore.parse_order(text, experiment.pk, agg)
+    if found.kind == "metric":
+        found = replace(found, agg=settled(found.agg, found.key))
+    return replace(found, settled_first=found.kind != "attribute")
+
+
+def first_order(experiment: Experiment, agg: str = "last") -> Order:
+    """Return the order of a table nobody sorted: best first by the first metric, else newest first."""
+    names = leading_metrics(experiment)
+    if not names:
+        return NEWEST_FIRST
+    wanted = "last" if agg.startswith("step") else settled(agg, names[0])
+    return Order("metric", names[0], higher_is_better(names[0]), settled_first=True, agg=wanted)
+
+
+def best_values(asked: Question, wanted: Mapping[str, tuple[str, str, str]]) -> dict[str, float]:
+    """Return the best value of each column over all runs of a filter.
+
+    Parameters
+    ----------
+    asked : Question
+    wanted : mapping of str to (metric, aggregate, end)
+        By column; the aggregate is last, min or max, the end min or max.
+    """
+    out = {}
+    for column, (name, agg, end) in wanted.items():
+        top = metricstore.first(replace(asked, order=Order("metric", name, end == "max", agg=agg)))
+        value = aggregated(metricstore.latest([top], [name])[top].get(name), agg) if top is not None else None
+        if value is not None and not math.isnan(value):
+            out[column] = value
+    return out
 
 
 def best_run(experiment: Experiment, metric: str, *, without: Iterable[int] = ()) -> int | None:
@@ -147,24 +180,6 @@ def best_run(experiment: Experiment, metric: str, *, without: Iterable[int] = ()
     found = metricstore.search(asked, limit=len(left_out) + 1).run_ids
     values = metricstore.latest(found, [metric])
     return next((i for i in found if i not in left_out and values[i]), None)
-
-
-def default_metrics(experiment: Experiment, known: Sequence[str]) -> list[str]:
-    """Order metrics for people: the primary first, then the catalogue's order, folds and the machine's last."""
-    rank = {name: i for i, name in enumerate(catalogue.METRICS)}
-    primary = experiment.primary_metric or next((m for m in catalogue.PRIMARY_METRIC.values() if m in known), "")
-    return sorted(known, key=lambda m: (m != primary, _class_of(m), rank.get(m, len(rank)), m))
-
-
-def _class_of(metric: str) -> int:
-    """What people look at first: results, then results on the training rows, numbers that judge nothing, folds."""
-    if metric.startswith(SYSTEM):
-        return 4
-    if metric.startswith("cv/"):
-        return 3
-    if not arrow_of(metric):
-        return 2
-    return 1 if metric.lower().startswith("train") else 0
 
 
 def varying_params(rows: Sequence[RunFacts]) -> list[str]:

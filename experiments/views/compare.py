@@ -47,7 +47,7 @@ class RunCompare(RunsOf):
         metrics = queries.default_metrics(found, known["metric"])
         if request.GET.get("system") != "1":
             metrics = [m for m in metrics if not m.startswith(queries.SYSTEM)]
-        crowd, fault = self._crowd(request, found, self.order(found, "", known))
+        crowd, fault = self._crowd(request, found, self.order(found, ""))
         chosen = self._chosen(request, found, crowd)
         context = _Comparison(request, found, metrics, chosen, crowd).context()
         return render(request, "experiments/run_compare.html", {**context, "fault": fault})

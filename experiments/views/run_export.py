@@ -25,7 +25,7 @@ class RunExport(RunsOf):
     def get(self, request: HttpRequest, experiment: str, form: str) -> HttpResponseBase:
         """Send at most 10,000 runs in the table's order, as CSV or JSON."""
         found, asked = self.experiment(experiment), Asked.of(request)
-        order = self.order(found, asked.order_text, metricstore.known_keys(found.pk))
+        order = self.order(found, asked.order_text, asked.agg)
         try:
             question = queries.question(self.actor, found, asked.text, order, "deleted" if asked.deleted else "active")
             rows = list(_all_rows(question))

@@ -11,14 +11,16 @@ from django.shortcuts import redirect, render
 from experiments import metricstore, queries
 from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question
 from experiments.models import Experiment, LoggedModel
-from experiments.queries import RunFacts, RunPage
-from experiments.views import columns
+from experiments.queries import RunFacts, RunPage, tokens
+from experiments.queries.tokens import Token
+from experiments.views import cells, columns
+from experiments.views.cells import Numbers
+from experiments.views.columns import Column
 from experiments.views.runs_of import PAGE_SIZES, Asked, RunsOf, numbers
 from mlportal.lib.errors import Invalid
 
 OPEN_FAMILIES = 20
 SHOWN_TAGS = 6
-PICKED = (("m", "Metrics", False), ("p", "Parameters", False), ("c", "Context", False), ("m", "System metrics", True))
 
 
 class RunList(RunsOf):
@@ -30,10 +32,11 @@ class RunList(RunsOf):
         wrong = self._fault(found, asked.typed) if asked.typed else None
         if asked.typed and wrong is None:
             return redirect(_with_filter(request, _joined(asked.text, asked.typed)))
-        known = metricstore.known_keys(found.pk)
-        order = self.order(found, asked.order_text, known)
+        if change := request.GET.get("change", ""):
+            return redirect(_with_change(request, change))
+        order = self.order(found, asked.order_text, asked.agg)
         page, question, fault = self._search(request, found, asked, order)
-        context = _Table(request, found, known, page, question).context()
+        context = _Table(request, found, page, question).context()
         context["fault"] = wrong or fault
         context["typed"] = asked.typed or (asked.text if fault else "")
         context["counts"] = queries.state_counts(found)
@@ -57,13 +60,13 @@ class RunList(RunsOf):
         place = {"after": request.GET.get("cursor", ""), "before": request.GET.get("before", "")}
         try:
             question = queries.question(self.actor, found, asked.text, order, lifecycle)
-            return queries.page_of_runs(question, limit=asked.limit, **place), question, None
+            return queries.page_of_runs(question, limit=asked.limit, names=(), **place), question, None
         except FilterError as fault:
             question = queries.question(self.actor, found, "", order, lifecycle)
-            return queries.page_of_runs(question, limit=asked.limit), question, fault
+            return queries.page_of_runs(question, limit=asked.limit, names=()), question, fault
         except Invalid:  # a cursor of another order: start from the first page
             question = queries.question(self.actor, found, asked.text, order, lifecycle)
-            return queries.page_of_runs(question, limit=asked.limit), question, None
+            return queries.page_of_runs(question, limit=asked.limit, names=()), question, None
 
 
 def _about(experiment: Experiment) -> dict[str, Any]:
@@ -79,48 +82,57 @@ def _about(experiment: Experiment) -> dict[str, Any]:
 class _Table:
     """Everything the table's template reads."""
 
-    def __init__(
-        self,
-        request: HttpRequest,
-        experiment: Experiment,
-        known: dict[str, list[str]],
-        page: RunPage,
-        question: Question,
-    ) -> None:
+    def __init__(self, request: HttpRequest, experiment: Experiment, page: RunPage, question: Question) -> None:
         self.request, self.experiment, self.page, self.question = request, experiment, page, question
         self.asked = Asked.of(request)
-        self.metrics = queries.default_metrics(experiment, known["metric"])
-        self.params = known["param"]
+        self.metrics = queries.leading_metrics(experiment)
 
     def context(self) -> dict[str, Any]:
         """Template context."""
-        asked = numbers(self.request.GET.get("open", ""))[:OPEN_FAMILIES]
-        families = columns.families(self.page.rows, asked, self.request.GET)
-        rows = families.rows
-        every = columns.available(self.metrics, self.params)
-        varying = queries.varying_params(rows)
-        picked = self.request.GET.getlist("col")
-        wanted = ",".join(picked) if picked else self.request.GET.get("cols", "")
-        shown = columns.chosen(every, wanted, varying, self.page.order)
-        if only_diff := self.request.GET.get("diff") == "1":
-            shown = columns.without_constant(shown, rows)
-        names = [c.name for c in shown if c.group == "m" and c.token != "m~"]
-        best = {name: queries.best_value(self.question, name) for name in names if queries.arrow_of(name)}
-        sparks = metricstore.sparks([r.run.pk for r in rows], self.metrics[0]) if self.metrics else {}
-        tokens = {c.token for c in shown}
+        opened = numbers(self.request.GET.get("open", ""))[:OPEN_FAMILIES]
+        families = cells.families(self.page.rows, opened, self.request.GET)
+        chosen = self._chosen(families.rows)
+        shown = columns.made(chosen, families.rows, self.asked.agg, self.page.order)
+        found = self._numbers(families.rows, shown)
+        if self.asked.only:
+            shown = cells.without_constant(shown, families.rows, found)
+        primary = self.metrics[0] if self.metrics else ""
         return {
             "experiment": self.experiment, "columns": shown, "groups": columns.groups_of(shown),
-            "lines": columns.lines(rows, shown, best, sparks, families), "page": self.page, "asked": self.asked,
-            "chips": _chips(self.request, self.asked.text), "only_diff": only_diff,
-            "column_groups": _picker(every, tokens, rows), "column_count": len(every),
-            "primary": self.metrics[0] if self.metrics else "", "sizes": PAGE_SIZES,
-            "primary_label": queries.label_of(self.metrics[0]) if self.metrics else "",
-            "primary_arrow": queries.arrow_of(self.metrics[0]) if self.metrics else "",
+            "lines": cells.lines(shown, found, families), "page": self.page, "asked": self.asked,
+            "chips": _chips(self.request, self.asked.text), "only_diff": self.asked.only,
+            "cols_text": tokens.written(chosen), "primary": primary, "sizes": PAGE_SIZES,
+            "agg_text": columns.agg_text(self.asked.agg) if self.asked.agg != "last" else "",
+            "primary_label": queries.label_of(primary) if primary else "",
+            "primary_arrow": queries.arrow_of(primary) if primary else "",
             "total_text": "10,000+" if self.page.total > COUNT_CAP else f"{self.page.total:,}",
             "order_text": _order_text(self.page.order),
+            "name_sort": columns.made([Token("c", "name")], [], "last", self.page.order)[0],
             "next": _page_link(self.request, cursor=self.page.after) if self.page.after else "",
             "previous": _page_link(self.request, before=self.page.before) if self.page.before else "",
         }  # fmt: skip
+
+    def _chosen(self, rows: list[RunFacts]) -> list[Token]:
+        return tokens.read(asked_columns(self.request)) or columns.defaults(self.metrics, queries.varying_params(rows))
+
+    def _numbers(self, rows: list[RunFacts], shown: list[Column]) -> Numbers:
+        ids = [row.run.pk for row in rows]
+        metrics = [c for c in shown if c.is_metric]
+        queries.fill_metrics(rows, list(dict.fromkeys(c.token.name for c in metrics)))
+        judged = {
+            c.text: (c.token.name, tokens.settled(c.agg, c.token.name), c.better)
+            for c in metrics if c.better and tokens.step_of(c.agg) is None
+        }  # fmt: skip
+        curves: dict[tuple[int, str], list[float]] = {}
+        for name in dict.fromkeys(c.token.name for c in shown if c.token.curve):
+            curves |= {(run, name): values for run, values in metricstore.sparks(ids, name).items()}
+        return Numbers(queries.best_values(self.question, judged), curves)
+
+
+def asked_columns(request: HttpRequest) -> str:
+    """Return the columns an address asks for, also as the boxes of the chooser send them."""
+    picked = [text for text in request.GET.getlist("col") if text]
+    return ",".join(picked) if picked else request.GET.get("cols", "")
 
 
 def _joined(*texts: str) -> str:
@@ -153,6 +165,17 @@ def _with_filter(request: HttpRequest, text: str) -> str:
     return f"{request.path}?{urlencode(query)}" if query else request.path
 
 
+def _with_change(request: HttpRequest, change: str) -> str:
+    """Return the address with one column shown, hidden, pinned or moved."""
+    query = request.GET.copy()
+    chosen = tokens.changed(tokens.read(asked_columns(request)), change)
+    for old in ("change", "col", "cols", "find"):
+        query.pop(old, None)
+    if chosen:
+        query["cols"] = tokens.written(chosen)
+    return f"{request.path}?{query.urlencode()}"
+
+
 def _page_link(request: HttpRequest, **cursor: str) -> str:
     query = request.GET.copy()
     for old in ("cursor", "before", "add"):
@@ -161,30 +184,11 @@ def _page_link(request: HttpRequest, **cursor: str) -> str:
     return f"?{query.urlencode()}"
 
 
-def _picker(every: dict[str, columns.Column], tokens: set[str], rows: list[RunFacts]) -> list[dict[str, Any]]:
-    """Choices of the columns popover, by group."""
-    out = []
-    for group, heading, system in PICKED:
-        members = [c for c in every.values() if c.group == group and c.name.startswith(queries.SYSTEM) == system]
-        choices = [
-            {"token": c.token, "label": c.label, "shown": c.token in tokens, "note": _values_note(c, rows)}
-            for c in members
-        ]
-        out.append({"heading": heading, "choices": choices})
-    return [g for g in out if g["choices"]]
-
-
-def _values_note(column: columns.Column, rows: list[RunFacts]) -> str:
-    if column.group != "p":
-        return ""
-    count = len({row.params.get(column.name) for row in rows if column.name in row.params})
-    return f"{count} value{'' if count == 1 else 's'}"
-
-
 def _order_text(order: Order) -> str:
     if order.kind == "metric":
         best = order.descending == queries.higher_is_better(order.key)
-        return f"{queries.label_of(order.key)}, {'best' if best else 'worst'} first"
+        agg = "" if order.agg == "last" else f" ({order.agg})"
+        return f"{queries.label_of(order.key)}{agg}, {'best' if best else 'worst'} first"
     if order == NEWEST_FIRST:
         return "start, newest first"
     return f"{order.key}, {'highest' if order.descending else 'lowest'} first"

@@ -156,7 +156,7 @@ def _baseline(facts: RunFacts) -> RunFacts | None:
     number = job.baseline_id if job is not None else None
     if number is None:
         family = [pk for pk in (facts.run.pk, facts.run.parent_id) if pk is not None]
-        names = queries.default_metrics(facts.run.experiment, metricstore.known_keys(facts.run.experiment_id)["metric"])
+        names = queries.leading_metrics(facts.run.experiment)
         number = queries.best_run(facts.run.experiment, names[0], without=family) if names else None
     found = queries.facts_of([number]) if number else []
     return found[0] if found else None

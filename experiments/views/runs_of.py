@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 
-from experiments import metricstore, queries
+from experiments import queries
 from experiments.metricstore import NEWEST_FIRST, FilterError, Order
 from experiments.models import Experiment
+from experiments.queries import tokens
+from mlportal.lib.errors import Invalid
 from projects.access import ProjectView
 from projects.permissions import Permission
 
@@ -24,6 +26,8 @@ class Asked:
     order_text: str
     limit: int
     deleted: bool
+    agg: str = "last"
+    only: bool = False
 
     @classmethod
     def of(cls, request: HttpRequest) -> Asked:
@@ -37,6 +41,8 @@ class Asked:
             given.get("sort", ""),
             limit,
             given.get("deleted") == "1",
+            _agg(given.get("agg", ""), given.get("step", "")),
+            "1" in (given.get("only"), given.get("diff")),
         )
 
 
@@ -52,18 +58,20 @@ class RunsOf(ProjectView):
         rows = self.rows().in_project(self.project).active().select_related("project")
         return self.find(rows.addressed(address))
 
-    def order(self, experiment: Experiment, text: str, known: dict[str, list[str]]) -> Order:
-        """The order asked for, or best first by the primary metric."""
-        if text:
-            try:
-                found = metricstore.parse_order(text, set(known["metric"]), set(known["param"]))
-            except FilterError:
-                found = NEWEST_FIRST
-            return Order(found.kind, found.key, found.descending, settled_first=found.kind != "attribute")
-        metrics = queries.default_metrics(experiment, known["metric"])
-        if not metrics:
+    def order(self, experiment: Experiment, text: str, agg: str = "last") -> Order:
+        """The order asked for, or best first by the primary metric; what cannot be sorted by is left out."""
+        try:
+            return queries.order_of(experiment, text, agg) if text else queries.first_order(experiment, agg)
+        except FilterError:
             return NEWEST_FIRST
-        return Order("metric", metrics[0], queries.higher_is_better(metrics[0]), settled_first=True)
+
+
+def _agg(text: str, step: str) -> str:
+    """Read the aggregate; a form sends the word and the step apart."""
+    try:
+        return tokens.aggregate(f"step:{step}" if text == "step" else text)
+    except Invalid:
+        return "last"
 
 
 def numbers(text: str) -> list[int]:

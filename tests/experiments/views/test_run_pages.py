@@ -87,10 +87,10 @@ def test_a_wrong_filter_keeps_the_last_good_one(web, experiment):
 
 def test_columns_and_only_differences(web, experiment):
     make_zoo(experiment)
-    shown = web.get(f"{BASE}/experiments/churn-gbm/?cols=m.f1,p.seed").content.decode()
-    assert re.findall(r'<a class="sort"[^>]*>([^<]*)<', shown) == ["F1 ↑", "seed"]
-    different = web.get(f"{BASE}/experiments/churn-gbm/?cols=m.f1,m.roc_auc,p.seed,p.depth&diff=1").content.decode()
-    assert re.findall(r'<a class="sort"[^>]*>([^<]*)<', different) == ["ROC AUC ↑", "depth"]
+    shown = web.get(f"{BASE}/experiments/churn-gbm/?cols=m~f1,p~seed").content.decode()
+    assert re.findall(r'<a class="sort"[^>]*>([^<]*)<', shown) == ["Run", "F1 ↑", "seed"]
+    different = web.get(f"{BASE}/experiments/churn-gbm/?cols=m~f1,m~roc_auc,p~seed,p~depth&only=1").content.decode()
+    assert re.findall(r'<a class="sort"[^>]*>([^<]*)<', different) == ["Run", "ROC AUC ↑", "depth"]
 
 
 def test_pages_of_the_table_follow_one_another(web, experiment):
@@ -109,7 +109,7 @@ def test_the_table_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/")
-    assert len(seen) == 38
+    assert len(seen) == 41
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -118,7 +118,7 @@ def test_comparing_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
-    assert len(seen) == 30
+    assert len(seen) == 32
 
 
 def test_exports_hold_all_runs_and_defuse_formulas(web, experiment):

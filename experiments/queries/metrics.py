@@ -1,0 +1,84 @@
+"""What a metric's name tells: its label, its unit, which way is better, which come first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments import metricstore
+from experiments.models import Experiment, Run
+from experiments.training import catalogue
+
+_LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
+_HIGHER_IS_BETTER = ("acc", "auc", "f1", "score", "precision", "recall", "iou", "dice", "r2", "bleu", "rouge", "map",
+                     "ndcg", "reward", "psnr", "ssim", "mcc", "kappa", "hit")  # fmt: skip
+SYSTEM = "system/"  # what clients log of the machine, not of the model
+ALL_AT_MOST = 200
+LOOKED_AT_RUNS = 3
+_UNITS = {"ms": "ms", "us": "µs", "seconds": "s", "secs": "s", "sec": "s", "minutes": "min", "hours": "h",
+          "bytes": "B", "mb": "MB", "gb": "GB", "megabytes": "MB", "percent": "%", "percentage": "%", "pct": "%",
+          "celsius": "°C", "watts": "W"}  # fmt: skip
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more of a metric is better; unknown names that sound like a loss are not."""
+    name = metric.rpartition("/")[2]
+    known = catalogue.METRICS.get(name) or catalogue.METRICS.get(name.removeprefix("val_").removeprefix("train_"))
+    if known:
+        return known["better"] == "higher"
+    return not any(word in name.lower() for word in _LOWER_IS_BETTER)
+
+
+def arrow_of(metric: str) -> str:
+    """Which way is better, as an arrow; empty where the name does not tell, as for a learning rate."""
+    words = metric.lower()
+    name = words.rpartition("/")[2]
+    known = catalogue.METRICS.get(name) or catalogue.METRICS.get(name.removeprefix("val_").removeprefix("train_"))
+    if known or any(word in name for word in _HIGHER_IS_BETTER):
+        return "↑" if higher_is_better(metric) else "↓"
+    return "" if higher_is_better(metric) else "↓"
+
+
+def label_of(metric: str) -> str:
+    """A metric's name for people; names we do not know stay as they are."""
+    known = catalogue.METRICS.get(metric)
+    return known["label"] if known else metric
+
+
+def unit_of(metric: str) -> str:
+    """The unit that the last word of a metric's name says, empty where it says none."""
+    words = metric.rpartition("/")[2].lower().replace("-", "_").split("_")
+    return _UNITS.get(words[-1], "") if len(words) > 1 else ""
+
+
+def default_metrics(experiment: Experiment, known: Sequence[str]) -> list[str]:
+    """Order metrics for people: the primary first, then the catalogue's order, folds and the machine's last."""
+    rank = {name: i for i, name in enumerate(catalogue.METRICS)}
+    primary = experiment.primary_metric or next((m for m in catalogue.PRIMARY_METRIC.values() if m in known), "")
+    return sorted(known, key=lambda m: (m != primary, _class_of(m), rank.get(m, len(rank)), m))
+
+
+def _class_of(metric: str) -> int:
+    """What people look at first: results, then results on the training rows, numbers that judge nothing, folds."""
+    if metric.startswith(SYSTEM):
+        return 4
+    if metric.startswith("cv/"):
+        return 3
+    if not arrow_of(metric):
+        return 2
+    return 1 if metric.lower().startswith("train") else 0
+
+
+def leading_metrics(experiment: Experiment) -> list[str]:
+    """Return the metrics people look at first, best known first, at a cost that does not grow with their number.
+
+    Up to 200 metrics are all put in order. Of more, those are that people named: the primary one, those of the
+    catalogue, and what the newest runs logged.
+    """
+    names = metricstore.some(experiment.pk, "metric", ALL_AT_MOST + 1)
+    if len(names) <= ALL_AT_MOST:
+        return default_metrics(experiment, names)
+    named = [experiment.primary_metric, *catalogue.METRICS, *catalogue.PRIMARY_METRIC.values()]
+    known = metricstore.have(experiment.pk, "metric", dict.fromkeys(n for n in named if n))
+    newest = Run.objects.active().filter(experiment=experiment).order_by("-started_ms", "-pk")[:LOOKED_AT_RUNS]
+    of_runs = [metricstore.names_of(pk, ALL_AT_MOST) for pk in newest.values_list("pk", flat=True)]
+    return default_metrics(experiment, list(dict.fromkeys([*known, *(n for part in of_runs for n in part)])))
