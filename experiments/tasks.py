@@ -7,6 +7,7 @@ from celery import Task, shared_task, signals
 from django.db import connections
 
 from experiments import pipeline
+from experiments.pipeline import importance
 from experiments.services import trash
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,18 @@ def sweep_bulk() -> dict[str, int]:
 def expire_trash() -> int:
     """Remove for good what lay in the trash for as long as its project keeps it."""
     return trash.expire()
+
+
+@shared_task(name="experiments.study_importance", bind=True, ignore_result=True)
+def study_importance(self: "Task[[int], str]", study_id: int) -> str:
+    """Run one attempt at a study of parameter importance."""
+    return importance.execute(study_id, worker=self.request.hostname or "worker")
+
+
+@shared_task(name="experiments.sweep_studies", ignore_result=True)
+def sweep_studies() -> dict[str, int]:
+    """Requeue studies of silent workers and publish forgotten ones."""
+    return importance.sweep()
 
 
 @signals.worker_ready.connect

@@ -4,6 +4,8 @@ from django.urls import URLPattern, URLResolver, path, re_path
 
 from experiments.views import (
     compare,
+    compare_data,
+    compare_importance,
     experiments,
     files,
     jobs,
@@ -22,6 +24,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/<str:experiment>/", run_list.RunList.as_view(), name="run-list"),
     path("experiments/<str:experiment>/columns/", run_columns.RunColumns.as_view(), name="run-columns"),
     path("experiments/<str:experiment>/compare/", compare.RunCompare.as_view(), name="run-compare"),
+    path(
+        "experiments/<str:experiment>/compare/series/",
+        compare_data.CompareSeries.as_view(),
+        name="compare-series",
+    ),
+    path("experiments/<str:experiment>/compare/facts/", compare_data.CompareFacts.as_view(), name="compare-facts"),
+    path(
+        "experiments/<str:experiment>/compare/importance/",
+        compare_importance.CompareImportance.as_view(),
+        name="compare-importance",
+    ),
     path("experiments/<str:experiment>/logged-models/", logged_models.ModelList.as_view(), name="logged-model-list"),
     path("experiments/<str:experiment>/bulk/", run_bulk.RunBulk.as_view(), name="run-bulk"),
     re_path(

@@ -161,6 +161,7 @@ TRAINING_LOG_BYTES = environment.int("MLPORTAL_TRAINING_LOG_BYTES", default=10 *
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "experiments.execute_job": {"queue": "jobs"},
+    "experiments.study_importance": {"queue": "jobs"},
     "projects.profile_version": {"queue": "jobs"},
     "deployments.evaluate_request": {"queue": "jobs"},
 }
@@ -175,6 +176,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-bulk-actions": {"task": "experiments.sweep_bulk", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "empty-trash": {"task": "experiments.expire_trash", "schedule": 3600, "options": {"expires": 1800}},
+    "sweep-studies": {"task": "experiments.sweep_studies", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-evaluations": {

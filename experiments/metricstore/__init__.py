@@ -4,6 +4,7 @@ The ORM would write and read a row per metric point; packed chunks cost 10 to 30
 narrow tables answer filters by index. Its face is small: `append`, `fold`, `latest`, `series`, `search`.
 """
 
+from .bundles import Window, bundle
 from .codec import DamagedChunk
 from .finding import COUNT_CAP, Found, Question, count, first, known_keys, numbers, search
 from .folding import count_call, fold, fold_experiment, fold_runs
@@ -41,8 +42,10 @@ __all__ = [
     "Series",
     "Sort",
     "Source",
+    "Window",
     "append",
     "begin",
+    "bundle",
     "check_batch",
     "check_keys",
     "check_texts",

@@ -255,6 +255,68 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.CreateModel(
+            name="ImportanceStudy",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("timed_out", "timed out"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                ("phase", models.CharField(blank=True, max_length=100)),
+                ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                ("key", models.CharField(max_length=64)),
+                ("metric", models.CharField(max_length=250)),
+                ("run_ids", models.JSONField()),
+                ("result", models.JSONField(null=True)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="importance_studies",
+                        to="experiments.experiment",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="projects.project"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="InputDataset",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -974,6 +1036,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("lifecycle__in", ["active", "deleted"])), name="experiment_lifecycle_known"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="importancestudy",
+            constraint=models.UniqueConstraint(fields=("project", "key"), name="importance_study_once"),
         ),
         migrations.AddConstraint(
             model_name="inputdataset",

@@ -15,6 +15,7 @@ from experiments.models.runs import (
     RunParam,
     RunTag,
 )
+from experiments.models.studies import ImportanceStudy
 from experiments.models.tracked import (
     InputDataset,
     LoggedModel,
@@ -33,6 +34,7 @@ __all__ = [
     "ExperimentTag",
     "Folder",
     "FormerPlace",
+    "ImportanceStudy",
     "InputDataset",
     "JobAttempt",
     "JobLog",

@@ -1,16 +1,26 @@
-// Draws every <div class="plot" data-chart="kind" data-src="#json"> when it comes near the screen.
-// data-controls="#form" names shared controls; window event "chartdata" redraws after data changed.
+// Draws every <div class="plot" data-chart="kind" data-src="#source"> when it comes near the screen.
+// data-controls="#form" names shared controls; data-part is the part of the source that is drawn.
 import { $, $$ } from "../behaviour.js";
-import { figureOf, plotly } from "./data.js";
+import { failed, figureOf, load, partOf, plotly } from "./data.js";
 import { CONFIG } from "./theme.js";
+import { follow } from "./zoom.js";
 import "./figure.js";
 
 async function draw(element) {
-  const library = await plotly();
-  const [traces, layout] = figureOf(element);
-  await library.react(element, traces, { ...layout, height: element.clientHeight }, CONFIG);
-  element.removeAttribute("aria-busy");
-  $(".sk", element)?.remove();
+  try {
+    const [library] = await Promise.all([plotly(), load(element.dataset.src)]);
+    const data = partOf(element);
+    if (data == null) throw new Error("These runs do not have the values for it.");
+    const [traces, layout] = figureOf(element);
+    await library.react(element, traces, { ...layout, height: element.clientHeight }, CONFIG);
+    const label = data.label || data.labels?.[element.dataset.metric];
+    if (label) element.setAttribute("aria-label", label);
+    element.removeAttribute("aria-busy");
+    $(".sk", element)?.remove();
+    if ("zoom" in element.dataset) follow(element, draw);
+  } catch (error) {
+    failed(element, error);
+  }
 }
 
 const seen = new WeakSet();
@@ -32,6 +42,8 @@ export function redraw(matches = () => true) {
 }
 
 document.addEventListener("themechange", () => redraw());
+document.addEventListener("fullscreenchange", () => redraw((plot) => plot.closest("[data-figure]")));
+for (const name of ["runschanged", "runsranged"]) document.addEventListener(name, () => redraw());
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 new MutationObserver(() => { redraw(); document.dispatchEvent(new CustomEvent("chartcolours")); })
   .observe(document.documentElement, { attributeFilter: ["data-theme"] });

@@ -1,6 +1,7 @@
 // Shared chart controls: <form data-behaviour="chart-controls">. Their state lives in the address.
 import { $$, behaviour } from "../behaviour.js";
 import { redraw } from "./charts.js";
+import { readdress } from "./data.js";
 
 function remember(form) {
   const address = new URL(location.href);
@@ -22,8 +23,18 @@ behaviour("chart-controls", (form) => {
   const sync = () => {
     say();
     remember(form);
+    const ours = $$(`.plot[data-controls="#${form.id}"]`);
+    // Sources that are asked for hold one x axis; a zoom belongs to the axis it was made on.
+    const asked = new Set(ours.filter((plot) => "zoom" in plot.dataset).map((plot) => plot.dataset.src));
+    const axis = new FormData(form).get("x");
+    if (axis && axis !== form.dataset.axis) {
+      form.dataset.axis = axis;
+      for (const source of asked) readdress(source, { x: axis });
+      for (const plot of ours) plot.zoomed = null;
+    }
     redraw((plot) => plot.dataset.controls === `#${form.id}`);
   };
+  form.dataset.axis = new FormData(form).get("x") || "step";
   say();
   form.addEventListener("input", sync);
   form.addEventListener("submit", (event) => { event.preventDefault(); sync(); });

@@ -1,21 +1,27 @@
-// Buttons of a figure: the same numbers as a table, and as a file.
-// <figure data-figure> holds the plot and buttons [data-figure-act="table|csv|png|svg"].
+// Buttons of a figure: the same numbers as a table, as a file, full screen, zoom by keyboard.
+// <figure data-figure> holds the plot and buttons [data-figure-act="table|csv|png|svg|full|in|out|reset"].
 import { $, announce } from "../behaviour.js";
-import { figureOf, plotly } from "./data.js";
+import { figureOf, load, plotly } from "./data.js";
+import { drawnSvg, rowsOfParallel, saveSvg } from "./figure-svg.js";
+import { colour } from "./theme.js";
 
 const ROWS = 500;
+const title = (axis) => axis?.title?.text;
 
-/** Columns and rows of what a chart shows. */
-function rowsOf(traces) {
+/** Heads and rows of what a chart shows. */
+function gridOf([traces, layout]) {
   const rows = [];
+  let deep = false;
   for (const trace of traces) {
-    if (trace.hoverinfo === "skip") continue;
+    if (trace.hoverinfo === "skip" || trace.type === "contour") continue;
     const flat = trace.orientation === "h";
     const y = (flat ? trace.x : trace.y) || [];
     const x = flat ? trace.y : trace.x;
-    y.forEach((value, i) => rows.push([trace.text?.[i] ?? trace.name ?? "", x ? x[i] : i, value]));
+    deep ||= Array.isArray(trace.customdata);
+    y.forEach((value, i) => rows.push([trace.text?.[i] ?? trace.name ?? "", x ? x[i] : i, value, ...(deep ? [trace.customdata[i]] : [])]));
   }
-  return rows;
+  const names = ["Series", title(layout.xaxis) || "X", title(layout.yaxis) || "Value", ...(deep ? ["Metric"] : [])];
+  return [names, rows];
 }
 
 const shown = (value) => {
@@ -24,11 +30,11 @@ const shown = (value) => {
   return typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value);
 };
 
-function tableOf(rows, layout, caption) {
+function tableOf([names, rows], caption) {
   const table = document.createElement("table");
   table.className = "tbl plain";
   const head = table.createTHead().insertRow();
-  for (const text of ["Series", layout.xaxis.title?.text || "X", layout.yaxis.title?.text || "Value"]) {
+  for (const text of names) {
     const cell = document.createElement("th");
     cell.scope = "col";
     cell.textContent = text;
@@ -45,20 +51,20 @@ function tableOf(rows, layout, caption) {
   return table;
 }
 
-function toggleTable(figure, plot, button, [traces, layout]) {
+function toggleTable(figure, plot, button, grid) {
   const old = $(".figuretable", figure);
   button.setAttribute("aria-pressed", String(!old));
   plot.hidden = !old;
   if (old) { old.remove(); return; }
   const box = document.createElement("div");
+  const label = plot.getAttribute("aria-label") || figure.dataset.figure;
   box.className = "figuretable";
   box.tabIndex = 0;
   box.setAttribute("role", "group");
-  box.setAttribute("aria-label", plot.getAttribute("aria-label"));
-  const rows = rowsOf(traces);
-  box.append(tableOf(rows, layout, plot.getAttribute("aria-label")));
+  box.setAttribute("aria-label", label);
+  box.append(tableOf(grid, label));
   plot.after(box);
-  announce(`Table of ${Math.min(rows.length, ROWS)} of ${rows.length} points`);
+  announce(`Table of ${Math.min(grid[1].length, ROWS)} of ${grid[1].length} points`);
 }
 
 const quoted = (value) => {
@@ -66,26 +72,46 @@ const quoted = (value) => {
   return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 };
 
-function saveCsv(name, [traces, layout]) {
-  const head = ["series", layout.xaxis.title?.text || "x", layout.yaxis.title?.text || "value"];
-  const text = [head, ...rowsOf(traces)].map((row) => row.map(quoted).join(",")).join("\n");
+/** Hand the reader a file. */
+function save(name, parts, type) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  link.download = `${name}.csv`;
+  link.href = URL.createObjectURL(new Blob(parts, { type }));
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+async function saveImage(plot, format, filename) {
+  const library = await plotly();
+  const [data, layout] = figureOf(plot);
+  const size = { width: plot.clientWidth || 700, height: plot.clientHeight || 300 };
+  // A file has no page behind it, so it gets the card's colour and a legend of its own.
+  const whole = { ...layout, ...size, paper_bgcolor: colour("surface"), showlegend: data.length > 1 && data.length <= 40 };
+  await library.downloadImage({ data, layout: whole }, { format, filename, ...size, scale: format === "png" ? 2 : 1 });
+}
+
+async function act(button, figure) {
+  const name = (figure.dataset.figure || "chart").replace(/[^\w.-]+/g, "-");
+  const what = button.dataset.figureAct;
+  const plot = $(".plot[data-chart]", figure) || $(".pc", figure);
+  const isPlot = plot.matches(".plot");
+  if (what === "full") { await (document.fullscreenElement ? document.exitFullscreen() : figure.requestFullscreen()); return; }
+  if (["in", "out", "reset"].includes(what)) { plot.dispatchEvent(new CustomEvent("zoomby", { detail: what })); return; }
+  const source = await load(plot.dataset.src);
+  const grid = () => (isPlot ? gridOf(figureOf(plot)) : rowsOfParallel(plot.dataset.part ? source[plot.dataset.part] : source));
+  if (what === "table") toggleTable(figure, plot, button, grid());
+  else if (what === "csv") { const [names, rows] = grid(); save(`${name}.csv`, [[names, ...rows].map((row) => row.map(quoted).join(",")).join("\n")], "text/csv"); }
+  else if (isPlot) await saveImage(plot, what, name);
+  else await saveSvg(drawnSvg(plot), what, name, save);
 }
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-figure-act]");
   if (!button) return;
-  const figure = button.closest("[data-figure]");
-  const plot = $(".plot[data-chart]", figure);
-  const drawn = figureOf(plot);
-  const name = (figure.dataset.figure || "chart").replace(/[^\w.-]+/g, "-");
-  const act = button.dataset.figureAct;
   button.closest("[popover]")?.hidePopover();
-  if (act === "table") toggleTable(figure, plot, button, drawn);
-  else if (act === "csv") saveCsv(name, drawn);
-  else (await plotly()).downloadImage(plot, { format: act, filename: name, scale: act === "png" ? 2 : 1 });
+  try {
+    await act(button, button.closest("[data-figure]"));
+  } catch (error) {
+    announce(`That did not work. ${error.message}`);
+  }
 });

@@ -1,5 +1,6 @@
 // Kinds of charts: each takes its data and returns [traces, layout]. Data is what experiments/charts.py makes.
 import { colour, DASH, fade, layout, ofRun, plain, SYMBOL } from "./theme.js";
+import { isShown } from "./shown.js";
 import { innerRange, smooth } from "./smooth.js";
 
 const X_TITLE = { step: "Step", rel: "Minutes since start", time: "" };
@@ -18,7 +19,7 @@ function curves(data, element, options) {
   const traces = [];
   for (const run of data.runs) {
     const points = run.metrics[element.dataset.metric];
-    if (!points || run.hidden) continue;
+    if (!points || !isShown(run.id)) continue;
     const x = places(run, points, axis);
     const line = ofRun(run.k);
     if (weight) traces.push({ x, y: points.values, mode: "lines", line: { color: fade(line, 0.22), width: 1 }, hoverinfo: "skip" });
@@ -89,7 +90,7 @@ function agree(data) {
 function scatter(data) {
   const groups = new Map([[0, []]]);
   for (const row of data.rows) {
-    if (row.hidden) continue;
+    if (!isShown(row.id)) continue;
     if (!groups.has(row.k)) groups.set(row.k, []);
     groups.get(row.k).push(row);
   }

@@ -1,118 +1,90 @@
-// Parallel coordinates in SVG: <div class="pc" data-behaviour="parallel" data-src="#json" data-count="#output">.
-// A path a run; drag along an axis to keep a range, click it to clear. Arrow keys move a focused range.
+// Parallel coordinates in SVG: <div class="pc" data-behaviour="parallel" data-src="#source" data-part data-count="#output"
+// data-filter="#input">. A path a run; drag along an axis to keep a range, click it to clear. The ranges are the text
+// of the filter field, which may be typed instead; all charts of the page show what is kept.
 import { $, announce, behaviour } from "../behaviour.js";
-import { dataOf } from "./data.js";
-import { colour, fade, ofRun } from "./theme.js";
+import { failed, load } from "./data.js";
+import { drawAxis, make, scaleOf } from "./parallel-axis.js";
+import { keeps, rangesOf, textOf } from "./ranges.js";
+import { isHidden, keepOnly } from "./shown.js";
+import { ofRun } from "./theme.js";
 
-const SPACE = "http://www.w3.org/2000/svg";
-const TOP = 34;
-const BOTTOM = 18;
 const SIDE = 62;
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 
-function make(tag, attributes, parent, text) {
-  const node = document.createElementNS(SPACE, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text != null) node.textContent = text;
-  parent?.append(node);
-  return node;
-}
-
-/** Where a value lies on its axis, in pixels from the top. */
-function scaleOf(dim, height) {
-  const length = height - TOP - BOTTOM;
-  if (dim.cats) {
-    const last = dim.cats.length - 1;
-    return (value) => TOP + length * (last ? dim.cats.indexOf(value) / last : 0.5);
+behaviour("parallel", async (box) => {
+  let data;
+  try {
+    const source = await load(box.dataset.src);
+    data = box.dataset.part ? source[box.dataset.part] : source;
+    if (!data || !data.rows.length) throw new Error("No run has a value on every axis.");
+  } catch (error) {
+    failed(box, error);
+    return;
   }
-  const f = dim.log ? Math.log10 : (value) => value;
-  const low = f(dim.min);
-  const span = f(dim.max) - low;
-  return (value) => TOP + length * (span ? 1 - (f(value) - low) / span : 0.5);
-}
+  const field = $(box.dataset.filter);
+  let ranges = rangesOf(data.dims, field?.value || "");
+  let paths = [];
 
-behaviour("parallel", (box) => {
-  const data = dataOf(box.dataset.src);
-  const brushes = new Map();
-
+  const inRanges = (row) => [...ranges].every(([i, range]) => keeps(range, row.v[i]));
+  function paint() {
+    let kept = 0;
+    for (const [path, row] of paths) {
+      const on = inRanges(row) && !isHidden(row.id);
+      kept += on;
+      path.setAttribute("display", on ? "" : "none");
+    }
+    const count = $(box.dataset.count);
+    if (count) count.textContent = `${kept} of ${data.rows.length} runs`;
+    return kept;
+  }
+  function settle() {
+    const kept = paint();
+    keepOnly(ranges.size ? new Set(data.rows.filter(inRanges).map((row) => row.id)) : null);
+    const address = new URL(location.href);
+    const text = textOf(data.dims, ranges);
+    if (text) address.searchParams.set("keep", text); else address.searchParams.delete("keep");
+    history.replaceState(null, "", address);
+    announce(ranges.size ? `${kept} of ${data.rows.length} runs kept` : "All runs kept");
+  }
   function draw() {
     const width = Math.max(box.clientWidth, 110 * data.dims.length);
     const height = box.clientHeight;
-    if (data.dims.length < 2) return;
     const place = (i) => SIDE + (i * (width - 2 * SIDE)) / (data.dims.length - 1);
     const scales = data.dims.map((dim) => scaleOf(dim, height));
-    const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": data.label });
+    const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": data.label });
     const back = make("g", { fill: "none", "stroke-width": 1 }, svg);
     const front = make("g", { fill: "none", "stroke-width": 2 }, svg);
-    const paths = data.rows.map((row) => [make("path", {
-      d: row.v.map((v, i) => `${i ? "L" : "M"}${place(i).toFixed(1)} ${scales[i](v).toFixed(1)}`).join(""),
+    paths = data.rows.map((row) => [make("path", {
+      d: row.v.map((v, i) => `${i ? "L" : "M"}${place(i).toFixed(1)} ${scales[i].at(v).toFixed(1)}`).join(""),
       stroke: ofRun(row.k), "stroke-opacity": row.k ? 1 : 0.45, "stroke-dasharray": row.k ? DASHES[row.dash] : "",
       "data-tip": row.name,
     }, row.k ? front : back), row]);
-
-    const keeps = (row) => [...brushes].every(([i, [from, to]]) => {
-      const y = scales[i](row.v[i]);
-      return y >= from && y <= to;
-    });
-    function paint() {
-      let kept = 0;
-      for (const [path, row] of paths) {
-        const on = keeps(row) && !row.hidden;
-        kept += on;
-        path.setAttribute("display", on ? "" : "none");
-      }
-      const count = $(box.dataset.count);
-      if (count) count.textContent = `${kept} of ${data.rows.length} runs`;
-    }
-    data.dims.forEach((dim, i) => axis(svg, dim, i, { height, x: place(i), scale: scales[i], brushes, paint, last: i === data.dims.length - 1 }));
+    data.dims.forEach((dim, i) => drawAxis(svg, dim, {
+      height, x: place(i), scale: scales[i], last: i === data.dims.length - 1, range: ranges.get(i),
+      changed(range, done) {
+        if (range) ranges.set(i, range); else ranges.delete(i);
+        if (field) field.value = textOf(data.dims, ranges);
+        if (done) settle(); else paint();
+      },
+    }));
     svg.addEventListener("pointerover", (event) => event.target.closest("path")?.setAttribute("stroke-width", 3));
     svg.addEventListener("pointerout", (event) => event.target.closest("path")?.removeAttribute("stroke-width"));
     box.replaceChildren(svg);
+    box.removeAttribute("aria-busy");
     paint();
   }
 
   draw();
-  document.addEventListener("themechange", draw);
-  document.addEventListener("chartcolours", draw);
-  document.addEventListener("runshidden", draw);
+  if (ranges.size) settle();
+  for (const name of ["themechange", "chartcolours", "runschanged", "fullscreenchange"]) document.addEventListener(name, draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-  $(box.dataset.clear)?.addEventListener("click", () => { brushes.clear(); draw(); announce("All ranges cleared"); });
+  field?.addEventListener("change", () => { ranges = rangesOf(data.dims, field.value); draw(); settle(); });
+  $(box.dataset.clear)?.addEventListener("click", () => {
+    ranges.clear();
+    if (field) field.value = "";
+    draw();
+    settle();
+  });
   let width = box.clientWidth;
   new ResizeObserver(() => { if (Math.abs(box.clientWidth - width) > 4) { width = box.clientWidth; draw(); } }).observe(box);
 });
-
-function axis(svg, dim, i, { height, x, scale, brushes, paint, last }) {
-  const group = make("g", { transform: `translate(${x} 0)` }, svg);
-  const end = height - BOTTOM;
-  make("text", { y: 14, "text-anchor": "middle", "font-size": 11, "font-weight": 600, fill: colour("ink") }, group, dim.label.slice(0, 18));
-  make("line", { y1: TOP, y2: end, stroke: colour("line-2") }, group);
-  for (const tick of dim.cats || dim.ticks) {
-    const y = scale(tick);
-    make("line", { x1: -3, x2: 3, y1: y, y2: y, stroke: colour("ink-3") }, group);
-    make("text", {
-      x: last ? 8 : -7, y: y + 3.5, "text-anchor": last ? "start" : "end", "font-size": 10.5, fill: colour("ink-2"),
-      stroke: colour("surface"), "stroke-width": 3, "paint-order": "stroke", "pointer-events": "none",
-    }, group, String(tick).slice(0, 16));
-  }
-  const range = make("rect", { x: -7, width: 14, rx: 3, fill: fade(colour("accent"), 0.18), stroke: colour("accent") }, group);
-  const show = () => {
-    const kept = brushes.get(i);
-    range.setAttribute("display", kept ? "" : "none");
-    if (kept) { range.setAttribute("y", kept[0]); range.setAttribute("height", Math.max(1, kept[1] - kept[0])); }
-    paint();
-  };
-  const hit = make("rect", { x: -14, width: 28, y: TOP - 6, height: end - TOP + 12, fill: "transparent", cursor: "ns-resize" }, group);
-  const at = (event) => Math.max(TOP - 4, Math.min(end + 4, event.clientY - svg.getBoundingClientRect().top));
-  let from = null;
-  hit.addEventListener("pointerdown", (event) => { from = at(event); hit.setPointerCapture(event.pointerId); });
-  hit.addEventListener("pointermove", (event) => {
-    if (from == null) return;
-    brushes.set(i, [Math.min(from, at(event)), Math.max(from, at(event))]);
-    show();
-  });
-  hit.addEventListener("pointerup", (event) => {
-    if (Math.abs(at(event) - from) < 4) { brushes.delete(i); show(); }
-    from = null;
-  });
-  show();
-}

@@ -1,0 +1,88 @@
+"""What a worker runs for a study of parameter importance: a child process, so that the worker stays small."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from experiments.models import ImportanceStudy
+from experiments.queries import compared
+from experiments.services.importance import TASK, Question
+from mlportal.lib import lease
+from mlportal.lib.lease import Claim, WorkState
+
+SECONDS = 300
+KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+CHANGED = "The runs changed while the study waited. Ask again."
+Json = dict[str, Any]
+
+
+def execute(study_id: int, *, worker: str) -> str:
+    """Claim a queued study, compute it, store the answer. Returns the state it ended in."""
+    rows = ImportanceStudy.objects.all()
+    held = lease.claim(rows, study_id, worker=f"{worker}/{os.getpid()}")
+    if held is None:
+        return "not claimed"
+    study = rows.select_related("experiment__project").get(pk=study_id)
+    asked = _question(study)
+    if asked.key != study.key:
+        lease.finish(rows, held, state=WorkState.FAILED, failure=CHANGED)
+        return "changed"
+    answer, failure = _compute(held, asked)
+    state = WorkState.FAILED if answer is None else WorkState.SUCCEEDED
+    if answer is not None:
+        answer["computed_at"] = timezone.now().isoformat(timespec="seconds")
+    done = lease.finish(rows, held, state=state, failure=failure, result=answer)
+    return str(state) if done else "fenced"
+
+
+def sweep() -> dict[str, int]:
+    """Hand on the studies of silent workers, and wake workers for forgotten ones."""
+    rows = ImportanceStudy.objects.all()
+    moved = lease.sweep(rows, on_end=lambda _: None, on_requeue=lambda _: None)
+    return {"moved": moved, "published": lease.republish(rows, task=TASK)}
+
+
+def _question(study: ImportanceStudy) -> Question:
+    dots = compared.dots_of(study.experiment, study.run_ids)
+    compared.load(dots, [study.metric])
+    return Question(study.experiment, study.metric, [d for d in dots.values() if study.metric in d.metrics])
+
+
+def _compute(held: Claim, asked: Question) -> tuple[Json | None, str]:
+    """Run the child and pass its progress on; the claim may be lost meanwhile."""
+    request = {"rows": [dict(d.params) for d in asked.dots], "target": [d.metrics[asked.metric] for d in asked.dots]}
+    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    with subprocess.Popen(
+        [sys.executable, "-m", "experiments.training.param_importance"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=settings.BASE_DIR,
+        env={**environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    ) as child:  # fmt: skip
+        late = threading.Timer(SECONDS, child.kill)
+        late.start()
+        try:
+            return _watch(child, held, json.dumps(request))
+        finally:
+            late.cancel()
+            child.kill()
+
+
+def _watch(child: subprocess.Popen[str], held: Claim, request: str) -> tuple[Json | None, str]:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(request)
+    child.stdin.close()
+    for line in child.stdout:
+        told = json.loads(line)
+        if "result" in told:
+            return told["result"], ""
+        if not lease.heartbeat(ImportanceStudy.objects.all(), held, progress=told["progress"], phase="computing"):
+            return None, "The claim was lost."
+    return None, f"The computation ended without an answer within {SECONDS} s."

@@ -1,0 +1,249 @@
+"""What a comparison is asked for, as its address says it, and the runs it is about."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connection
+from django.http import QueryDict
+
+from experiments import charts, metricstore
+from experiments.metricstore import FilterError, Question
+from experiments.models import Experiment, Run
+from projects.actor import Actor
+
+from . import metrics as named
+from . import runs
+
+MOST_RUNS = 1000
+COLOURED = 16
+FIRST_COLOURED = 6
+POPULATION = 300
+MOST_METRICS = 8
+MOST_PARAMS = 500
+LONGEST_VALUE = 200
+# What an address may say of a comparison; all else in it belongs to the page.
+STATE = ("runs", "q", "deleted", "base", "hi", "m", "metric", "x", "y", "smooth", "clip", "axes", "axis", "sx", "sy",
+         "cx", "cy", "cz", "group", "im", "keep", "diff", "orient", "system", "img", "table")  # fmt: skip
+
+
+class View:
+    """A comparison as its address says it; what is wrong falls back to the default."""
+
+    def __init__(self, asked: QueryDict) -> None:
+        self.asked = asked
+
+    @classmethod
+    def of_text(cls, text: str) -> View:
+        """Read a stored query string."""
+        return cls(QueryDict(text.lstrip("?")))
+
+    def get(self, name: str, default: str = "") -> str:
+        """One value."""
+        return str(self.asked.get(name, default))
+
+    def words(self, *names: str) -> list[str]:
+        """All values under these names, each a word or a list with commas."""
+        found = [part for name in names for value in self.asked.getlist(name) for part in str(value).split(",")]
+        return list(dict.fromkeys(part for part in found if part))
+
+    def numbers(self, *names: str) -> list[int]:
+        """Run numbers; what is none is left out."""
+        return [int(n) for n in self.words(*names) if n.isascii() and n.isdigit() and len(n) < 19]
+
+    @property
+    def axis(self) -> str:
+        """``step``, ``rel`` or ``time``."""
+        return found if (found := self.get("x")) in ("rel", "time") else "step"
+
+    def text(self, **changes: str | None) -> str:
+        """The query string of this view, without what belongs to a page only."""
+        kept = QueryDict(mutable=True)
+        for name in STATE:
+            if name in self.asked:
+                kept.setlist(name, self.asked.getlist(name))
+        for name, value in changes.items():
+            if value is None:
+                kept.pop(name, None)
+            else:
+                kept[name] = value
+        return kept.urlencode()
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One run as the charts need it."""
+
+    id: int
+    name: str
+    state: str
+    started_ms: int
+    params: Mapping[str, str]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def fact(self, token: str) -> object:
+        """Value of ``p.<parameter>`` or ``m.<metric>``; None when missing or not finite."""
+        kind, _, name = token.partition(".")
+        return self.params.get(name) if kind == "p" else self.metrics.get(name)
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The runs of a view: those compared, those coloured, and the crowd around them."""
+
+    experiment: Experiment
+    view: View
+    compared: list[int]
+    coloured: list[int]
+    dots: dict[int, Dot]
+    metrics: list[str]
+    total: int = 0
+    missing: int = 0
+    fault: FilterError | None = None
+
+    @property
+    def colours(self) -> dict[int, tuple[int, int]]:
+        """Colour and dash of each coloured run."""
+        return {pk: charts.colour_of(at) for at, pk in enumerate(self.coloured)}
+
+    @property
+    def crowd(self) -> list[Dot]:
+        """Everything drawn: the coloured first."""
+        front = [self.dots[pk] for pk in self.coloured]
+        chosen = set(self.coloured)
+        return [*front, *(dot for pk, dot in self.dots.items() if pk not in chosen)]
+
+    @property
+    def base(self) -> int | None:
+        """The run that others are measured against."""
+        asked = self.view.numbers("base")
+        return next((pk for pk in asked if pk in self.coloured), self.coloured[0] if self.coloured else None)
+
+    @property
+    def primary(self) -> str:
+        """A metric that all coloured runs have, where there is one: without it there is nothing to compare by."""
+        return self.metrics[0] if self.metrics else ""
+
+    @property
+    def varying(self) -> list[str]:
+        """Parameters with more than one value among the runs drawn, most varied first."""
+        seen: dict[str, set[str | None]] = {}
+        names = {name for dot in self.dots.values() for name in dot.params}
+        for name in names:
+            seen[name] = {dot.params.get(name) for dot in self.dots.values()}
+        varied = [name for name, values in seen.items() if len(values) > 1]
+        return sorted(varied, key=lambda name: (-len(seen[name]), name))[:MOST_PARAMS]
+
+    def load(self, metrics: Sequence[str]) -> None:
+        """Read the latest values of these metrics of all runs drawn, in one query."""
+        found = metricstore.latest(list(self.dots), list(dict.fromkeys(metrics)))
+        for pk, points in found.items():
+            self.dots[pk].metrics.update(
+                {name: p.value for name, p in points.items() if math.isfinite(p.value)}
+            )  # fmt: skip
+
+    def drawn(self, dot: Dot) -> dict[str, Any]:
+        """A run's name, colour and dash; colour 0 is grey."""
+        colour, dash = self.colours.get(dot.id, (0, 0))
+        return {"id": dot.id, "name": f"{dot.id} {dot.name}", "k": colour, "dash": dash}
+
+
+def load(dots: Mapping[int, Dot], metrics: Sequence[str]) -> None:
+    """Read the latest values of these metrics of runs, in one query; only finite ones are kept."""
+    for pk, points in metricstore.latest(list(dots), list(dict.fromkeys(metrics))).items():
+        dots[pk].metrics.update({name: p.value for name, p in points.items() if math.isfinite(p.value)})
+
+
+def compare(by: Actor, experiment: Experiment, view: View, *, around: bool = True) -> Comparison:
+    """Find the runs of a view in a fixed number of queries.
+
+    ``runs`` names up to 1,000; else ``q`` gives the first 1,000 of a filter, best first; with neither the best six
+    are compared. Few runs are compared before the filter's best 300, unless ``around`` is false.
+    """
+    given, text = view.numbers("runs"), view.get("q").strip()
+    fault: FilterError | None = None
+    crowd: list[int] = []
+    total = 0
+    if not given or (around and len(given) <= COLOURED):
+        try:
+            crowd, total = _found(by, experiment, view, text, most=MOST_RUNS if text and not given else POPULATION)
+        except FilterError as error:
+            fault = error
+            crowd, total = _found(by, experiment, view, "", most=POPULATION)
+    wanted = [*given, *view.numbers("base")] if given else crowd if text and not fault else crowd[:FIRST_COLOURED]
+    wanted = list(dict.fromkeys(wanted))[:MOST_RUNS]
+    metricstore.fold_runs(wanted)  # what was just logged counts; a search has folded all that it found
+    dots = dots_of(experiment, list(dict.fromkeys([*wanted, *crowd])))
+    compared = [pk for pk in wanted if pk in dots]
+    made = Comparison(
+        experiment, view, compared, _coloured(view, compared), dots, [],
+        total=len(given) if given else total, missing=len(wanted) - len(compared), fault=fault,
+    )  # fmt: skip
+    made.metrics = _metrics(made)
+    return made
+
+
+def _found(by: Actor, experiment: Experiment, view: View, text: str, *, most: int) -> tuple[list[int], int]:
+    lifecycle = "deleted" if view.get("deleted") == "1" else "active"
+    question: Question = runs.question(by, experiment, text, runs.first_order(experiment), lifecycle)
+    ids = metricstore.search(question, limit=most).run_ids
+    return ids, metricstore.count(question) if len(ids) == most else len(ids)
+
+
+def _coloured(view: View, compared: Sequence[int]) -> list[int]:
+    """All of a few runs; of many those that the address colours, else the first six, with the baseline."""
+    if len(compared) <= COLOURED:
+        return list(compared)
+    known, base = set(compared), view.numbers("base")[:1]
+    asked = [pk for pk in view.numbers("hi") if pk in known]
+    chosen = asked or [*(pk for pk in base if pk in known), *compared[:FIRST_COLOURED]]
+    return list(dict.fromkeys(chosen))[:COLOURED]
+
+
+def dots_of(experiment: Experiment, wanted: Sequence[int]) -> dict[int, Dot]:
+    """Runs of an experiment by number, in the order asked for; others are left out."""
+    rows = Run.objects.filter(pk__in=wanted, experiment=experiment)
+    found = {
+        pk: Dot(pk, name, state, started, _short(params))
+        for pk, name, state, started, params in rows.values_list(
+            "pk", "name", "state", "started_ms", "params"
+        ).iterator(chunk_size=200)
+    }  # fmt: skip
+    return {pk: found[pk] for pk in wanted if pk in found}
+
+
+def _short(params: str) -> dict[str, str]:
+    """Parameters that a chart can place: not too many, not too long, so that 1,000 runs fit into memory."""
+    read: dict[str, str] = json.loads(params)
+    kept = [(name, value) for name, value in read.items() if len(value) <= LONGEST_VALUE]
+    return dict(kept[:MOST_PARAMS])
+
+
+def _metrics(made: Comparison) -> list[str]:
+    """Metrics that the runs have, first those that all coloured runs have, in the order people read them."""
+    counts, shared = _metric_counts(list(made.dots)), _metric_counts(made.coloured)
+    names = named.default_metrics(made.experiment, sorted({*counts, *shared}))
+    if made.view.get("system") != "1":
+        names = [n for n in names if not n.startswith(named.SYSTEM)]
+    whole = len(made.coloured)
+    return sorted(names, key=lambda n: shared.get(n, 0) < whole)
+
+
+def _metric_counts(run_ids: Sequence[int]) -> dict[str, int]:
+    """How many of the runs have each metric."""
+    if not run_ids:
+        return {}
+    marks = ", ".join(["%s"] * len(run_ids))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""SELECT k.name, found.runs FROM (
+                  SELECT key_id, count(*) AS runs FROM experiments_runmetric
+                  WHERE run_id IN ({marks}) GROUP BY key_id
+                ) found JOIN experiments_key k ON k.id = found.key_id""",  # noqa: S608 - marks only
+            [*run_ids],
+        )
+        return dict(cursor.fetchall())

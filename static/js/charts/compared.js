@@ -1,0 +1,81 @@
+// Kinds of charts of a comparison: bundles of curves and contour lines.
+import { colour, DASH, fade, layout, ofRun, plain, SYMBOL } from "./theme.js";
+import { isShown } from "./shown.js";
+import { innerRange, smooth } from "./smooth.js";
+
+const X_TITLE = { step: "Step", rel: "Minutes since start", time: "" };
+const times = (data, xs) => (data.axis === "time" ? xs.map((x) => new Date(x)) : xs);
+
+/** All grey runs as one line with gaps: a line each would cost seconds. */
+function crowd(data, metric, weight) {
+  const x = [];
+  const y = [];
+  for (const run of data.runs) {
+    const points = run.metrics[metric];
+    if (run.k || !points || !isShown(run.id)) continue;
+    x.push(...times(data, points.x), null);
+    y.push(...smooth(points.y, weight), null);
+  }
+  const line = { color: fade(ofRun(0), 0.4), width: 1 };
+  return x.length ? [{ x, y, mode: "lines", name: "other runs", line, hoverinfo: "skip", connectgaps: false }] : [];
+}
+
+/** One metric of many runs; the chosen ones coloured over the grey others. */
+function bundle(data, element, options) {
+  const weight = Number(options.smooth || 0) / 100;
+  const metric = element.dataset.metric;
+  const traces = crowd(data, metric, weight);
+  for (const run of data.runs) {
+    const points = run.metrics[metric];
+    if (!run.k || !points || !isShown(run.id)) continue;
+    const x = times(data, points.x);
+    const line = ofRun(run.k);
+    if (weight) traces.push({ x, y: points.y, mode: "lines", line: { color: fade(line, 0.22), width: 1 }, hoverinfo: "skip" });
+    const few = points.y.length < 3;
+    traces.push({
+      x, y: smooth(points.y, weight), name: plain(run.name), mode: few ? "lines+markers" : "lines", connectgaps: false,
+      line: { color: line, width: 1.75, dash: DASH[run.dash] }, marker: { symbol: SYMBOL[(run.k - 1) % 8], size: 7 },
+      hovertemplate: "%{y:.4f}",
+    });
+  }
+  const log = options.y === "log";
+  const y = element.zoomed?.y || (options.clip && !log ? innerRange(traces) : undefined);
+  const range = element.zoomed ? places(data, element.zoomed.range) : undefined;
+  return [traces, layout({
+    xaxis: { title: X_TITLE[data.axis], type: data.axis === "time" ? "date" : "linear", range, autorange: range === undefined },
+    yaxis: { type: log ? "log" : "linear", range: y, autorange: y === undefined, tickformat: ".3~f" },
+  })];
+}
+
+const places = (data, range) => (data.axis === "time" ? range.map((at) => new Date(at).toISOString()) : range);
+
+/** Lines of equal metric over two parameters, with the runs they were drawn from. */
+function contour(data) {
+  const shades = [0, 1, 2, 3, 4, 5].map((at) => [at / 5, colour(`h${at}`)]);
+  const surface = {
+    type: "contour", x: data.x, y: data.y, z: data.z, showscale: false, colorscale: shades, connectgaps: false,
+    contours: { start: data.low, end: data.high, size: data.step, showlabels: true, labelfont: { size: 10, color: colour("ink") } },
+    line: { color: colour("line-2"), width: 1 }, hovertemplate: `${plain(data.zt)} about %{z:.4~g}<extra></extra>`,
+  };
+  const rows = data.rows.filter((row) => isShown(row.id));
+  const dots = {
+    x: rows.map((row) => row.x), y: rows.map((row) => row.y), mode: "markers", name: "runs",
+    text: rows.map((row) => plain(row.name)), customdata: rows.map((row) => row.z),
+    hovertemplate: `%{text}<br>${plain(data.zt)} %{customdata:.4~g}<extra></extra>`,
+    marker: {
+      size: rows.map((row) => (row.k ? 10 : 5)), symbol: rows.map((row) => (row.k ? SYMBOL[(row.k - 1) % 8] : "circle")),
+      color: rows.map((row) => (row.k ? ofRun(row.k) : colour("ink-2"))), line: { width: 1, color: colour("surface") },
+    },
+  };
+  return [[surface, dots], layout({
+    hovermode: "closest", xaxis: { title: data.xt, ...scale(data.x, data.xlog) }, yaxis: { title: data.yt, ...scale(data.y, data.ylog) },
+  })];
+}
+
+function scale(cells, log) {
+  if (!log) return { type: "linear", nticks: 6 };
+  const ticks = [0, 6, 12, 17, 23].map((at) => Number(cells[at].toPrecision(2)));
+  return { type: "log", tickvals: ticks, ticktext: ticks.map(String) };
+}
+
+export const COMPARED_KINDS = { bundle, contour };
