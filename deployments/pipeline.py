@@ -5,21 +5,23 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from django.db import transaction
 
 from deployments import gates
 from deployments.models import Evaluation, ModelVersion, PromotionRequest
-from deployments.proof import evaluation as engine
 from deployments.services import promotions
-from mlportal.lib import blobs, lease, modelfile
+from mlportal.lib import blobs, lease
 from mlportal.lib.errors import DomainError, Unprocessable
 from mlportal.lib.lease import Claim, WorkState
 from monitoring import drift
 from projects.actor import Actor
 from projects.models import Project
+
+# Workers that only sweep stay small: pandas and the engine are loaded by those that evaluate.
+if TYPE_CHECKING:
+    import pandas as pd
 
 SEED = 20_261_121
 MAX_ROWS = 10_000
@@ -102,6 +104,8 @@ def _measure(held: Claim) -> Measured:
     frame = _reference(request.version)
     production = _model(request.baseline) if request.baseline else None
     beat("Compare on the held-out rows", 0.1)
+    from deployments.proof import evaluation as engine
+
     found = engine.evaluate(
         frame,
         candidate,
@@ -129,6 +133,8 @@ def _model(version: ModelVersion) -> Any:
     digest = version.file(gates.model_file(version) or gates.MODEL_FILE)
     if digest is None:
         raise Unprocessable(f"{version} has no {gates.MODEL_FILE}.", code="no_model")
+    from mlportal.lib import modelfile
+
     blobs.verify(digest)
     return modelfile.load(blobs.local_path(digest))
 
@@ -148,7 +154,7 @@ def _describe(version: ModelVersion, model: Any) -> None:
     version.save(update_fields=["task", "signature"])
 
 
-def _reference(version: ModelVersion) -> pd.DataFrame:
+def _reference(version: ModelVersion) -> "pd.DataFrame":
     path = gates.reference_file(version)
     digest = version.file(path)
     if digest is None:
@@ -157,6 +163,8 @@ def _reference(version: ModelVersion) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder) / "reference.parquet"
         link.symlink_to(blobs.local_path(digest))
+        import pandas as pd
+
         return pd.read_parquet(link).head(MAX_ROWS)
 
 
@@ -164,7 +172,7 @@ def _columns(version: ModelVersion) -> list[str]:
     return [str(row["name"]) for row in version.signature["inputs"]]
 
 
-def _grids(version: ModelVersion, frame: pd.DataFrame) -> dict[str, Any]:
+def _grids(version: ModelVersion, frame: "pd.DataFrame") -> dict[str, Any]:
     kinds = {str(row["name"]): str(row.get("kind", "")) for row in version.signature["inputs"]}
     kinds["__prediction__"] = "categorical" if version.task == "classification" else "numeric"
     kinds["__score__"] = "numeric"

@@ -36,6 +36,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=True,  # no message waits behind a long job
     worker_max_tasks_per_child=200,
+    worker_max_memory_per_child=300_000,  # KiB; what an evaluation of a model loaded is given back after it
     worker_soft_shutdown_timeout=20.0,
     worker_cancel_long_running_tasks_on_connection_loss=False,  # training survives a broker restart
     worker_hijack_root_logger=False,

@@ -7,11 +7,15 @@ from pathlib import Path
 from django.conf import settings
 
 # Numeric libraries start a thread per core in every process; training decides for itself.
-SINGLE_THREADED = {
+FRUGAL = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
+    # Each thread would keep a heap of its own for what it once freed.
+    "MALLOC_ARENA_MAX": "2",
+    # The checks of Django import every page into workers; `make check` makes them.
+    "CELERY_SKIP_CHECKS": "1",
 }
 HERE = Path(__file__).resolve().parent
 
@@ -68,11 +72,16 @@ def environment() -> dict[str, str]:
     """Return the environment of the parts."""
     return {
         **os.environ,
-        **{key: os.environ.get(key, value) for key, value in SINGLE_THREADED.items()},
+        **{key: os.environ.get(key, value) for key, value in FRUGAL.items()},
         "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")])),
         "PYTHONUNBUFFERED": "1",
         "DJANGO_SETTINGS_MODULE": "mlportal.settings",
     }
+
+
+def sharing(command: list[str]) -> list[str]:
+    """Return the command of a part that forks, so that its forks share what it imported."""
+    return [sys.executable, "-m", "mlportal.preload", *command[2:]]
 
 
 def run(command: list[str]) -> None:

@@ -8,6 +8,10 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlportal.nursery import Fork, Nursery
 
 PR_SET_PDEATHSIG = 1
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -16,7 +20,8 @@ MAX_LOG_BYTES = 20 * 2**20
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Ask the kernel to end this process when its parent ends."""
     # Runs between fork and exec: one system call, nothing that could need a lock.
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -35,17 +40,20 @@ class Process:
         Its whole environment.
     log
         File that gets its output.
+    nursery
+        What forks it, when it is a Python module that shares what others import too.
     """
 
     name: str
     command: list[str]
     environment: dict[str, str]
     log: Path
+    nursery: "Nursery | None" = None
     starts: int = 0
     _pause: float = FIRST_PAUSE
     _started_at: float = 0.0
     _due_at: float | None = None
-    _child: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _child: "subprocess.Popen[bytes] | Fork | None" = field(default=None, repr=False)
 
     @property
     def pid(self) -> int | None:
@@ -55,19 +63,27 @@ class Process:
     def start(self) -> None:
         """Start it in a session of its own, bound to the life of this process."""
         self._turn_log()
+        self.starts += 1
+        self._started_at = time.monotonic()
+        self._due_at = None
+        try:
+            self._child = self.nursery.fork(self.command[2:], self.log) if self.nursery else self._execute()
+        except OSError as error:
+            with self.log.open("a") as output:
+                print(f"{self.name} could not be started: {error}", file=output)
+            self._child, self._due_at = None, self._started_at + LONGEST_PAUSE
+
+    def _execute(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
-            self._child = subprocess.Popen(
+            return subprocess.Popen(
                 self.command,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 one prctl call, see above
+                preexec_fn=die_with_parent,  # noqa: PLW1509 one prctl call, see above
             )
-        self.starts += 1
-        self._started_at = time.monotonic()
-        self._due_at = None
 
     def _turn_log(self) -> None:
         if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
@@ -75,12 +91,13 @@ class Process:
 
     def watch(self) -> str:
         """Start it again when it ended and its pause is over; return a sentence when it just ended."""
-        if self._child is None or self._child.poll() is None:
+        code = self._child.poll() if self._child else None
+        if self.starts == 0 or (self._child and code is None):
             return ""
         now = time.monotonic()
-        if self._due_at is None:
-            return self._ended(self._child.returncode, now)
-        if now >= self._due_at:
+        if code is not None and self._due_at is None:
+            return self._ended(code, now)
+        if self._due_at is not None and now >= self._due_at:
             self.start()
         return ""
 

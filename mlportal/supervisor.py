@@ -22,6 +22,7 @@ from typing import IO
 from django.conf import settings
 
 from mlportal import broker, checkpoint, parts
+from mlportal.nursery import Nursery
 from mlportal.process import Process
 
 STOP_SECONDS = 10.0
@@ -41,6 +42,7 @@ class Supervisor:
         self.log_dir = settings.DATA_DIR / "logs"
         self.socket = Path(settings.BROKER_SOCKET)
         self.environment = parts.environment() | {"PROMETHEUS_MULTIPROC_DIR": str(self.run_dir / "metrics")}
+        self.nursery = Nursery(self.environment)
         self.stages: list[list[Process]] = []
         self._checkpointer: checkpoint.Checkpointer | None = None
         self._lock: IO[str] | None = None
@@ -97,6 +99,7 @@ class Supervisor:
 
     def _start(self) -> None:
         print(f"mlportal: data in {settings.DATA_DIR}, logs in {self.log_dir}", flush=True)
+        self.nursery.start()  # it imports while the database is brought up to date
         if not settings.REDIS_URL:
             self._start_broker()
         self._set_up_link = self._migrate()
@@ -119,6 +122,9 @@ class Supervisor:
         }
         for stage in (workers, fronts):
             self.stages.append([self._part(name, command) for name, command in stage.items()])
+        for process in self._processes():
+            # The broker is no Python; the serving process imports neither pages nor workers.
+            process.nursery = None if process.name in ("broker", "serve") else self.nursery
 
     def _start_all(self, *names: str) -> None:
         for process in self._processes():
@@ -194,6 +200,7 @@ class Supervisor:
             for process in stage:
                 process.wait(max(0.0, deadline - time.monotonic()))
                 process.kill()
+        self.nursery.stop()
         if self._checkpointer is not None:
             self._checkpointer.stop()
         if self._lock is not None:

@@ -12,12 +12,10 @@ from itertools import islice
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
 from experiments.models import Artifact
 from mlportal.lib import blobs
 from mlportal.lib.errors import DomainError, Missing
-from projects.tabular import preview
 
 LOOK_BYTES = 2**20
 TABLE_BYTES = 16 * 2**20
@@ -99,7 +97,7 @@ def look(artifact: Artifact, *, offset: int = 0, limit: int = PAGE_ROWS, address
         return {"viewer": "none", "trouble": error.message}
     except (DomainError, UnicodeDecodeError):
         return {"viewer": "none", "trouble": "The file is not UTF-8 text."}
-    except (pa.ArrowException, csv.Error, OSError):
+    except (csv.Error, OSError):
         return {"viewer": "none", "trouble": "The table cannot be read."}
 
 
@@ -167,9 +165,16 @@ def _lines(stream: Any) -> Iterator[str]:
 def _parquet(artifact: Artifact, offset: int, limit: int) -> Table | None:
     if artifact.size_bytes > PARQUET_BYTES:
         return None
+    from pyarrow import ArrowException  # 28 MiB, for those who look at such a file only
+
+    from projects.tabular import preview
+
     path = blobs.local_path(artifact.sha256)
-    names = preview.page(path, offset=0, limit=0).names
-    page = preview.page(path, offset=offset, limit=limit, columns=list(dict.fromkeys(names))[:COLUMNS])
+    try:
+        names = preview.page(path, offset=0, limit=0).names
+        page = preview.page(path, offset=offset, limit=limit, columns=list(dict.fromkeys(names))[:COLUMNS])
+    except ArrowException as error:
+        raise OSError("not a Parquet file") from error
     table = _made(page.names, page.rows, offset, page.total, is_more=offset + len(page.rows) < page.total)
     return Table(**{**_as_dict(table), "more_columns": max(0, len(names) - COLUMNS)})
 

@@ -49,7 +49,7 @@ def run_web(given: argparse.Namespace) -> None:
 
     from mlportal import parts
 
-    parts.run(parts.web(bind=settings.BIND, port=settings.PORT, workers=given.workers))
+    parts.run(parts.sharing(parts.web(bind=settings.BIND, port=settings.PORT, workers=given.workers)))
 
 
 def run_worker(given: argparse.Namespace) -> None:

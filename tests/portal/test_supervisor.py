@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,12 @@ def portal(tmp_path_factory):
 
 def kill_group(pid: int) -> None:
     os.killpg(pid, signal.SIGKILL)
+
+
+def proportional_kib(pid: int) -> int:
+    """Its own memory, and its share of what it has in common with others."""
+    rolled = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in rolled.splitlines() if line.startswith("Pss:"))
 
 
 def test_all_parts_are_up(portal):
@@ -49,6 +56,23 @@ def test_killed_part_comes_back(portal, words, part):
     wait_until(lambda: set(portal.pids(*words)) - set(before), what=f"another {part}")
     portal.wait_ready()
     assert not set(portal.pids(*words)) & set(before), "a process of the killed part lives on"
+
+
+def test_killed_nursery_takes_its_forks_along_and_all_come_back(portal):
+    words = ("mlportal.preload", "--serve")
+    nursery, forked = portal.pids(*words), portal.pids("granian")
+    assert len(nursery) == 1
+    assert forked
+    os.kill(nursery[0], signal.SIGKILL)
+    wait_until(lambda: portal.pids(*words) and set(portal.pids("granian")) - set(forked), what="another web process")
+    portal.wait_ready()
+    assert not set(portal.pids("granian")) & set(forked), "a process of the killed nursery lives on"
+
+
+def test_parts_share_what_they_import(portal):
+    """The whole of the web server, the workers and the scheduler, idle; a part each for itself took 1,000 MiB."""
+    pids = {pid for word in ("granian", "celery", "mlportal.preload") for pid in portal.pids(word)}
+    assert sum(proportional_kib(pid) for pid in pids) / 1024 < 500
 
 
 def test_second_portal_on_the_same_data_is_refused(portal):
