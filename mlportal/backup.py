@@ -19,6 +19,7 @@ from typing import Any
 from django.conf import settings
 
 from mlportal import __version__
+from mlportal.lib.blobs import kept
 from mlportal.supervisor import is_running
 
 DATABASE, BLOBS, MANIFEST = "db.sqlite3", "blobs", "manifest.json"
@@ -43,7 +44,7 @@ def write(target: Path) -> int:
     if target.exists():
         raise BackupFailed(f"{target} exists; a backup never overwrites one")
     partial = target.with_name(f"{target.name}.partial")
-    with tempfile.TemporaryDirectory(dir=settings.TEMP_DIR) as folder:
+    with kept(), tempfile.TemporaryDirectory(dir=settings.TEMP_DIR) as folder:
         copy = Path(folder) / DATABASE
         with sqlite3.connect(database, timeout=20) as connection:
             connection.execute("VACUUM INTO ?", (str(copy),))

@@ -183,6 +183,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
     },
     "sweep-uploads": {"task": "mlportal.sweep_uploads", "schedule": 86_400, "options": {"expires": 3600}},
+    "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
     "expire-requests": {"task": "deployments.expire_requests", "schedule": 300, "options": {"expires": 300}},
 }  # fmt: skip
 # (event verb, task): the task gets the id of an EventDelivery row; see projects.services.events.

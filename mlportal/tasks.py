@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from mlportal.lib import blobs
+from mlportal import collection
+from mlportal.lib import leftovers
 from mlportal.lib.errors import DomainError
 from projects.models import Project
 
@@ -10,7 +11,13 @@ from projects.models import Project
 @shared_task(name="mlportal.sweep_uploads", ignore_result=True)
 def sweep_uploads() -> int:
     """Remove parts of uploads whose process was killed."""
-    return blobs.sweep()
+    return leftovers.sweep_parts()
+
+
+@shared_task(name="mlportal.collect_files", ignore_result=True)
+def collect_files() -> None:
+    """Remove files that no row has named for a day."""
+    collection.collect()
 
 
 @shared_task(name="mlportal.load_example")

@@ -1165,6 +1165,10 @@ class Migration(migrations.Migration):
             model_name="formerplace",
             constraint=models.UniqueConstraint(fields=("run", "place"), name="former_place_once"),
         ),
+        migrations.AddIndex(
+            model_name="artifact",
+            index=models.Index(fields=["sha256"], name="artifact_by_content"),
+        ),
         migrations.AddConstraint(
             model_name="artifact",
             constraint=models.UniqueConstraint(fields=("run", "path"), name="artifact_path_once_per_run"),

@@ -49,6 +49,10 @@ class Artifact(models.Model):
     objects = ArtifactQuerySet.as_manager()
 
     class Meta:
+        indexes = [
+            # Asked when a file may be removed: who else names it?
+            models.Index(fields=["sha256"], name="artifact_by_content"),
+        ]
         constraints = [
             # Also the index by which folders are listed.
             models.UniqueConstraint(fields=["run", "path"], name="artifact_path_once_per_run"),

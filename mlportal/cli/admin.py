@@ -24,6 +24,11 @@ def add_commands(commands: Any) -> None:
     _add_project(_adder(things, "project", "add a project", run_project_add))
     _add_member(_adder(things, "member", "give a user a role in a project", run_member_add))
     _add_token(_adder(things, "token", "make an API token", run_token_add))
+    files = things.add_parser("files", help="stored files").add_subparsers(metavar="ACTION", required=True)
+    collect = files.add_parser("collect", help="remove files that nothing has named for a day")
+    collect.add_argument("--dry-run", action="store_true", help="only tell how many there are, and how large")
+    collect.add_argument("--json", action="store_true", help="print the result as JSON")
+    collect.set_defaults(run=run_files_collect)
 
 
 def _adder(things: Any, thing: str, text: str, run: Any) -> argparse.ArgumentParser:
@@ -123,6 +128,26 @@ def run_token_add(given: argparse.Namespace) -> int:
     )
     result = {"token": new.secret, "scopes": new.token.scopes, "expires_at": new.token.expires_at.isoformat()}
     show(given, result, new.secret)
+    return 0
+
+
+def run_files_collect(given: argparse.Namespace) -> int:
+    """Collect files that nothing names."""
+    _load()
+    from dataclasses import asdict
+
+    from django.template.defaultfilters import filesizeformat
+
+    from mlportal import collection
+
+    found = collection.collect(dry_run=given.dry_run)
+    lines = [
+        f"{word}: {tally.files} files, {filesizeformat(tally.size_bytes)}".replace("\xa0", " ")
+        for word, tally in (
+            ("named by nothing", found.unnamed), ("so for a day", found.due), ("removed", found.removed),
+        )
+    ]  # fmt: skip
+    show(given, asdict(found), "\n".join(lines))
     return 0
 
 

@@ -5,6 +5,7 @@ A file appears under its digest only when it is whole: written beside, synced, r
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -14,7 +15,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -26,6 +26,7 @@ from mlportal.lib.errors import DomainError, Invalid, Missing, StorageFull, TooL
 
 CHUNK_BYTES = 1 << 20
 EARLY_BYTES = 8 << 20
+CLAIM_SECONDS = 43_200.0  # half the time that a content without a row is kept
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -99,36 +100,24 @@ def put_file(path: Path, *, limit_bytes: int) -> Blob:
 
 def adopt(path: Path, blob: Blob) -> None:
     """Move a synced local file of the same volume to its place as ``blob``."""
-    name, storage = _name(blob.sha256), _storage()
-    if _is_stored(blob):
-        return
-    if isinstance(storage, FileSystemStorage):
-        target = Path(storage.path(name))
-        with _room():
+    name, storage = place(blob.sha256), _storage()
+    with kept(), _room():
+        if _claim(blob):
+            return
+        if isinstance(storage, FileSystemStorage):
+            target = Path(storage.path(name))
             target.parent.mkdir(parents=True, exist_ok=True)
             path.chmod(0o440)
             path.replace(target)
             _sync_folder(target.parent)
-        return
-    with path.open("rb") as stream:
-        storage.save(name, File(stream))
-
-
-def sweep(*, older_than: timedelta = timedelta(days=2)) -> int:
-    """Remove the parts that processes killed in the middle of an upload left behind; return how many."""
-    folder, count = _incoming(), 0
-    bound = time.time() - older_than.total_seconds()
-    for path in folder.iterdir() if folder.is_dir() else ():
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < bound:
-                path.unlink()
-                count += 1
-    return count
+            return
+        with path.open("rb") as stream:
+            storage.save(name, File(stream))
 
 
 def exists(sha256: str) -> bool:
     """Whether the content is stored."""
-    return _storage().exists(_name(sha256))
+    return _storage().exists(place(sha256))
 
 
 def open_blob(sha256: str) -> IO[bytes]:
@@ -140,7 +129,7 @@ def open_blob(sha256: str) -> IO[bytes]:
         When it is not stored.
     """
     try:
-        opened: Any = _storage().open(_name(sha256), "rb")
+        opened: Any = _storage().open(place(sha256), "rb")
     except FileNotFoundError as error:
         raise Missing(f"The file {sha256[:12]} is not stored.", code="blob_missing") from error
     return opened
@@ -159,7 +148,7 @@ def local_path(sha256: str) -> Path:
     """Path of a local copy that must not be written to; fetched to a cache when storage is remote."""
     storage = _storage()
     if isinstance(storage, FileSystemStorage):
-        path = Path(storage.path(_name(sha256)))
+        path = Path(storage.path(place(sha256)))
         if not path.is_file():
             raise Missing(f"The file {sha256[:12]} is not stored.", code="blob_missing")
         return path
@@ -178,7 +167,7 @@ def at_hand(sha256: str) -> Path | None:
     storage = _storage()
     if not isinstance(storage, FileSystemStorage):
         return None
-    path = Path(storage.path(_name(sha256)))
+    path = Path(storage.path(place(sha256)))
     return path if path.is_file() else None
 
 
@@ -198,16 +187,29 @@ def verify(sha256: str) -> None:
         raise BlobCorrupt(f"The stored file {sha256[:12]} has changed on disk; its content no longer matches.")
 
 
-def delete(sha256: str) -> None:
-    """Remove a content that no row points to; callers check that first."""
-    _storage().delete(_name(sha256))
+@contextmanager
+def kept(*, alone: bool = False) -> Iterator[None]:
+    """Nothing stored is removed meanwhile; ``alone`` is for who removes, and fails where others are inside.
+
+    Raises
+    ------
+    BlockingIOError
+        When ``alone`` and somebody stores or reads all.
+    """
+    descriptor = os.open(Path(settings.DATA_DIR) / "blobs.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _storage() -> Storage:
     return storages["default"]
 
 
-def _name(sha256: str) -> str:
+def place(sha256: str) -> str:
+    """Return the name of a content in the storage."""
     if not _DIGEST.fullmatch(sha256):
         raise Missing("A file digest has 64 hexadecimal digits.", code="blob_missing")
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
@@ -240,17 +242,33 @@ def _keep(temporary: Any, blob: Blob) -> None:
     """Make a whole content last under its digest; what is stored already costs no writing."""
     with _room():
         temporary.flush()
-        if not _is_stored(blob):
-            os.fsync(temporary.fileno())
+        if _claim(blob):
+            return
+        os.fsync(temporary.fileno())
     adopt(Path(temporary.name), blob)
 
 
-def _is_stored(blob: Blob) -> bool:
-    name, storage = _name(blob.sha256), _storage()
-    return storage.exists(name) and storage.size(name) == blob.size_bytes
+def _claim(blob: Blob) -> bool:
+    """Whether the content is stored; if so it now counts as written now, so that nobody removes it before its row."""
+    name, storage = place(blob.sha256), _storage()
+    if isinstance(storage, FileSystemStorage):
+        with kept(), suppress(FileNotFoundError):
+            path = storage.path(name)
+            if Path(path).stat().st_size == blob.size_bytes:
+                os.utime(path)
+                return True
+        return False
+    # The age in a bucket changes by writing only.
+    stale = time.time() - CLAIM_SECONDS
+    return (
+        storage.exists(name)
+        and storage.size(name) == blob.size_bytes
+        and storage.get_modified_time(name).timestamp() > stale
+    )
 
 
-def _incoming() -> Path:
+def incoming() -> Path:
+    """Return the folder of what is still coming in."""
     return Path(settings.DATA_DIR) / "blobs" / "incoming"
 
 
@@ -268,7 +286,7 @@ def _too_large(field: str, limit_bytes: int, got: int) -> TooLarge:
 @contextmanager
 def _staging() -> Iterator[Any]:
     """Temporary file on the blob volume; gone at the end unless it was renamed."""
-    folder = _incoming()
+    folder = incoming()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = tempfile.NamedTemporaryFile(dir=folder, prefix="part-", delete=False)  # noqa: SIM115
     try:

@@ -72,6 +72,15 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="UnnamedFile",
+            fields=[
+                ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("size_bytes", models.BigIntegerField()),
+                ("found_at", models.DateTimeField(db_index=True, help_text="When it was first found without a name.")),
+                ("seen_at", models.DateTimeField(db_index=True, help_text="When it was last found so.")),
+            ],
+        ),
+        migrations.CreateModel(
             name="Project",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

@@ -4,6 +4,7 @@ from projects.models.accounts import ApiToken, SetupSecret, User
 from projects.models.channels import Channel, Delivery
 from projects.models.datasets import Dataset, DatasetVersion
 from projects.models.events import ChainHead, Event, EventDelivery
+from projects.models.files import UnnamedFile
 from projects.models.idempotency import IdempotencyKey
 from projects.models.projects import Membership, Project
 
@@ -20,5 +21,6 @@ __all__ = [
     "Membership",
     "Project",
     "SetupSecret",
+    "UnnamedFile",
     "User",
 ]

@@ -105,3 +105,13 @@ def test_two_commands_at_once_on_a_new_folder_both_work(tmp_path):
         words = [("admin", "user", "add", name, "--email", f"{name}@a.org", "--generate-password") for name in "ab"]
         done = list(both.map(lambda given: portal.command(*given), words))
     assert [(one.returncode, one.stderr) for one in done] == [(0, ""), (0, "")]
+
+
+def test_files_are_collected_with_their_sizes(place):
+    done = place.command("admin", "files", "collect", "--dry-run")
+    assert (done.returncode, done.stdout) == (
+        0,
+        "named by nothing: 0 files, 0 bytes\nso for a day: 0 files, 0 bytes\nremoved: 0 files, 0 bytes\n",
+    )
+    found = json.loads(place.command("admin", "files", "collect", "--json").stdout)
+    assert found["removed"] == {"files": 0, "size_bytes": 0}

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 from django.core.files.storage import default_storage
 
-from mlportal.lib import blobs
+from mlportal.lib import blobs, leftovers
 from mlportal.lib.errors import Missing, StorageFull, TooLarge
 
 
@@ -86,7 +86,7 @@ def test_parts_of_killed_uploads_are_swept_and_young_ones_stay(settings):
     long_ago = time.time() - 3 * 86_400
     os.utime(old, (long_ago, long_ago))
     os.utime(blobs.local_path(kept.sha256), (long_ago, long_ago))
-    assert blobs.sweep() == 1
+    assert leftovers.sweep_parts() == 1
     assert (old.exists(), young.exists(), blobs.exists(kept.sha256)) == (False, True, True)
     young.unlink()
 

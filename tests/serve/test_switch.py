@@ -4,12 +4,13 @@ import concurrent.futures
 import json
 import signal
 import time
+from math import inf
 
 import pytest
 from django.core.management import call_command
 
 from deployments.models import ModelVersion
-from mlportal.lib import blobs
+from mlportal.lib import blobs, leftovers
 from monitoring import spool
 from monitoring.models import IngestedSegment, Prediction
 from tests.serve.harness import RECORD, Load, Serve, write_artifacts
@@ -116,7 +117,7 @@ def test_rollback_to_the_version_before_loads_nothing(serve, scene, token):
     serve.wait_for(lambda: serve.version(token) == 2)
     for entry in scene.first.manifest:
         if not any(entry["sha256"] == row["sha256"] for row in second.manifest):
-            blobs.delete(entry["sha256"])
+            leftovers.remove(entry["sha256"], claimed_before=inf)
     scene.switch(scene.first)
     serve.wait_for(lambda: serve.version(token) == 1, seconds=5)
 

@@ -1,9 +1,11 @@
 """The pages of predictions."""
 
+from math import inf
+
 import pytest
 from django.test import Client
 
-from mlportal.lib import blobs
+from mlportal.lib import leftovers
 from monitoring.models import Prediction
 from monitoring.pipeline import ship
 from tests.factories.projects import make_project, make_user
@@ -75,7 +77,7 @@ def test_one_prediction_shows_features_or_why_not(project, client, tmp_path):
     page = client.get(f"{PAGE}{identifier}/").content.decode()
     assert "Probability of yes" in page
     assert '<th scope="row">age</th><td class="n">40.0</td>' in page
-    blobs.delete(Prediction.objects.get().chunk.sha256)
+    leftovers.remove(Prediction.objects.get().chunk.sha256, claimed_before=inf)
     page = client.get(f"{PAGE}{identifier}/")
     assert (page.status_code, "The features cannot be read" in page.content.decode()) == (200, True)
 
