@@ -1,6 +1,6 @@
 """Reads that join several tables of the deployments app."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -12,7 +12,9 @@ from experiments.queries import Registered
 from monitoring.drift import shape
 from monitoring.models import Bucket
 from projects.models import Project
+from projects.permissions import Permission
 from projects.services.datasets import Use, Uses
+from projects.services.targets import Target
 
 VERSIONS = 200
 OPEN = Q(versions__promotion_requests__state=PromotionRequest.State.PENDING)
@@ -171,3 +173,26 @@ def _traffic(buckets: list[Bucket]) -> Traffic:
 def _ms(counts: shape.Counts, share: float) -> float | None:
     found = shape.latency_us(counts, share)
     return None if found is None else found / 1000
+
+
+def model_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Models as things that carry stars and comments."""
+    for row in RegisteredModel.objects.filter(pk__in=numbers).select_related("project"):
+        href = f"/p/{row.project.slug}/models/{quote(row.name, safe='')}/"
+        yield Target("model", row, row.project_id, row.name, href, Permission.MODEL_VIEW)
+
+
+def version_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Versions of models as things that carry stars and comments."""
+    for row in ModelVersion.objects.filter(pk__in=numbers).select_related("model__project"):
+        model = row.model
+        href = f"/p/{model.project.slug}/models/{quote(model.name, safe='')}/v/{row.number}/"
+        yield Target("version", row, model.project_id, str(row), href, Permission.MODEL_VIEW)
+
+
+def promotion_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Promotion requests as things that carry stars and comments."""
+    rows = PromotionRequest.objects.filter(pk__in=numbers).select_related("project", "version__model")
+    for row in rows:
+        href = f"/p/{row.project.slug}/promotions/{row.pk}/"
+        yield Target("promotion", row, row.project_id, str(row), href, Permission.MODEL_VIEW)

@@ -80,7 +80,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "projects.access.shell",
             ],
-            "builtins": ["mlportal.lib.ui", "django.templatetags.static"],
+            "builtins": ["mlportal.lib.ui", "django.templatetags.static", "projects.templatetags.marks"],
         },
     }
 ]
@@ -189,7 +189,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 # (event verb, task): the task gets the id of an EventDelivery row; see projects.services.events.
 NOTIFIED = (
     "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
-    "promotion.rejected", "endpoint.switched", "endpoint.rolled_back", "job.failed", "job.succeeded",
+    "promotion.rejected", "endpoint.switched", "endpoint.rolled_back", "job.failed", "job.succeeded", "comment.added",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.
 NOTIFIED_CLIENTS = (
@@ -200,6 +200,17 @@ EVENT_CONSUMERS: list[tuple[str, str]] = [
     *((verb, "projects.notify") for verb in (*NOTIFIED, *NOTIFIED_CLIENTS)),
     *((verb, "deployments.react") for verb in ("alert.firing", "job.succeeded", "job.failed", "job.cancelled")),
 ]
+# What stars and comments stand on: type, and the function that looks up rows by number.
+TARGETS = {
+    "dataset": "projects.services.targets.datasets",
+    "dataset_version": "projects.services.targets.dataset_versions",
+    "experiment": "experiments.queries.targets.experiments",
+    "run": "experiments.queries.targets.runs",
+    "model": "deployments.queries.model_targets",
+    "version": "deployments.queries.version_targets",
+    "promotion": "deployments.queries.promotion_targets",
+    "alert": "monitoring.queries.alert_targets",
+}
 # Functions of the apps above projects that tell what dataset versions are used by.
 DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]
 # Functions of the apps above experiments that tell what was registered from runs and logged models.

@@ -1,6 +1,6 @@
 """Joins for the pages: the drift map of an endpoint, and the evidence of an alert."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,8 @@ from monitoring.drift.shape import Counts
 from monitoring.models import Alert, Bucket, DriftScore, Monitor, Silence, Window
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
 from projects.models import Project
+from projects.permissions import Permission
+from projects.services.targets import Target
 
 MEASURES = {"psi": "PSI", "ks": "KS", "wasserstein": "Wasserstein", "js": "Jensen-Shannon"}
 RESOLVED_FOR = timedelta(days=7)
@@ -182,3 +184,11 @@ def facts_of_scores(window: Window) -> dict[str, Any]:
     judged = [score for score in scores if score.value is not None]
     worst = max(scores, key=lambda score: score.null_share, default=None)
     return {"judged": len(judged), "drifted": sum(score.state == "alert" for score in judged), "worst_gap": worst}
+
+
+def alert_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Alerts as things that carry stars and comments."""
+    for row in Alert.objects.filter(pk__in=numbers).select_related("project"):
+        yield Target(
+            "alert", row, row.project_id, row.title, f"/p/{row.project.slug}/alerts/{row.pk}/", Permission.MONITOR_VIEW
+        )

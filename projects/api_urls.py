@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.api import channels, dataset_diff, datasets, people, projects
+from projects.api import channels, dataset_diff, datasets, marks, people, projects
 
 _version = "projects/<slug:project>/datasets/<str:name>/versions/<int:number>/"
 _project = "projects/<slug:project>/"
@@ -35,6 +35,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(
         f"{_project}channels/<int:number>/rotate-secret/", channels.ChannelSecret.as_view(), name="api-channel-secret"
     ),
+    path(f"{_project}stars/", marks.Stars.as_view(), name="api-stars"),
+    path(f"{_project}stars/<slug:type>/<int:number>/", marks.StarDetail.as_view(), name="api-star"),
+    path(f"{_project}comments/", marks.Comments.as_view(), name="api-comments"),
+    path(f"{_project}comments/<int:comment>/", marks.CommentDetail.as_view(), name="api-comment"),
     path(f"{_project}deliveries/", channels.Deliveries.as_view(), name="api-deliveries"),
     path(f"{_project}deliveries/<int:number>/resend/", channels.DeliveryResend.as_view(), name="api-delivery-resend"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="api-dataset-version"),

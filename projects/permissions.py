@@ -1,7 +1,8 @@
 """Who may do what: a permission enum, a grants table by role, a scope table by token, one door.
 
 ``approve`` (PROMOTION_DECIDE), ``deploy`` (ENDPOINT_DEPLOY) and ``comment`` (COMMENT_ADD) are permissions of
-their own, apart from editing, so that a team can hand them out separately.
+their own, apart from editing, so that a team can hand them out separately. MARK_KEEP is what everybody keeps for
+themselves: stars and private views.
 """
 
 from enum import StrEnum
@@ -23,6 +24,7 @@ class Permission(StrEnum):
     TOKEN_CREATE = "token.create"
     AUDIT_VIEW = "audit.view"
     COMMENT_ADD = "comment.add"
+    MARK_KEEP = "mark.keep"
     CHANNEL_VIEW = "channel.view"
     CHANNEL_EDIT = "channel.edit"
 
@@ -87,30 +89,30 @@ ROLE_LABELS = {
 }
 # A project admin may change everything but decides no promotion: whoever sets the rules does not also sign.
 GRANTS: dict[Role, frozenset[Permission]] = {
-    Role.VIEWER: VIEWS | {P.TOKEN_CREATE},
+    Role.VIEWER: VIEWS | {P.TOKEN_CREATE, P.MARK_KEEP},
     Role.SCIENTIST: VIEWS
     | {
-        P.TOKEN_CREATE, P.COMMENT_ADD, P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.JOB_LAUNCH, P.JOB_CANCEL,
+        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.JOB_LAUNCH, P.JOB_CANCEL,
         P.MODEL_REGISTER, P.PROMOTION_REQUEST, P.ENDPOINT_PREDICT, P.PREDICTION_VIEW, P.PREDICTION_LABEL,
     },
     Role.MANAGER: VIEWS
     | {
-        P.TOKEN_CREATE, P.COMMENT_ADD, P.AUDIT_VIEW, P.PROMOTION_DECIDE, P.ENDPOINT_PREDICT, P.PREDICTION_VIEW,
+        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.AUDIT_VIEW, P.PROMOTION_DECIDE, P.ENDPOINT_PREDICT, P.PREDICTION_VIEW,
     },
     Role.OPS: VIEWS
     | {
-        P.TOKEN_CREATE, P.COMMENT_ADD, P.AUDIT_VIEW, P.JOB_CANCEL, P.ENDPOINT_DEPLOY, P.ENDPOINT_PREDICT,
+        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.AUDIT_VIEW, P.JOB_CANCEL, P.ENDPOINT_DEPLOY, P.ENDPOINT_PREDICT,
         P.AUTOMATION_EDIT, P.MONITOR_EDIT, P.ALERT_HANDLE, P.PREDICTION_VIEW, P.PREDICTION_LABEL, P.CHANNEL_EDIT,
     },
     Role.ADMIN: EVERYTHING - {P.PROMOTION_DECIDE},
 }  # fmt: skip
 # A site administrator looks after every project without being a member, but neither decides nor deploys there.
-SITE_ADMIN_GRANTS = VIEWS | {P.PROJECT_EDIT, P.MEMBER_MANAGE, P.AUDIT_VIEW, P.TOKEN_CREATE, P.SITE_ADMIN}
+SITE_ADMIN_GRANTS = VIEWS | {P.PROJECT_EDIT, P.MEMBER_MANAGE, P.AUDIT_VIEW, P.TOKEN_CREATE, P.MARK_KEEP, P.SITE_ADMIN}
 
 # What a token may do is its owner's rights cut down to its scopes.
 SCOPES: dict[str, frozenset[Permission]] = {
     "read": VIEWS | {P.PREDICTION_VIEW, P.ACCOUNT_VIEW},
-    "write": frozenset({P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.COMMENT_ADD, P.PREDICTION_LABEL}),
+    "write": frozenset({P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.COMMENT_ADD, P.MARK_KEEP, P.PREDICTION_LABEL}),
     "train": frozenset({P.JOB_LAUNCH, P.JOB_CANCEL}),
     "register": frozenset({P.MODEL_REGISTER, P.PROMOTION_REQUEST}),
     "approve": frozenset({P.PROMOTION_DECIDE}),

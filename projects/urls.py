@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.views import accounts, admin, audit, channels, dataset_diff, datasets, members, projects, tokens
+from projects.views import accounts, admin, audit, channels, dataset_diff, datasets, marks, members, projects, tokens
 
 app_name = "projects"
 Routes = list[URLPattern | URLResolver]
@@ -52,4 +52,13 @@ data: Routes = [
     path(f"{_version}rows/", datasets.DatasetVersionRows.as_view(), name="dataset-version-rows"),
     path(f"{_version}download/", datasets.DatasetVersionDownload.as_view(), name="dataset-version-download"),
 ]
-urlpatterns: Routes = [*account, *site, *settings, *data]
+_thing = "p/<slug:project>/things/<slug:type>/<int:number>/"
+_comment = "p/<slug:project>/comments/<int:comment>/"
+marking: Routes = [
+    path(f"{_thing}star/", marks.StarPut.as_view(), name="star-put"),
+    path(f"{_thing}comments/", marks.CommentAdd.as_view(), name="comment-add"),
+    path(_comment, marks.CommentShow.as_view(), name="comment-show"),
+    path(f"{_comment}edit/", marks.CommentEdit.as_view(), name="comment-edit"),
+    path(f"{_comment}delete/", marks.CommentDelete.as_view(), name="comment-delete"),
+]
+urlpatterns: Routes = [*account, *site, *settings, *data, *marking]

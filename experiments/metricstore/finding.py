@@ -169,12 +169,13 @@ class _Look:
             walked, place = walked + window, (seen[-1][0], seen[-1][1])
             # As far again as the share of passing runs so far promises, and a third more.
             window = min(8000, max(FEW, (room - len(found)) * walked * 4 // (3 * max(1, len(found)))))
-            if walked >= check:
-                # Where a condition keeps fewer than were walked, starting from it costs less than going on.
-                few = rarest(self.predicates, walked)
+            ahead = max(walked, window)
+            if ahead >= check:
+                # Where a condition keeps fewer than are to be walked, starting from it costs less than going on.
+                few = rarest(self.predicates, ahead)
                 if few is not None:
                     return found + self._from_condition(few, place, room - len(found))
-                check = 2 * walked
+                check = 2 * ahead
 
     def _window(self, place: _Place | None, window: int) -> list[tuple[object, int, int]]:
         """Walk `window` entries of the order's index and mark those that pass all conditions."""

@@ -847,6 +847,44 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="SavedView",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "page",
+                    models.CharField(choices=[("runs", "Runs"), ("compare", "Compare")], default="runs", max_length=8),
+                ),
+                ("number", models.PositiveIntegerField()),
+                ("name", models.CharField(max_length=100)),
+                ("query", models.TextField(blank=True, default="")),
+                ("shared", models.BooleanField(default=False)),
+                ("is_default", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "experiment",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="saved_views",
+                        to="experiments.experiment",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="saved_views", to="projects.project"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Selection",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1219,6 +1257,35 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="runparam",
             index=models.Index(fields=["experiment", "key", "number", "run"], name="runparam_by_number"),
+        ),
+        migrations.AddIndex(
+            model_name="savedview",
+            index=models.Index(fields=["project", "experiment", "page"], name="view_by_page"),
+        ),
+        migrations.AddConstraint(
+            model_name="savedview",
+            constraint=models.UniqueConstraint(fields=("project", "number"), name="view_number_once_a_project"),
+        ),
+        migrations.AddConstraint(
+            model_name="savedview",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_default", True)),
+                fields=("experiment", "page"),
+                name="one_default_view_an_experiment",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="savedview",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("is_default", False), ("shared", True), _connector="OR"),
+                name="default_view_is_shared",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="savedview",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("page__in", ["runs", "compare"])), name="view_page_known"
+            ),
         ),
         migrations.AddConstraint(
             model_name="selection",

@@ -25,6 +25,7 @@ from experiments.models.tracked import (
     RunInput,
     RunModel,
 )
+from experiments.models.views import SavedView
 
 __all__ = [
     "Artifact",
@@ -52,5 +53,6 @@ __all__ = [
     "RunParam",
     "RunTag",
     "Selection",
+    "SavedView",
     "TrainingJob",
 ]

@@ -12,6 +12,7 @@ from projects.access import SiteView
 from projects.models import Project
 from projects.models.projects import ProjectQuerySet
 from projects.permissions import Permission
+from projects.services import stars
 
 SHOWN = 12
 
@@ -27,6 +28,7 @@ class Home(SiteView):
         listed = mine.with_activity().order_by("-last_event_at")
         items = waiting.for_person(self.actor)
         values = {"items": items[:SHOWN], "item_count": len(items), "projects": listed[:SHOWN]}
+        values["starred"] = stars.listed(self.actor, limit=SHOWN)
         if self.actor.user is not None and self.actor.user.is_site_admin:
             values.update(example.context())
         return render(request, "home.html", values)

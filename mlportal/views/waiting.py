@@ -1,5 +1,6 @@
-"""What waits for one person, over all their projects: decisions, reviews, alerts, own failed jobs."""
+"""What waits for one person, over all their projects: decisions, reviews, alerts, mentions, own failed jobs."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,11 +10,13 @@ from django.utils import timezone
 
 from deployments.models import PromotionRequest, RollbackReview
 from experiments.models import TrainingJob
+from mlportal.lib import markdown
 from mlportal.lib.lease import WorkState
 from monitoring.models import Alert
 from projects.actor import Actor
-from projects.models import Membership, Project
+from projects.models import Membership, Mention, Project
 from projects.permissions import GRANTS, Permission, Role
+from projects.services import targets
 
 AT_MOST = 100
 FAILED_FOR = timedelta(days=3)
@@ -42,15 +45,18 @@ def holding(actor: Actor, permission: Permission) -> QuerySet[Membership]:
 
 
 def for_person(actor: Actor, project: Project | None = None) -> list[Item]:
-    """Everything, worst first and then newest first; four queries whatever there is."""
-    items = [*_alerts(actor, project), *_requests(actor, project), *_reviews(actor, project), *_failed(actor, project)]
+    """Everything, worst first and then newest first; a query for each kind of thing, whatever there is."""
+    items = [
+        *_alerts(actor, project), *_requests(actor, project), *_reviews(actor, project), *_failed(actor, project),
+        *_mentions(actor, project),
+    ]  # fmt: skip
     return sorted(items, key=lambda item: (item.rank, -item.at.timestamp()))
 
 
 def count(actor: Actor) -> int:
-    """How many promotion requests, reviews and alerts wait for the person."""
-    requests = _open_requests(actor, None).count()
-    return requests + _open_reviews(actor, None).count() + _open_alerts(actor, None).count()
+    """How many promotion requests, reviews, alerts and mentions wait for the person."""
+    asked = _open_requests(actor, None).count() + _open_mentions(actor, None).count()
+    return asked + _open_reviews(actor, None).count() + _open_alerts(actor, None).count()
 
 
 def _open_alerts(actor: Actor, project: Project | None) -> QuerySet[Alert]:
@@ -102,6 +108,28 @@ def _reviews(actor: Actor, project: Project | None) -> Iterable[Item]:
             detail=f"{revision.created_by}: {revision.reason[:120]}",
             href=f"/p/{endpoint.project.slug}/deployments/{endpoint.name}/", action="Review", project=endpoint.project,
             at=revision.created_at, rank=2,
+        )  # fmt: skip
+
+
+def _open_mentions(actor: Actor, project: Project | None) -> QuerySet[Mention]:
+    rows = Mention.objects.filter(user=actor.user, seen_at=None, comment__project__in=Project.objects.visible_to(actor))
+    return rows.filter(comment__project=project) if project else rows
+
+
+def _mentions(actor: Actor, project: Project | None) -> Iterable[Item]:
+    rows = _open_mentions(actor, project).select_related("comment__project", "comment__author").order_by("-pk")
+    found = list(rows[:AT_MOST])
+    wanted: dict[str, list[int]] = defaultdict(list)
+    for mention in found:
+        wanted[mention.comment.target_type].append(mention.comment.target_id)
+    named = {(type_, n): t.label for type_, ids in wanted.items() for n, t in targets.of(type_, ids).items()}
+    for mention in found:
+        comment = mention.comment
+        thing = named.get((comment.target_type, comment.target_id), f"{comment.target_type} {comment.target_id}")
+        yield Item(
+            state="review", label="Mention", title=f"{comment.author.username} mentioned you on {thing}",
+            detail=markdown.excerpt(comment.text, 120), href=f"/p/{comment.project.slug}/comments/{comment.pk}/",
+            action="Read", project=comment.project, at=comment.created_at, rank=2,
         )  # fmt: skip
 
 

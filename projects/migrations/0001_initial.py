@@ -160,6 +160,30 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Comment",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("target_type", models.CharField(max_length=40)),
+                ("target_id", models.BigIntegerField()),
+                ("text", models.TextField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("edited_at", models.DateTimeField(null=True)),
+                ("deleted_at", models.DateTimeField(null=True)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="comments", to="projects.project"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Channel",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -246,6 +270,27 @@ class Migration(migrations.Migration):
                 related_name="+",
                 to="projects.project",
             ),
+        ),
+        migrations.CreateModel(
+            name="Star",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("target_type", models.CharField(max_length=40)),
+                ("target_id", models.BigIntegerField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="stars", to="projects.project"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="stars", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="DatasetVersion",
@@ -443,6 +488,33 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Mention",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("seen_at", models.DateTimeField(null=True)),
+                (
+                    "comment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="mentions", to="projects.comment"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="mentions",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("seen_at", None)), fields=["user"], name="mention_waiting")
+                ],
+                "constraints": [models.UniqueConstraint(fields=("comment", "user"), name="one_mention_a_person")],
+            },
+        ),
+        migrations.CreateModel(
             name="Membership",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -512,10 +584,18 @@ class Migration(migrations.Migration):
             model_name="dataset",
             constraint=models.UniqueConstraint(fields=("project", "name_key"), name="dataset_name_once_a_project"),
         ),
+        migrations.AddIndex(
+            model_name="comment",
+            index=models.Index(fields=["target_type", "target_id", "id"], name="comment_by_target"),
+        ),
         migrations.AddConstraint(
             model_name="channel",
             constraint=models.UniqueConstraint(
                 condition=models.Q(("removed_at", None)), fields=("project", "name_key"), name="one_channel_a_name"
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="star",
+            constraint=models.UniqueConstraint(fields=("user", "target_type", "target_id"), name="one_star_a_thing"),
         ),
     ]

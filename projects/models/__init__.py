@@ -6,12 +6,14 @@ from projects.models.datasets import Dataset, DatasetVersion
 from projects.models.events import ChainHead, Event, EventDelivery
 from projects.models.files import UnnamedFile
 from projects.models.idempotency import IdempotencyKey
+from projects.models.marks import Comment, Mention, Star
 from projects.models.projects import Membership, Project
 
 __all__ = [
     "ApiToken",
     "ChainHead",
     "Channel",
+    "Comment",
     "Dataset",
     "DatasetVersion",
     "Delivery",
@@ -19,8 +21,10 @@ __all__ = [
     "EventDelivery",
     "IdempotencyKey",
     "Membership",
+    "Mention",
     "Project",
     "SetupSecret",
+    "Star",
     "UnnamedFile",
     "User",
 ]

@@ -35,6 +35,7 @@ VERBS = {
     "predictions.unlogged": "Predictions could not be logged",
     "job.failed": "Training job fails",
     "job.succeeded": "Training job ends",
+    "comment.added": "Comment is written",
 }
 DEFAULT_VERBS = ("alert.firing", "alert.raised", "alert.resolved", "predictions.unlogged")
 SEVERITIES = ("critical", "high", "medium", "low")

@@ -248,10 +248,14 @@ def _subject(event: Event) -> str:
     if event.verb in words:
         severity = str(event.data.get("severity", "")).capitalize()
         return f"[{name}] {severity}: {words[event.verb]}{event.data.get('title', event.target_label)}"
+    if event.verb == "comment.added":
+        return f"[{name}] {event.data.get('by', '')} on {event.data.get('label', event.target_label)}"
     return f"[{name}] {event.verb.replace('.', ' ')}: {event.target_label}"
 
 
 def _link(event: Event | None, slug: str) -> str:
+    if event and event.verb == "comment.added":
+        return f"{settings.BASE_URL}{event.data['page']}"
     page = PAGES.get(event.target_type) if event else None
     place = f"{page}/{event.target_id}/" if event and page else ""
     return f"{settings.BASE_URL}/p/{slug}/{place}"
