@@ -2,11 +2,13 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from experiments.api import artifacts, jobs, runs
+from experiments.api import artifacts, jobs, runs, saved
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", runs.Experiments.as_view(), name="api-experiments"),
     path("experiments/<str:experiment>/", runs.ExperimentDetail.as_view(), name="api-experiment"),
+    path("views/", saved.Views.as_view(), name="api-views"),
+    path("views/<int:view>/", saved.ViewDetail.as_view(), name="api-view"),
     path("runs/", runs.Runs.as_view(), name="api-runs"),
     path("runs/<int:run>/", runs.RunDetail.as_view(), name="api-run"),
     path("runs/<int:run>/restore/", runs.RunRestore.as_view(), name="api-run-restore"),

@@ -16,6 +16,7 @@ from experiments.views import (
     run_export,
     run_list,
     runs,
+    saved,
 )
 
 app_name = "experiments"
@@ -42,6 +43,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
         run_export.RunExport.as_view(),
         name="run-export",
     ),
+    path("experiments/<str:experiment>/views/", saved.ViewSave.as_view(), name="view-save"),
+    path("views/<int:view>/", saved.ViewShow.as_view(), name="view-show"),
+    path("views/<int:view>/change/", saved.ViewChange.as_view(), name="view-change"),
     path("runs/<int:run>/", runs.RunShow.as_view(), name="run-show"),
     path("runs/<int:run>/series/", runs.RunSeries.as_view(), name="run-series"),
     path("runs/<int:run>/notes/", runs.RunNotes.as_view(), name="run-notes"),

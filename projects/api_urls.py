@@ -36,7 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         f"{_project}channels/<int:number>/rotate-secret/", channels.ChannelSecret.as_view(), name="api-channel-secret"
     ),
     path(f"{_project}stars/", marks.Stars.as_view(), name="api-stars"),
-    path(f"{_project}stars/<slug:type>/<int:number>/", marks.StarDetail.as_view(), name="api-star"),
+    path(f"{_project}stars/<slug:kind>/<int:number>/", marks.StarDetail.as_view(), name="api-star"),
     path(f"{_project}comments/", marks.Comments.as_view(), name="api-comments"),
     path(f"{_project}comments/<int:comment>/", marks.CommentDetail.as_view(), name="api-comment"),
     path(f"{_project}deliveries/", channels.Deliveries.as_view(), name="api-deliveries"),

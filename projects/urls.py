@@ -52,7 +52,7 @@ data: Routes = [
     path(f"{_version}rows/", datasets.DatasetVersionRows.as_view(), name="dataset-version-rows"),
     path(f"{_version}download/", datasets.DatasetVersionDownload.as_view(), name="dataset-version-download"),
 ]
-_thing = "p/<slug:project>/things/<slug:type>/<int:number>/"
+_thing = "p/<slug:project>/things/<slug:kind>/<int:number>/"
 _comment = "p/<slug:project>/comments/<int:comment>/"
 marking: Routes = [
     path(f"{_thing}star/", marks.StarPut.as_view(), name="star-put"),

@@ -52,7 +52,7 @@ __all__ = [
     "RunModel",
     "RunParam",
     "RunTag",
-    "Selection",
     "SavedView",
+    "Selection",
     "TrainingJob",
 ]

@@ -103,7 +103,7 @@ def change(
     with transaction.atomic():
         held = _held(by, view)
         _check_right(by, held, turns_public=bool(shared or is_default))
-        facts = _changes(held, name, query, shared, is_default)
+        facts = _changes(held, name=name, query=query, shared=shared, is_default=is_default)
         if facts.get("is_default"):
             SavedView.objects.filter(experiment=held.experiment, page=held.page, is_default=True).update(
                 is_default=False
@@ -177,7 +177,7 @@ def cleaned(query: str) -> str:
 
 
 def _changes(
-    held: SavedView, name: str | None, query: str | None, shared: bool | None, is_default: bool | None
+    held: SavedView, *, name: str | None, query: str | None, shared: bool | None, is_default: bool | None
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if name is not None:

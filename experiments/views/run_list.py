@@ -13,7 +13,7 @@ from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order,
 from experiments.models import Experiment, LoggedModel
 from experiments.queries import RunFacts, RunPage, tokens
 from experiments.queries.tokens import Token
-from experiments.views import cells, columns
+from experiments.views import cells, columns, saved
 from experiments.views.cells import Numbers
 from experiments.views.columns import Column
 from experiments.views.runs_of import PAGE_SIZES, Asked, RunsOf, numbers
@@ -29,6 +29,8 @@ class RunList(RunsOf):
     def get(self, request: HttpRequest, experiment: str) -> HttpResponseBase:
         """Show the page that the address describes."""
         asked, found = Asked.of(request), self.experiment(experiment)
+        if view := saved.opened(request, self.actor, found):
+            return redirect(view)
         wrong = self._fault(found, asked.typed) if asked.typed else None
         if asked.typed and wrong is None:
             return redirect(_with_filter(request, _joined(asked.text, asked.typed)))
@@ -40,7 +42,7 @@ class RunList(RunsOf):
         context["fault"] = wrong or fault
         context["typed"] = asked.typed or (asked.text if fault else "")
         context["counts"] = queries.state_counts(found)
-        context |= _about(found)
+        context |= _about(found) | saved.context(request, self.actor, found)
         template = (
             "experiments/_run_table.html" if request.headers.get("HX-Target") == "runs" else "experiments/run_list.html"
         )

@@ -79,7 +79,7 @@ class Stars(ScopedAPIView):
     def post(self, request: Request) -> Response:
         """Star a thing; a second time changes nothing."""
         given = _read(StarIn, request)
-        target = targets.find(self.actor, project=self.project, **given)
+        target = targets.find(self.actor, project=self.project, kind=given["type"], number=given["number"])
         stars.put(self.actor, project=self.project, target=target)
         return Response(given, status=status.HTTP_201_CREATED)
 
@@ -91,9 +91,9 @@ class StarDetail(ScopedAPIView):
     permissions: ClassVar = {"DELETE": Permission.MARK_KEEP}
 
     @extend_schema(operation_id="stars_remove", responses={204: None})
-    def delete(self, request: Request, type: str, number: int) -> Response:
+    def delete(self, request: Request, kind: str, number: int) -> Response:
         """Take a star away."""
-        target = targets.find(self.actor, project=self.project, type=type, number=number)
+        target = targets.find(self.actor, project=self.project, kind=kind, number=number)
         stars.put(self.actor, project=self.project, target=target, starred=False)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -118,8 +118,8 @@ class Comments(ScopedAPIView):
         if not (number.isascii() and number.isdigit() and len(number) < 19):
             raise Invalid("number must be a whole number.", field="number", got=number[:40])
         given = {"type": request.query_params.get("type", ""), "number": int(number)}
-        target = targets.find(self.actor, project=self.project, **given)
-        rows = self.rows().on(target.type, target.number).filter(deleted_at=None).select_related("author")
+        target = targets.find(self.actor, project=self.project, kind=given["type"], number=given["number"])
+        rows = self.rows().on(target.kind, target.number).filter(deleted_at=None).select_related("author")
         return self.page(rows, CommentOut)
 
     @extend_schema(operation_id="comments_add", request=CommentIn, responses={201: CommentOut})
@@ -127,7 +127,7 @@ class Comments(ScopedAPIView):
         """Comment on a thing; members called by @username find it in their inbox."""
         given = _read(CommentIn, request)
         text = given.pop("text")
-        target = targets.find(self.actor, project=self.project, **given)
+        target = targets.find(self.actor, project=self.project, kind=given["type"], number=given["number"])
         made = comments.add(self.actor, project=self.project, target=target, text=text)
         return Response(CommentOut(made).data, status=status.HTTP_201_CREATED)
 
@@ -144,7 +144,7 @@ class CommentDetail(ScopedAPIView):
         """The comment of the address, if its thing may be seen, or 404."""
         rows = self.rows().in_project(self.project).filter(deleted_at=None).select_related("project", "author")
         found: Comment = self.find(rows, pk=number)
-        targets.find(self.actor, project=self.project, type=found.target_type, number=found.target_id)
+        targets.find(self.actor, project=self.project, kind=found.target_type, number=found.target_id)
         return found
 
     @extend_schema(operation_id="comments_get", responses=CommentOut)

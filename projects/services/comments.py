@@ -45,10 +45,10 @@ def add(by: Actor, *, project: Project, target: Target, text: str) -> Comment:
     if by.user is None:
         raise Forbidden("Only a person comments.")
     with transaction.atomic():
-        if Comment.objects.on(target.type, target.number).count() >= MOST:
+        if Comment.objects.on(target.kind, target.number).count() >= MOST:
             raise Conflict(f"There are {MOST} comments here; no more are taken.", limit=MOST)
         comment = Comment.objects.create(
-            project=project, target_type=target.type, target_id=target.number, author=by.user, text=said
+            project=project, target_type=target.kind, target_id=target.number, author=by.user, text=said
         )
         called = _call(comment, said)
         told = {
@@ -110,7 +110,7 @@ def listed(target_type: str, target_id: int) -> list[Comment]:
 def see(by: Actor, *, comment: Comment) -> Target:
     """Return what a comment stands on; the reader has now seen it."""
     require(by, Permission.PROJECT_VIEW, comment.project)
-    target = targets.find(by, project=comment.project, type=comment.target_type, number=comment.target_id)
+    target = targets.find(by, project=comment.project, kind=comment.target_type, number=comment.target_id)
     Mention.objects.filter(comment=comment, user=by.user, seen_at=None).update(seen_at=timezone.now())
     return target
 

@@ -28,7 +28,7 @@ def put(by: Actor, *, project: Project, target: Target, starred: bool = True) ->
     require(by, Permission.MARK_KEEP, project)
     if by.user is None:
         raise Forbidden("Only a person keeps stars.")
-    facts = {"user": by.user, "target_type": target.type, "target_id": target.number}
+    facts = {"user": by.user, "target_type": target.kind, "target_id": target.number}
     with transaction.atomic():
         if starred:
             if Star.objects.filter(user=by.user, project=project).count() >= MOST:
@@ -38,7 +38,7 @@ def put(by: Actor, *, project: Project, target: Target, starred: bool = True) ->
             changed = bool(Star.objects.filter(**facts).delete()[0])
         if changed:
             verb = "star.added" if starred else "star.removed"
-            events.record(by, verb, project=project, target=target.row, data={"type": target.type})
+            events.record(by, verb, project=project, target=target.row, data={"type": target.kind})
     return changed
 
 

@@ -23,7 +23,7 @@ from projects.permissions import Permission, require
 class Target:
     """One thing: its row, its words, its page, and the right one needs to see it."""
 
-    type: str
+    kind: str
     row: models.Model
     project_id: int
     label: str
@@ -33,7 +33,7 @@ class Target:
     @property
     def words(self) -> str:
         """Its type as people say it."""
-        return {"version": "model version"}.get(self.type, self.type.replace("_", " ")).capitalize()
+        return {"version": "model version"}.get(self.kind, self.kind.replace("_", " ")).capitalize()
 
     @property
     def project_name(self) -> str:
@@ -51,7 +51,7 @@ def known() -> list[str]:
     return sorted(settings.TARGETS)
 
 
-def find(by: Actor, *, project: Project, type: str, number: int) -> Target:
+def find(by: Actor, *, project: Project, kind: str, number: int) -> Target:
     """Return a thing of the project that the actor may see.
 
     Raises
@@ -64,18 +64,18 @@ def find(by: Actor, *, project: Project, type: str, number: int) -> Target:
         If the actor may not see things of this type.
     """
     require(by, Permission.PROJECT_VIEW, project)
-    if type not in settings.TARGETS:
-        raise Invalid(f"There is no type {type[:40]!r}. Known: {', '.join(known())}.", field="type", limit=known())
-    found = of(type, [number]).get(number)
+    if kind not in settings.TARGETS:
+        raise Invalid(f"There is no type {kind[:40]!r}. Known: {', '.join(known())}.", field="type", limit=known())
+    found = of(kind, [number]).get(number)
     if found is None or found.project_id != project.pk:
-        raise Missing(f"There is no {type} {number} here.", field="number")
+        raise Missing(f"There is no {kind} {number} here.", field="number")
     require(by, found.permission, project)
     return found
 
 
-def of(type: str, numbers: Sequence[int]) -> dict[int, Target]:
+def of(kind: str, numbers: Sequence[int]) -> dict[int, Target]:
     """Look up things by number, whoever may see them."""
-    read = import_string(settings.TARGETS[type])
+    read = import_string(settings.TARGETS[kind])
     found: Iterable[Target] = read(numbers) if numbers else ()
     return {target.number: target for target in found}
 

@@ -11,16 +11,16 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-def is_starred(context: template.Context, type: str, number: int) -> bool:
+def is_starred(context: template.Context, kind: str, number: int) -> bool:
     """Whether the reader has starred the thing; one query."""
     user = context["request"].user
-    return Star.objects.filter(user=user, target_type=type, target_id=number).exists()
+    return Star.objects.filter(user=user, target_type=kind, target_id=number).exists()
 
 
 @register.simple_tag
-def comments_on(type: str, number: int) -> list[Comment]:
+def comments_on(kind: str, number: int) -> list[Comment]:
     """The newest comments on the thing, oldest first; one query."""
-    return comments.listed(type, number)
+    return comments.listed(kind, number)
 
 
 @register.simple_tag(takes_context=True)

@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from mlportal.lib.errors import DomainError, Invalid
+from mlportal.lib.errors import Conflict, Invalid
 from projects.access import ProjectView
 from projects.models import Comment, Star
 from projects.permissions import Permission
@@ -28,13 +28,13 @@ class StarPut(ProjectView):
     permission = Permission.PROJECT_VIEW
     write_permission = Permission.MARK_KEEP
 
-    def post(self, request: HttpRequest, type: str, number: int) -> HttpResponse:
+    def post(self, request: HttpRequest, kind: str, number: int) -> HttpResponse:
         """``starred`` is 1 or 0."""
-        target = targets.find(self.actor, project=self.project, type=type, number=number)
+        target = targets.find(self.actor, project=self.project, kind=kind, number=number)
         starred = request.POST.get("starred") != "0"
         stars.put(self.actor, project=self.project, target=target, starred=starred)
         if request.headers.get("HX-Request"):
-            values = {"type": type, "number": number, "known": "1", "starred": starred}
+            values = {"type": kind, "number": number, "known": "1", "starred": starred}
             return render(request, "components/star.html", values)
         return _back(request, target.href)
 
@@ -46,9 +46,9 @@ class CommentAdd(ProjectView):
     permission = Permission.PROJECT_VIEW
     write_permission = Permission.COMMENT_ADD
 
-    def post(self, request: HttpRequest, type: str, number: int) -> HttpResponse:
+    def post(self, request: HttpRequest, kind: str, number: int) -> HttpResponse:
         """Add a comment; a refused one comes back with what was typed."""
-        target = targets.find(self.actor, project=self.project, type=type, number=number)
+        target = targets.find(self.actor, project=self.project, kind=kind, number=number)
         text = request.POST.get("text", "")
         try:
             made = comments.add(self.actor, project=self.project, target=target, text=text)
@@ -112,7 +112,7 @@ class CommentDelete(_OneComment):
         target = comments.see(self.actor, comment=found)
         try:
             comments.delete(self.actor, comment=found)
-        except DomainError as error:
+        except Conflict as error:
             messages.error(request, error.message)
         else:
             messages.success(request, "The comment is deleted.")

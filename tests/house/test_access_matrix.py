@@ -120,8 +120,16 @@ QUESTIONS = {
         *(f"mlflow-artifacts/mpu/{step}/<path:file>" for step in ("create", "complete", "abort")),
     )
 }
-# Everyone makes and ends their own tokens, which can do no more than themselves.
-OWN = {"POST api/v1/projects/<slug:project>/tokens/", "DELETE api/v1/projects/<slug:project>/tokens/<int:pk>/"}
+# Everyone makes and ends their own tokens, which can do no more than themselves, and keeps own stars and views.
+OWN = {
+    "POST api/v1/projects/<slug:project>/tokens/", "DELETE api/v1/projects/<slug:project>/tokens/<int:pk>/",
+    "POST api/v1/projects/<slug:project>/stars/",
+    "DELETE api/v1/projects/<slug:project>/stars/<slug:kind>/<int:number>/",
+    "POST p/<slug:project>/things/<slug:kind>/<int:number>/star/",
+    "POST api/v1/projects/<slug:project>/views/",
+    "POST p/<slug:project>/experiments/<str:experiment>/views/",
+    "POST p/<slug:project>/views/<int:view>/change/",
+}  # fmt: skip
 
 
 def test_an_outsider_learns_nothing_about_a_project():

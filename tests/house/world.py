@@ -6,10 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.utils import timezone
 
+from experiments.models import Experiment, SavedView
 from experiments.services import artifacts
 from mlportal.lib import blobs
 from monitoring.models import Alert
-from projects.models import ApiToken, Channel, Dataset, DatasetVersion, Delivery, Membership, Project, User
+from projects.models import ApiToken, Channel, Comment, Dataset, DatasetVersion, Delivery, Membership, Project, User
 from projects.permissions import Role
 from tests.factories import experiments, monitoring
 from tests.factories.deployments import Team, make_live, make_request, make_team, make_version
@@ -61,6 +62,7 @@ def make_world() -> World:
     _people(world)
     _dataset(world)
     _runs(world)
+    _marks(world)
     _deployments(world, team)
     _monitoring(world)
     return world
@@ -126,6 +128,23 @@ def _runs(world: World) -> None:
         "raw": "notes.txt",
         "tags": "team",
     }
+
+
+def _marks(world: World) -> None:
+    owner = world.people["scientist"]
+    run, experiment = world.values["runs"], Experiment.objects.get(name="first")
+    said = Comment.objects.create(
+        project=world.project, target_type="run", target_id=int(run), author=owner, text="look"
+    )
+    now = timezone.now()
+    SavedView.objects.create(
+        project=world.project, experiment=experiment, number=1, name="deep", query="q=depth%3E2", owner=owner,
+        shared=True, created_at=now, updated_at=now,
+    )  # fmt: skip
+    world.values |= {
+        "comments": str(said.pk), "things/kind": "run", "things/number": run, "stars/kind": "run", "stars/number": run,
+        "views": "1",
+    }  # fmt: skip
 
 
 def _deployments(world: World, team: Team) -> None:

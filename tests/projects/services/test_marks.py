@@ -33,7 +33,7 @@ def run(project):
 
 
 def on(user, run):
-    return targets.find(actor(user), project=run.project, type="run", number=run.pk)
+    return targets.find(actor(user), project=run.project, kind="run", number=run.pk)
 
 
 def test_a_star_is_ones_own_and_set_once(project, ana, run):
@@ -61,9 +61,9 @@ def test_things_of_other_projects_are_missing(ana, run):
     make_user("tom", role="scientist", project=elsewhere)
     foreign = make_run(make_experiment(elsewhere))
     with pytest.raises(Missing):
-        targets.find(actor(ana), project=run.project, type="run", number=foreign.pk)
+        targets.find(actor(ana), project=run.project, kind="run", number=foreign.pk)
     with pytest.raises(Invalid, match="There is no type 'planet'"):
-        targets.find(actor(ana), project=run.project, type="planet", number=1)
+        targets.find(actor(ana), project=run.project, kind="planet", number=1)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_comment_has_words_and_a_limit(project, ana, run, text, message):
 
 def test_a_viewer_stars_and_does_not_comment(project, run):
     tom = make_user("tom", role="viewer", project=project)
-    with pytest.raises(Forbidden, match="comment.add"):
+    with pytest.raises(Forbidden, match=r"comment\.add"):
         comments.add(actor(tom), project=project, target=on(tom, run), text="x")
     assert Permission.MARK_KEEP in actor(tom).permissions_in(project)
 
