@@ -30,6 +30,7 @@ COLUMNS = (
     ("experiments.Artifact", "sha256"),
     ("projects.DatasetVersion", "sha256"),
     ("projects.DatasetVersion", "parquet_sha256"),
+    ("projects.SplitRecipe", "rows_sha256"),
     ("monitoring.PredictionChunk", "sha256"),
 )
 # Columns that hold rows with a ``sha256`` each.

@@ -146,6 +146,8 @@ REPUBLISH_SECONDS = environment.float("MLPORTAL_REPUBLISH_SECONDS", default=30.0
 MAX_ATTEMPTS = 3
 # Bounds of the child process that reads an uploaded table.
 PROFILE_MEMORY_MB = environment.int("MLPORTAL_PROFILE_MEMORY_MB", default=1536)
+CHECK_SQL_MEMORY_MB = environment.int("MLPORTAL_CHECK_SQL_MEMORY_MB", default=768)
+CHECK_SQL_SECONDS = environment.int("MLPORTAL_CHECK_SQL_SECONDS", default=30)
 PROFILE_SECONDS = environment.int("MLPORTAL_PROFILE_SECONDS", default=3600)
 # How often a worker writes new metrics and log lines of a job.
 FLUSH_SECONDS = environment.float("MLPORTAL_FLUSH_SECONDS", default=1.0)
@@ -163,6 +165,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "experiments.execute_job": {"queue": "jobs"},
     "experiments.study_importance": {"queue": "jobs"},
     "projects.profile_version": {"queue": "jobs"},
+    "projects.run_checks": {"queue": "jobs"},
     "deployments.evaluate_request": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
@@ -177,6 +180,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-bulk-actions": {"task": "experiments.sweep_bulk", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "empty-trash": {"task": "experiments.expire_trash", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-studies": {"task": "experiments.sweep_studies", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "sweep-checks": {"task": "projects.sweep_checks", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-evaluations": {
@@ -190,6 +194,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 NOTIFIED = (
     "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
     "promotion.rejected", "endpoint.switched", "endpoint.rolled_back", "job.failed", "job.succeeded", "comment.added",
+    "checks.failed", "checks.passed",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.
 NOTIFIED_CLIENTS = (

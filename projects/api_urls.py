@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.api import channels, dataset_diff, datasets, marks, people, projects
+from projects.api import channels, checks, dataset_diff, datasets, marks, people, projects
 
 _version = "projects/<slug:project>/datasets/<str:name>/versions/<int:number>/"
+_dataset = "projects/<slug:project>/datasets/<str:name>/"
 _project = "projects/<slug:project>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", people.Account.as_view(), name="api-account"),
@@ -41,6 +42,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_project}comments/<int:comment>/", marks.CommentDetail.as_view(), name="api-comment"),
     path(f"{_project}deliveries/", channels.Deliveries.as_view(), name="api-deliveries"),
     path(f"{_project}deliveries/<int:number>/resend/", channels.DeliveryResend.as_view(), name="api-delivery-resend"),
+    path(f"{_dataset}checks/", checks.DatasetChecks.as_view(), name="api-dataset-checks"),
+    path(f"{_dataset}checks/suggestions/", checks.DatasetCheckSuggestions.as_view(), name="api-check-suggestions"),
+    path(f"{_dataset}checks/history/", checks.DatasetCheckHistory.as_view(), name="api-check-history"),
+    path(f"{_version}checks/", checks.DatasetVersionChecks.as_view(), name="api-version-checks"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="api-dataset-version"),
     path(f"{_version}profile/", datasets.DatasetVersionProfile.as_view(), name="api-dataset-profile"),
     path(f"{_version}preview/", datasets.DatasetVersionRows.as_view(), name="api-dataset-preview"),

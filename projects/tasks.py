@@ -7,6 +7,7 @@ from celery import Task, shared_task, signals
 from django.db import connections
 
 from projects import pipeline
+from projects.pipeline import check_runs
 from projects.services import audit, deliveries, events
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,18 @@ def profile_version(self: "Task[[int], str]", version_id: int) -> str:
 def sweep_profiles() -> dict[str, int]:
     """Requeue versions of silent workers and publish forgotten ones."""
     return pipeline.sweep_profiles()
+
+
+@shared_task(name="projects.run_checks", bind=True, ignore_result=True)
+def run_checks(self: "Task[[int], str]", run_id: int) -> str:
+    """Run one attempt at measuring the checks of a dataset version."""
+    return check_runs.run_checks(run_id, worker=self.request.hostname or "worker")
+
+
+@shared_task(name="projects.sweep_checks", ignore_result=True)
+def sweep_checks() -> dict[str, int]:
+    """Requeue check runs of silent workers and publish forgotten ones."""
+    return check_runs.sweep_checks()
 
 
 @shared_task(name="projects.notify", ignore_result=True)

@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.views import accounts, admin, audit, channels, dataset_diff, datasets, marks, members, projects, tokens
+from projects.views import (
+    accounts,
+    admin,
+    audit,
+    channels,
+    checks,
+    dataset_diff,
+    datasets,
+    marks,
+    members,
+    projects,
+    tokens,
+)
 
 app_name = "projects"
 Routes = list[URLPattern | URLResolver]
@@ -40,6 +52,7 @@ settings: Routes = [
     path(f"{_settings}audit/", audit.AuditList.as_view(), name="audit-list"),
     path(f"{_settings}audit/export/", audit.AuditExport.as_view(), name="audit-export"),
 ]
+_dataset = "p/<slug:project>/datasets/<str:name>/"
 _version = "p/<slug:project>/datasets/<str:name>/v/<int:number>/"
 data: Routes = [
     path("p/<slug:project>/datasets/", datasets.DatasetList.as_view(), name="dataset-list"),
@@ -47,6 +60,11 @@ data: Routes = [
     path("p/<slug:project>/datasets/<str:name>/", datasets.DatasetDetail.as_view(), name="dataset"),
     path("p/<slug:project>/datasets/<str:name>/diff/", dataset_diff.DatasetDiff.as_view(), name="dataset-diff"),
     path(f"{_version}changes/", dataset_diff.DatasetVersionChanges.as_view(), name="dataset-version-changes"),
+    path(f"{_dataset}checks/", checks.DatasetChecks.as_view(), name="dataset-checks"),
+    path(f"{_dataset}checks/new/", checks.CheckNew.as_view(), name="check-new"),
+    path(f"{_dataset}checks/<slug:key>/", checks.CheckEdit.as_view(), name="check-edit"),
+    path(f"{_version}checks/", checks.VersionChecks.as_view(), name="dataset-version-checks"),
+    path(f"{_version}checks/progress/", checks.VersionChecksProgress.as_view(), name="dataset-version-checks-progress"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="dataset-version"),
     path(f"{_version}progress/", datasets.DatasetVersionProgress.as_view(), name="dataset-version-progress"),
     path(f"{_version}rows/", datasets.DatasetVersionRows.as_view(), name="dataset-version-rows"),

@@ -87,6 +87,10 @@ class JobIn(Strict):
     baseline = Whole(required=False, allow_null=True, default=None, help_text="Run to compare with.")
     spec = Spec()
     limits = Limits(required=False, allow_null=True, default=None)
+    override_reason = Text(
+        required=False, allow_blank=True, default="", max_length=1000,
+        help_text="Why failed checks of the data are passed over; needs the permission gate.override.",
+    )  # fmt: skip
 
 
 class AttemptOut(serializers.ModelSerializer[JobAttempt]):

@@ -70,6 +70,7 @@ class Jobs(ScopedAPIView):
             name=given["name"],
             baseline=baseline,
             limits=given["limits"],
+            override_reason=given["override_reason"],
         )
         return _answer(job, status.HTTP_201_CREATED)
 

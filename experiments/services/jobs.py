@@ -20,9 +20,10 @@ from mlportal.lib.lease import WorkState
 from projects.actor import Actor
 from projects.models import DatasetVersion, Project
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import checks, events
 
 TASK = "experiments.execute_job"
+OVERRIDE_TAG = "mlportal.checks_override"
 MAX_LOG_LINES = 2_000
 TASK_LIMITS = {
     "wall_seconds": Parameter(
@@ -59,18 +60,22 @@ def launch(
     baseline: Run | None = None,
     limits: object = None,
     tags: Mapping[str, str] | None = None,
+    override_reason: str = "",
 ) -> TrainingJob:
     """Queue one training and create its run.
+
+    ``override_reason`` passes over failed checks of the data; it is kept in the event and as a tag of the run.
 
     Raises
     ------
     Invalid
         Every fault of the specification at once, or a foreign dataset or baseline.
     Conflict
-        While the dataset version is not ready.
+        While the dataset version is not ready, or when checks of it fail that must pass.
     """
     require(by, Permission.JOB_LAUNCH, project)
     _check_family(project, dataset_version, baseline)
+    passed_over = checks.gate(by, version=dataset_version, override=override_reason)
     checked = validate_spec(spec, dataset_version.schema)
     bounds = _limits(limits)
     with transaction.atomic():
@@ -82,7 +87,7 @@ def launch(
             source=Run.Source.JOB,
             dataset_version=dataset_version,
             params=_params(checked, dataset_version),
-            tags=tags,
+            tags={**(tags or {}), OVERRIDE_TAG: passed_over["reason"]} if passed_over else tags,
             primary_metric=catalogue.PRIMARY_METRIC[checked.task],
         )
         job = TrainingJob.objects.create(
@@ -96,6 +101,8 @@ def launch(
             published_at=Now(),
         )
         data = {"job": job.pk, "run": run.pk, "dataset_version": dataset_version.pk, "spec": job.spec}
+        if passed_over:
+            data["checks_override"] = passed_over
         events.record(by, "job.launched", project=project, target=job, data=data)
         queue.enqueue(TASK, job.pk)
     return job

@@ -18,6 +18,7 @@ from mlportal.lib.lease import WorkState
 from projects.access import ProjectView
 from projects.models import DatasetVersion
 from projects.permissions import Permission
+from projects.services import checks
 
 Values = dict[str, list[str]]
 MAX_VERSIONS = 200
@@ -67,6 +68,7 @@ class Launch(ProjectView):
             name=form.values.get("name", [""])[-1],
             baseline=page["baseline"],
             limits=form.limits(),
+            override_reason=self.request.POST.get("override_reason", "").strip(),
         )
 
     def _page(self, given: QueryDict, *, bound: bool = False) -> dict[str, Any] | None:
@@ -96,6 +98,8 @@ class Launch(ProjectView):
             "baseline": baseline,
             "from": given.get("from", ""),
             "changes": _changes(form, before),
+            "barred": checks.barred(self.actor, version=version),
+            "override_reason": given.get("override_reason", ""),
             "estimate": self._estimate(form, version),
             "waiting": TrainingJob.objects.visible_to(self.actor).in_project(self.project).active().count(),
             "starts": self._starts(),

@@ -63,48 +63,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="SetupSecret",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("sha256", models.CharField(max_length=64, unique=True)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("used_at", models.DateTimeField(null=True)),
-            ],
-        ),
-        migrations.CreateModel(
-            name="UnnamedFile",
-            fields=[
-                ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ("size_bytes", models.BigIntegerField()),
-                ("found_at", models.DateTimeField(db_index=True, help_text="When it was first found without a name.")),
-                ("seen_at", models.DateTimeField(db_index=True, help_text="When it was last found so.")),
-            ],
-        ),
-        migrations.CreateModel(
-            name="Project",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100)),
-                ("slug", models.CharField(max_length=50, unique=True)),
-                ("description", models.TextField(blank=True)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("archived_at", models.DateTimeField(blank=True, null=True)),
-                ("is_example", models.BooleanField(default=False)),
-                (
-                    "trash_days",
-                    models.PositiveSmallIntegerField(
-                        default=30, help_text="Days after which what lies in the trash is removed for good."
-                    ),
-                ),
-                (
-                    "created_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-            ],
-        ),
-        migrations.CreateModel(
             name="Event",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -123,64 +81,24 @@ class Migration(migrations.Migration):
                 ("data", models.JSONField(default=dict)),
                 ("prev_hash", models.CharField(max_length=64)),
                 ("hash", models.CharField(max_length=64, unique=True)),
-                (
-                    "project",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.DO_NOTHING,
-                        related_name="events",
-                        to="projects.project",
-                    ),
-                ),
             ],
         ),
         migrations.CreateModel(
-            name="Dataset",
+            name="SetupSecret",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100)),
-                (
-                    "name_key",
-                    models.CharField(editable=False, help_text="Folded name, unique in the project.", max_length=100),
-                ),
-                ("description", models.TextField(blank=True)),
+                ("sha256", models.CharField(max_length=64, unique=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "created_by",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "project",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="datasets", to="projects.project"
-                    ),
-                ),
+                ("used_at", models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(
-            name="Comment",
+            name="UnnamedFile",
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("target_type", models.CharField(max_length=40)),
-                ("target_id", models.BigIntegerField()),
-                ("text", models.TextField()),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("edited_at", models.DateTimeField(null=True)),
-                ("deleted_at", models.DateTimeField(null=True)),
-                (
-                    "author",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "project",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="comments", to="projects.project"
-                    ),
-                ),
+                ("sha256", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("size_bytes", models.BigIntegerField()),
+                ("found_at", models.DateTimeField(db_index=True, help_text="When it was first found without a name.")),
+                ("seen_at", models.DateTimeField(db_index=True, help_text="When it was last found so.")),
             ],
         ),
         migrations.CreateModel(
@@ -222,72 +140,62 @@ class Migration(migrations.Migration):
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),
-                (
-                    "project",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="channels", to="projects.project"
-                    ),
-                ),
             ],
         ),
         migrations.CreateModel(
-            name="ApiToken",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("name", models.CharField(max_length=100)),
-                ("sha256", models.CharField(max_length=64, unique=True)),
-                ("hint", models.CharField(help_text="First characters, to tell tokens apart.", max_length=12)),
-                ("scopes", models.JSONField(default=list)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                ("expires_at", models.DateTimeField()),
-                ("last_used_at", models.DateTimeField(null=True)),
-                ("revoked_at", models.DateTimeField(null=True)),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="tokens", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "project",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="tokens",
-                        to="projects.project",
-                    ),
-                ),
-            ],
-        ),
-        migrations.AddField(
-            model_name="user",
-            name="default_project",
-            field=models.ForeignKey(
-                blank=True,
-                null=True,
-                on_delete=django.db.models.deletion.SET_NULL,
-                related_name="+",
-                to="projects.project",
-            ),
-        ),
-        migrations.CreateModel(
-            name="Star",
+            name="Comment",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("target_type", models.CharField(max_length=40)),
                 ("target_id", models.BigIntegerField()),
+                ("text", models.TextField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("edited_at", models.DateTimeField(null=True)),
+                ("deleted_at", models.DateTimeField(null=True)),
+                (
+                    "author",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Dataset",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                (
+                    "name_key",
+                    models.CharField(editable=False, help_text="Folded name, unique in the project.", max_length=100),
+                ),
+                ("description", models.TextField(blank=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
-                    "project",
+                    "created_by",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="stars", to="projects.project"
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="CheckSet",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                ("rules", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
                     ),
                 ),
                 (
-                    "user",
+                    "dataset",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="stars", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.CASCADE, related_name="check_sets", to="projects.dataset"
                     ),
                 ),
             ],
@@ -358,6 +266,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("parquet_sha256", models.CharField(blank=True, help_text="Typed canonical copy.", max_length=64)),
+                (
+                    "check_state",
+                    models.CharField(
+                        choices=[
+                            ("none", "not checked"),
+                            ("passed", "passed"),
+                            ("failed", "failed"),
+                            ("error", "could not be measured"),
+                        ],
+                        default="none",
+                        max_length=6,
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "created_by",
@@ -372,31 +293,72 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("state__in", ["queued", "starting", "running"])),
-                        fields=["state", "queued_at"],
-                        name="dataset_version_open",
-                    )
-                ],
-                "constraints": [
-                    models.UniqueConstraint(fields=("dataset", "number"), name="dataset_version_number_once"),
-                    models.UniqueConstraint(
-                        condition=models.Q(("sha256", ""), _negated=True),
-                        fields=("dataset", "sha256", "encoding", "delimiter"),
-                        name="dataset_content_once",
+        ),
+        migrations.CreateModel(
+            name="CheckRun",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("timed_out", "timed out"),
+                        ],
+                        default="queued",
+                        max_length=12,
                     ),
-                    models.CheckConstraint(
-                        condition=models.Q(
-                            models.Q(("state", "succeeded"), _negated=True),
-                            models.Q(models.Q(("parquet_sha256", ""), _negated=True), ("row_count__gt", 0)),
-                            _connector="OR",
-                        ),
-                        name="dataset_version_ready_has_copy",
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                ("phase", models.CharField(blank=True, max_length=100)),
+                ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                (
+                    "verdict",
+                    models.CharField(
+                        blank=True,
+                        choices=[("passed", "passed"), ("failed", "failed"), ("error", "could not be measured")],
+                        max_length=6,
                     ),
-                ],
-            },
+                ),
+                ("passed_count", models.PositiveIntegerField(default=0)),
+                ("failed_count", models.PositiveIntegerField(default=0)),
+                ("error_count", models.PositiveIntegerField(default=0)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "check_set",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="projects.checkset"
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="check_runs",
+                        to="projects.datasetversion",
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="Delivery",
@@ -433,15 +395,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={
-                "indexes": [
-                    models.Index(condition=models.Q(("state", "pending")), fields=["next_at"], name="delivery_due"),
-                    models.Index(fields=["channel", "-id"], name="delivery_log"),
-                ],
-                "constraints": [
-                    models.UniqueConstraint(fields=("channel", "event"), name="one_delivery_an_event_and_channel")
-                ],
-            },
         ),
         migrations.CreateModel(
             name="EventDelivery",
@@ -459,12 +412,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={
-                "indexes": [
-                    models.Index(condition=models.Q(("done_at", None)), fields=["next_at"], name="delivery_open")
-                ],
-                "constraints": [models.UniqueConstraint(fields=("event", "task"), name="one_delivery_a_consumer")],
-            },
         ),
         migrations.CreateModel(
             name="IdempotencyKey",
@@ -483,9 +430,6 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={
-                "constraints": [models.UniqueConstraint(fields=("user", "key"), name="one_answer_a_key")],
-            },
         ),
         migrations.CreateModel(
             name="Mention",
@@ -507,12 +451,30 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-            options={
-                "indexes": [
-                    models.Index(condition=models.Q(("seen_at", None)), fields=["user"], name="mention_waiting")
-                ],
-                "constraints": [models.UniqueConstraint(fields=("comment", "user"), name="one_mention_a_person")],
-            },
+        ),
+        migrations.CreateModel(
+            name="Project",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("slug", models.CharField(max_length=50, unique=True)),
+                ("description", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                ("is_example", models.BooleanField(default=False)),
+                (
+                    "trash_days",
+                    models.PositiveSmallIntegerField(
+                        default=30, help_text="Days after which what lies in the trash is removed for good."
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
         ),
         migrations.CreateModel(
             name="Membership",
@@ -557,20 +519,291 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.AddField(
+            model_name="event",
+            name="project",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name="events", to="projects.project"
+            ),
+        ),
+        migrations.AddField(
+            model_name="dataset",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="datasets", to="projects.project"
+            ),
+        ),
+        migrations.AddField(
+            model_name="comment",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="comments", to="projects.project"
+            ),
+        ),
+        migrations.AddField(
+            model_name="channel",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="channels", to="projects.project"
+            ),
+        ),
+        migrations.CreateModel(
+            name="ApiToken",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("sha256", models.CharField(max_length=64, unique=True)),
+                ("hint", models.CharField(help_text="First characters, to tell tokens apart.", max_length=12)),
+                ("scopes", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField()),
+                ("last_used_at", models.DateTimeField(null=True)),
+                ("revoked_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="tokens", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tokens",
+                        to="projects.project",
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="user",
+            name="default_project",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="projects.project",
+            ),
+        ),
+        migrations.CreateModel(
+            name="SplitRecipe",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("timed_out", "timed out"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                ("phase", models.CharField(blank=True, max_length=100)),
+                ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                ("name", models.CharField(max_length=100)),
+                ("name_key", models.CharField(editable=False, max_length=100)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("random", "Random"),
+                            ("stratified", "Stratified"),
+                            ("time", "By time"),
+                            ("group", "By group"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("params", models.JSONField(default=dict)),
+                ("seed", models.PositiveBigIntegerField(default=0)),
+                (
+                    "report",
+                    models.JSONField(blank=True, default=dict, help_text="Sizes, balance and leakage of the parts."),
+                ),
+                (
+                    "rows_sha256",
+                    models.CharField(blank=True, help_text="Row numbers and their parts, as Parquet.", max_length=64),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="splits", to="projects.datasetversion"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="Star",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("target_type", models.CharField(max_length=40)),
+                ("target_id", models.BigIntegerField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="stars", to="projects.project"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="stars", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
+            name="CheckResult",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("place", models.PositiveIntegerField()),
+                ("key", models.CharField(max_length=40)),
+                ("kind", models.CharField(max_length=12)),
+                ("severity", models.CharField(max_length=4)),
+                ("sentence", models.TextField()),
+                ("outcome", models.CharField(max_length=6)),
+                ("measured", models.FloatField(null=True)),
+                ("shown", models.TextField(blank=True)),
+                ("limit", models.TextField(blank=True)),
+                ("failing", models.BigIntegerField(null=True)),
+                ("sample", models.JSONField(blank=True, default=dict)),
+                ("message", models.TextField(blank=True)),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="results", to="projects.checkrun"
+                    ),
+                ),
+            ],
             options={
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("valid_to", None)), fields=["user", "project"], name="membership_open"
-                    )
-                ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("valid_to", None)),
-                        fields=("project", "user", "role"),
-                        name="one_open_membership_a_role",
-                    )
-                ],
+                "constraints": [models.UniqueConstraint(fields=("run", "key"), name="one_result_a_check_and_run")],
             },
+        ),
+        migrations.AddConstraint(
+            model_name="checkset",
+            constraint=models.UniqueConstraint(fields=("dataset", "number"), name="check_set_number_once"),
+        ),
+        migrations.AddIndex(
+            model_name="datasetversion",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=["state", "queued_at"],
+                name="dataset_version_open",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="datasetversion",
+            constraint=models.UniqueConstraint(fields=("dataset", "number"), name="dataset_version_number_once"),
+        ),
+        migrations.AddConstraint(
+            model_name="datasetversion",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("sha256", ""), _negated=True),
+                fields=("dataset", "sha256", "encoding", "delimiter"),
+                name="dataset_content_once",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="datasetversion",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "succeeded"), _negated=True),
+                    models.Q(models.Q(("parquet_sha256", ""), _negated=True), ("row_count__gt", 0)),
+                    _connector="OR",
+                ),
+                name="dataset_version_ready_has_copy",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="checkrun",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=["state", "queued_at"],
+                name="check_run_open",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="checkrun",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=("version",),
+                name="one_open_check_run_a_version",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(condition=models.Q(("state", "pending")), fields=["next_at"], name="delivery_due"),
+        ),
+        migrations.AddIndex(
+            model_name="delivery",
+            index=models.Index(fields=["channel", "-id"], name="delivery_log"),
+        ),
+        migrations.AddConstraint(
+            model_name="delivery",
+            constraint=models.UniqueConstraint(fields=("channel", "event"), name="one_delivery_an_event_and_channel"),
+        ),
+        migrations.AddIndex(
+            model_name="eventdelivery",
+            index=models.Index(condition=models.Q(("done_at", None)), fields=["next_at"], name="delivery_open"),
+        ),
+        migrations.AddConstraint(
+            model_name="eventdelivery",
+            constraint=models.UniqueConstraint(fields=("event", "task"), name="one_delivery_a_consumer"),
+        ),
+        migrations.AddConstraint(
+            model_name="idempotencykey",
+            constraint=models.UniqueConstraint(fields=("user", "key"), name="one_answer_a_key"),
+        ),
+        migrations.AddIndex(
+            model_name="mention",
+            index=models.Index(condition=models.Q(("seen_at", None)), fields=["user"], name="mention_waiting"),
+        ),
+        migrations.AddConstraint(
+            model_name="mention",
+            constraint=models.UniqueConstraint(fields=("comment", "user"), name="one_mention_a_person"),
+        ),
+        migrations.AddIndex(
+            model_name="membership",
+            index=models.Index(
+                condition=models.Q(("valid_to", None)), fields=["user", "project"], name="membership_open"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="membership",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("valid_to", None)),
+                fields=("project", "user", "role"),
+                name="one_open_membership_a_role",
+            ),
         ),
         migrations.AddIndex(
             model_name="event",
@@ -592,6 +825,29 @@ class Migration(migrations.Migration):
             model_name="channel",
             constraint=models.UniqueConstraint(
                 condition=models.Q(("removed_at", None)), fields=("project", "name_key"), name="one_channel_a_name"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="splitrecipe",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=["state", "queued_at"],
+                name="split_open",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="splitrecipe",
+            constraint=models.UniqueConstraint(fields=("version", "name_key"), name="split_name_once_a_version"),
+        ),
+        migrations.AddConstraint(
+            model_name="splitrecipe",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "succeeded"), _negated=True),
+                    models.Q(("rows_sha256", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="split_ready_has_rows",
             ),
         ),
         migrations.AddConstraint(

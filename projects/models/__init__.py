@@ -8,11 +8,15 @@ from projects.models.files import UnnamedFile
 from projects.models.idempotency import IdempotencyKey
 from projects.models.marks import Comment, Mention, Star
 from projects.models.projects import Membership, Project
+from projects.models.quality import CheckResult, CheckRun, CheckSet, SplitRecipe
 
 __all__ = [
     "ApiToken",
     "ChainHead",
     "Channel",
+    "CheckResult",
+    "CheckRun",
+    "CheckSet",
     "Comment",
     "Dataset",
     "DatasetVersion",
@@ -24,6 +28,7 @@ __all__ = [
     "Mention",
     "Project",
     "SetupSecret",
+    "SplitRecipe",
     "Star",
     "UnnamedFile",
     "User",

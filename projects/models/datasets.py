@@ -83,6 +83,14 @@ class DatasetVersion(LeasedWork):
         CSV = "csv", "CSV"
         PARQUET = "parquet", "Parquet"
 
+    class CheckState(models.TextChoices):
+        """What the newest finished run of the dataset's checks found."""
+
+        NONE = "none", "not checked"
+        PASSED = "passed", "passed"
+        FAILED = "failed", "failed"
+        ERROR = "error", "could not be measured"
+
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     sample = models.CharField(max_length=40, blank=True, help_text="Bundled sample it was made from.")
@@ -99,6 +107,7 @@ class DatasetVersion(LeasedWork):
     warnings = models.JSONField(default=list, blank=True)
     facts = models.JSONField(default=dict, blank=True, help_text="How it was read: encoding, delimiter, duplicates.")
     parquet_sha256 = models.CharField(max_length=64, blank=True, help_text="Typed canonical copy.")
+    check_state = models.CharField(max_length=6, choices=CheckState, default=CheckState.NONE)
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

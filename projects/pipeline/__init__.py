@@ -24,7 +24,7 @@ from mlportal.lib.failpoints import failpoint
 from mlportal.lib.lease import Claim, WorkState
 from projects.actor import Actor
 from projects.models import DatasetVersion
-from projects.services import events
+from projects.services import checks, events
 from projects.services.datasets import PROFILE_TASK
 from projects.tabular import child
 from projects.tabular.limits import Limits
@@ -230,6 +230,8 @@ def _settle(version: DatasetVersion, held: Claim, outcome: Outcome) -> str:
                 return "fenced"
         row = rows.select_related("dataset__project", "created_by").get(pk=version.pk)
         _note_end(row)
+        if row.state == WorkState.SUCCEEDED:
+            checks.follow_profile(row)
     log.info("dataset version profiled", version=version.pk, state=row.state)
     return row.state
 

@@ -36,6 +36,8 @@ VERBS = {
     "job.failed": "Training job fails",
     "job.succeeded": "Training job ends",
     "comment.added": "Comment is written",
+    "checks.failed": "Dataset checks fail",
+    "checks.passed": "Dataset checks pass",
 }
 DEFAULT_VERBS = ("alert.firing", "alert.raised", "alert.resolved", "predictions.unlogged")
 SEVERITIES = ("critical", "high", "medium", "low")

@@ -254,7 +254,7 @@ def _subject(event: Event) -> str:
 
 
 def _link(event: Event | None, slug: str) -> str:
-    if event and event.verb == "comment.added":
+    if event and event.verb in ("comment.added", "checks.failed", "checks.passed"):
         return f"{settings.BASE_URL}{event.data['page']}"
     page = PAGES.get(event.target_type) if event else None
     place = f"{page}/{event.target_id}/" if event and page else ""

@@ -33,9 +33,9 @@ _REPORT_EVERY = 0.2
 
 def main(folder: Path) -> int:
     """Profile the file that the request names. Returns the exit code."""
-    _die_with(os.getppid())
+    die_with_parent()
     request = json.loads((folder / REQUEST).read_text())
-    _limit(request["kernel_limits"])
+    limit(request["kernel_limits"])
     path = Path(request["path"])
     try:
         if request["sample"]:
@@ -55,7 +55,7 @@ def main(folder: Path) -> int:
 def _profile(path: Path, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     from .profile import profile_file
 
-    said = _Progress(folder / PROGRESS)
+    said = Progress(folder / PROGRESS)
     report = profile_file(
         path,
         folder / COPY,
@@ -67,7 +67,7 @@ def _profile(path: Path, folder: Path, request: dict[str, Any]) -> dict[str, Any
     return asdict(report)
 
 
-class _Progress:
+class Progress:
     """Keep the last progress in a file, written at most five times a second."""
 
     def __init__(self, path: Path) -> None:
@@ -87,14 +87,15 @@ def _write(path: Path, content: dict[str, Any]) -> None:
     part.replace(path)
 
 
-def _die_with(parent: int) -> None:
+def die_with_parent() -> None:
     """Be killed by the kernel when the worker dies, so that no orphan reads on."""
+    parent = os.getppid()
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:
         sys.exit(1)
 
 
-def _limit(limits: dict[str, int]) -> None:
+def limit(limits: dict[str, int]) -> None:
     """Bound what the kernel gives this process, so that a hostile file can only hurt itself."""
     for name, kind in (
         ("memory_bytes", resource.RLIMIT_DATA),

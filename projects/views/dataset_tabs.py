@@ -35,6 +35,7 @@ TABS = (
     Tab("profile", "Profile", "dataset-version"),
     Tab("rows", "Preview", "dataset-version-rows"),
     Tab("changes", "Changes", "dataset-version-changes"),
+    Tab("checks", "Checks", "dataset-version-checks"),
     Tab("used", "Used by", "dataset-version", "#us-h"),
 )
 

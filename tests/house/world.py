@@ -10,7 +10,19 @@ from experiments.models import Experiment, SavedView
 from experiments.services import artifacts
 from mlportal.lib import blobs
 from monitoring.models import Alert
-from projects.models import ApiToken, Channel, Comment, Dataset, DatasetVersion, Delivery, Membership, Project, User
+from projects.models import (
+    ApiToken,
+    Channel,
+    CheckRun,
+    CheckSet,
+    Comment,
+    Dataset,
+    DatasetVersion,
+    Delivery,
+    Membership,
+    Project,
+    User,
+)
 from projects.permissions import Role
 from tests.factories import experiments, monitoring
 from tests.factories.deployments import Team, make_live, make_request, make_team, make_version
@@ -90,7 +102,7 @@ def _dataset(world: World) -> None:
     stored = blobs.put_bytes(sink.getvalue().to_pybytes())
     owner = world.people["scientist"]
     dataset = Dataset.objects.create(project=world.project, name="people", name_key="people", created_by=owner)
-    DatasetVersion.objects.create(
+    version = DatasetVersion.objects.create(
         dataset=dataset, number=1, sha256=stored.sha256, parquet_sha256=stored.sha256, size_bytes=stored.size_bytes,
         filename="people.parquet", format="parquet", state="succeeded", row_count=4, column_count=3, progress=1.0,
         created_by=owner,
@@ -101,7 +113,12 @@ def _dataset(world: World) -> None:
         ],
         profile={"age": AGE, "plan": words(3, ["a", "b", "c"]), "churned": words(2, ["true", "false"])},
     )  # fmt: skip
-    world.values |= {"datasets": "people", "v": "1", "versions": "1"}
+    rules = [{"key": "age-range", "kind": "range", "severity": "warn", "columns": ["age"], "min": 0}]
+    check_set = CheckSet.objects.create(dataset=dataset, number=1, rules=rules, created_by=owner)
+    CheckRun.objects.create(
+        version=version, check_set=check_set, requested_by=owner, state="succeeded", verdict="passed"
+    )
+    world.values |= {"datasets": "people", "v": "1", "versions": "1", "checks": "age-range"}
 
 
 def _runs(world: World) -> None:
