@@ -2,13 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from experiments.api import artifacts, jobs, runs, saved
+from experiments.api import artifacts, compare, jobs, reports, runs, saved
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", runs.Experiments.as_view(), name="api-experiments"),
     path("experiments/<str:experiment>/", runs.ExperimentDetail.as_view(), name="api-experiment"),
     path("views/", saved.Views.as_view(), name="api-views"),
     path("views/<int:view>/", saved.ViewDetail.as_view(), name="api-view"),
+    path("experiments/<str:experiment>/compare/", compare.Compare.as_view(), name="api-compare"),
+    path("experiments/<str:experiment>/importance/", compare.Importance.as_view(), name="api-importance"),
+    path("reports/", reports.Reports.as_view(), name="api-reports"),
+    path("reports/<int:report>/", reports.ReportDetail.as_view(), name="api-report"),
+    path("reports/<int:report>/freeze/", reports.ReportFreeze.as_view(), name="api-report-freeze"),
     path("runs/", runs.Runs.as_view(), name="api-runs"),
     path("runs/<int:run>/", runs.RunDetail.as_view(), name="api-run"),
     path("runs/<int:run>/restore/", runs.RunRestore.as_view(), name="api-run-restore"),

@@ -441,6 +441,34 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Report",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("title", models.CharField(max_length=200)),
+                ("blocks", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField()),
+                ("updated_at", models.DateTimeField()),
+                ("frozen_at", models.DateTimeField(null=True)),
+                ("frozen", models.TextField(blank=True, default="")),
+                ("frozen_digest", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="reports", to="projects.project"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Run",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1096,6 +1124,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="loggedmodeltag",
             constraint=models.UniqueConstraint(fields=("logged_model", "key"), name="loggedmodel_tag_once"),
+        ),
+        migrations.AddIndex(
+            model_name="report",
+            index=models.Index(fields=["project", "-updated_at", "-id"], name="report_newest_first"),
         ),
         migrations.AddIndex(
             model_name="run",

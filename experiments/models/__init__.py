@@ -4,6 +4,7 @@ from experiments.models.artifacts import Artifact
 from experiments.models.bulk import BulkAction, BulkPage, FormerPlace, Selection
 from experiments.models.folders import Folder
 from experiments.models.jobs import JobAttempt, JobLog, TrainingJob
+from experiments.models.reports import Report
 from experiments.models.runs import (
     Experiment,
     ExperimentTag,
@@ -46,6 +47,7 @@ __all__ = [
     "LoggedModelParam",
     "LoggedModelTag",
     "MetricChunk",
+    "Report",
     "Run",
     "RunInput",
     "RunMetric",

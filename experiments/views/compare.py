@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 
 from experiments import queries
 from experiments.models import Experiment
-from experiments.queries import RunFacts, compared, panels
+from experiments.queries import RunFacts, compared, evaluations, panels
 from experiments.queries.compared import Comparison, View
 from experiments.views import compare_importance, compare_table
 from experiments.views.compare_recorded import recorded
@@ -79,7 +79,8 @@ def context(made: Comparison, chosen: list[RunFacts], experiment: Experiment) ->
         "system": asked.get("system") == "1", "asked": asked, "crowd_size": len(made.dots),
         "grey": len(made.compared) - len(made.coloured), "hi_text": ", ".join(str(pk) for pk in made.coloured),
         "runs_text": ",".join(str(pk) for pk in made.compared) if asked.get("runs") or not asked.get("q") else "",
-        **recorded(chosen, experiment.project, asked), **compare_table.table(made, chosen, cards),
+        "evaluations": evaluations.read(made), **recorded(chosen, experiment.project, asked),
+        **compare_table.table(made, chosen, cards),
     }  # fmt: skip
 
 

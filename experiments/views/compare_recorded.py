@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from experiments import charts, queries
+from experiments import charts
 from experiments.models import Artifact
-from experiments.queries import Difference, RunFacts, files
+from experiments.queries import RunFacts, files
 from experiments.views import gallery
 from experiments.views.places import Place
 from experiments.views.run_page import small_table, table_paths
@@ -17,7 +16,6 @@ from projects.models import Project
 
 IMAGES = 8000
 TABLE_ROWS = 20
-SECTION = "Data and models"
 Json = dict[str, Any]
 
 
@@ -25,31 +23,6 @@ def recorded(chosen: Sequence[RunFacts], project: Project, asked: Mapping[str, s
     """Images of one key and one table of each run, as the address asks, else what most runs have."""
     places = {f.run.pk: Place(f.run, project.slug) for f in chosen}
     return {**_images(chosen, places, asked.get("img", "")), **_tables(chosen, places, asked.get("table", ""))}
-
-
-def recorded_rows(chosen: Sequence[RunFacts], project: Project) -> list[Difference]:
-    """Rows of the difference table: data sets by what they were read for, and the models made."""
-    ids = [f.run.pk for f in chosen]
-    datasets, models = queries.datasets_of(project, ids), queries.models_of_runs(ids)
-    contexts = list(dict.fromkeys(line.context for pk in ids for line in datasets[pk]))
-    rows = [
-        Difference(SECTION, f"dataset, {context or 'no context'}",
-                   [_words(d.label for d in datasets[pk] if d.context == context) for pk in ids])
-        for context in sorted(contexts)
-    ]  # fmt: skip
-    for direction, words in (("output", "models made"), ("input", "models read")):
-        values = [_words(line.model.name for line in models[pk] if line.direction == direction) for pk in ids]
-        if any(values):
-            rows.append(Difference(SECTION, words, values))
-    if any(models.values()):
-        rows.append(Difference(SECTION, "registered as", [
-            _words(v.label for line in models[pk] for v in line.versions) for pk in ids
-        ]))  # fmt: skip
-    return [replace(row, differs=len(set(row.values)) > 1) for row in rows]
-
-
-def _words(values: Any) -> str | None:
-    return ", ".join(dict.fromkeys(values)) or None
 
 
 def _most_common(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 from django.utils import timezone
 
 from experiments.models import Experiment, SavedView
-from experiments.services import artifacts
+from experiments.services import artifacts, reports
 from mlportal.lib import blobs
 from monitoring.models import Alert
 from projects.models import (
@@ -132,7 +132,13 @@ def _runs(world: World) -> None:
     artifacts.store(
         experiments.writer(world.project), owner=model, path="notes.txt", stream=[b"hello"], media_type="text/plain"
     )
+    report = reports.create(
+        experiments.writer(world.project), project=world.project, title="first",
+        content=[{"id": "b1", "kind": "text", "text": "hello"}],
+    )  # fmt: skip
     world.values |= {
+        "reports": str(report.pk),
+        "blocks": "b1",
         "runs": str(run.pk),
         "logged-models": model.uuid,
         **{

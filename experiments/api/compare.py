@@ -1,0 +1,134 @@
+"""REST routes of comparisons and parameter importance: the same answers as the compare page."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments import queries
+from experiments.models import Experiment, ImportanceStudy
+from experiments.queries import compared, difference_table, evaluations, panels
+from experiments.queries.compared import Comparison, View
+from experiments.services import importance
+from mlportal.lib.errors import Invalid
+from projects.access import ScopedAPIView
+from projects.permissions import Permission
+
+PARTS = ("series", "facts", "differences", "evaluations")
+ASKED = [
+    OpenApiParameter("runs", str, description="Run numbers, parted by commas; at most 1,000."),
+    OpenApiParameter("q", str, description="A filter instead: its best 1,000 runs are compared."),
+    OpenApiParameter("base", int, description="The run others are measured against."),
+    OpenApiParameter("m", str, description="Metrics of the curves, parted by commas; at most 8."),
+]
+
+
+class _Compared(ScopedAPIView):
+    abstract = True
+    reads = Experiment
+
+    def made(self, request: Request, experiment: str) -> Comparison:
+        """The comparison that the query asks for."""
+        rows = self.rows().in_project(self.project).active().select_related("project")
+        view = View(request._request.GET)
+        made = compared.compare(self.actor, self.find(rows.addressed(experiment)), view)
+        if made.fault is not None:
+            raise Invalid(made.fault.message, code="bad_filter", field="q")
+        return made
+
+
+class Compare(_Compared):
+    """Runs compared."""
+
+    permissions = {"GET": Permission.RUN_VIEW}
+
+    @extend_schema(
+        operation_id="runs_compare",
+        parameters=[
+            OpenApiParameter("part", str, enum=PARTS, description="What to answer; series by default."),
+            *ASKED,
+            OpenApiParameter("x", str, enum=["step", "rel", "time"], description="The x axis of the curves."),
+            OpenApiParameter("from", float, description="First place on the x axis; together with to."),
+            OpenApiParameter("to", float),
+        ],
+        responses=serializers.DictField(),
+    )  # fmt: skip
+    def get(self, request: Request, experiment: str) -> Response:
+        """Read curves, single values, the difference table, or evaluations of runs."""
+        part = request.query_params.get("part", "series")
+        if part not in PARTS:
+            raise Invalid(f"part is one of {', '.join(PARTS)}.", field="part", got=part[:80], limit=PARTS)
+        made = self.made(request, experiment)
+        if part == "series":
+            low, high = _bound(request, "from"), _bound(request, "to")
+            return Response(panels.series(made, panels.curve_names(made), low=low, high=high))
+        makers = {"facts": panels.facts, "differences": _differences, "evaluations": evaluations.read}
+        return Response(makers[part](made))
+
+
+def _differences(made: Comparison) -> dict[str, Any]:
+    """Rows of the difference table of the coloured runs, baseline first."""
+    chosen = queries.facts_of(made.coloured)
+    order = difference_table.base_first(made, chosen)
+    rows = difference_table.rows_of(chosen, made.experiment.project, system=made.view.get("system") == "1")
+    return {
+        "runs": [chosen[i].run.pk for i in order],
+        "rows": [
+            {"section": d.section, "name": d.name, "differs": d.differs, "values": [_plain(d.values[i]) for i in order]}
+            for d in rows
+        ],
+    }  # fmt: skip
+
+
+def _plain(value: object) -> object:
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _bound(request: Request, name: str) -> float | None:
+    text = request.query_params.get(name, "")
+    try:
+        found = float(text) if text else None
+    except ValueError:
+        found = math.nan
+    if found is not None and not math.isfinite(found):
+        raise Invalid(f"{name} must be a number.", field=name, got=text[:80])
+    return found
+
+
+class Importance(_Compared):
+    """Which parameters matter for a metric."""
+
+    permissions = {"GET": Permission.RUN_VIEW, "POST": Permission.RUN_EDIT}
+    parameters = [OpenApiParameter("im", str, description="The metric; the primary one by default."), *ASKED]
+
+    @extend_schema(operation_id="importance_get", parameters=parameters, responses=serializers.DictField())
+    def get(self, request: Request, experiment: str) -> Response:
+        """Read the study of exactly these runs and values, if it was asked for."""
+        asked = self._asked(request, experiment)
+        study = None if asked.refusal else importance.found(self.actor, asked=asked)
+        return Response({"refusal": asked.refusal, "runs": len(asked.dots), "study": _body(study) if study else None})
+
+    @extend_schema(
+        operation_id="importance_ask", parameters=parameters, request=None, responses={202: serializers.DictField()}
+    )
+    def post(self, request: Request, experiment: str) -> Response:
+        """Have it computed by a worker; the same question again answers the same study."""
+        study = importance.ask(self.actor, asked=self._asked(request, experiment))
+        return Response(_body(study), status=status.HTTP_202_ACCEPTED)
+
+    def _asked(self, request: Request, experiment: str) -> importance.Question:
+        made = self.made(request, experiment)
+        metric = made.view.get("im")
+        if metric and metric not in made.metrics:
+            raise Invalid("None of these runs has this metric.", field="im", got=metric[:250])
+        return importance.question_of(made, metric or made.primary)
+
+
+def _body(study: ImportanceStudy) -> dict[str, Any]:
+    return {"id": study.pk, "metric": study.metric, "state": study.state, "progress": study.progress,
+            "failure": study.failure, "result": study.result}  # fmt: skip

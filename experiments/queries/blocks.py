@@ -1,0 +1,145 @@
+"""What the blocks of a report show now: the same questions the compare page asks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from experiments import charts
+from experiments.models import Experiment, ImportanceStudy, Report
+from mlportal.lib.errors import Conflict
+from mlportal.lib.lease import WorkState
+from projects.actor import Actor
+from projects.models import Project
+
+from . import compared, difference_table, evaluations, panels, runs
+from . import metrics as named
+from .compared import Comparison, View
+
+MOST_LISTED = 100
+LISTED_METRICS = 4
+LISTED_PARAMS = 6
+# Kinds of charts a block may show, with the words for them.
+CHARTS = {
+    "curves": "Metric curves", "parallel": "Parallel coordinates", "scatter": "Scatter", "boxes": "Spread by parameter",
+    "contour": "Contour", "importance": "Parameter importance", "roc": "ROC",
+    "precision_recall": "Precision and recall", "calibration": "Calibration",
+}  # fmt: skip
+GONE = "The experiment of this block is gone."
+NOTHING = "These runs do not have the values for it."
+Json = dict[str, Any]
+
+
+def resolve(by: Actor, project: Project, block: Json) -> Json:
+    """What one block shows: its own values and the answer to its question.
+
+    Returns
+    -------
+    dict
+        The block with ``data`` for charts, tables and run sets, or ``problem``: why there is none.
+    """
+    if block["kind"] == "text":
+        return dict(block)
+    visible = Experiment.objects.visible_to(by).in_project(project).active()
+    experiment = visible.filter(pk=block["experiment"]).select_related("project").first()
+    if experiment is None:
+        return {**block, "problem": GONE}
+    made = compared.compare(by, experiment, View.of_text(block["state"]))
+    if made.fault is not None:
+        return {**block, "problem": made.fault.message}
+    makers = {"chart": _chart, "table": _table, "runs": _runs}
+    data = makers[block["kind"]](made, block)
+    found = {**block, "experiment_name": experiment.name, "compared": len(made.compared), "colours": _legend(made)}
+    return {**found, "data": data} if data else {**found, "problem": NOTHING}
+
+
+def _legend(made: Comparison) -> list[Json]:
+    return [made.drawn(made.dots[pk]) for pk in made.coloured]
+
+
+def _chart(made: Comparison, block: Json) -> Json | None:
+    kind = block["chart"]
+    if kind == "curves":
+        names = [block["metric"]] if block.get("metric") else panels.curve_names(made)[:1]
+        return {**panels.series(made, names), "metric": names[0]} if names else None
+    if kind == "importance":
+        return _importance(made, block.get("metric") or made.primary)
+    if kind in evaluations.CURVES:
+        found: Json | None = evaluations.read(made)["curves"].get(kind)
+        return found
+    drawn: Json | None = panels.facts(made)[kind]
+    return drawn
+
+
+def _importance(made: Comparison, metric: str) -> Json | None:
+    """The newest study of the experiment for the metric: a report shows what was computed, and asks for nothing."""
+    done = ImportanceStudy.objects.filter(experiment=made.experiment, metric=metric, state=WorkState.SUCCEEDED)
+    study = done.order_by("-pk").first()
+    if study is None or not study.result:
+        return None
+    lines = [{"feature": p["name"], "mean": p["mean"], "std": p["std"]} for p in study.result["params"][:20]]
+    words = f"Importance for {named.label_of(metric)} over {study.result['runs']} runs, out-of-bag score"
+    label = f"{words} {study.result['oob']:.2f}. It says what predicts the metric, not what causes it."
+    return {**charts.importance(lines), "xt": "Loss of R2 when shuffled", "label": label}
+
+
+def _table(made: Comparison, _block: Json) -> Json | None:
+    chosen = runs.facts_of(made.coloured)
+    if not chosen:
+        return None
+    rows = difference_table.rows_of(chosen, made.experiment.project, system=made.view.get("system") == "1")
+    order = difference_table.base_first(made, chosen)
+    shown = [d for d in rows if d.differs or made.view.get("diff") == "0"]
+    heads = [
+        {"id": chosen[i].run.pk, "name": chosen[i].run.name, "k": made.colours[chosen[i].run.pk][0]} for i in order
+    ]
+    return {"heads": heads, "rows": [difference_table.row(d, order) for d in shown]}
+
+
+def _runs(made: Comparison, _block: Json) -> Json | None:
+    metrics, params = made.metrics[:LISTED_METRICS], made.varying[:LISTED_PARAMS]
+    if not made.compared:
+        return None
+    made.load(metrics)
+    rows = [
+        {"id": d.id, "name": d.name, "state": d.state, "metrics": [d.metrics.get(m) for m in metrics],
+         "params": [d.params.get(p) for p in params]}
+        for d in (made.dots[pk] for pk in made.compared[:MOST_LISTED])
+    ]  # fmt: skip
+    heads = [f"{named.label_of(m)} {named.arrow_of(m)}".strip() for m in metrics]
+    return {"metrics": heads, "params": params, "rows": rows, "total": max(made.total, len(made.compared))}
+
+
+def shown(by: Actor, report: Report) -> list[Json]:
+    """All blocks as they are now, or as they were when the report was frozen.
+
+    Raises
+    ------
+    Conflict
+        If what was frozen no longer has its digest.
+    """
+    if not report.is_frozen:
+        return [resolve(by, report.project, block) for block in report.blocks]
+    if digest(report.frozen) != report.frozen_digest:
+        raise Conflict("What was frozen does not have its digest: the row was changed outside the portal.")
+    found: list[Json] = json.loads(report.frozen)
+    return found
+
+
+def one(by: Actor, report: Report, block_id: str) -> Json | None:
+    """One block as the page shows it."""
+    if report.is_frozen:
+        return next((b for b in shown(by, report) if b["id"] == block_id), None)
+    block = next((b for b in report.blocks if b["id"] == block_id), None)
+    return None if block is None else resolve(by, report.project, block)
+
+
+def canonical(blocks: list[Json]) -> str:
+    """One text for one content."""
+    return json.dumps(blocks, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+
+
+def digest(text: str) -> str:
+    """Sha256 of what was frozen."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,128 @@
+"""The difference table of a comparison: metrics, parameters, data, code, packages, baseline first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from experiments import charts
+from mlportal.lib import ui
+from projects.models import Project
+
+from . import environments, recorded, runs
+from . import metrics as named
+from .compared import Comparison
+from .runs import Difference, RunFacts
+
+SECTION = "Data and models"
+CODE = "Code"
+PACKAGES = "Packages"
+# What clients write of the code a run was made with, and the words for it.
+CODE_TAGS = {
+    "mlflow.source.git.commit": "git commit", "mlflow.source.git.branch": "git branch",
+    "mlflow.source.git.repoURL": "repository", "mlflow.source.name": "entry point",
+    "mlflow.project.entryPoint": "project entry point", "mlflow.source.git.dirty": "changed since the commit",
+}  # fmt: skip
+WORDS = {"up": "better", "down": "worse", "": ""}
+Json = dict[str, Any]
+
+
+def rows_of(chosen: Sequence[RunFacts], project: Project, *, system: bool = False) -> list[Difference]:
+    """All rows of the table, those that do not differ too."""
+    rows = runs.differences(chosen, only_different=False)
+    if not system:
+        rows = [d for d in rows if d.section != "Metrics" or not d.name.startswith(named.SYSTEM)]
+    more = [*recorded_rows(chosen, project), *code_rows(chosen), *package_rows(chosen)]
+    return [*rows, *(replace(row, differs=len(set(row.values)) > 1) for row in more)]
+
+
+def base_first(made: Comparison, chosen: Sequence[RunFacts]) -> list[int]:
+    """Places of the runs with the baseline's in front."""
+    at_base = next((i for i, f in enumerate(chosen) if f.run.pk == made.base), 0)
+    return [at_base, *(i for i in range(len(chosen)) if i != at_base)] if chosen else []
+
+
+def recorded_rows(chosen: Sequence[RunFacts], project: Project) -> list[Difference]:
+    """Data sets by what they were read for, and the models made."""
+    ids = [f.run.pk for f in chosen]
+    datasets, models = recorded.datasets_of(project, ids), recorded.models_of_runs(ids)
+    contexts = list(dict.fromkeys(line.context for pk in ids for line in datasets[pk]))
+    rows = [
+        Difference(SECTION, f"dataset, {context or 'no context'}",
+                   [_joined(d.label for d in datasets[pk] if d.context == context) for pk in ids])
+        for context in sorted(contexts)
+    ]  # fmt: skip
+    for direction, words in (("output", "models made"), ("input", "models read")):
+        values = [_joined(line.model.name for line in models[pk] if line.direction == direction) for pk in ids]
+        if any(values):
+            rows.append(Difference(SECTION, words, list(values)))
+    if any(models.values()):
+        rows.append(Difference(SECTION, "registered as", [
+            _joined(v.label for line in models[pk] for v in line.versions) for pk in ids
+        ]))  # fmt: skip
+    return rows
+
+
+def code_rows(chosen: Sequence[RunFacts]) -> list[Difference]:
+    """Version of the code, as the clients' tags tell."""
+    rows = [Difference(CODE, words, [f.tags.get(tag) for f in chosen]) for tag, words in CODE_TAGS.items()]
+    return [row for row in rows if any(value is not None for value in row.values)]
+
+
+def package_rows(chosen: Sequence[RunFacts]) -> list[Difference]:
+    """Versions of Python and of the packages, from the files that were stored with the runs."""
+    found = environments.packages_of([f.run.pk for f in chosen])
+    names = sorted({name for packages in found.values() for name in packages})
+    return [Difference(PACKAGES, name, [found[f.run.pk].get(name) for f in chosen]) for name in names]
+
+
+def row(difference: Difference, order: Sequence[int]) -> Json:
+    """One row with a cell a run, the first being the baseline's."""
+    values = [difference.values[i] for i in order]
+    arrow = named.arrow_of(difference.name) if difference.is_number else ""
+    numbers = [v for v in values if isinstance(v, float) and math.isfinite(v)] if difference.is_number else []
+    best = (max if difference.higher_is_better else min)(numbers) if arrow and len(set(numbers)) > 1 else None
+    cells = [_cell(difference, values, at, best=best, judged=bool(arrow)) for at in range(len(values))]
+    label = named.label_of(difference.name) if difference.is_number else difference.name
+    return {"section": difference.section, "name": difference.name, "label": label, "arrow": arrow,
+            "is_number": difference.is_number, "cells": cells}  # fmt: skip
+
+
+def _cell(difference: Difference, values: Sequence[object], at: int, *, best: float | None, judged: bool) -> Json:
+    value, base = values[at], values[0]
+    if difference.is_number:
+        found = delta(value, base, higher=difference.higher_is_better) if at else {}
+    else:  # a parameter that is a number shows by how much it differs, without a judgement
+        is_param = difference.section == "Parameters" and at and value != base
+        judged, found = False, delta(_number(value), _number(base), higher=True) if is_param else {}
+    if found and not judged:
+        found |= {"way": "", "word": ""}
+    if found.get("delta") is not None:
+        found["text"] = ui.signed(found["delta"]) if difference.is_number else _plain(found["delta"])
+    return {
+        "value": value, "best": best is not None and value == best, "is_base": at == 0,
+        "changed": not difference.is_number and value != base, **found,
+    }  # fmt: skip
+
+
+def delta(value: object, other: object, *, higher: bool) -> Json:
+    """How far a value is from the baseline's, and whether that is better."""
+    if not isinstance(value, float) or not isinstance(other, float) or not math.isfinite(value - other):
+        return {"delta": None, "way": "", "word": ""}
+    found = value - other
+    way = "" if found == 0 else "up" if (found > 0) == higher else "down"
+    return {"delta": found, "way": way, "word": WORDS[way]}
+
+
+def _number(value: object) -> float | None:
+    return charts.number(value) if isinstance(value, str) else None
+
+
+def _plain(value: float) -> str:
+    return f"{value:+.4g}".replace("-", ui.MINUS)
+
+
+def _joined(values: Any) -> str | None:
+    return ", ".join(dict.fromkeys(values)) or None
