@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from experiments.api import artifacts, compare, jobs, reports, runs, saved
+from experiments.api import artifacts, bulk, compare, jobs, reports, runs, saved
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", runs.Experiments.as_view(), name="api-experiments"),
@@ -15,6 +15,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/<int:report>/", reports.ReportDetail.as_view(), name="api-report"),
     path("reports/<int:report>/freeze/", reports.ReportFreeze.as_view(), name="api-report-freeze"),
     path("runs/", runs.Runs.as_view(), name="api-runs"),
+    path("bulk/", bulk.BulkActions.as_view(), name="api-bulk-actions"),
+    path("bulk/<int:bulk_action>/", bulk.BulkDetail.as_view(), name="api-bulk-action"),
+    path("bulk/<int:bulk_action>/confirm/", bulk.BulkConfirm.as_view(), name="api-bulk-confirm"),
+    path("bulk/<int:bulk_action>/undo/", bulk.BulkUndo.as_view(), name="api-bulk-undo"),
+    path("bulk/<int:bulk_action>/stop/", bulk.BulkStop.as_view(), name="api-bulk-stop"),
     path("runs/<int:run>/", runs.RunDetail.as_view(), name="api-run"),
     path("runs/<int:run>/restore/", runs.RunRestore.as_view(), name="api-run-restore"),
     path("runs/<int:run>/start/", runs.RunStart.as_view(), name="api-run-start"),

@@ -9,6 +9,7 @@ from experiments.views import (
     compare_importance,
     experiments,
     files,
+    folders,
     jobs,
     launch,
     logged_models,
@@ -19,11 +20,31 @@ from experiments.views import (
     run_list,
     runs,
     saved,
+    selection,
+    trash,
 )
 
 app_name = "experiments"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", experiments.ExperimentList.as_view(), name="experiment-list"),
+    path("trash/", trash.TrashShow.as_view(), name="trash"),
+    path("trash/empty/", trash.TrashEmpty.as_view(), name="trash-empty"),
+    path("trash/keep/", trash.TrashKeep.as_view(), name="trash-keep"),
+    path("trash/runs/<int:run>/restore/", trash.TrashRun.as_view(), name="trash-run-restore"),
+    path("trash/runs/<int:run>/remove/", trash.TrashRunRemove.as_view(), name="trash-run-remove"),
+    path(
+        "trash/experiments/<int:experiment>/restore/", trash.TrashExperiment.as_view(), name="trash-experiment-restore"
+    ),
+    path(
+        "trash/experiments/<int:experiment>/remove/",
+        trash.TrashExperimentRemove.as_view(),
+        name="trash-experiment-remove",
+    ),
+    path("folders/new/", folders.FolderNew.as_view(), name="folder-new"),
+    path("folders/<int:folder>/", folders.FolderEdit.as_view(), name="folder-edit"),
+    path("folders/<int:folder>/delete/", folders.FolderDelete.as_view(), name="folder-delete"),
+    path("experiments/<str:experiment>/edit/", experiments.ExperimentEdit.as_view(), name="experiment-edit"),
+    path("experiments/<str:experiment>/archive/", experiments.ExperimentArchive.as_view(), name="experiment-archive"),
     path("experiments/<str:experiment>/", run_list.RunList.as_view(), name="run-list"),
     path("experiments/<str:experiment>/columns/", run_columns.RunColumns.as_view(), name="run-columns"),
     path("experiments/<str:experiment>/compare/", compare.RunCompare.as_view(), name="run-compare"),
@@ -48,6 +69,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("experiments/<str:experiment>/logged-models/", logged_models.ModelList.as_view(), name="logged-model-list"),
     path("experiments/<str:experiment>/bulk/", run_bulk.RunBulk.as_view(), name="run-bulk"),
+    path("experiments/<str:experiment>/selection/", selection.RunSelection.as_view(), name="run-selection"),
+    path("bulk/<int:bulk_action>/", run_bulk.BulkShow.as_view(), name="bulk-show"),
+    path("bulk/<int:bulk_action>/confirm/", run_bulk.BulkConfirm.as_view(), name="bulk-confirm"),
+    path("bulk/<int:bulk_action>/undo/", run_bulk.BulkUndo.as_view(), name="bulk-undo"),
+    path("bulk/<int:bulk_action>/stop/", run_bulk.BulkStop.as_view(), name="bulk-stop"),
     re_path(
         r"^experiments/(?P<experiment>[^/]+)/export\.(?P<form>csv|json)$",
         run_export.RunExport.as_view(),

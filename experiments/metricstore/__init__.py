@@ -4,6 +4,8 @@ The ORM would write and read a row per metric point; packed chunks cost 10 to 30
 narrow tables answer filters by index. Its face is small: `append`, `fold`, `latest`, `series`, `search`.
 """
 
+from .best import Asked as BestAsked
+from .best import best_each, newest_each
 from .bundles import Window, bundle
 from .codec import DamagedChunk
 from .finding import COUNT_CAP, Found, Question, count, first, known_keys, numbers, search
@@ -27,6 +29,7 @@ __all__ = [
     "COUNT_CAP",
     "NEWEST_FIRST",
     "VALUES_COUNTED",
+    "BestAsked",
     "Condition",
     "Context",
     "DamagedChunk",
@@ -45,6 +48,7 @@ __all__ = [
     "Window",
     "append",
     "begin",
+    "best_each",
     "bundle",
     "check_batch",
     "check_keys",
@@ -65,6 +69,7 @@ __all__ = [
     "many_series",
     "move_many",
     "names_of",
+    "newest_each",
     "numbers",
     "parse",
     "parse_order",

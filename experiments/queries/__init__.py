@@ -1,6 +1,18 @@
 """Reads that join several tables: pages of runs, comparisons, what clients recorded beside metrics."""
 
-from .experiments import ExperimentLine, experiment_lines, experiments_of, note_of_experiment, tags_of
+from .experiments import (
+    DEFAULT_SORT,
+    SORTS,
+    ExperimentLine,
+    ExperimentPage,
+    Listing,
+    experiment_page,
+    experiments_of,
+    listed,
+    metric_names,
+    note_of_experiment,
+    tags_of,
+)
 from .metrics import SYSTEM, arrow_of, default_metrics, higher_is_better, label_of, leading_metrics, unit_of
 from .recorded import (
     CHILDREN,
@@ -48,15 +60,19 @@ from .runs import (
 
 __all__ = [
     "CHILDREN",
+    "DEFAULT_SORT",
     "LOGGED_MODELS",
     "NOTE",
     "SHOWN_METRICS",
     "SHOWN_PARAMS",
+    "SORTS",
     "SYSTEM",
     "DatasetLine",
     "Difference",
     "ExperimentLine",
+    "ExperimentPage",
     "Family",
+    "Listing",
     "ModelLine",
     "Registered",
     "RunFacts",
@@ -72,7 +88,7 @@ __all__ = [
     "datasets_of",
     "default_metrics",
     "differences",
-    "experiment_lines",
+    "experiment_page",
     "experiments_of",
     "facts",
     "facts_of",
@@ -82,6 +98,8 @@ __all__ = [
     "higher_is_better",
     "label_of",
     "leading_metrics",
+    "listed",
+    "metric_names",
     "model_lines",
     "models_of_experiment",
     "models_of_runs",

@@ -151,8 +151,16 @@ def undo_refusal(action: BulkAction) -> str:
 
 
 def stop(by: Actor, *, action: BulkAction) -> BulkAction:
-    """End an action that a worker is doing; what is done stays and can be undone."""
+    """End an action that a worker is doing; what is done stays and can be undone.
+
+    Raises
+    ------
+    Conflict
+        If it was never confirmed.
+    """
     require(by, right_of(action.kind), action.project)
+    if action.confirmed_at is None:
+        raise Conflict("This has not begun; nothing needs to be stopped.", code="not_confirmed")
     with metricstore.writing():
         before = action.state
         state = lease.request_cancel(_confirmed(), action.pk)

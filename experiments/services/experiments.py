@@ -9,7 +9,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from experiments import metricstore
-from experiments.models import Experiment, ExperimentTag, Lifecycle, Run
+from experiments.models import Experiment, ExperimentTag, Folder, Lifecycle, Run
+from experiments.services import folders
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict
 from projects.actor import Actor
@@ -127,6 +128,28 @@ def describe(by: Actor, *, experiment: Experiment, description: str, primary_met
             by, "experiment.described", project=experiment.project, target=experiment,
             data={"primary_metric": primary_metric},
         )  # fmt: skip
+    return experiment
+
+
+def edit(
+    by: Actor, *, experiment: Experiment, name: str, description: str, primary_metric: str, folder: Folder | None
+) -> Experiment:
+    """Change name, description, primary metric and folder together; what is the same writes nothing.
+
+    Raises
+    ------
+    Invalid
+        If a text breaks a limit, or the folder belongs to another project.
+    Conflict
+        If the name is taken, or the experiment is deleted.
+    """
+    require(by, Permission.RUN_EDIT, experiment.project)
+    with metricstore.writing():
+        if name != experiment.name:
+            rename(by, experiment=experiment, name=name)
+        if (description, primary_metric) != (experiment.description, experiment.primary_metric):
+            describe(by, experiment=experiment, description=description, primary_metric=primary_metric)
+        folders.place(by, experiment=experiment, folder=folder)
     return experiment
 
 

@@ -1,48 +1,127 @@
-"""Actions on several chosen runs."""
+"""Actions on several chosen runs, or on all runs of a filter: say what will happen, do it, take it back."""
 
 from __future__ import annotations
 
-from django.contrib import messages
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from experiments.models import Run
-from experiments.services import runs
-from experiments.views.runs_of import RunsOf, numbers
-from mlportal.lib.errors import Invalid
+from experiments.models import BulkAction, Experiment
+from experiments.services import bulk
+from experiments.views.runs_of import RunsOf
+from experiments.views.selection import IN_ADDRESS, chosen_of
+from mlportal.lib.errors import DomainError
+from projects.access import ProjectView
 from projects.permissions import Permission
 
-BULK_LIMIT = 200
+Kind = BulkAction.Kind
+OFFERED = 300
+AT_ONCE = (Kind.TAG, Kind.UNTAG)
 
 
 class RunBulk(RunsOf):
-    """One change to several chosen runs."""
+    """One change to the chosen runs."""
 
     write_permission = Permission.RUN_EDIT
 
     def post(self, request: HttpRequest, experiment: str) -> HttpResponse:
-        """Archive, restore or tag the chosen runs."""
-        found = self.experiment(experiment)
-        chosen_numbers = numbers(",".join(request.POST.getlist("run")[:BULK_LIMIT]))
-        chosen = (
-            Run.objects.visible_to(self.actor).filter(experiment=found, pk__in=chosen_numbers).select_related("project")
-        )
-        action, tag = request.POST.get("action", ""), request.POST.get("tag", "").strip()
-        done = 0
-        for run in chosen:
-            if action == "archive":
-                runs.delete(self.actor, run=run)
-            elif action == "restore":
-                runs.restore(self.actor, run=run)
-            elif action == "tag" and tag:
-                name, _, value = tag.partition("=")
-                runs.set_tags(self.actor, run=run, tags={name.strip(): value.strip()})
-            else:
-                raise Invalid("Choose archive, restore, or a tag.", field="action")
-            done += 1
-        words = {"archive": "archived", "restore": "restored", "tag": f"tagged {tag}"}[action or "tag"]
-        messages.success(request, f"{done} {'run' if done == 1 else 'runs'} {words}.")
-        back = request.POST.get("back", "")
-        query = back if back.startswith("?") else ""
-        return redirect(reverse("experiments:run-list", args=[self.project.slug, found.address]) + query)
+        """Tag a few runs at once; before anything else, show how many runs it would change."""
+        place = self.experiment(experiment)
+        chosen, kind = chosen_of(self, place, request.POST), request.POST.get("action", "")
+        if kind == Kind.MOVE and not request.POST.get("to", "").strip():
+            return self._ask_where(request, place)
+        try:
+            action = bulk.prepare(
+                self.actor, project=self.project, kind=kind, chosen=chosen, given=_given(kind, request)
+            )  # fmt: skip
+        except DomainError as error:
+            if kind == Kind.MOVE and error.field == "to":
+                return self._ask_where(request, place, error)
+            raise
+        if kind in AT_ONCE and chosen.run_ids is not None and len(chosen.run_ids) <= IN_ADDRESS:
+            action = bulk.confirm(self.actor, action=action)
+            return redirect(_back(request, place, action))
+        context = {"action": action, "experiment": place, "back": request.POST.get("back", "")}
+        return render(request, "experiments/bulk_confirm.html", context)
+
+    def _ask_where(self, request: HttpRequest, place: Experiment, error: DomainError | None = None) -> HttpResponse:
+        others = self.rows().in_project(self.project).active().exclude(pk=place.pk).order_by("-updated_at", "-pk")
+        fields = [(name, value) for name, values in request.POST.lists() for value in values]
+        context = {
+            "experiment": place, "others": others[:OFFERED], "error": error, "given": request.POST,
+            "fields": [(name, value) for name, value in fields if name not in ("to", "csrfmiddlewaretoken")],
+        }  # fmt: skip
+        return render(request, "experiments/bulk_move.html", context, status=422 if error else 200)
+
+
+class BulkPage(ProjectView):
+    """Base of the pages of one bulk action."""
+
+    abstract = True
+    reads = BulkAction
+    permission = Permission.RUN_VIEW
+    write_permission = Permission.RUN_EDIT
+
+    def load(self, number: int) -> BulkAction:
+        """The action of the address, or 404."""
+        rows = self.rows().in_project(self.project).select_related("project", "experiment", "created_by")
+        return self.find(rows, pk=number)
+
+
+class BulkShow(BulkPage):
+    """What became of a bulk action."""
+
+    def get(self, request: HttpRequest, bulk_action: int) -> HttpResponse:
+        """Show it; a page that waits for its end takes the part alone."""
+        action = self.load(bulk_action)
+        context = {"action": action, "undoable": not bulk.undo_refusal(action), "experiment": action.experiment}
+        part = request.headers.get("HX-Target") == f"bulk-{action.pk}"
+        return render(request, f"experiments/{'_bulk_note' if part else 'bulk_show'}.html", context)
+
+
+class BulkConfirm(BulkPage):
+    """Do what was announced."""
+
+    def post(self, request: HttpRequest, bulk_action: int) -> HttpResponse:
+        """Begin, and go back to the runs."""
+        action = bulk.confirm(self.actor, action=self.load(bulk_action))
+        return redirect(_back(request, action.experiment, action))
+
+
+class BulkUndo(BulkPage):
+    """Take an action back."""
+
+    def post(self, request: HttpRequest, bulk_action: int) -> HttpResponse:
+        """Undo it, and go back to the runs."""
+        inverse = bulk.undo(self.actor, action=self.load(bulk_action))
+        return redirect(_back(request, inverse.experiment, inverse))
+
+
+class BulkStop(BulkPage):
+    """End an action that is at work."""
+
+    def post(self, request: HttpRequest, bulk_action: int) -> HttpResponse:
+        """Stop after the page of runs that is being changed."""
+        action = bulk.stop(self.actor, action=self.load(bulk_action))
+        return redirect(_back(request, action.experiment, action))
+
+
+def _given(kind: str, request: HttpRequest) -> dict[str, Any]:
+    if kind in AT_ONCE:
+        key, _, value = request.POST.get("tag", "").strip().partition("=")
+        return {"key": key, "value": value}
+    return {"experiment": request.POST.get("to", "").strip()} if kind == Kind.MOVE else {}
+
+
+def _back(request: HttpRequest, place: Experiment | None, action: BulkAction) -> str:
+    """The table the action came from, with a word about it; the action's own page where there is none."""
+    said = request.POST.get("back", "")
+    if place is None or place.lifecycle != "active":
+        return reverse("experiments:bulk-show", args=[action.project.slug, action.pk])
+    pairs = parse_qsl(said[1:]) if said.startswith("?") else []
+    kept = [(name, value) for name, value in pairs if name not in ("sel", "bulk", "cursor", "before")]
+    top = reverse("experiments:run-list", args=[action.project.slug, place.address])
+    return f"{top}?{urlencode([*kept, ('bulk', action.pk)])}"

@@ -12,8 +12,9 @@ from experiments import metricstore, queries
 from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question
 from experiments.models import Experiment, LoggedModel
 from experiments.queries import RunFacts, RunPage, tokens
+from experiments.queries.folders import path_of
 from experiments.queries.tokens import Token
-from experiments.views import cells, columns, saved
+from experiments.views import cells, columns, saved, selection
 from experiments.views.cells import Numbers
 from experiments.views.columns import Column
 from experiments.views.runs_of import PAGE_SIZES, Asked, RunsOf, numbers
@@ -43,6 +44,7 @@ class RunList(RunsOf):
         context["typed"] = asked.typed or (asked.text if fault else "")
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
+        context |= selection.context(self, found, request)
         template = (
             "experiments/_run_table.html" if request.headers.get("HX-Target") == "runs" else "experiments/run_list.html"
         )
@@ -75,7 +77,7 @@ def _about(experiment: Experiment) -> dict[str, Any]:
     """Note, tags and logged models of an experiment, for the head of its page."""
     tags = queries.tags_of([experiment.pk])[experiment.pk]
     return {
-        "note": queries.note_of_experiment(experiment, tags),
+        "note": queries.note_of_experiment(experiment, tags), "folder_path": path_of(experiment),
         "experiment_tags": list(queries.own_tags(tags).items())[:SHOWN_TAGS],
         "model_count": LoggedModel.objects.active().filter(experiment=experiment).count(),
     }  # fmt: skip

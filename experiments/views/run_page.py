@@ -9,6 +9,7 @@ from typing import Any
 from experiments import charts, metricstore, queries
 from experiments.models import Artifact, Run
 from experiments.queries import RunFacts, files
+from experiments.queries.folders import path_of
 from experiments.views import gallery, reports, viewers
 from experiments.views.metrics import RunMetrics, by_prefix
 from experiments.views.places import Place
@@ -32,6 +33,7 @@ def page_context(facts: RunFacts, *, curves: str = "", **more: Any) -> Json:
     lines = [_metric_line(n, facts, baseline) for n in metrics.own]
     return {
         "run": run, "facts": facts, "experiment": run.experiment, "job": _job(run),
+        "folder_path": path_of(run.experiment),
         "tags": sorted(queries.own_tags(facts.tags).items()), "note": queries.note_of(run, facts.tags),
         "technical": technical(facts.tags, run),
         "metrics": lines, "metric_groups": by_prefix(lines), **_curves(run, metrics),

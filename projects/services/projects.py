@@ -13,6 +13,8 @@ from projects.models import Membership, Project, User
 from projects.permissions import Permission, Role, require
 from projects.services import events
 
+MAX_TRASH_DAYS = 3650
+
 
 def create(by: Actor, *, name: str, slug: str = "", description: str = "", owner: User | None = None,
            is_example: bool = False) -> Project:  # fmt: skip
@@ -54,6 +56,29 @@ def edit(by: Actor, *, project: Project, name: str, description: str) -> Project
     with transaction.atomic():
         project.save(update_fields=["name", "description"])
         data = {"name": project.name, "before": before}
+        events.record(by, "project.edited", project=project, target=project, data=data)
+    return project
+
+
+def keep_trash(by: Actor, *, project: Project, days: int | str) -> Project:
+    """Change after how many days what lies in the project's trash is removed for good.
+
+    Raises
+    ------
+    Invalid
+        If it is no whole number from 1 to 3,650.
+    """
+    require(by, Permission.PROJECT_EDIT, project)
+    text = str(days).strip()
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
+    if not 1 <= number <= MAX_TRASH_DAYS:
+        raise Invalid(
+            f"The trash keeps 1 to {MAX_TRASH_DAYS:,} days.", field="trash_days", limit=MAX_TRASH_DAYS, got=text[:20]
+        )
+    with transaction.atomic():
+        before, project.trash_days = project.trash_days, number
+        project.save(update_fields=["trash_days"])
+        data = {"trash_days": number, "before": before}
         events.record(by, "project.edited", project=project, target=project, data=data)
     return project
 

@@ -1,57 +1,119 @@
-// Choosing rows: <table data-behaviour="table-select" data-select="#bar">.
-// The bar holds [data-n] (the count), [data-compare] (a link, data-href is its base),
-// [data-clear]. Shift selects a range, the box in the head the whole page.
-import { $, $$, announce, behaviour } from "./behaviour.js";
+// Choosing rows over all pages of a table: <table data-behaviour="table-select" data-select="#bar">.
+// The bar knows what is chosen: data-ids (numbers parted by commas), or data-all with data-total and data-q.
+// Up to 100 numbers live in the address (?sel=), more in the selection of the person at data-store.
+import { $, $$, announce, behaviour, csrfToken } from "./behaviour.js";
+
+const IN_ADDRESS = 100;
 
 behaviour("table-select", (table) => {
   const bar = $(table.dataset.select);
-  const all = $("thead input[type=checkbox]", table);
-  const boxes = () => $$("tbody input[type=checkbox]", table);
+  if (!bar || bar.dataset.bound) return; // a part that htmx swapped in is found by the first one
+  bar.dataset.bound = "1";
+  const live = () => (table.isConnected ? table : (table = $("#runs table") || table));
+  const boxes = () => $$("tbody input[type=checkbox]", live());
+  const chosen = new Set((bar.dataset.ids || "").split(",").filter(Boolean));
+  let every = bar.dataset.all === "1";
   let last = null;
+  let saving = 0;
 
-  function show(chosen) {
-    if (!bar) return;
-    bar.hidden = !chosen.length;
-    $("[data-n]", bar).textContent = chosen.length;
+  const words = () => (every ? "all" : chosen.size > IN_ADDRESS ? "stored" : [...chosen].join(","));
+  const ids = () => [...chosen].join(",");
+  const count = () => (every ? bar.dataset.total : chosen.size.toLocaleString());
+
+  function withSelection(address) {
+    const url = new URL(address, location.href);
+    if (words()) url.searchParams.set("sel", words());
+    else url.searchParams.delete("sel");
+    return url;
+  }
+
+  function remember() {
+    history.replaceState(history.state, "", withSelection(location.href));
+    clearTimeout(saving);
+    if (!every && chosen.size > IN_ADDRESS) saving = setTimeout(store, 300);
+  }
+  const store = () => fetch(bar.dataset.store, {
+    method: "POST", body: new URLSearchParams({ runs: ids() }), headers: { "X-CSRFToken": csrfToken() },
+  });
+
+  function show() {
+    const any = every || chosen.size > 0;
+    bar.classList.toggle("open", any);
+    $("[data-n]", bar).textContent = count();
+    const form = $("#bulk");
+    if (form) form.elements.sel.value = every ? "all" : ids();
+    const all = $("[data-select-all]", bar);
+    if (all) all.hidden = every || !boxes().length || boxes().some((box) => !box.checked);
     const compare = $("[data-compare]", bar);
-    if (!compare) return;
-    compare.setAttribute("aria-disabled", String(chosen.length < 2));
-    const ids = chosen.map((box) => box.value).join(",");
-    compare.href = `${compare.dataset.href}?runs=${ids}`;
+    if (compare) {
+      const few = !every && chosen.size < 2;
+      compare.setAttribute("aria-disabled", String(few));
+      const query = every ? { q: bar.dataset.q } : { runs: ids() };
+      compare.href = `${compare.dataset.href}?${new URLSearchParams(query)}`;
+    }
+    const register = $("[data-register]", bar);
+    if (register) {
+      register.hidden = every || chosen.size !== 1;
+      register.href = `${register.dataset.href}?run=${ids()}`;
+    }
+    const exported = $("[data-export]", bar);
+    if (exported) exported.href = withSelection(exported.href);
   }
 
   function sync() {
-    const every = boxes();
-    const chosen = every.filter((box) => box.checked);
-    for (const box of every) box.closest("tr").classList.toggle("sel", box.checked);
-    if (all) {
-      all.checked = chosen.length > 0 && chosen.length === every.length;
-      all.indeterminate = chosen.length > 0 && !all.checked;
-    }
-    show(chosen);
-    return chosen.length;
-  }
-  const say = () => { const n = sync(); announce(n ? `${n} selected` : "Nothing selected"); };
-
-  table.addEventListener("click", (event) => {
-    const box = event.target.closest("tbody input[type=checkbox]");
-    if (!box) return;
     const list = boxes();
-    if (event.shiftKey && list.includes(last)) {
-      const [from, to] = [list.indexOf(last), list.indexOf(box)].sort((a, b) => a - b);
-      for (const other of list.slice(from, to + 1)) other.checked = box.checked;
+    for (const box of list) {
+      box.checked = every || chosen.has(box.value);
+      box.closest("tr").classList.toggle("sel", box.checked);
     }
-    last = box;
-    say();
+    const head = $("thead input[type=checkbox]", live());
+    const ticked = list.filter((box) => box.checked).length;
+    if (head) {
+      head.checked = ticked > 0 && ticked === list.length;
+      head.indeterminate = ticked > 0 && !head.checked;
+    }
+    show();
+  }
+
+  function choose(list, on) {
+    if (every && !on) { every = false; for (const box of boxes()) chosen.add(box.value); }
+    for (const box of list) { if (on) chosen.add(box.value); else chosen.delete(box.value); }
+    sync();
+    remember();
+    announce(every || chosen.size ? `${count()} selected` : "Nothing selected");
+  }
+
+  document.addEventListener("click", (event) => {
+    const box = event.target.closest("tbody input[type=checkbox]");
+    if (box && live().contains(box)) {
+      const list = boxes();
+      let range = [box];
+      if (event.shiftKey && list.includes(last)) {
+        const [from, to] = [list.indexOf(last), list.indexOf(box)].sort((a, b) => a - b);
+        range = list.slice(from, to + 1);
+      }
+      last = box;
+      choose(range, box.checked);
+      return;
+    }
+    const link = event.target.closest("a[href]");
+    if (!link || bar.contains(link) || link.origin !== location.origin || link.pathname !== location.pathname) return;
+    link.href = withSelection(link.href); // the selection survives paging and sorting
   });
-  all?.addEventListener("change", () => {
-    for (const box of boxes()) box.checked = all.checked;
-    say();
+  document.addEventListener("change", (event) => {
+    const head = $("thead input[type=checkbox]", live());
+    if (event.target === head) choose(boxes(), head.checked);
   });
-  if (bar) $("[data-clear]", bar)?.addEventListener("click", () => {
-    for (const box of boxes()) box.checked = false;
-    say();
+  $("[data-clear]", bar)?.addEventListener("click", (event) => {
+    event.preventDefault();
+    every = false;
+    chosen.clear();
+    choose([], false);
   });
-  document.addEventListener("htmx:afterSettle", () => { if (table.isConnected) sync(); });
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (event.detail.target?.id === "runs" && words()) event.detail.parameters.sel = words();
+  });
+  document.addEventListener("htmx:afterSettle", sync);
+  document.addEventListener("htmx:sseMessage", sync);
   sync();
 });

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.utils import timezone
 
-from experiments.models import Experiment, SavedView
-from experiments.services import artifacts, reports
+from experiments.models import Experiment, Folder, SavedView
+from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
 from monitoring.models import Alert
 from projects.models import (
@@ -128,6 +128,16 @@ def _runs(world: World) -> None:
     artifacts.store(
         experiments.writer(world.project), owner=run, path="notes.txt", stream=[b"hello"], media_type="text/plain"
     )
+    action = bulk.prepare(
+        experiments.writer(world.project), project=world.project, kind="tag", chosen=bulk.Chosen(run_ids=[run.pk]),
+        given={"key": "seen"},
+    )  # fmt: skip
+    folder = Folder.objects.create(
+        project=world.project, name="2026", name_key="2026", created_at=timezone.now()
+    )  # fmt: skip
+    world.values |= {
+        "bulk": str(action.pk), "folders": str(folder.pk), "experiments/experiment": str(experiment.pk),
+    }  # fmt: skip
     model = experiments.make_logged_model(run)
     artifacts.store(
         experiments.writer(world.project), owner=model, path="notes.txt", stream=[b"hello"], media_type="text/plain"

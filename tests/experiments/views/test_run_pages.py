@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from experiments.models import Artifact, Run
+from experiments.models import Artifact, BulkAction, Run
 from experiments.services import artifacts, runs
 from tests.factories.experiments import log, make_experiment, make_run, writer
 from tests.factories.projects import make_project, make_user
@@ -143,11 +143,14 @@ def test_chosen_runs_are_tagged_archived_and_restored(web, experiment):
     web.post(url, {**chosen, "action": "tag", "tag": "stage=candidate"})
     made[0].refresh_from_db()
     assert json.loads(made[0].tags) == {"sweep": "", "stage": "candidate"}
-    back = web.post(url, {**chosen, "action": "archive", "back": "?sort=f1"})
-    assert back["Location"] == f"{BASE}/experiments/churn-gbm/?sort=f1"
+    web.post(url, {**chosen, "action": "archive", "back": "?sort=f1"})
+    done = web.post(f"{BASE}/bulk/{BulkAction.objects.latest('pk').pk}/confirm/", {"back": "?sort=f1"})
+    assert done["Location"].startswith(f"{BASE}/experiments/churn-gbm/?sort=f1&bulk=")
     assert names(web.get(f"{BASE}/experiments/churn-gbm/")) == ["r2"]
     assert names(web.get(f"{BASE}/experiments/churn-gbm/?deleted=1")) == ["r1", "r0"]
-    web.post(url, {**chosen, "action": "restore", "back": "//evil.example"})
+    web.post(url, {**chosen, "action": "restore"})
+    away = web.post(f"{BASE}/bulk/{BulkAction.objects.latest('pk').pk}/confirm/", {"back": "//evil.example"})
+    assert away["Location"].startswith(f"{BASE}/experiments/churn-gbm/?bulk=")
     assert Run.objects.active().count() == 3
 
 

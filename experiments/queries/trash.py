@@ -1,0 +1,82 @@
+"""What lies in the trash of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, F, Q, QuerySet
+
+from experiments.models import Experiment, Lifecycle, Run
+from projects.actor import Actor
+from projects.models import Project
+
+from .holding import runs_held
+
+SHOWN_EXPERIMENTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TrashLine:
+    """A run or an experiment in the trash: when it is removed for good, or why it is not."""
+
+    row: Run | Experiment
+    removed_at: datetime | None
+    needed: str = ""
+    runs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trash:
+    """What a page of the trash shows."""
+
+    experiments: list[TrashLine]
+    runs: list[TrashLine]
+    run_count: int
+    experiment_count: int
+    after: int | None
+
+
+def trashed_runs(by: Actor, project: Project) -> QuerySet[Run]:
+    """Return the runs that were archived by themselves, not with their experiment."""
+    rows = Run.objects.visible_to(by).in_project(project).filter(lifecycle=Lifecycle.DELETED)
+    alone = Q(experiment__lifecycle=Lifecycle.ACTIVE) | ~Q(deleted_at=F("experiment__deleted_at"))
+    return rows.filter(alone)
+
+
+def trashed_experiments(by: Actor, project: Project) -> QuerySet[Experiment]:
+    """Return the experiments in the trash, the newest first, with how many runs lie in them."""
+    rows = Experiment.objects.visible_to(by).in_project(project).filter(lifecycle=Lifecycle.DELETED)
+    return rows.select_related("deleted_by").annotate(run_count=Count("runs")).order_by("-deleted_at", "-pk")
+
+
+def trash_of(by: Actor, project: Project, *, limit: int, before: int | None = None) -> Trash:
+    """Return a page of the trash, the newest first; what is needed says by what."""
+    rows = trashed_runs(by, project)
+    count = rows.count() if before is None else 0
+    if before is not None:
+        mark = Run.objects.filter(project=project, pk=before).values_list("deleted_at", flat=True).first()
+        rows = rows.filter(Q(deleted_at__lt=mark) | Q(deleted_at=mark, pk__lt=before)) if mark else rows.none()
+    found = list(
+        rows.select_related("experiment", "deleted_by")
+        .defer("params", "tags")
+        .order_by("-deleted_at", "-pk")[: limit + 1]
+    )
+    more, found = len(found) > limit, found[:limit]
+    places = list(trashed_experiments(by, project)[:SHOWN_EXPERIMENTS]) if before is None else []
+    return Trash(
+        [_line(project, place, "", place.run_count) for place in places],  # type: ignore[attr-defined]
+        _run_lines(project, found), count, trashed_experiments(by, project).count() if places else 0,
+        found[-1].pk if more else None,
+    )  # fmt: skip
+
+
+def _run_lines(project: Project, found: Sequence[Run]) -> list[TrashLine]:
+    held = runs_held(project, [run.pk for run in found])
+    return [_line(project, run, held.get(run.pk, ""), 0) for run in found]
+
+
+def _line(project: Project, row: Run | Experiment, needed: str, runs: int) -> TrashLine:
+    gone = row.deleted_at + timedelta(days=project.trash_days) if row.deleted_at and not needed else None
+    return TrashLine(row, gone, needed, runs)
