@@ -10,6 +10,7 @@ from django.db import connection
 
 from . import folding, keys
 from .finding import rows
+from .predicates import Params
 
 _AT_ONCE = 200  # terms of one statement; SQLite takes 500
 
@@ -32,7 +33,9 @@ def best_each(asked: Sequence[Asked]) -> dict[Asked, float]:
     for start in range(0, len(known), _AT_ONCE):
         part = known[start : start + _AT_ONCE]
         sql = " UNION ALL ".join(_best(each) for each in part)
-        values = [cell for at, each in enumerate(part) for cell in (at, each.experiment_id, ids[each.metric], False)]
+        values: Params = []
+        for at, each in enumerate(part):
+            values += [at, each.experiment_id, ids[each.metric], False]
         found |= {part[at]: value for at, value in rows(sql, values) if value is not None}
     return found
 
@@ -45,9 +48,9 @@ def newest_each(asked: Sequence[Asked], *, limit: int = 20) -> dict[Asked, list[
     for start in range(0, len(known), _AT_ONCE):
         part = known[start : start + _AT_ONCE]
         sql = " UNION ALL ".join([_NEWEST] * len(part))
-        values = [
-            cell for at, each in enumerate(part) for cell in (at, ids[each.metric], False, each.experiment_id, limit)
-        ]
+        values: Params = []
+        for at, each in enumerate(part):
+            values += [at, ids[each.metric], False, each.experiment_id, limit]
         for at, value in rows(sql, values):
             found[part[at]].insert(0, value)
     return dict(found)

@@ -21,8 +21,8 @@ from projects.actor import Actor
 from projects.models import Project
 
 from .folders import Tree
+from .metrics import arrow_of, higher_is_better, label_of
 from .recorded import NOTE, own_tags
-from .runs import arrow_of, higher_is_better, label_of
 
 SHOWN_TAGS = 4
 NEVER = -(2**62)  # before any moment a client sends
@@ -127,12 +127,12 @@ def experiment_page(
     """
     if asked.key not in SORTS:
         raise Invalid(f"Sort by one of {', '.join(SORTS)}.", field="sort", got=asked.sort[:40])
-    rows = listed(by, project, asked, tree).annotate(at=_value_of(asked.key)).select_related("created_by")
+    rows: Any = listed(by, project, asked, tree).annotate(at=_value_of(asked.key)).select_related("created_by")
     down = asked.descending != bool(before)
     if place := after or before:
         rows = _behind(rows, _decoded(place, asked), "lt" if down else "gt")
     mark = "-" if down else ""
-    found = list(rows.order_by(f"{mark}at", f"{mark}pk")[: limit + 1])
+    found: list[Experiment] = list(rows.order_by(f"{mark}at", f"{mark}pk")[: limit + 1])
     more, found = len(found) > limit, found[:limit]
     if before:
         found.reverse()
@@ -155,7 +155,7 @@ def _value_of(key: str) -> Any:
     return Lower("name") if key == "name" else models.F("pk")
 
 
-def _behind(rows: models.QuerySet[Experiment], place: tuple[Any, int], step: str) -> models.QuerySet[Experiment]:
+def _behind(rows: Any, place: tuple[Any, int], step: str) -> Any:
     value, pk = place
     return rows.filter(models.Q(**{f"at__{step}": value}) | models.Q(**{"at": value, f"pk__{step}": pk}))
 
@@ -168,8 +168,8 @@ def _encoded(experiment: Experiment, asked: Listing) -> str:
 def _decoded(text: str, asked: Listing) -> tuple[Any, int]:
     try:
         key, value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        kind = str if asked.key == "name" else int
-        fits = type(value) is kind and (kind is str or -(2**63) <= value < 2**63)
+        named = asked.key == "name"
+        fits = type(value) is str if named else type(value) is int and -(2**63) <= value < 2**63
         if key != asked.key or type(pk) is not int or not 0 <= pk < 2**63 or not fits or "\0" in str(value):
             raise ValueError(text)
         str(value).encode()
@@ -183,7 +183,9 @@ def _lines(found: list[Experiment], tree: Tree | None) -> list[ExperimentLine]:
     tags, best = tags_of(ids), _best_of(found)
     logged = LoggedModel.objects.active().filter(experiment__in=ids).order_by().values_list("experiment")
     made = dict(logged.annotate(count=models.Count("pk")))
-    sources, running, newest = defaultdict(list), defaultdict(int), defaultdict(lambda: NEVER)
+    sources: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    running: dict[int, int] = defaultdict(int)
+    newest: dict[int, int] = defaultdict(lambda: NEVER)
     runs = Run.objects.active().filter(experiment__in=ids).order_by("source").values_list("experiment", "source")
     at_work = models.Count("pk", filter=models.Q(state=Run.State.RUNNING))
     for pk, source, count, working, last in runs.annotate(

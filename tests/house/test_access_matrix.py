@@ -120,16 +120,18 @@ QUESTIONS = {
         *(f"mlflow-artifacts/mpu/{step}/<path:file>" for step in ("create", "complete", "abort")),
     )
 }
-# Everyone makes and ends their own tokens, which can do no more than themselves, and keeps own stars and views.
+# Everyone makes and ends their own tokens, which can do no more than themselves, keeps own stars and views, and chooses runs.
 OWN = {
-    "POST api/v1/projects/<slug:project>/tokens/", "DELETE api/v1/projects/<slug:project>/tokens/<int:pk>/",
+    "POST api/v1/projects/<slug:project>/tokens/",
+    "DELETE api/v1/projects/<slug:project>/tokens/<int:pk>/",
     "POST api/v1/projects/<slug:project>/stars/",
     "DELETE api/v1/projects/<slug:project>/stars/<slug:kind>/<int:number>/",
     "POST p/<slug:project>/things/<slug:kind>/<int:number>/star/",
     "POST api/v1/projects/<slug:project>/views/",
     "POST p/<slug:project>/experiments/<str:experiment>/views/",
     "POST p/<slug:project>/views/<int:view>/change/",
-}  # fmt: skip
+    "POST p/<slug:project>/experiments/<str:experiment>/selection/",
+}
 
 
 def test_an_outsider_learns_nothing_about_a_project():
