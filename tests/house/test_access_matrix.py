@@ -120,7 +120,7 @@ QUESTIONS = {
         *(f"mlflow-artifacts/mpu/{step}/<path:file>" for step in ("create", "complete", "abort")),
     )
 }
-# Everyone makes and ends their own tokens, which can do no more than themselves, keeps own stars and views, and chooses runs.
+# Everyone makes and ends their own tokens, which can do no more than they can, keeps stars and views, chooses runs.
 OWN = {
     "POST api/v1/projects/<slug:project>/tokens/",
     "DELETE api/v1/projects/<slug:project>/tokens/<int:pk>/",
