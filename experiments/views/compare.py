@@ -12,7 +12,7 @@ from experiments import queries
 from experiments.models import Experiment
 from experiments.queries import RunFacts, compared, evaluations, panels
 from experiments.queries.compared import Comparison, View
-from experiments.views import compare_importance, compare_table
+from experiments.views import compare_importance, compare_table, saved
 from experiments.views.compare_recorded import recorded
 from experiments.views.runs_of import RunsOf
 
@@ -47,9 +47,13 @@ class RunCompare(Compared):
         """Compare the runs of the address, or the best ones."""
         if request.GET.get("as") == "filter":
             return redirect(_kept(request))
+        if place := saved.opened(request, self.actor, self.experiment(experiment), "compare"):
+            return redirect(place)
         made = self.comparison(request, experiment)
         chosen = queries.facts_of(made.coloured)
-        more = {"importance": compare_importance.card(self.actor, made)} if made.primary else {}
+        more = saved.context(request, self.actor, made.experiment, "compare")
+        if made.primary:
+            more["importance"] = compare_importance.card(self.actor, made)
         return render(request, "experiments/run_compare.html", {**context(made, chosen, made.experiment), **more})
 
 

@@ -107,11 +107,13 @@ class ViewSave(RunsOf):
         """Save, and show the new tab."""
         rows = Experiment.objects.visible_to(self.actor).in_project(self.project).active()
         found, given = self.find(rows.select_related("project").addressed(experiment)), request.POST
-        home = reverse("experiments:run-list", args=[self.project.slug, found.address])
+        page = SavedView.Page.COMPARE if given.get("page") == "compare" else SavedView.Page.RUNS
+        name = "run-list" if page == SavedView.Page.RUNS else "run-compare"
+        home = reverse(f"experiments:{name}", args=[self.project.slug, found.address])
         try:
             view = saved_views.save(
                 self.actor, project=self.project, experiment=found, name=given.get("name", ""),
-                query=given.get("query", ""), shared=given.get("shared") == "1",
+                query=given.get("query", ""), page=page, shared=given.get("shared") == "1",
             )  # fmt: skip
         except (Invalid, Conflict) as error:
             messages.error(request, error.message)

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from experiments import metricstore
 from experiments.metricstore import Window
 from experiments.models import Run
-from experiments.services import runs
+from experiments.services import artifacts, runs
 from tests.factories.experiments import log, make_experiment, make_run, writer
 from tests.factories.projects import make_project, make_user
 
@@ -209,3 +209,34 @@ def test_hostile_names_stay_text(web, experiment):
     page = web.get(BASE, {"runs": run.pk}).content.decode()
     assert "<script>alert" not in page
     assert json.loads(series(web, [run], m="roc_auc").content)["runs"][0]["name"].endswith("</script>")
+
+
+def test_a_view_of_the_page_is_saved_opened_and_changed(web, experiment):
+    make_many(experiment, 3)
+    given = {"page": "compare", "name": "By depth", "query": "q=depth>0&smooth=50&m=roc_auc", "shared": "1"}
+    place = web.post("/p/churn/experiments/churn-gbm/views/", given)["Location"]
+    assert place == f"{BASE}?q=depth%3E0&smooth=50&m=roc_auc&tab=1"
+    page = web.get(place).content.decode()
+    assert re.search(r'aria-current="page" title="Shared view of ana">\s*By depth', page)
+    assert 'value="50"' in page
+    assert web.get(f"{BASE}?view=1&smooth=70")["Location"].endswith("smooth=70&m=roc_auc&tab=1")
+    assert "By depth" not in web.get("/p/churn/experiments/churn-gbm/").content.decode()
+
+
+def test_evaluations_lie_over_one_another(web, experiment, project):
+    made = make_many(experiment, 2)
+    for run, auc in zip(made, (0.8, 0.9), strict=True):
+        curve = {"class": "yes", "auc": auc, "fpr": [0.0, 0.2, 1.0], "tpr": [0.0, auc, 1.0]}
+        store(run, "roc.json", {"curves": [curve]})
+        store(run, "confusion_matrix.json", {"classes": ["no", "yes"], "matrix": [[8, 2], [1, 9]]})
+    store(made[0], "calibration.json", {"curves": [{"class": "yes"}]})
+    page = web.get(BASE, {"runs": numbers(made)}).content.decode()
+    data = json.loads(re.search(r'<script id="d-evaluations"[^>]*>(.*?)</script>', page)[1])
+    assert [(line["k"], line["y"]) for line in data["roc"]["lines"]] == [(1, [0.0, 0.8, 1.0]), (2, [0.0, 0.9, 1.0])]
+    assert f"ROC of 2 runs; run {made[1].pk} is best with AUC 0.900." in page
+    assert len(re.findall(r"<caption class=\"vh\">Confusion matrix of run", page)) == 2
+    assert f"calibration.json of run {made[0].pk}" in page
+
+
+def store(run, path, content):
+    artifacts.store(writer(run.project), owner=run, path=path, stream=[json.dumps(content).encode()])

@@ -118,7 +118,7 @@ def test_comparing_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
-    assert len(seen) == 35
+    assert len(seen) == 39
 
 
 def test_exports_hold_all_runs_and_defuse_formulas(web, experiment):
