@@ -60,6 +60,15 @@ def runs_held(project: Project, run_ids: Sequence[int] | None) -> dict[int, str]
     return found
 
 
+def run_uses(*, run: int) -> list[tuple[str, str, str]]:
+    """Return (kind, name, address) of the endpoints that a model of this run answers at now; one query."""
+    made = Q(current_revision__version__run=run) | Q(current_revision__version__logged_model__source_run=run)
+    live = Endpoint.objects.filter(made, enabled=True).select_related("project").order_by("name")[:VERSIONS]
+    return [
+        ("endpoint", each.name, f"/p/{each.project.slug}/deployments/{quote(each.name, safe='')}/") for each in live
+    ]
+
+
 @dataclass(frozen=True)
 class ModelLine:
     """One line of the models list."""

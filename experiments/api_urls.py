@@ -35,5 +35,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/<int:job>/", jobs.JobDetail.as_view(), name="api-job"),
     path("jobs/<int:job>/cancel/", jobs.JobCancel.as_view(), name="api-job-cancel"),
     path("jobs/<int:job>/retry/", jobs.JobRetry.as_view(), name="api-job-retry"),
+    path("jobs/<int:job>/repeat/", jobs.JobRepeat.as_view(), name="api-job-repeat"),
     path("jobs/<int:job>/logs/", jobs.JobLogs.as_view(), name="api-job-logs"),
 ]

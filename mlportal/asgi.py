@@ -1,4 +1,4 @@
-"""ASGI entry: Django's ordinary pages run in a lasting thread pool, only ``/events/`` is native async.
+"""ASGI entry: Django's ordinary pages run in a lasting thread pool, only open event streams do without a thread.
 
 Django's own ASGI handler makes a thread executor per request, so database connections are
 never reused; the pool here keeps its threads, and 60 open event streams hold none of them
@@ -7,13 +7,13 @@ threads (``docs/adr/0011-short-way-for-tracking.md``).
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
-from django.core.asgi import get_asgi_application
 from django.core.handlers.asgi import ASGIRequest
 
 from mlportal.wsgi import application as wsgi_application
@@ -31,11 +31,11 @@ MAX_BODY_BYTES = 32 * 2**20
 BODY_SECONDS = 120
 _django: Any = wsgi_application
 _pages: Any = WSGIMiddleware(_django, workers=THREADS)
-_events: Any = get_asgi_application()
 
-from mlportal import short, streams  # noqa: E402 - its views need the applications that were loaded above
+from mlportal import live, short, streams  # noqa: E402 - its views need the applications that were loaded above
 
 # Threads of their own: a slow sender of a large file keeps one for long.
+_LIVE = re.compile(r"/p/[^/]+/live/")
 _file_threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="files")
 _inside = 0
 
@@ -45,8 +45,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
     path = scope["path"]
-    if path.startswith("/events/"):
-        await _events(scope, receive, send)
+    if _LIVE.fullmatch(path) and scope["method"] == "GET":
+        await live.respond(_django, _pages.executor, scope, receive, send)
     elif not short.takes(path):
         await _streamed(_pages, scope, receive, send)
     elif _inside >= MAX_INSIDE:

@@ -151,6 +151,8 @@ CHECK_SQL_SECONDS = environment.int("MLPORTAL_CHECK_SQL_SECONDS", default=30)
 PROFILE_SECONDS = environment.int("MLPORTAL_PROFILE_SECONDS", default=3600)
 # How often a worker writes new metrics and log lines of a job.
 FLUSH_SECONDS = environment.float("MLPORTAL_FLUSH_SECONDS", default=1.0)
+# How often a worker reads what a training and its machine use; 0: never.
+SAMPLE_SECONDS = environment.float("MLPORTAL_SAMPLE_SECONDS", default=2.0)
 # What one training process may use, at most; the launch form offers less.
 TRAINING_MEMORY_MB = environment.int("MLPORTAL_TRAINING_MEMORY_MB", default=4096)
 TRAINING_WALL_SECONDS = environment.int("MLPORTAL_TRAINING_WALL_SECONDS", default=3600)
@@ -218,6 +220,8 @@ TARGETS = {
 }
 # Functions of the apps above projects that tell what dataset versions are used by.
 DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]
+# Functions of the apps above experiments that tell where a run's models answer.
+RUN_USES = ["deployments.queries.run_uses"]
 # Functions of the apps above experiments that tell what was registered from runs and logged models.
 MODEL_VERSIONS = ["deployments.queries.registered_from"]
 # Functions (project, run ids or None for all) -> {run id: reason} of what still needs a run, so that it is not removed.
@@ -258,6 +262,11 @@ MAX_ARTIFACT_BYTES = environment.int("MLPORTAL_MAX_ARTIFACT_BYTES", default=10 *
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000  # a form may name 10,000 columns
 DATA_UPLOAD_MAX_NUMBER_FILES = 20
+
+# --- live pages: event streams of one web process -------------------------------------------------
+LIVE_WATCHERS = environment.int("MLPORTAL_LIVE_WATCHERS", default=500)
+LIVE_WATCHERS_A_USER = environment.int("MLPORTAL_LIVE_WATCHERS_A_USER", default=30)
+LIVE_SECONDS = environment.float("MLPORTAL_LIVE_SECONDS", default=600.0)
 
 # --- people and sessions ------------------------------------------------------------------------
 AUTH_USER_MODEL = "projects.User"

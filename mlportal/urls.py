@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from experiments.mlflow.urls import nothing_else
 from mlportal import health, metrics
 from mlportal.lib.public import public
-from mlportal.views import ApiDocs, ClientLink, Example, Home, Inbox, Overview, Search, ShellBadges
+from mlportal.views import ApiDocs, ClientLink, Example, Home, Inbox, Live, Overview, Search, ShellBadges
 
 handler400 = "mlportal.views.bad_request"
 handler403 = "mlportal.views.forbidden"
@@ -42,6 +42,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("from-client/<str:uuid>/", ClientLink.as_view(), name="client-link"),
     path("shell/", ShellBadges.as_view(), name="shell"),
     path("p/<slug:project>/", Overview.as_view(), name="overview"),
+    path("p/<slug:project>/live/", Live.as_view(), name="live"),
     path("", include("projects.urls")),
     path("p/<slug:project>/", include("experiments.urls")),
     path("p/<slug:project>/", include("deployments.urls")),

@@ -35,6 +35,7 @@ def environment(folder: Path, extra: dict[str, str]) -> dict[str, str]:
     return {
         **kept,
         "MLPORTAL_DATA_DIR": str(data),
+        "MLPORTAL_SAMPLE_SECONDS": "0",  # tests of it switch it on
         "DJANGO_ALLOW_ASYNC_UNSAFE": "true",  # Playwright runs an event loop in the test's thread
         "PYTHONFAULTHANDLER": "1",
         "OMP_NUM_THREADS": "1",

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from experiments.api import job_shapes as shapes
 from experiments.models import Run, TrainingJob
+from experiments.queries import joblog
 from experiments.services import jobs
 from experiments.training import catalogue
 from mlportal.lib.errors import Invalid
@@ -112,6 +113,18 @@ class JobRetry(ScopedAPIView):
         return _answer(jobs.retry(self.actor, job=self.find(_jobs(self), pk=job)), status.HTTP_201_CREATED)
 
 
+class JobRepeat(ScopedAPIView):
+    """The same training once more."""
+
+    reads = TrainingJob
+    permissions = {"POST": Permission.JOB_LAUNCH}
+
+    @extend_schema(operation_id="jobs_repeat", request=None, responses={201: shapes.JobOut})
+    def post(self, request: Request, job: int) -> Response:
+        """Launch the same training once more, whatever came of it."""
+        return _answer(jobs.repeat(self.actor, job=self.find(_jobs(self), pk=job)), status.HTTP_201_CREATED)
+
+
 class JobLogs(ScopedAPIView):
     """The log of a job."""
 
@@ -127,7 +140,7 @@ class JobLogs(ScopedAPIView):
         found = self.find(_jobs(self), pk=job)
         tries = found.attempts.order_by("-pk")
         attempt = (tries.filter(number=asked["attempt"]) if "attempt" in asked else tries).first()
-        lines = jobs.log_lines(attempt, after=asked["after"], limit=asked["limit"]) if attempt else []
+        lines = joblog.lines(attempt, after=asked["after"], limit=asked["limit"]) if attempt else []
         after = lines[-1].number + 1 if lines else asked["after"]
         ended = found.is_terminal and len(lines) < asked["limit"]
         body = {"attempt": attempt.number if attempt else None, "lines": lines, "next": after, "ended": ended}

@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from experiments.pipeline.logbook import LogBook
+from experiments.pipeline.machine import Machine
 from experiments.pipeline.process import Child, Message, limits_of
 from experiments.services import attempts
 from experiments.services.attempts import Held, LogPart
@@ -23,6 +24,8 @@ from mlportal.lib.lease import WorkState
 log = structlog.get_logger(__name__)
 
 TICK_SECONDS = 0.2
+# A curve of the machine has some hundred points, however long the training takes.
+SAMPLES = 200
 MAX_PENDING_METRICS = 200_000
 SIGNALS = {
     signal.SIGKILL: "The training process was killed from outside (signal 9), perhaps for lack of memory.",
@@ -56,6 +59,7 @@ class Attempt:
         self.verdict: Message | None = None
         self.peak_bytes = 0
         self._spoke = time.monotonic()
+        self._samples = 0
         self._limits = held.job.limits
 
     def run(self) -> None:
@@ -66,8 +70,13 @@ class Attempt:
         timed_out = False
         try:
             attempts.note_pid(self.held, child.pid)
+            machine, sample_at = Machine(child.pid, self.folder), began + settings.SAMPLE_SECONDS
             while not child.silent and self.verdict is None:
                 self._hear(child)
+                if settings.SAMPLE_SECONDS and time.monotonic() >= sample_at:
+                    self._sample(machine)
+                    passed = time.monotonic() - began
+                    sample_at = time.monotonic() + max(settings.SAMPLE_SECONDS, passed / SAMPLES)
                 timed_out = time.monotonic() - began > self._limits["wall_seconds"]
                 if timed_out:
                     break
@@ -100,6 +109,11 @@ class Attempt:
         due = settings.HEARTBEAT_SECONDS if not (self.metrics or self.log) else settings.FLUSH_SECONDS
         if time.monotonic() - self._spoke >= min(due, settings.HEARTBEAT_SECONDS):
             self._speak()
+
+    def _sample(self, machine: Machine) -> None:
+        now_ms = int(time.time() * 1000)
+        self.metrics += [(name, value, now_ms, self._samples) for name, value in machine.read().items()]
+        self._samples += 1
 
     def _take(self, message: Message) -> None:
         kind = message.get("type")

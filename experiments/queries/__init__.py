@@ -32,6 +32,7 @@ from .recorded import (
     note_of,
     own_tags,
     technical_tags,
+    uses_of_run,
     versions_of,
 )
 from .runs import (
@@ -114,6 +115,7 @@ __all__ = [
     "tags_of",
     "technical_tags",
     "unit_of",
+    "uses_of_run",
     "varying_params",
     "versions_of",
 ]

@@ -172,6 +172,11 @@ def versions_of(*, runs: Sequence[int] = (), logged_models: Sequence[int] = ()) 
     ]
 
 
+def uses_of_run(run: int) -> list[tuple[str, str, str]]:
+    """Return (kind, name, address) of what uses a run's models, as the apps above tell: ``settings.RUN_USES``."""
+    return [each for path in settings.RUN_USES for each in import_string(path)(run=run)]
+
+
 def files_logged_as_models(tags: Mapping[str, str]) -> list[str]:
     """Return the folders that an older client logged models to, as its tag tells."""
     told = _json(tags.get(LOGGED_MODELS, ""))

@@ -1,14 +1,12 @@
-"""Training jobs: launch, cancel, retry, and read what they said."""
+"""Training jobs: launch, cancel, retry."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from experiments.models import Experiment, JobAttempt, JobLog, Run, TrainingJob
+from experiments.models import Experiment, Run, TrainingJob
 from experiments.services import experiments, runs
 from experiments.services.attempts import actor_of
 from experiments.training import catalogue
@@ -24,7 +22,6 @@ from projects.services import checks, events
 
 TASK = "experiments.execute_job"
 OVERRIDE_TAG = "mlportal.checks_override"
-MAX_LOG_LINES = 2_000
 TASK_LIMITS = {
     "wall_seconds": Parameter(
         name="wall_seconds",
@@ -156,6 +153,24 @@ def retry(by: Actor, *, job: TrainingJob) -> TrainingJob:
             code="job_state",
             got=job.state,
         )
+    return repeat(by, job=job)
+
+
+def repeat(by: Actor, *, job: TrainingJob) -> TrainingJob:
+    """Launch the same training once more, measured against what this one is measured against.
+
+    Raises
+    ------
+    Conflict
+        While the job has not ended.
+    """
+    require(by, Permission.JOB_LAUNCH, job.project)
+    if not job.is_terminal:
+        raise Conflict(
+            f"Job {job.pk} is {job.get_state_display()}. It can be run again once it has ended.",
+            code="job_state",
+            got=job.state,
+        )
     return launch(
         by,
         project=job.project,
@@ -252,74 +267,3 @@ def _text(value: object) -> str:
     if value is None or isinstance(value, bool):
         return shown(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of a log.
-
-    Attributes
-    ----------
-    number : int
-        Counted from 0, also lines that were left out.
-    at_ms : int
-        Unix time in milliseconds.
-    level : str
-        ``info``, ``warning`` or ``error``.
-    text : str
-        The line.
-    """
-
-    number: int
-    at_ms: int
-    level: str
-    text: str
-
-    @property
-    def clock(self) -> str:
-        """Time of day in UTC with milliseconds."""
-        return f"{datetime.fromtimestamp(self.at_ms / 1000, UTC):%H:%M:%S}.{self.at_ms % 1000:03}"
-
-
-def log_lines(attempt: JobAttempt, *, after: int = 0, limit: int = MAX_LOG_LINES) -> list[LogLine]:
-    """Return up to `limit` lines from number `after` on; numbers jump where lines were left out."""
-    out: list[LogLine] = []
-    for line in _stored(attempt, after):
-        if len(out) == limit:
-            break
-        out.append(line)
-    return out
-
-
-def last_lines(attempt: JobAttempt, *, limit: int) -> list[LogLine]:
-    """Return the newest lines, oldest first."""
-    parts = JobLog.objects.filter(attempt=attempt).order_by("-first_line")
-    out: list[LogLine] = []
-    for part in parts.iterator(chunk_size=8):
-        out = [*_lines(part), *out]
-        if len(out) >= limit:
-            break
-    return out[-limit:]
-
-
-def log_text(attempt: JobAttempt) -> Iterator[str]:
-    """Yield the stored log as text for a download, and where lines are missing."""
-    expected = 0
-    for line in _stored(attempt, 0):
-        if line.number > expected:
-            yield f"... {line.number - expected:,} lines left out ...\n"
-        expected = line.number + 1
-        moment = datetime.fromtimestamp(line.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
-        yield f"{moment} {line.level} {line.text}\n"
-
-
-def _stored(attempt: JobAttempt, after: int) -> Iterator[LogLine]:
-    parts = JobLog.objects.filter(attempt=attempt)
-    begun = parts.filter(first_line__lte=after).order_by("-first_line").values_list("first_line", flat=True).first()
-    for part in parts.filter(first_line__gte=begun or 0).order_by("first_line").iterator(chunk_size=8):
-        yield from (line for line in _lines(part) if line.number >= after)
-
-
-def _lines(part: JobLog) -> Iterable[LogLine]:
-    for place, (at_ms, level, text) in enumerate(part.lines):
-        yield LogLine(part.first_line + place, at_ms, level, text)

@@ -4,7 +4,9 @@ File names and shapes are an interface: the run page, the registry and the servi
 process read them (docs/reference/training-artifacts.md).
 """
 
+import contextlib
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -180,4 +182,24 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "packages": packages(),
+        "hardware": hardware(),
     }
+
+
+def packages() -> dict[str, str]:
+    """Return every installed distribution with its version."""
+    found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions()}
+    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+
+
+def hardware() -> dict[str, Any]:
+    """Return what this machine computes with; what the kernel does not tell is left out."""
+    out: dict[str, Any] = {"cores": os.cpu_count(), "cores_usable": len(os.sched_getaffinity(0))}
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        out |= {"processor": names[0]} if names else {}
+    out["memory_bytes"] = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    cards = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
+    return out | ({"gpus": cards} if cards else {})

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from experiments.forms import PREFIX, LaunchForm, as_text
 from experiments.models import Experiment, Run, TrainingJob
+from experiments.queries import pace
 from experiments.services import jobs
 from experiments.training import catalogue
 from mlportal.lib.errors import DomainError, Missing
@@ -129,12 +130,10 @@ class Launch(ProjectView):
         return list(rows.filter(state=WorkState.SUCCEEDED).order_by("-pk")[:5])
 
     def _estimate(self, form: LaunchForm, version: DatasetVersion) -> float | None:
-        """Return the middle duration in seconds of recent jobs like this one."""
+        """Return the seconds that trainings like this one took."""
         rows = TrainingJob.objects.visible_to(self.actor).in_project(self.project)
-        alike = rows.filter(state=WorkState.SUCCEEDED, dataset_version__dataset=version.dataset_id)
-        alike = alike.filter(spec__algorithm=form.algorithm).order_by("-pk")
-        took = sorted(job.took.total_seconds() for job in alike[:7] if job.took)
-        return took[len(took) // 2] if took else None
+        found = pace.usual(rows, spec={"algorithm": form.algorithm}, row_count=version.row_count)
+        return None if found is None else found.seconds
 
 
 def _chosen(versions: list[DatasetVersion], given: Mapping[str, str], source: TrainingJob | None) -> DatasetVersion:

@@ -19,7 +19,10 @@ MOST = 24
 POINTS = 500
 SYSTEM_POINTS = 200
 SYSTEM_CURVES = 16
-UNITS = {"_percentage": "%", "_megabytes": "MB", "_gigabytes": "GB", "_watts": "W", "_seconds": "s", "_celsius": "°C"}
+UNITS = {
+    "_megabytes_per_second": "MB/s", "_percentage": "%", "_megabytes": "MB", "_gigabytes": "GB", "_watts": "W",
+    "_seconds": "s", "_celsius": "°C",
+}  # fmt: skip
 _OBVIOUS = frozenset({"usage", "utilization"})
 _ORDER = ("cpu", "memory", "gpu", "disk", "network")
 _SHORT = {"cpu": "CPU", "gpu": "GPU", "tpu": "TPU", "io": "I/O", "receive": "received", "transmit": "sent"}

@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from experiments import metricstore, queries
 from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question
 from experiments.models import Experiment, LoggedModel
-from experiments.queries import RunFacts, RunPage, tokens
+from experiments.queries import RunFacts, RunPage, tokens, versions
 from experiments.queries.folders import path_of
 from experiments.queries.tokens import Token
 from experiments.views import cells, columns, saved, selection
@@ -45,6 +45,7 @@ class RunList(RunsOf):
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
         context |= selection.context(self, found, request)
+        context["live_version"] = versions.of_runs(found.pk)
         template = (
             "experiments/_run_table.html" if request.headers.get("HX-Target") == "runs" else "experiments/run_list.html"
         )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments import charts, metricstore, queries
-from experiments.models import Artifact, Run
+from experiments.models import Artifact, Run, TrainingJob
 from experiments.queries import RunFacts, files
 from experiments.queries.folders import path_of
-from experiments.views import gallery, reports, viewers
-from experiments.views.metrics import RunMetrics, by_prefix
+from experiments.views import baselines, environment, gallery, lineage, reports, viewers
+from experiments.views.metrics import FOLDS, POINTS, RunMetrics, by_prefix, is_system
 from experiments.views.places import Place
+from experiments.views.progress import progress_context
 from experiments.views.technical import technical
 
 IMAGES = 4000
@@ -25,29 +27,44 @@ MODEL_FILE = "model/model.skops"
 Json = dict[str, Any]
 
 
-def page_context(facts: RunFacts, *, curves: str = "", **more: Any) -> Json:
-    """What the run page reads; ``curves`` names the one group of curves that is wanted."""
+def page_context(facts: RunFacts, asked: Mapping[str, str], **more: Any) -> Json:
+    """What the run page reads; the address asks for a group of ``curves`` and for a ``baseline``."""
     run = facts.run
     names = queries.default_metrics(run.experiment, list(facts.metrics))
-    metrics, baseline = RunMetrics(facts, names, curves), _baseline(facts)
-    lines = [_metric_line(n, facts, baseline) for n in metrics.own]
+    metrics, chosen = RunMetrics(facts, names, asked.get("curves", "")), baselines.choose(facts, asked)
+    recorded, stored = _recorded(facts), _files(run, facts)
+    family = _family(run)
     return {
-        "run": run, "facts": facts, "experiment": run.experiment, "job": _job(run),
         "folder_path": path_of(run.experiment),
         "tags": sorted(queries.own_tags(facts.tags).items()), "note": queries.note_of(run, facts.tags),
-        "technical": technical(facts.tags, run),
-        "metrics": lines, "metric_groups": by_prefix(lines), **_curves(run, metrics),
+        "technical": technical(facts.tags, run), **_curves(run, metrics, chosen.facts),
         "folds": _fold_table(run, metrics.folds, metrics.series), "params": sorted(facts.params.items()),
-        "changed": _changed(facts, baseline), "baseline": baseline,
-        **_family(run), **_recorded(facts), **_files(run, facts), **more,
+        "changed": _changed(facts, chosen.facts), "environment": environment.read(facts, stored["place"]),
+        "lineage": lineage.of_run(run, family["children"], recorded),
+        **live_context(facts, chosen, metrics.own), **family, **recorded, **stored, **more,
     }  # fmt: skip
 
 
-def _curves(run: Run, metrics: RunMetrics) -> Json:
+def live_context(facts: RunFacts, chosen: baselines.Choice, own: Sequence[str] | None = None) -> Json:
+    """What of the page changes while the run works: its head, progress, metrics and files at the top."""
+    run, job = facts.run, _job(facts.run)
+    if own is None:
+        names = queries.default_metrics(run.experiment, list(facts.metrics))
+        own = [n for n in names if not is_system(n) and not n.startswith(FOLDS)]
+    lines = [_metric_line(n, facts, chosen.facts) for n in own]
+    return {
+        "run": run, "facts": facts, "experiment": run.experiment, "chosen": chosen, "baseline": chosen.facts,
+        "metrics": lines, "metric_groups": by_prefix(lines),
+        **(progress_context(job) if job is not None else {"job": None}), **_top_files(run),
+    }  # fmt: skip
+
+
+def _curves(run: Run, metrics: RunMetrics, baseline: RunFacts | None) -> Json:
     machine = metrics.system_curves()
     return {
         "curve_groups": metrics.groups(), "drawn": metrics.drawn, "asked_group": metrics.asked,
-        "curve_data": curve_data(run, metrics.drawn_series()), "system": machine,
+        "curve_data": with_baseline(curve_data(run, metrics.drawn_series()), baseline, metrics.drawn),
+        "system": machine,
         "system_values": metrics.system_values(),
         "system_data": curve_data(run, metrics.system_series()) if machine else None,
     }  # fmt: skip
@@ -83,17 +100,24 @@ def _recorded(facts: RunFacts) -> Json:
     }  # fmt: skip
 
 
-def _files(run: Run, facts: RunFacts) -> Json:
-    """Files at the top, the reports of a training, and what was logged as images and tables."""
-    place, every = Place(run, run.project.slug), files.files_of(run)
-    top = files.listing(run, limit=SHOWN_FILES)
-    known = list(every.filter(path__in=[*reports.PATHS, MODEL_FILE]))
-    paths = [path for _, path in files.image_paths([run.pk], limit=IMAGES)]
+def _top_files(run: Run) -> Json:
+    """Files and folders at the top, with their addresses."""
+    place, top = Place(run, run.project.slug), files.listing(run, limit=SHOWN_FILES)
     return {
         "place": place, "top": top, "file_count": top.total + sum(f.files for f in top.folders),
         "top_folders": [{"folder": f, "url": place.folder(f.path)} for f in top.folders],
         "top_files": [{"file": f, "url": place.show(f.path)} for f in top.files],
-        "galleries": gallery.galleries(paths, place.image, place.show), "tables": _tables(run, facts, place),
+    }  # fmt: skip
+
+
+def _files(run: Run, facts: RunFacts) -> Json:
+    """The reports of a training, and what was logged as images and tables."""
+    place, every = Place(run, run.project.slug), files.files_of(run)
+    known = list(every.filter(path__in=[*reports.PATHS, MODEL_FILE]))
+    paths = [path for _, path in files.image_paths([run.pk], limit=IMAGES)]
+    return {
+        "place": place, "galleries": gallery.galleries(paths, place.image, place.show),
+        "tables": _tables(run, facts, place),
         "can_register": any(a.path == MODEL_FILE for a in known) and run.state == Run.State.FINISHED,
         **reports.read(a for a in known if a.path != MODEL_FILE),
     }  # fmt: skip
@@ -148,20 +172,18 @@ def curve_data(run: Run, series: dict[str, metricstore.Series]) -> dict[str, Any
     }  # fmt: skip
 
 
-def _job(run: Run) -> Any:
-    return getattr(run, "job", None) if run.source == Run.Source.JOB else None
+def with_baseline(data: Json, baseline: RunFacts | None, names: Sequence[str]) -> Json:
+    """Add the curves of the run that is compared with: grey, dotted, behind."""
+    shared = [n for n in names if baseline is not None and n in baseline.metrics]
+    if baseline is not None and shared:
+        series = metricstore.many_series([baseline.run.pk], shared, at_most=POINTS)
+        (other,) = curve_data(baseline.run, {name: found for (_, name), found in series.items()})["runs"]
+        data["runs"].insert(0, other | {"k": 0, "dash": 2})
+    return data
 
 
-def _baseline(facts: RunFacts) -> RunFacts | None:
-    """What the job named as baseline, else the best other run by the primary metric."""
-    job = _job(facts.run)
-    number = job.baseline_id if job is not None else None
-    if number is None:
-        family = [pk for pk in (facts.run.pk, facts.run.parent_id) if pk is not None]
-        names = queries.leading_metrics(facts.run.experiment)
-        number = queries.best_run(facts.run.experiment, names[0], without=family) if names else None
-    found = queries.facts_of([number]) if number else []
-    return found[0] if found else None
+def _job(run: Run) -> TrainingJob | None:
+    return TrainingJob.objects.with_context().filter(run=run).first() if run.source == Run.Source.JOB else None
 
 
 def _metric_line(name: str, facts: RunFacts, baseline: RunFacts | None) -> dict[str, Any]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import orjson
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from experiments import metricstore, queries
 from experiments.models import Run
+from experiments.queries import versions
 from experiments.services import runs
+from experiments.views import baselines
+from experiments.views.job_log import log_context
 from experiments.views.metrics import MOST, POINTS
-from experiments.views.run_page import curve_data, page_context
+from experiments.views.run_page import curve_data, live_context, page_context, with_baseline
 from mlportal.lib.errors import DomainError, Invalid
+from mlportal.lib.ui import markdown
 from projects.access import ProjectView
 from projects.permissions import Permission
+
+NOTES_CHARS = 10_000
 
 
 class RunPage(ProjectView):
@@ -31,14 +39,32 @@ class RunPage(ProjectView):
         """The run of the address, or 404."""
         return self.find(self.rows().in_project(self.project).with_context(), pk=number)
 
+    def shown(self, request: HttpRequest, run: Run, *, status: int = 200, **more: Any) -> HttpResponse:
+        """Answer with the whole page."""
+        context = page_context(queries.facts(run), request.GET.dict(), **more)
+        context["live_version"] = "" if run.is_settled else versions.of_run(run.pk)
+        if (job := context["job"]) is not None:
+            context |= log_context(job, request)
+            context["stop_url"] = reverse("experiments:job-cancel", args=[self.project.slug, job.pk])
+        return render(request, "experiments/run_show.html", context, status=status)
+
 
 class RunShow(RunPage):
     """Everything about a run."""
 
     def get(self, request: HttpRequest, run: int) -> HttpResponse:
         """Show it."""
+        return self.shown(request, self.load(run))
+
+
+class RunLive(RunPage):
+    """What of a run's page changes while it works."""
+
+    def get(self, request: HttpRequest, run: int) -> HttpResponse:
+        """Return these parts alone."""
         facts = queries.facts(self.load(run))
-        return render(request, "experiments/run_show.html", page_context(facts, curves=request.GET.get("curves", "")))
+        chosen = baselines.choose(facts, request.GET.dict())
+        return render(request, "experiments/_run_live.html", live_context(facts, chosen))
 
 
 class RunSeries(RunPage):
@@ -52,26 +78,33 @@ class RunSeries(RunPage):
             raise Invalid(f"At most {MOST} metrics.", field="key", limit=MOST, got=len(names))
         series = metricstore.many_series([found.pk], names, at_most=POINTS)
         latest = metricstore.latest([found.pk], names)[found.pk]
+        data = curve_data(found, {name: s for (_, name), s in series.items()})
         body = {
             "state": found.state,
             "settled": found.is_settled,
             "latest": {n: p.value if math.isfinite(p.value) else None for n, p in latest.items()},
-            **curve_data(found, {name: s for (_, name), s in series.items()}),
+            **with_baseline(data, self._baseline(found, request), names),
         }
         return HttpResponse(orjson.dumps(body), content_type="application/json")
+
+    def _baseline(self, run: Run, request: HttpRequest) -> queries.RunFacts | None:
+        given = request.GET.get("baseline", "")
+        return baselines.choose(queries.facts(run), {"baseline": given}).facts if given else None
 
 
 class RunNotes(RunPage):
     """Name and notes of a run."""
 
     def post(self, request: HttpRequest, run: int) -> HttpResponse:
-        """Save them, or show the page again with what is wrong."""
+        """Save them, or show the page again with what is wrong; ``preview`` shows notes as they will look."""
         found = self.load(run)
+        if "preview" in request.POST:
+            text = request.POST.get("notes", "")[:NOTES_CHARS]
+            return HttpResponse(markdown(text) or "Nothing to show.")
         try:
             runs.annotate(self.actor, run=found, name=request.POST.get("name"), notes=request.POST.get("notes"))
         except DomainError as error:
-            context = page_context(queries.facts(found), error=error, given=request.POST)
-            return render(request, "experiments/run_show.html", context, status=422)
+            return self.shown(request, found, status=422, error=error, given=request.POST)
         return redirect("experiments:run-show", self.project.slug, found.pk)
 
 
@@ -88,9 +121,7 @@ class RunTags(RunPage):
                 name, _, value = request.POST.get("tag", "").strip().partition("=")
                 runs.set_tags(self.actor, run=found, tags={name.strip(): value.strip()})
         except DomainError as error:
-            return render(
-                request, "experiments/run_show.html", page_context(queries.facts(found), error=error), status=422
-            )
+            return self.shown(request, found, status=422, error=error)
         return redirect("experiments:run-show", self.project.slug, found.pk)
 
 

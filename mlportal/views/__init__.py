@@ -5,6 +5,7 @@ from mlportal.views.docs import ApiDocs
 from mlportal.views.errors import bad_request, csrf_failed, forbidden, not_found, server_error
 from mlportal.views.example import Example
 from mlportal.views.home import Home, Inbox, ShellBadges
+from mlportal.views.live import Live
 from mlportal.views.overview import Overview
 from mlportal.views.search import Search
 
@@ -14,6 +15,7 @@ __all__ = [
     "Example",
     "Home",
     "Inbox",
+    "Live",
     "Overview",
     "Search",
     "ShellBadges",

@@ -188,18 +188,15 @@ class DatasetVersionDetail(_OneVersion):
 
 
 class DatasetVersionProgress(_OneVersion):
-    """The progress card alone, for polling; the page reloads itself once when profiling ends."""
+    """The progress card alone, for its live page, which reloads itself once when profiling ends."""
 
     reads = DatasetVersion
     permission = Permission.DATASET_VIEW
 
     def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
-        """The card, or the order to reload."""
+        """The card; once profiling has ended it says so."""
         version = self.version(name, number)
-        response = render(request, "projects/_dataset_progress.html", {"version": version})
-        if version.is_terminal:
-            response["HX-Refresh"] = "true"
-        return response
+        return render(request, "projects/_dataset_progress.html", {"version": version})
 
 
 class DatasetVersionRows(_OneVersion):

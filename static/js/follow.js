@@ -8,14 +8,17 @@ behaviour("follow", (box) => {
   const knob = $(`[data-follow="#${box.id}"]`);
   const atEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
   const toEnd = () => { box.scrollTop = box.scrollHeight; };
-  toEnd();
+  const named = location.hash && box.querySelector(`[id="${CSS.escape(location.hash.slice(1))}"]`);
+  if (named) box.scrollTop = named.offsetTop - box.offsetTop - box.clientHeight / 3;
+  else toEnd();
   if (!knob) return;
-  let moved = false; // our own scrolling must not switch it off
-  const follow = () => { moved = true; toEnd(); };
+  let last = box.scrollTop;
   box.addEventListener("scroll", () => {
-    if (moved) { moved = false; return; }
-    knob.checked = atEnd();
+    // only a person scrolls up: lines are added at the end
+    if (box.scrollTop < last) knob.checked = false;
+    else if (atEnd()) knob.checked = true;
+    last = box.scrollTop;
   });
-  knob.addEventListener("change", () => { if (knob.checked) follow(); });
-  new MutationObserver(() => { if (knob.checked) follow(); }).observe(box, { childList: true });
+  knob.addEventListener("change", () => { if (knob.checked) toEnd(); });
+  new MutationObserver(() => { if (knob.checked) toEnd(); }).observe(box, { childList: true });
 });

@@ -220,7 +220,7 @@ class TestPages:
         page = text(scientist.get(f"/p/churn/jobs/{job.pk}/"))
         for words in ("50%", "Load data", "4.2 s", "cv/accuracy", "0.9375", "hello &lt;b&gt;", "Warnings 1", "w/1"):
             assert words in page
-        assert "every 1s" in scientist.get(f"/p/churn/jobs/{job.pk}/live/").content.decode()
+        assert b"data-live-done" not in scientist.get(f"/p/churn/jobs/{job.pk}/live/").content
 
     def test_ended_job_stops_asking(self, project: Project, scientist: Client) -> None:
         job = make_job(project)

@@ -7,6 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from experiments.models import Run, TrainingJob
+from experiments.queries import joblog
 from experiments.services import attempts, jobs
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from mlportal.lib.lease import WorkState
@@ -272,9 +273,9 @@ class TestLog:
         held = self.held(project)
         attempts.report(held, log=self.part(0, 5))
         attempts.report(held, log=self.part(5, 5))
-        assert [line.number for line in jobs.log_lines(held.attempt, after=3, limit=4)] == [3, 4, 5, 6]
-        assert [line.number for line in jobs.log_lines(held.attempt)] == list(range(10))
-        assert [line.number for line in jobs.last_lines(held.attempt, limit=3)] == [7, 8, 9]
+        assert [line.number for line in joblog.lines(held.attempt, after=3, limit=4)] == [3, 4, 5, 6]
+        assert [line.number for line in joblog.lines(held.attempt)] == list(range(10))
+        assert [line.number for line in joblog.last(held.attempt, limit=3)] == [7, 8, 9]
         held.attempt.refresh_from_db()
         assert (held.attempt.log_lines, held.attempt.log_warnings) == (10, 1)
 
@@ -283,8 +284,8 @@ class TestLog:
         held = self.held(project)
         for first in range(0, 1000, 10):
             attempts.report(held, log=self.part(first, 10, size=168))
-        numbers = [line.number for line in jobs.log_lines(held.attempt)]
+        numbers = [line.number for line in joblog.lines(held.attempt)]
         assert numbers == [*range(100), *range(900, 1000)]
-        text = "".join(jobs.log_text(held.attempt))
+        text = "".join(joblog.text(held.attempt))
         assert "... 800 lines left out ...\n" in text
         assert text.count("\n") == 201

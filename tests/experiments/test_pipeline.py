@@ -16,6 +16,7 @@ from experiments import metricstore, pipeline
 from experiments.models import Artifact, JobAttempt, TrainingJob
 from experiments.pipeline.logbook import LogBook
 from experiments.pipeline.process import Child
+from experiments.queries import joblog
 from experiments.services import attempts, jobs
 from projects.models import Project
 from tests.factories.jobs import make_job, make_scientist, make_version
@@ -41,7 +42,7 @@ def last_attempt(job: TrainingJob) -> JobAttempt:
 
 
 def log_of(job: TrainingJob) -> list[str]:
-    return [line.text for line in jobs.log_lines(last_attempt(job))]
+    return [line.text for line in joblog.lines(last_attempt(job))]
 
 
 def test_success_stores_metrics_files_and_log(project: Project) -> None:

@@ -122,10 +122,10 @@ def test_second_version_says_what_changed(ana, project):
 
 def test_queued_version_polls_and_reloads_when_done(ana, project):
     version = upload(project)
-    assert "every 1s" in ana.get("/p/churn/datasets/churn/v/1/").content.decode()
-    assert "HX-Refresh" not in ana.get("/p/churn/datasets/churn/v/1/progress/")
+    assert f'data-live-topic="dataset:{version.pk}"' in ana.get("/p/churn/datasets/churn/v/1/").content.decode()
+    assert b"data-live-done" not in ana.get("/p/churn/datasets/churn/v/1/progress/").content
     DatasetVersion.objects.filter(pk=version.pk).update(state="failed", failure="line 3 is short")
-    assert ana.get("/p/churn/datasets/churn/v/1/progress/")["HX-Refresh"] == "true"
+    assert b'data-live-done="reload"' in ana.get("/p/churn/datasets/churn/v/1/progress/").content
     assert "line 3 is short" in ana.get("/p/churn/datasets/churn/v/1/").content.decode()
 
 

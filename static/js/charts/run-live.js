@@ -1,38 +1,18 @@
-// The page of a run that still works: <div data-behaviour="run-live" data-url data-src="#json">.
-// New points every few seconds while the page is visible; the page reloads once when the run ends.
-import { $, $$, announce, behaviour } from "../behaviour.js";
+// Curves of a run that still works: <section data-behaviour="run-live" data-url data-src="#json">.
+// New points are fetched whenever the page's live line tells of news.
+import { $$, behaviour } from "../behaviour.js";
 import { redraw } from "./charts.js";
 import { setData } from "./data.js";
 
-const EVERY_MS = 3000;
-const SLOWEST_MS = 30_000;
-
 behaviour("run-live", (box) => {
-  const button = $("[data-pause]", box);
-  const note = $("[data-live-paused]", box);
-  let wait = EVERY_MS;
-  let stopped = false;
-  button?.addEventListener("click", () => {
-    stopped = !stopped;
-    button.setAttribute("aria-pressed", String(stopped));
-  });
-
-  async function tick() {
-    if (!stopped && !document.hidden) {
-      try {
-        const answer = await fetch(box.dataset.url, { headers: { Accept: "application/json" } });
-        if (!answer.ok) throw new Error(answer.status);
-        const found = await answer.json();
-        show(found);
-        wait = EVERY_MS;
-        if (note) note.hidden = true;
-        if (found.settled) { announce(`The run ended: ${found.state}`); location.reload(); return; }
-      } catch {
-        wait = Math.min(wait * 2, SLOWEST_MS);
-        if (note) note.hidden = false;
-      }
-    }
-    setTimeout(tick, wait);
+  let busy = false;
+  async function more() {
+    if (busy || !box.isConnected) return;
+    busy = true;
+    try {
+      const answer = await fetch(box.dataset.url, { headers: { Accept: "application/json" } });
+      if (answer.ok && !answer.redirected) show(await answer.json());
+    } finally { busy = false; }
   }
 
   function show(found) {
@@ -43,5 +23,5 @@ behaviour("run-live", (box) => {
       if (value != null) cell.textContent = value.toFixed(4);
     }
   }
-  setTimeout(tick, wait);
+  document.addEventListener("livechange", more);
 });
