@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments import metricstore, queries
-from experiments.api import shapes
+from experiments.api import run_table, shapes
 from experiments.api.batch import RunLog
 from experiments.metricstore import NEWEST_FIRST, FilterError, Order
 from experiments.models import Experiment, Run
@@ -28,6 +28,10 @@ __all__ = ["RunLog"]
 MAX_SERIES_KEYS = 20
 MAX_POINTS = 10_000
 FILTER = "Conditions such as auc>0.87 algorithm:ridge|svm -tag:old, or MLflow syntax."
+COLS = "Columns, at most 40: m~metric, m~metric@max, m~metric~ (its curve), p~parameter, t~tag, c~state."
+AGG = "What metrics show and are sorted by: last (default), best, min, max or step:<number> (not to sort by)."
+GROUP = "One or two of p~parameter, t~tag, e (experiment): groups of all runs in place of runs, sorted by "
+GROUP += "`group ASC`, `runs DESC`, `best metrics.auc DESC` or `mean metrics.auc DESC`."
 SORT = "A metric, parameter or attribute; a leading - or DESC for descending."
 
 
@@ -84,6 +88,9 @@ class Runs(ScopedAPIView):
             OpenApiParameter("experiment", str, required=True, description="Its number, or its exact name."),
             OpenApiParameter("q", str, description=FILTER),
             OpenApiParameter("sort", str, description=SORT),
+            OpenApiParameter("cols", str, description=COLS),
+            OpenApiParameter("agg", str, description=AGG),
+            OpenApiParameter("group", str, description=GROUP),
             OpenApiParameter("deleted", bool, description="Search deleted runs."),
             OpenApiParameter("limit", int, description="1 to 1,000; 100 by default."),
             OpenApiParameter("cursor", str),
@@ -95,26 +102,50 @@ class Runs(ScopedAPIView):
         """Search runs by filter and order, page by cursor."""
         asked = request.query_params
         found = self._experiment(asked.get("experiment", ""))
-        lifecycle = "deleted" if asked.get("deleted", "").lower() in ("1", "true") else "active"
         try:
-            question = queries.question(self.actor, found, asked.get("q", ""), _order(found, asked), lifecycle)
-            page = queries.page_of_runs(
-                question, limit=CursorPages().get_page_size(request),
-                after=asked.get("cursor", ""), before=asked.get("before", ""),
-            )  # fmt: skip
+            return Response(self._grouped(found, request) if asked.get("group") else self._listed(found, request))
         except FilterError as fault:
             raise Invalid(
                 fault.message, code="bad_filter", field="q", got={"start": fault.start, "stop": fault.stop}
             ) from fault
-        return Response(
-            {
-                "next": _link(request._request, cursor=page.after),
-                "previous": _link(request._request, before=page.before),
-                "total": min(page.total, 10_000),
-                "total_is_exact": page.total <= 10_000,
-                "results": [shapes.run_body(row) for row in page.rows],
-            }
-        )
+
+    def _listed(self, found: Experiment, request: Request) -> dict[str, Any]:
+        asked = request.query_params
+        agg, columns = tokens.aggregate(asked.get("agg", "")), tokens.checked(asked.get("cols", ""))
+        page = queries.page_of_runs(
+            self._question(found, asked, _order(found, asked, agg)), limit=CursorPages().get_page_size(request),
+            after=asked.get("cursor", ""), before=asked.get("before", ""), names=() if columns else None,
+        )  # fmt: skip
+        cells = run_table.fill(page.rows, columns, agg) if columns else []
+        bodies = [shapes.run_body(row) for row in page.rows]
+        for body, shown in zip(bodies, cells, strict=False):
+            body["columns"] = shown
+        return {
+            "next": _link(request._request, cursor=page.after),
+            "previous": _link(request._request, before=page.before),
+            "total": min(page.total, 10_000),
+            "total_is_exact": page.total <= 10_000,
+            "results": bodies,
+        }
+
+    def _grouped(self, found: Experiment, request: Request) -> dict[str, Any]:
+        asked = request.query_params
+        columns = tokens.checked(asked.get("cols", "")) or queries.leading_columns(found)
+        question = self._question(found, asked, NEWEST_FIRST)
+        page = run_table.group_page(question, asked, columns, CursorPages().get_page_size(request))
+        before = f"g{max(0, page.skip - page.limit)}" if page.skip else ""
+        return {
+            "next": _link(request._request, cursor=f"g{page.next}" if page.next is not None else ""),
+            "previous": _link(request._request, cursor=before),
+            "total": page.found.total,
+            "total_is_exact": True,
+            "results": [],
+            "groups": run_table.groups_body(page),
+        }
+
+    def _question(self, found: Experiment, asked: QueryDict, order: Order) -> metricstore.Question:
+        lifecycle = "deleted" if asked.get("deleted", "").lower() in ("1", "true") else "active"
+        return queries.question(self.actor, found, asked.get("q", ""), order, lifecycle)
 
     @extend_schema(operation_id="runs_create", request=shapes.RunIn, responses={201: shapes.RunOut})
     def post(self, request: Request) -> Response:
@@ -278,8 +309,7 @@ def series_body(name: str, series: metricstore.Series) -> dict[str, Any]:
     }
 
 
-def _order(experiment: Experiment, asked: QueryDict) -> Order:
-    agg = tokens.aggregate(asked.get("agg", ""))
+def _order(experiment: Experiment, asked: QueryDict, agg: str) -> Order:
     try:
         return queries.order_of(experiment, asked["sort"], agg) if asked.get("sort") else NEWEST_FIRST
     except FilterError as fault:

@@ -183,6 +183,33 @@ class RunOut(serializers.Serializer):
     took_seconds = serializers.FloatField(allow_null=True)
 
 
+class RunRowOut(RunOut):
+    """A run in a list; ``columns`` holds what ``cols`` asked for, and ``metrics`` only what these name."""
+
+    columns = serializers.DictField(required=False)
+
+
+class GroupStatOut(serializers.Serializer):
+    """What a group says of a metric; ``half_width`` is that of the 95 % confidence interval of the mean."""
+
+    name = serializers.CharField()
+    agg = serializers.CharField()
+    count = serializers.IntegerField()
+    best = serializers.FloatField(allow_null=True)
+    mean = serializers.FloatField(allow_null=True)
+    deviation = serializers.FloatField(allow_null=True)
+    half_width = serializers.FloatField(allow_null=True)
+
+
+class GroupOut(serializers.Serializer):
+    """Runs that share their values; failed ones are counted, their values are not."""
+
+    group = serializers.DictField(child=serializers.CharField(allow_null=True))
+    runs = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    metrics = GroupStatOut(many=True)
+
+
 class RunPageOut(serializers.Serializer):
     """One page of runs; ``total`` is exact up to 10,000."""
 
@@ -190,7 +217,8 @@ class RunPageOut(serializers.Serializer):
     previous = serializers.CharField(allow_null=True)
     total = serializers.IntegerField()
     total_is_exact = serializers.BooleanField()
-    results = RunOut(many=True)
+    results = RunRowOut(many=True)
+    groups = GroupOut(many=True, required=False, help_text="In place of results when `group` is given.")
 
 
 class SeriesOut(serializers.Serializer):
@@ -222,14 +250,14 @@ def run_body(row: RunFacts) -> dict[str, Any]:
         "primary_metric": run.primary_metric, "params": row.params, "tags": row.tags,
         "metrics": {name: metric_body(point) for name, point in row.metrics.items()},
         "notes": run.notes, "failure": run.failure, "digest": run.digest,
-        "created_by": run.created_by.username if run.created_by else None, "created_at": _iso(run.created_at),
-        "started_at": _iso(run.started_at), "ended_at": _iso(run.ended_at), "took_seconds": run.took_seconds,
+        "created_by": run.created_by.username if run.created_by else None, "created_at": moment(run.created_at),
+        "started_at": moment(run.started_at), "ended_at": moment(run.ended_at), "took_seconds": run.took_seconds,
     }  # fmt: skip
 
 
-def _iso(moment: datetime | None) -> str | None:
-    # Text, because an answer kept for an idempotency key is stored as JSON.
-    return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+def moment(at: datetime | None) -> str | None:
+    """Return a moment as the API writes it: text, because an answer kept for an idempotency key is stored as JSON."""
+    return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
 def metric_body(point: Latest) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from .bundles import Window, bundle
 from .codec import DamagedChunk
 from .finding import COUNT_CAP, Found, Question, count, first, known_keys, numbers, search
 from .folding import count_call, fold, fold_experiment, fold_runs
+from .groups import Grouping, Measure, RunGroup, Sorted, Stat, grouped
 from .language import clauses, parse, pieces
+from .leaders import Top, tops
 from .limits import check_batch, check_keys, check_texts
 from .many import move_many, retag_many
 from .meaning import Condition, FilterError, Group, Node
@@ -18,7 +20,7 @@ from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
 from .names import search as search_names
 from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order
 from .predicates import Context
-from .reading import Latest, Series, latest, latest_rows, many_series, sampled, series, sparks
+from .reading import Latest, Series, at_step, latest, latest_rows, many_series, sampled, series, sparks
 from .recording import append, begin, drop_tag
 from .sorting import Key, Sort, Source
 from .turn import retried, writing
@@ -36,17 +38,24 @@ __all__ = [
     "FilterError",
     "Found",
     "Group",
+    "Grouping",
     "Hit",
     "Key",
     "Latest",
+    "Measure",
     "Node",
     "Order",
     "Question",
+    "RunGroup",
     "Series",
     "Sort",
+    "Sorted",
     "Source",
+    "Stat",
+    "Top",
     "Window",
     "append",
+    "at_step",
     "begin",
     "best_each",
     "bundle",
@@ -62,6 +71,7 @@ __all__ = [
     "fold",
     "fold_experiment",
     "fold_runs",
+    "grouped",
     "have",
     "known_keys",
     "latest",
@@ -83,6 +93,7 @@ __all__ = [
     "series",
     "some",
     "sparks",
+    "tops",
     "value_counts",
     "writing",
 ]

@@ -99,15 +99,25 @@ def first(question: Question) -> int | None:
 
 def count(question: Question) -> int:
     """Count the runs that match, up to 10,001: more is "10,000+"."""
+    source, params, where, more = matching(question, FEW_TO_COUNT)
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT %s) found"
+    return int(rows(sql, [*params, *more, COUNT_CAP + 1])[0][0])
+
+
+def matching(question: Question, few: int) -> tuple[str, Params, str, Params]:
+    """SQL of all runs `r` that match: FROM and its values, WHERE and its values.
+
+    Where a condition keeps at most `few`, they come from its index, else all runs of the experiment are tested.
+    """
     predicates = [compiled(c, question.context) for c in question.conditions]
     where, params = _where(question, predicates)
-    rare = rarest(predicates, FEW_TO_COUNT)
-    source, test, test_params = (rare.start if rare else None) or ("", "", [])
-    runs = f"{source} CROSS JOIN experiments_run r WHERE {test} AND r.id = x.run_id AND" if rare else (
-        "experiments_run r WHERE"
-    )  # fmt: skip
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM {runs} {where} LIMIT %s) found"
-    return int(rows(sql, [*test_params, *params, COUNT_CAP + 1])[0][0])
+    rare = rarest(predicates, few)
+    if rare is None or rare.start is None:
+        return "experiments_run r", [], where, params
+    table, test, given = rare.start
+    inside = table.count("%s")
+    source = f"{table} CROSS JOIN experiments_run r"
+    return source, given[:inside], f"{test} AND r.id = x.run_id AND {where}", [*given[inside:], *params]
 
 
 def numbers(question: Question, *, after: int = 0, limit: int = 20_000) -> list[int]:

@@ -119,6 +119,11 @@ class Phase:
         return sql, [place[0], place[0], place[1]]
 
 
+def column_of(agg: str) -> str:
+    """The column of the metrics' table that holds the last, the least or the greatest value."""
+    return _AGGREGATED[agg]
+
+
 def phases_of(order: Order, lifecycle: str) -> list[Phase]:
     """Return the stretches of an order."""
     if order.kind == "attribute":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -164,29 +165,69 @@ def _spread(part: Points, at_most: int, span: tuple[int, int] | None) -> Points:
     return Points(part.keys, part.steps[chosen], part.stamps[chosen], part.values[chosen])
 
 
-def sparks(run_ids: Sequence[int], name: str) -> dict[int, list[float]]:
-    """Return at most 24 finite values per run for a small line; long series are read in samples."""
-    key_id = keys.find([name]).get(name)
-    if key_id is None or not run_ids:
+def sparks(run_ids: Sequence[int], names: Sequence[str]) -> dict[tuple[int, str], list[float]]:
+    """Return at most 24 finite values per run and metric for a small line, by one query.
+
+    Of a long series evenly spread parts are read, the last one always.
+    """
+    key_ids = keys.find(names)
+    if not key_ids or not run_ids:
         return {}
     folding.fold_runs(run_ids)
+    parts: dict[tuple[int, int], list[Points]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        # The bytes are joined behind the choice, so that a database does not carry those that are not chosen.
+        cursor.execute(
+            f"""SELECT c.run_id, c.key_id, c.data FROM (
+                  SELECT id, row_number() OVER series AS at, count(*) OVER (PARTITION BY run_id, key_id) AS parts
+                  FROM experiments_metricchunk
+                  WHERE run_id IN ({_marks(run_ids)}) AND key_id IN ({_marks(key_ids)})
+                  WINDOW series AS (PARTITION BY run_id, key_id ORDER BY first_step, id)
+                ) s JOIN experiments_metricchunk c ON c.id = s.id
+                WHERE s.at = 1 OR s.at * {SPARK_SEGMENTS} / s.parts <> (s.at - 1) * {SPARK_SEGMENTS} / s.parts
+                ORDER BY c.run_id, c.key_id, c.first_step, c.id""",
+            [*run_ids, *key_ids.values()],
+        )
+        for run_id, key_id, data in cursor.fetchall():
+            parts[run_id, key_id].append(codec.unpack_segment(bytes(data)))
+    back = {number: name for name, number in key_ids.items()}
+    return {(run_id, back[key_id]): _spark(_joined(part)) for (run_id, key_id), part in parts.items()}
+
+
+def at_step(run_ids: Sequence[int], names: Sequence[str], step: int) -> dict[tuple[int, str], float]:
+    """Return the value that each metric of each run had at a step: the last one logged there or before.
+
+    Of a series only the parts are read that may hold it. A metric that never came so far still has the last value
+    it had; the caller knows its last step.
+    """
+    key_ids = keys.find(names)
+    if not key_ids or not run_ids:
+        return {}
+    folding.fold_runs(run_ids)
+    found: dict[tuple[int, int], tuple[int, int, bool, float]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT run_id, id FROM experiments_metricchunk WHERE run_id IN ({_marks(run_ids)}) AND key_id = %s
-                ORDER BY run_id, first_step, id""",
-            [*run_ids, key_id],
+            f"""SELECT c.run_id, c.key_id, c.data FROM (
+                  SELECT id, last_step, max(CASE WHEN last_step <= %s THEN last_step END)
+                    OVER (PARTITION BY run_id, key_id) AS near
+                  FROM experiments_metricchunk
+                  WHERE run_id IN ({_marks(run_ids)}) AND key_id IN ({_marks(key_ids)}) AND first_step <= %s
+                ) s JOIN experiments_metricchunk c ON c.id = s.id WHERE s.last_step > %s OR s.last_step = s.near""",
+            [step, *run_ids, *key_ids.values(), step, step],
         )
-        chunks = defaultdict(list)
-        for run_id, chunk_id in cursor.fetchall():
-            chunks[run_id].append(chunk_id)
-        wanted = [chunk for ids in chunks.values() for chunk in _evenly(ids, SPARK_SEGMENTS)]
-        parts: dict[int, list[Points]] = defaultdict(list)
-        for start in range(0, len(wanted), 500):
-            part = wanted[start : start + 500]
-            cursor.execute(f"SELECT run_id, data FROM experiments_metricchunk WHERE id IN ({_marks(part)})", part)
-            for run_id, data in cursor.fetchall():
-                parts[run_id].append(codec.unpack_segment(bytes(data)))
-    return {run_id: _spark(_joined(part)) for run_id, part in parts.items()}
+        for run_id, key_id, data in cursor.fetchall():
+            place = _point_at(codec.unpack_segment(bytes(data)), step)
+            found[run_id, key_id] = max(place, found.get((run_id, key_id), place))
+    back = {number: name for name, number in key_ids.items()}
+    return {(run, back[key]): math.nan if nan else value for (run, key), (_, _, nan, value) in found.items()}
+
+
+def _point_at(part: Points, step: int) -> tuple[int, int, bool, float]:
+    """The latest point of a sorted part at a step or before, as what compares."""
+    at = int(np.searchsorted(part.steps, step, "right")) - 1
+    value = float(part.values[at])
+    nan = math.isnan(value)
+    return int(part.steps[at]), int(part.stamps[at]), nan, 0.0 if nan else value
 
 
 def _joined(parts: list[Points]) -> Points:
@@ -223,12 +264,6 @@ def _spark(part: Points) -> list[float]:
     if len(values) > SPARK_POINTS:
         values = values[np.sort(_kept(values, SPARK_POINTS))]
     return values.tolist()
-
-
-def _evenly(items: list[int], count: int) -> list[int]:
-    if len(items) <= count:
-        return items
-    return [items[i] for i in np.linspace(0, len(items) - 1, count).astype(int)]
 
 
 def _nothing() -> Points:

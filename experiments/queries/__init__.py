@@ -13,6 +13,7 @@ from .experiments import (
     note_of_experiment,
     tags_of,
 )
+from .groups import leading_columns
 from .metrics import SYSTEM, arrow_of, default_metrics, higher_is_better, label_of, leading_metrics, unit_of
 from .recorded import (
     CHILDREN,
@@ -51,11 +52,13 @@ from .runs import (
     facts_of,
     fill_metrics,
     first_order,
+    narrowed,
     order_of,
     page_of_runs,
     points_per_metric,
     question,
     state_counts,
+    values_at,
     varying_params,
 )
 
@@ -98,12 +101,14 @@ __all__ = [
     "first_order",
     "higher_is_better",
     "label_of",
+    "leading_columns",
     "leading_metrics",
     "listed",
     "metric_names",
     "model_lines",
     "models_of_experiment",
     "models_of_runs",
+    "narrowed",
     "note_of",
     "note_of_experiment",
     "order_of",
@@ -116,6 +121,7 @@ __all__ = [
     "technical_tags",
     "unit_of",
     "uses_of_run",
+    "values_at",
     "varying_params",
     "versions_of",
 ]

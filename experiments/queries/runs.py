@@ -76,6 +76,11 @@ def question(by: Actor, experiment: Experiment, text: str, order: Order, lifecyc
     return Question(context, metricstore.parse(text), order, lifecycle)
 
 
+def narrowed(asked: Question, text: str, order: Order) -> Question:
+    """Return the same question with another filter and order."""
+    return replace(asked, conditions=metricstore.parse(text), order=order)
+
+
 def page_of_runs(
     asked: Question, *, limit: int, after: str = "", before: str = "", names: Sequence[str] | None = None
 ) -> RunPage:
@@ -153,22 +158,17 @@ def first_order(experiment: Experiment, agg: str = "last") -> Order:
     return Order("metric", names[0], higher_is_better(names[0]), settled_first=True, agg=wanted)
 
 
-def best_values(asked: Question, wanted: Mapping[str, tuple[str, str, str]]) -> dict[str, float]:
-    """Return the best value of each column over all runs of a filter.
+def best_values(asked: Question, wanted: Mapping[str, metricstore.Top], total: int) -> dict[str, float]:
+    """Return the best value of each column over all runs of a filter, of which there are `total`."""
+    found = metricstore.tops(asked, list(wanted.values()), total)
+    return {column: value for column, value in zip(wanted, found, strict=True) if value is not None}
 
-    Parameters
-    ----------
-    asked : Question
-    wanted : mapping of str to (metric, aggregate, end)
-        By column; the aggregate is last, min or max, the end min or max.
-    """
-    out = {}
-    for column, (name, agg, end) in wanted.items():
-        top = metricstore.first(replace(asked, order=Order("metric", name, end == "max", agg=agg)))
-        value = aggregated(metricstore.latest([top], [name])[top].get(name), agg) if top is not None else None
-        if value is not None and not math.isnan(value):
-            out[column] = value
-    return out
+
+def values_at(rows: Sequence[RunFacts], names: Sequence[str], step: int) -> dict[tuple[int, str, int], float]:
+    """Return the value of each metric at a step, of those runs that came so far."""
+    found = metricstore.at_step([row.run.pk for row in rows], names, step)
+    reached = {(row.run.pk, name) for row in rows for name, point in row.metrics.items() if point.step >= step}
+    return {(run, name, step): value for (run, name), value in found.items() if (run, name) in reached}
 
 
 def best_run(experiment: Experiment, metric: str, *, without: Iterable[int] = ()) -> int | None:

@@ -20,6 +20,8 @@ LISTED = 40
 LEFT_OUT = frozenset({"find", "col", "cols", "part", "cursor", "before", "step"})
 AGGREGATES = (("last", "the last value"), ("best", "the best value"), ("min", "the minimum"), ("max", "the maximum"),
               ("step", "the value at step"))  # fmt: skip
+BY_LISTED = 100
+PARTS = {"groups": "_run_group_by.html", "list": "_run_column_list.html", "all": "_run_columns.html"}
 MAX_FIND = 250
 
 
@@ -62,7 +64,10 @@ class RunColumns(RunsOf):
             "aggregates": AGGREGATES, "agg_kind": agg.partition(":")[0], "agg_step": tokens.step_of(agg),
             "find": text, "kept": kept, "cols_text": tokens.written(chosen), "most": tokens.MAX_COLUMNS,
         }  # fmt: skip
-        part = {"list": "_run_column_list.html", "all": "_run_columns.html"}.get(request.GET.get("part", ""))
+        if request.GET.get("part") == "groups":
+            context["by"] = _by_choices(found)
+            context["grouped"] = ",".join(request.GET.getlist("group")).split(",")
+        part = PARTS.get(request.GET.get("part", ""))
         return render(request, f"experiments/{part or 'run_columns.html'}", context)
 
 
@@ -97,6 +102,15 @@ def _texts(experiment: Experiment, kind: str, text: str, shown: set[str]) -> tup
     ]
     varying = [c for c in choices if counts.get(c.token.name, 0) > 1]
     return varying, [c for c in choices if c not in varying], total
+
+
+def _by_choices(experiment: Experiment) -> list[tuple[str, list[Token]]]:
+    """What runs may be grouped by: parameters and tags, at most 100 of each."""
+    found = [
+        (heading, [Token(kind[0], name) for name in metricstore.search_names(experiment.pk, kind, "", BY_LISTED)[0]])
+        for kind, heading in (("param", "Parameters"), ("tag", "Tags"))
+    ]
+    return [(heading, choices) for heading, choices in found if choices]
 
 
 def _context(text: str, shown: set[str]) -> Group:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,12 +12,14 @@ from django.shortcuts import redirect, render
 from experiments import metricstore, queries
 from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question
 from experiments.models import Experiment, LoggedModel
-from experiments.queries import RunFacts, RunPage, tokens, versions
+from experiments.queries import RunFacts, RunPage, groups, tokens, versions
 from experiments.queries.folders import path_of
+from experiments.queries.groups import By
 from experiments.queries.tokens import Token
 from experiments.views import cells, columns, saved, selection
 from experiments.views.cells import Numbers
 from experiments.views.columns import Column
+from experiments.views.run_groups import GroupTable
 from experiments.views.runs_of import PAGE_SIZES, Asked, RunsOf, numbers
 from mlportal.lib.errors import Invalid
 
@@ -37,18 +40,21 @@ class RunList(RunsOf):
             return redirect(_with_filter(request, _joined(asked.text, asked.typed)))
         if change := request.GET.get("change", ""):
             return redirect(_with_change(request, change))
-        order = self.order(found, asked.order_text, asked.agg)
-        page, question, fault = self._search(request, found, asked, order)
-        context = _Table(request, found, page, question).context()
+        by, shape_fault = _grouping(request, asked)
+        order = NEWEST_FIRST if by else self.order(found, asked.order_text, asked.agg)
+        page, question, fault = self._search(request, found, replace(asked, limit=1) if by else asked, order)
+        table = _Table(request, found, page, question)
+        context = {**table.context(), "shape_fault": shape_fault or self.order_fault}
+        if by:
+            context |= GroupTable(request, question, by, table.chosen).context()
         context["fault"] = wrong or fault
         context["typed"] = asked.typed or (asked.text if fault else "")
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
         context |= selection.context(self, found, request)
         context["live_version"] = versions.of_runs(found.pk)
-        template = (
-            "experiments/_run_table.html" if request.headers.get("HX-Target") == "runs" else "experiments/run_list.html"
-        )
+        part = "_run_groups.html" if by else "_run_table.html"
+        template = f"experiments/{part if request.headers.get('HX-Target') == 'runs' else 'run_list.html'}"
         return render(request, template, context)
 
     def _fault(self, found: Experiment, text: str) -> FilterError | None:
@@ -74,6 +80,17 @@ class RunList(RunsOf):
             return queries.page_of_runs(question, limit=asked.limit, names=()), question, None
 
 
+def _grouping(request: HttpRequest, asked: Asked) -> tuple[list[By], str]:
+    """What runs are grouped by, and what is wrong about it."""
+    try:
+        by = groups.read_by(",".join(request.GET.getlist("group")))
+    except Invalid as fault:
+        return [], str(fault)
+    if by and tokens.step_of(asked.agg) is not None:
+        return [], "Groups cannot show the value at a step; the runs stand one by one."
+    return by, ""
+
+
 def _about(experiment: Experiment) -> dict[str, Any]:
     """Note, tags and logged models of an experiment, for the head of its page."""
     tags = queries.tags_of([experiment.pk])[experiment.pk]
@@ -91,12 +108,13 @@ class _Table:
         self.request, self.experiment, self.page, self.question = request, experiment, page, question
         self.asked = Asked.of(request)
         self.metrics = queries.leading_metrics(experiment)
+        self.chosen: list[Token] = []
 
     def context(self) -> dict[str, Any]:
         """Template context."""
         opened = numbers(self.request.GET.get("open", ""))[:OPEN_FAMILIES]
         families = cells.families(self.page.rows, opened, self.request.GET)
-        chosen = self._chosen(families.rows)
+        self.chosen = chosen = self._chosen(families.rows)
         shown = columns.made(chosen, families.rows, self.asked.agg, self.page.order)
         found = self._numbers(families.rows, shown)
         if self.asked.only:
@@ -121,17 +139,24 @@ class _Table:
         return tokens.read(asked_columns(self.request)) or columns.defaults(self.metrics, queries.varying_params(rows))
 
     def _numbers(self, rows: list[RunFacts], shown: list[Column]) -> Numbers:
-        ids = [row.run.pk for row in rows]
         metrics = [c for c in shown if c.is_metric]
         queries.fill_metrics(rows, list(dict.fromkeys(c.token.name for c in metrics)))
         judged = {
-            c.text: (c.token.name, tokens.settled(c.agg, c.token.name), c.better)
+            c.text: metricstore.Top(c.token.name, tokens.settled(c.agg, c.token.name), c.better)
             for c in metrics if c.better and tokens.step_of(c.agg) is None
         }  # fmt: skip
-        curves: dict[tuple[int, str], list[float]] = {}
-        for name in dict.fromkeys(c.token.name for c in shown if c.token.curve):
-            curves |= {(run, name): values for run, values in metricstore.sparks(ids, name).items()}
-        return Numbers(queries.best_values(self.question, judged), curves)
+        steps: dict[int, list[str]] = {}
+        for column in metrics:
+            if (step := tokens.step_of(column.agg)) is not None:
+                steps.setdefault(step, []).append(column.token.name)
+        at_step: dict[tuple[int, str, int], float] = {}
+        for step, names in steps.items():
+            at_step |= queries.values_at(rows, names, step)
+        curves = list(dict.fromkeys(c.token.name for c in shown if c.token.curve))
+        return Numbers(
+            queries.best_values(self.question, judged, self.page.total),
+            metricstore.sparks([row.run.pk for row in rows], curves), at_step,
+        )  # fmt: skip
 
 
 def asked_columns(request: HttpRequest) -> str:

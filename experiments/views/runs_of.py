@@ -52,6 +52,7 @@ class RunsOf(ProjectView):
     abstract = True
     reads = Experiment
     permission = Permission.RUN_VIEW
+    order_fault = ""
 
     def experiment(self, address: str) -> Experiment:
         """The experiment of the address, or 404."""
@@ -62,7 +63,8 @@ class RunsOf(ProjectView):
         """The order asked for, or best first by the primary metric; what cannot be sorted by is left out."""
         try:
             return queries.order_of(experiment, text, agg) if text else queries.first_order(experiment, agg)
-        except FilterError:
+        except FilterError as fault:
+            self.order_fault = fault.message
             return NEWEST_FIRST
 
 
@@ -72,6 +74,11 @@ def _agg(text: str, step: str) -> str:
         return tokens.aggregate(f"step:{step}" if text == "step" else text)
     except Invalid:
         return "last"
+
+
+def whole(text: str, default: int) -> int:
+    """Read a whole number that is not negative; what is none is the default."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default
 
 
 def numbers(text: str) -> list[int]:

@@ -168,10 +168,11 @@ def recent_runs(project: Project) -> Recent:
     runs = list(Run.objects.in_project(project).active().with_context().order_by("-started_ms", "-pk")[:RECENT])
     latest = metricstore.latest([run.pk for run in runs])
     recent = Recent(runs, _columns(runs, latest))
-    sparks = metricstore.sparks([run.pk for run in runs], recent.keys[0]) if recent.keys else {}
+    sparks = metricstore.sparks([run.pk for run in runs], recent.keys[:1])
+    first = recent.keys[0] if recent.keys else ""
     for run in runs:
         values = [latest[run.pk][key].value if key in latest[run.pk] else None for key in recent.keys]
-        recent.rows.append({"run": run, "values": values, "spark": sparks.get(run.pk, [])})
+        recent.rows.append({"run": run, "values": values, "spark": sparks.get((run.pk, first), [])})
     return recent
 
 

@@ -288,3 +288,47 @@ def test_an_experiment_can_be_described(api, experiment):
     assert (changed.body["description"], changed.body["primary_metric"]) == ("Boosted trees.", "auc")
     assert api.get("/experiments/CHURN-GBM/").status_code == 404
     assert api.get(f"/experiments/{experiment.pk}/").body["description"] == "Boosted trees."
+
+
+def test_the_table_is_the_same_over_the_api(api, experiment):
+    for i, values in enumerate([[0.5, 0.9, 0.7], [0.6, 0.2, 0.8]]):
+        run = make_run(experiment, f"r{i}", params={"depth": str(i)}, tags={"team": "a"})
+        log(run, "auc", values)
+        log(run, "loss", [1.0])
+        runs.finish(writer(experiment.project), run=run, state="finished")
+    cols = "m~auc,m~auc@max,m~auc@step:1,m~auc~,p~depth,t~team,c~state,m~none"
+    found = api.get(f"/runs/?experiment=churn-gbm&cols={cols}&agg=min&sort=metrics.auc DESC").body["results"]
+    assert [r["columns"] for r in found] == [
+        {"m~auc": 0.5, "m~auc@max": 0.9, "m~auc@step:1": 0.9, "m~auc~": [0.5, 0.9, 0.7], "p~depth": "0",
+         "t~team": "a", "c~state": "finished", "m~none": None},
+        {"m~auc": 0.2, "m~auc@max": 0.8, "m~auc@step:1": 0.2, "m~auc~": [0.6, 0.2, 0.8], "p~depth": "1",
+         "t~team": "a", "c~state": "finished", "m~none": None},
+    ]  # fmt: skip
+    assert list(found[0]["metrics"]) == ["auc"]
+
+
+def test_groups_come_in_pages_over_the_api(api, experiment):
+    for depth, auc in [("1", 0.5), ("1", 0.7), ("2", 0.9), ("3", 0.1)]:
+        run = make_run(experiment, params={"depth": depth})
+        log(run, "auc", [auc])
+        runs.finish(writer(experiment.project), run=run, state="finished")
+    first = api.get("/runs/?experiment=churn-gbm&group=p~depth&cols=m~auc&sort=group ASC&limit=2").body
+    assert (first["total"], [g["group"] for g in first["groups"]]) == (3, [{"p~depth": "1"}, {"p~depth": "2"}])
+    (metric,) = first["groups"][0]["metrics"]
+    assert (metric["count"], metric["best"], metric["mean"]) == (2, 0.7, pytest.approx(0.6))
+    assert metric["half_width"] == pytest.approx(12.706204736 * metric["deviation"] / 2**0.5)
+    second = api.client.get(first["next"], headers=api.headers).json()
+    assert ([g["group"] for g in second["groups"]], second["next"]) == ([{"p~depth": "3"}], None)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("cols=auc", "cols"), ("agg=mean", "agg"), ("group=depth", "group"), ("group=p~a&cursor=x", "cursor"),
+        ("group=p~a&cols=m~a@step:1", "agg"), ("sort=metrics.auc&agg=step:2", "sort"), ("sort=nothing", "sort"),
+        ("group=p~a,p~b,p~c", "group"),
+    ],
+)  # fmt: skip
+def test_what_the_table_cannot_do_is_refused_by_name(api, experiment, query, field):
+    answer = api.get(f"/runs/?experiment=churn-gbm&{query}")
+    assert (answer.status_code, answer.body["field"]) == (400, field)

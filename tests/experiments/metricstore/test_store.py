@@ -155,8 +155,8 @@ def test_sparks_hold_at_most_24_values_a_run(experiment):
     one, two = make_run(experiment), make_run(experiment)
     metricstore.append(one.pk, metrics=[("loss", float(i), i, i) for i in range(100)])
     metricstore.append(two.pk, metrics=[("loss", 3.0, 0, 0), ("loss", NAN, 1, 1)])
-    found = metricstore.sparks([one.pk, two.pk], "loss")
-    assert (len(found[one.pk]), found[two.pk]) == (24, [3.0])
+    found = metricstore.sparks([one.pk, two.pk], ["loss"])
+    assert (len(found[one.pk, "loss"]), found[two.pk, "loss"]) == (24, [3.0])
 
 
 def test_parameters_are_write_once_and_the_batch_is_all_or_nothing(experiment):

@@ -109,7 +109,7 @@ def test_the_table_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/")
-    assert len(seen) == 47
+    assert len(seen) == 37
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -1,0 +1,167 @@
+"""The runs table in groups: each with its count, best, mean and interval, and its runs when it is opened."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from experiments import queries
+from experiments.metricstore import Order, Question, RunGroup
+from experiments.queries import RunFacts, groups
+from experiments.queries.groups import By
+from experiments.queries.tokens import Token, step_of
+from experiments.views.runs_of import Asked, whole
+from mlportal.lib import ui
+
+OPENED = 5
+RUNS_OF_A_GROUP = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a group says of one metric, ready to show."""
+
+    best: str
+    mean: str
+    half: str
+    count: int
+    is_best: bool
+    is_best_mean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLine:
+    """One group of the table; ``runs`` are those of an opened one."""
+
+    values: list[str]
+    group: RunGroup
+    cells: list[Cell]
+    filter: str
+    toggle: str
+    is_open: bool
+    rows: list[OpenedRow]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRow:
+    """A run of an opened group with the numbers that the group sums up."""
+
+    facts: RunFacts
+    values: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a column of groups with its way of sorting."""
+
+    label: str
+    note: str
+    numeric: bool
+    sorted_as: str
+    next_sort: str
+
+
+class GroupTable:
+    """Everything the template of groups reads."""
+
+    def __init__(self, request: HttpRequest, question: Question, by: list[By], metrics: Sequence[Token]) -> None:
+        self.request, self.question, self.asked = request, question, Asked.of(request)
+        kept = [token for token in metrics if step_of(token.agg) is None]
+        measures = groups.measures_of(kept, self.asked.agg)
+        skip = whole(request.GET.get("skip", ""), 0)
+        self.page = groups.groups_of_runs(question, by, measures, self.asked.order_text, skip=skip)
+
+    def context(self) -> dict[str, Any]:
+        """Template context."""
+        page = self.page
+        following = page.next
+        return {
+            "groups": [self._line(group) for group in page.found.groups], "group_heads": self._heads(),
+            "group_total": page.found.total, "by": page.by, "measures": page.measures,
+            "first_shown": page.skip + 1, "last_shown": page.skip + len(page.found.groups),
+            "next": self._address(skip=str(following)) if following is not None else "",
+            "previous": self._address(skip=str(max(0, page.skip - page.limit))) if page.skip else "",
+            "by_text": " and ".join(b.label for b in page.by),
+        }  # fmt: skip
+
+    def _heads(self) -> list[Head]:
+        page, heads = self.page, []
+        for at, b in enumerate(page.by):
+            heads.append(self._head(b.label, "", f"group{at + 1 if at else ''}", ("value", at), "ASC"))
+        heads.append(self._head("Runs", "", "runs", ("runs", 0), "DESC", numeric=True))
+        for at, m in enumerate(page.measures):
+            label = f"{queries.label_of(m.name)} {queries.arrow_of(m.name)}".strip()
+            way, note = "DESC" if m.best == "max" else "ASC", "" if m.agg == "last" else f" of {m.agg}"
+            for what in ("best", "mean"):
+                shown = f"{what}{note}{' ± 95 %' if what == 'mean' else ''}"
+                heads.append(self._head(label, shown, f"{what} metrics.{m.name}", (what, at), way, numeric=True))
+        return heads
+
+    def _head(
+        self, label: str, note: str, sort: str, place: tuple[str, int], first: str, *, numeric: bool = False
+    ) -> Head:
+        order = self.page.order
+        mine = (order.what, order.at) == place if place[0] != "runs" else order.what == "runs"
+        if not mine:
+            return Head(label, note, numeric, "", f"{sort} {first}")
+        state = "descending" if order.descending else "ascending"
+        return Head(label, note, numeric, state, f"{sort} {'ASC' if order.descending else 'DESC'}")
+
+    def _line(self, group: RunGroup) -> GroupLine:
+        name, text = (
+            json.dumps(group.values, ensure_ascii=False),
+            groups.filter_of(group, self.page.by, self.asked.text),
+        )
+        opened = self.request.GET.getlist("open")[:OPENED]
+        is_open = name in opened
+        kept = [o for o in opened if o != name] if is_open else [*opened, name]
+        link = self._address(group="", q=text, sort="", skip="", open="") if text else ""
+        return GroupLine(
+            ["not set" if value is None else value or "empty" for value in group.values], group, self._cells(group),
+            link, self._address_list("open", kept[-OPENED:]) if text else "", is_open,
+            self._rows(text) if is_open and text else [],
+        )  # fmt: skip
+
+    def _cells(self, group: RunGroup) -> list[Cell]:
+        out = []
+        for at, (stat, measure) in enumerate(zip(group.stats, self.page.measures, strict=True)):
+            half, pick = groups.interval(stat), max if measure.best == "max" else min
+            every = [g.stats[at] for g in self.page.found.groups]
+            best = pick((s.best for s in every if s.best is not None), default=None)
+            mean = pick((s.mean for s in every if s.mean is not None), default=None)
+            out.append(
+                Cell(ui.metric(stat.best), ui.metric(stat.mean), "" if half is None else ui.metric(half), stat.count,
+                     stat.best is not None and stat.best == best, stat.mean is not None and stat.mean == mean)
+            )  # fmt: skip
+        return out
+
+    def _rows(self, text: str) -> list[OpenedRow]:
+        """The best runs of an opened group."""
+        order = self.question.order
+        if self.page.measures:
+            first = self.page.measures[0]
+            order = Order("metric", first.name, first.best == "max", settled_first=True, agg=first.agg)
+        asked = queries.narrowed(self.question, text, order)
+        measures = self.page.measures
+        rows = queries.page_of_runs(asked, limit=RUNS_OF_A_GROUP, names=[m.name for m in measures]).rows
+        return [
+            OpenedRow(row, [ui.metric(queries.aggregated(row.metrics.get(m.name), m.agg)) for m in measures])
+            for row in rows
+        ]
+
+    def _address(self, **changes: str) -> str:
+        query = self.request.GET.copy()
+        for name, value in changes.items():
+            query.pop(name, None)
+            if value:
+                query[name] = value
+        return f"?{query.urlencode()}"
+
+    def _address_list(self, name: str, values: list[str]) -> str:
+        query = self.request.GET.copy()
+        query.setlist(name, values)
+        return f"?{query.urlencode()}"

@@ -1,0 +1,135 @@
+"""Runs in groups: on the page and over the REST API."""
+
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from experiments.services import runs
+from tests.factories.experiments import log, make_experiment, make_run, writer
+from tests.factories.projects import make_project, make_user
+
+pytestmark = pytest.mark.django_db
+BASE = "/p/churn/experiments/churn-gbm/"
+
+
+@pytest.fixture
+def experiment():
+    found = make_experiment(make_project())
+    for at, (depth, auc, state) in enumerate(
+        [
+            ("4", 0.5, "finished"),
+            ("4", 0.7, "finished"),
+            ("8", 0.8, "finished"),
+            ("8", 0.1, "failed"),
+            (None, 0.9, "finished"),
+        ]
+    ):
+        run = make_run(found, f"r{at}", params={"depth": depth} if depth else {}, tags={"team": "ab"[at % 2]})
+        log(run, "auc", [auc])
+        runs.finish(writer(found.project), run=run, state=state)
+    return found
+
+
+@pytest.fixture
+def web(experiment):
+    client = Client()
+    client.force_login(make_user("ana", role="scientist", project=experiment.project))
+    return client
+
+
+def rows(answer):
+    body = answer.content.decode().split("<tbody>")[1].split("</tbody>")[0]
+    found = [re.sub(r"<(svg|span class=\"vh\").*?</(svg|span)>", "", row) for row in body.split("<tr")[1:]]
+    return [
+        [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.split(r"</t[dh]>", row.split(">", 1)[1])[:-1]]
+        for row in found
+    ]
+
+
+def test_groups_are_counted_with_best_mean_and_interval(web):
+    answer = web.get(f"{BASE}?group=p~depth&cols=m~auc")
+    assert rows(answer) == [
+        ["not set", "1", "0.9000", "0.9000"],
+        ["8", "2 1 failed", "0.8000", "0.8000"],
+        ["4", "2", "0.7000", "0.6000 ± 1.2706"],
+    ]
+    assert "1 to 3 of 3 groups" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [
+        ("group ASC", ["4", "8", "not set"]),
+        ("runs DESC", ["4", "8", "not set"]),
+        ("best metrics.auc ASC", ["4", "8", "not set"]),
+        ("mean metrics.auc DESC", ["not set", "8", "4"]),
+        ("metrics.none DESC", ["not set", "8", "4"]),
+    ],
+)
+def test_groups_are_sorted_by_what_they_show(web, sort, first):
+    assert [row[0] for row in rows(web.get(BASE, {"group": "p~depth", "cols": "m~auc", "sort": sort}))] == first
+
+
+def test_two_groupings_a_filter_and_the_least_value(web):
+    answer = web.get(
+        BASE, {"group": ["t~team", "p~depth"], "q": "team:a", "cols": "m~auc", "agg": "min", "sort": "group2 DESC"}
+    )
+    assert [row[:3] for row in rows(answer)] == [["a", "8", "1"], ["a", "4", "1"], ["a", "not set", "1"]]
+
+
+def test_a_group_opens_to_its_runs_and_leads_to_its_filter(web):
+    answer = web.get(BASE, {"group": "p~depth", "cols": "m~auc", "open": '["4"]'})
+    assert [row[0].split()[-1] for row in rows(answer)] == ["set", "8", "4", "r1", "r0"]
+    link = re.search(r'class="trunc val" href="([^"]*)">4<', answer.content.decode())[1].replace("&amp;", "&")
+    shown = web.get(f"{BASE}{link}").content.decode()
+    assert re.findall(r'<span class="trunc">(r\d)</span>', shown) == ["r1", "r0"]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("group=p~depth,t~team,p~seed", "at most 2 things"),
+        ("group=x", "cannot be grouped by"),
+        ("group=p~depth&agg=step:3", "cannot show the value at a step"),
+        ("sort=metrics.auc%40step:3", "cannot be ordered by the value at a step"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_the_runs_stay(web, query, words):
+    page = web.get(f"{BASE}?{query}").content.decode()
+    assert words in page
+    assert len(re.findall(r'<span class="trunc">r\d</span>', page)) == 5
+
+
+def test_a_group_of_odd_values_is_shown_with_a_link_where_the_language_can_say_it(web, experiment):
+    for value in ("it's", "\"'", "a,b"):
+        make_run(experiment, params={"a b/c": value})
+    page = web.get(BASE, {"group": "p~a b/c", "q": "-state:finished -state:failed"})
+    found = re.findall(r'class="trunc val"( href="[^"]*")?>([^<]*)<', page.content.decode())
+    assert sorted(name for _, name in found) == ["&quot;&#x27;", "a,b", "it&#x27;s"]
+
+
+def test_the_choices_of_grouping_are_listed(web):
+    page = web.get(f"{BASE}columns/?part=groups&group=p~depth").content.decode()
+    assert re.findall(r'<option value="([^"]*)"( selected)?>', page) == [
+        ("", ""), ("p~depth", " selected"), ("t~team", ""), ("", ""), ("p~depth", ""), ("t~team", ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_groups_cost_the_same_queries_for_any_number(web, experiment, count):
+    for at in range(count):
+        make_run(experiment, params={"depth": str(20 + at)})
+    web.get(f"{BASE}?group=p~depth")
+    with CaptureQueriesContext(connection) as seen:
+        web.get(f"{BASE}?group=p~depth")
+    assert len(seen) == 34
+
+
+def test_at_a_step_runs_show_what_they_had_there(web, experiment):
+    log(make_run(experiment, "long"), "auc", [0.1, 0.2, 0.3])
+    page = web.get(f"{BASE}?cols=m~auc&agg=step:1&q=long").content.decode()
+    assert re.findall(r'<td class="n[^"]*">([^<]*)</td>', page) == ["0.2000"]
+    assert "Metrics show at step 1." in page
