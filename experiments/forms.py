@@ -59,7 +59,9 @@ class LaunchForm(Form):
         most_memory_mb: int,
         address: str,
         bound: bool = False,
+        splits: Sequence[tuple[str, str]] = (),
     ) -> None:
+        self.splits = splits
         self.values = values
         self.version = version
         self.before = before or {}
@@ -104,6 +106,11 @@ class LaunchForm(Form):
         )
 
     def _add_split(self) -> None:
+        self.fields["split"] = _choice(
+            "Saved split",
+            [("", "Cut by the values below"), *self.splits],
+            "Its rows stay the same for ever; it says which are held out.",
+        )
         self.fields["test_share"] = _text("Held-out share", spec.PLAIN["test_share"])
         self.fields["seed"] = _text("Seed", spec.PLAIN["seed"])
         folds = [("0", "No folds"), *((str(n), f"{n} folds") for n in (2, 3, 5, 10))]
@@ -187,6 +194,8 @@ class LaunchForm(Form):
         out["features"] = list(self.values.get("features", ())) if some else None
         for name in spec.PLAIN:
             out[name] = number(_one(self.values, name).strip())
+        if chosen := _one(self.values, "split"):
+            out["split"] = chosen
         out["stratify"] = self.task == "classification" and bool(_one(self.values, "stratify"))
         out["hyper_parameters"] = {
             name: _value(rule, _one(self.values, PREFIX + name)) for name, rule in self.rules.items()

@@ -168,6 +168,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "experiments.study_importance": {"queue": "jobs"},
     "projects.profile_version": {"queue": "jobs"},
     "projects.run_checks": {"queue": "jobs"},
+    "projects.cut_split": {"queue": "jobs"},
     "deployments.evaluate_request": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
@@ -182,6 +183,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-bulk-actions": {"task": "experiments.sweep_bulk", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "empty-trash": {"task": "experiments.expire_trash", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-studies": {"task": "experiments.sweep_studies", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "sweep-splits": {"task": "projects.sweep_splits", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-checks": {"task": "projects.sweep_checks", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.api import channels, checks, dataset_diff, datasets, marks, people, projects
+from projects.api import channels, checks, dataset_diff, datasets, marks, people, projects, splits
 
 _version = "projects/<slug:project>/datasets/<str:name>/versions/<int:number>/"
 _dataset = "projects/<slug:project>/datasets/<str:name>/"
@@ -46,6 +46,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_dataset}checks/suggestions/", checks.DatasetCheckSuggestions.as_view(), name="api-check-suggestions"),
     path(f"{_dataset}checks/history/", checks.DatasetCheckHistory.as_view(), name="api-check-history"),
     path(f"{_version}checks/", checks.DatasetVersionChecks.as_view(), name="api-version-checks"),
+    path(f"{_version}splits/", splits.Splits.as_view(), name="api-splits"),
+    path(f"{_version}splits/<str:split>/", splits.SplitDetail.as_view(), name="api-split"),
+    path(f"{_version}splits/<str:split>/rows/", splits.SplitRows.as_view(), name="api-split-rows"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="api-dataset-version"),
     path(f"{_version}profile/", datasets.DatasetVersionProfile.as_view(), name="api-dataset-profile"),
     path(f"{_version}preview/", datasets.DatasetVersionRows.as_view(), name="api-dataset-preview"),

@@ -7,7 +7,7 @@ from celery import Task, shared_task, signals
 from django.db import connections
 
 from projects import pipeline
-from projects.pipeline import check_runs
+from projects.pipeline import check_runs, split_rows
 from projects.services import audit, deliveries, events
 
 log = structlog.get_logger(__name__)
@@ -47,6 +47,18 @@ def run_checks(self: "Task[[int], str]", run_id: int) -> str:
 def sweep_checks() -> dict[str, int]:
     """Requeue check runs of silent workers and publish forgotten ones."""
     return check_runs.sweep_checks()
+
+
+@shared_task(name="projects.cut_split", bind=True, ignore_result=True)
+def cut_split(self: "Task[[int], str]", split_id: int) -> str:
+    """Run one attempt at cutting a saved split."""
+    return split_rows.cut_split(split_id, worker=self.request.hostname or "worker")
+
+
+@shared_task(name="projects.sweep_splits", ignore_result=True)
+def sweep_splits() -> dict[str, int]:
+    """Requeue splits of silent workers and publish forgotten ones."""
+    return split_rows.sweep_splits()
 
 
 @shared_task(name="projects.notify", ignore_result=True)

@@ -13,6 +13,7 @@ from projects.views import (
     marks,
     members,
     projects,
+    splits,
     tokens,
 )
 
@@ -65,6 +66,8 @@ data: Routes = [
     path(f"{_dataset}checks/<slug:key>/", checks.CheckEdit.as_view(), name="check-edit"),
     path(f"{_version}checks/", checks.VersionChecks.as_view(), name="dataset-version-checks"),
     path(f"{_version}checks/progress/", checks.VersionChecksProgress.as_view(), name="dataset-version-checks-progress"),
+    path(f"{_version}splits/", splits.VersionSplits.as_view(), name="dataset-version-splits"),
+    path(f"{_version}splits/<str:split>/remove/", splits.SplitRemove.as_view(), name="split-remove"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="dataset-version"),
     path(f"{_version}progress/", datasets.DatasetVersionProgress.as_view(), name="dataset-version-progress"),
     path(f"{_version}rows/", datasets.DatasetVersionRows.as_view(), name="dataset-version-rows"),

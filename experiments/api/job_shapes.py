@@ -60,6 +60,9 @@ class Spec(serializers.Serializer[Any]):
     folds = serializers.IntegerField(min_value=0, max_value=10, required=False)
     algorithm = serializers.ChoiceField(list(catalogue.ALGORITHMS))
     hyper_parameters = serializers.DictField(required=False)
+    split = serializers.CharField(
+        required=False, allow_null=True, max_length=100, help_text="Saved split of the version; by share and seed else."
+    )
 
     def run_validation(self, data: Any = None) -> Any:
         """Pass on as it came: one place checks it."""

@@ -1003,6 +1003,15 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE, related_name="job", to="experiments.run"
                     ),
                 ),
+                (
+                    "split",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="jobs",
+                        to="projects.splitrecipe",
+                    ),
+                ),
             ],
         ),
         migrations.AddField(

@@ -43,6 +43,7 @@ class TrainingJob(LeasedWork):
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="jobs")
     run = models.OneToOneField("experiments.Run", models.CASCADE, related_name="job")
     dataset_version = models.ForeignKey("projects.DatasetVersion", models.PROTECT, related_name="jobs")
+    split = models.ForeignKey("projects.SplitRecipe", models.PROTECT, null=True, related_name="jobs")
     baseline = models.ForeignKey("experiments.Run", models.SET_NULL, null=True, related_name="+")
     spec = models.JSONField()
     limits = models.JSONField(default=dict)

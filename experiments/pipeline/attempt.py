@@ -93,6 +93,7 @@ class Attempt:
             "spec": self.held.job.spec,
             "schema": version.schema,
             "data": str(blobs.local_path(version.parquet_sha256)),
+            "split": str(blobs.local_path(self.held.job.split.rows_sha256)) if self.held.job.split else None,
             "folder": str(self.folder),
             "threads": threads,
             "limits": limits_of(self._limits, threads),

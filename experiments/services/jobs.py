@@ -16,9 +16,9 @@ from mlportal.lib import lease, queue
 from mlportal.lib.errors import Conflict, Invalid
 from mlportal.lib.lease import WorkState
 from projects.actor import Actor
-from projects.models import DatasetVersion, Project
+from projects.models import DatasetVersion, Project, SplitRecipe
 from projects.permissions import Permission, require
-from projects.services import checks, events
+from projects.services import checks, events, splits
 
 TASK = "experiments.execute_job"
 OVERRIDE_TAG = "mlportal.checks_override"
@@ -74,6 +74,7 @@ def launch(
     _check_family(project, dataset_version, baseline)
     passed_over = checks.gate(by, version=dataset_version, override=override_reason)
     checked = validate_spec(spec, dataset_version.schema)
+    split = _split(by, dataset_version, checked)
     bounds = _limits(limits)
     with transaction.atomic():
         place = _experiment(by, project, experiment)
@@ -83,7 +84,7 @@ def launch(
             name=name or _name(checked),
             source=Run.Source.JOB,
             dataset_version=dataset_version,
-            params=_params(checked, dataset_version),
+            params=_params(checked, dataset_version, split),
             tags={**(tags or {}), OVERRIDE_TAG: passed_over["reason"]} if passed_over else tags,
             primary_metric=catalogue.PRIMARY_METRIC[checked.task],
         )
@@ -92,6 +93,7 @@ def launch(
             run=run,
             dataset_version=dataset_version,
             baseline=baseline,
+            split=split,
             spec=checked.as_json(),
             limits=bounds,
             created_by=by.user,
@@ -204,6 +206,20 @@ def _check_family(project: Project, version: DatasetVersion, baseline: Run | Non
         )
 
 
+def _split(by: Actor, version: DatasetVersion, spec: TrainingSpec) -> SplitRecipe | None:
+    """Return the saved split that the specification names."""
+    if not spec.split:
+        return None
+    found = splits.ready(by, version=version, name=spec.split)
+    if spec.folds and found.kind in (SplitRecipe.Kind.GROUP, SplitRecipe.Kind.TIME):
+        raise Invalid(
+            f"{found} keeps {'groups' if found.kind == SplitRecipe.Kind.GROUP else 'times'} apart, and folds would mix "
+            "them again. Set folds to 0.",
+            code="spec_invalid", field="folds", limit=0, got=spec.folds,
+        )  # fmt: skip
+    return found
+
+
 def _limits(given: object) -> dict[str, int]:
     """Return the limits of a job, the usual ones where none is given."""
     usual = {"wall_seconds": settings.TRAINING_WALL_SECONDS, "memory_mb": settings.TRAINING_MEMORY_MB}
@@ -245,7 +261,7 @@ def _name(spec: TrainingSpec) -> str:
     return "-".join([spec.algorithm.replace("_", "-"), *changed])[:100]
 
 
-def _params(spec: TrainingSpec, version: DatasetVersion) -> dict[str, str]:
+def _params(spec: TrainingSpec, version: DatasetVersion, split: SplitRecipe | None) -> dict[str, str]:
     """Return the parameters of the run, as text."""
     features = "all" if spec.features is None else ", ".join(spec.features)
     facts = {
@@ -260,6 +276,9 @@ def _params(spec: TrainingSpec, version: DatasetVersion) -> dict[str, str]:
         "dataset": version.dataset.name,
         "dataset_version": version.number,
     }
+    if split is not None:  # it says which rows are held out, so what the specification says of that is not used
+        facts |= {"split": split.name, "split_kind": split.kind, "split_sha256": split.rows_sha256}
+        facts |= {"test_share": split.params["test_share"], "stratify": split.kind == SplitRecipe.Kind.STRATIFIED}
     return {name: _text(value) for name, value in {**facts, **spec.hyper_parameters}.items()}
 
 

@@ -91,7 +91,8 @@ def train(request: dict[str, Any], report: Report) -> None:
     frame = load(Path(request["data"]), spec)
     report.log("info", f"{len(frame):,} rows and {len(frame.columns)} columns loaded")
     hooks = Hooks(on_metric=report.metric, on_progress=report.progress, on_log=report.log)
-    trained = fit(spec, frame, schema, hooks=hooks, threads=request["threads"])
+    saved = Path(request["split"]) if request.get("split") else None
+    trained = fit(spec, frame, schema, hooks=hooks, threads=request["threads"], saved_split=saved)
     report.progress("save", 0.0)
     files = output.write(trained, schema, Path(request["folder"]))
     report.progress("save", 1.0)

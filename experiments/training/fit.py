@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -89,6 +90,7 @@ def fit(
     *,
     hooks: Hooks,
     threads: int = 1,
+    saved_split: Path | None = None,
 ) -> Trained:
     """Train and evaluate one model.
 
@@ -104,6 +106,8 @@ def fit(
         Where metrics, progress and log lines go.
     threads : int
         Threads an estimator may use.
+    saved_split : pathlib.Path, optional
+        Row numbers of the parts, where the specification names a saved split.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def fit(
     Stopped
         When ``hooks.should_stop`` said so.
     """
-    material = _prepare(spec, frame, schema, hooks)
+    material = _prepare(spec, frame, schema, hooks, saved_split)
     with _heard(hooks):
         scores = _cross_validate(spec, material, hooks, threads)
         model = recipe.pipeline(spec, material.columns, threads=threads)
@@ -145,12 +149,21 @@ def _heard(hooks: Hooks) -> Iterator[None]:
         yield
 
 
-def _prepare(spec: TrainingSpec, frame: pd.DataFrame, schema: Sequence[Mapping[str, Any]], hooks: Hooks) -> _Material:
+def _prepare(
+    spec: TrainingSpec,
+    frame: pd.DataFrame,
+    schema: Sequence[Mapping[str, Any]],
+    hooks: Hooks,
+    saved_split: Path | None,
+) -> _Material:
     hooks.progress("prepare", 0.0)
     rows, target, dropped = split.target_values(spec, frame)
     columns = choosing.choose(spec, rows, schema)
     features = choosing.typed(rows, columns)
-    parts = split.split(spec, target)
+    if saved_split is None:
+        parts = split.split(spec, target)
+    else:
+        parts = split.saved(spec, saved_split, frame[spec.target].notna().to_numpy(), target)
     notes = [*_id_target(spec, schema), *columns.warnings]
     if dropped:
         notes.append(f"{dropped:,} rows without a target are left out.")
@@ -293,6 +306,7 @@ def _judge(
     for key, value in scores.items():
         hooks.on_metric(key, value, 0)
     hooks.info(f"held-out rows: {_words(spec, scores)}")
+    _validate(spec, model, material, hooks)
     reports = _reports(spec, target, predicted, probability, classes)
     reports["importance"] = _importance(spec, model, features, target, hooks)
     hooks.progress("evaluate", 1.0)
@@ -310,6 +324,14 @@ def _judge(
         reports=reports,
         warnings=material.warnings,
     )
+
+
+def _validate(spec: TrainingSpec, model: Pipeline, material: _Material, hooks: Hooks) -> None:
+    """Report the metrics on the validation part of a saved split, which neither teaches nor judges."""
+    rows = material.parts.validation
+    if len(rows):
+        for key, value in _metrics(spec, model, material.features.iloc[rows], material.target[rows]).items():
+            hooks.on_metric(f"validation/{key}", value, 0)
 
 
 def _scores(

@@ -20,8 +20,10 @@ FIELDS: Final = (
     "folds",
     "algorithm",
     "hyper_parameters",
+    "split",
 )
 MAX_SEED: Final = 2**32 - 1
+MAX_SPLIT_NAME: Final = 100
 FOLDS: Final = (2, 10)
 MISSING_TARGET: Final = ("fail", "drop")
 NUMERIC_KINDS: Final = ("numeric", "integer")
@@ -83,6 +85,8 @@ class TrainingSpec:
         Name in the catalogue.
     hyper_parameters : mapping of str to value
         A value for every declared parameter.
+    split : str
+        Saved split of the data that says which rows are held out; empty to cut by share and seed.
     """
 
     task: str
@@ -95,6 +99,7 @@ class TrainingSpec:
     missing_target: str
     algorithm: str
     hyper_parameters: Mapping[str, Value]
+    split: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the specification as JSON values, complete: nothing is left to a default."""
@@ -109,6 +114,7 @@ class TrainingSpec:
             "folds": self.folds,
             "algorithm": self.algorithm,
             "hyper_parameters": dict(self.hyper_parameters),
+            **({"split": self.split} if self.split else {}),
         }
 
 
@@ -178,6 +184,7 @@ class _Checks:
             "features": self._features(target),
             "missing_target": self._word("missing_target", MISSING_TARGET, default="fail"),
             "stratify": self._stratify(task),
+            "split": self._split(),
             **{name: self._plain(name, rule) for name, rule in PLAIN.items()},
             **self._algorithm(task),
         }
@@ -203,6 +210,13 @@ class _Checks:
             return None
         if field == "folds" and value == 1:
             self._fault(field, "folds must be 0 for none, or 2 to 10. It was 1.", "0 or 2 to 10", 1)
+        return value
+
+    def _split(self) -> str:
+        value = self.spec.get("split") or ""
+        if not isinstance(value, str) or len(value) > MAX_SPLIT_NAME:
+            self._fault("split", f"split was {shown(value)}. It is the name of a saved split, or null.", None, value)
+            return ""
         return value
 
     def _stratify(self, task: str | None) -> bool:

@@ -1,7 +1,8 @@
 """Check the target and cut the rows into a training and a held-out part."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ class Parts:
 
     train: np.ndarray
     test: np.ndarray
+    validation: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def target_values(spec: TrainingSpec, frame: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray, int]:
@@ -136,6 +138,42 @@ def split(spec: TrainingSpec, target: np.ndarray) -> Parts:
     if spec.task == "classification":
         _check_training_part(spec, target, train)
     return Parts(train=train, test=test)
+
+
+def saved(spec: TrainingSpec, path: Path, kept: np.ndarray, target: np.ndarray) -> Parts:
+    """Return the parts that a saved split names, as places among the rows that have a target.
+
+    Parameters
+    ----------
+    spec : TrainingSpec
+        The specification.
+    path : pathlib.Path
+        Parquet file of row numbers and their parts, in the order that the split drew them.
+    kept : numpy.ndarray of bool, shape (all rows,)
+        Which rows of the data have a target.
+    target : numpy.ndarray, shape (kept rows,)
+        Their targets.
+
+    Raises
+    ------
+    Unprocessable
+        When a part is empty without the rows that have no target, or misses classes.
+    """
+    table = pd.read_parquet(path, use_threads=False)
+    rows, part = table["row"].to_numpy(), table["part"].astype(str).to_numpy()
+    place = np.cumsum(kept) - 1
+    named = {name: rows[part == name] for name in ("train", "validation", "test")}
+    parts = {name: place[found[kept[found]]] for name, found in named.items()}
+    for name in ("train", "test"):
+        if not len(parts[name]):
+            raise _unusable(
+                f'The {name} part of the split "{spec.split}" has no row with a target.',
+                code="split_too_small",
+                field="split",
+            )
+    if spec.task == "classification":
+        _check_training_part(spec, target, parts["train"])
+    return Parts(**parts)
 
 
 def _check_training_part(spec: TrainingSpec, target: np.ndarray, train: np.ndarray) -> None:

@@ -19,7 +19,7 @@ from mlportal.lib.lease import WorkState
 from projects.access import ProjectView
 from projects.models import DatasetVersion
 from projects.permissions import Permission
-from projects.services import checks
+from projects.services import checks, splits
 
 Values = dict[str, list[str]]
 MAX_VERSIONS = 200
@@ -82,6 +82,7 @@ class Launch(ProjectView):
         before = source.spec if source else {}
         values = _values(given, version, before, source)
         values.setdefault("experiment", [known[0].name if known else "default"])
+        known_splits = self._splits(version, values)
         form = LaunchForm(
             values,
             versions=versions,
@@ -91,6 +92,7 @@ class Launch(ProjectView):
             most_memory_mb=settings.TRAINING_MEMORY_MB,
             address=reverse("experiments:job-launch", args=[self.project.slug]),
             bound=bound,
+            splits=known_splits,
         )
         return {
             "form": form,
@@ -108,6 +110,17 @@ class Launch(ProjectView):
             "command": form.command(self.project.slug),
             "api": self.request.build_absolute_uri(f"/api/v1/projects/{self.project.slug}/jobs/"),
         }
+
+    def _splits(self, version: DatasetVersion, values: Values) -> list[tuple[str, str]]:
+        """Saved splits of the version; one of another version is not kept."""
+        found = [
+            (split.name, f"{split.name}: {splits.recipe_of(split).sentence}"[:120])
+            for split in splits.of_version(self.actor, version=version)
+            if split.state == WorkState.SUCCEEDED
+        ]
+        if values.get("split", [""])[-1] not in dict(found):
+            values["split"] = [""]
+        return found
 
     def _versions(self) -> Any:
         rows = DatasetVersion.objects.visible_to(self.actor).in_project(self.project).ready()
@@ -179,6 +192,7 @@ def _start(version: DatasetVersion, before: Mapping[str, Any], source: TrainingJ
         "features": list(features or [name for name in columns if name != target]),
         "test_share": [as_text(before.get("test_share", 0.2))],
         "seed": [as_text(before.get("seed", 0))],
+        "split": [before.get("split", "")],
         "folds": [as_text(before.get("folds", 0))],
         "stratify": ["on"] if before.get("stratify", True) else [],
         "algorithm": [before.get("algorithm", "")],
@@ -220,7 +234,7 @@ def _changes(form: LaunchForm, before: Mapping[str, Any]) -> list[tuple[str, str
     now = form.spec()
     out = [
         (name, _short(before.get(name)), _short(now.get(name)))
-        for name in ("task", "target", "features", "test_share", "seed", "folds", "stratify", "algorithm")
+        for name in ("task", "target", "features", "split", "test_share", "seed", "folds", "stratify", "algorithm")
         if before.get(name) != now.get(name)
     ]
     if before.get("algorithm") == now["algorithm"]:

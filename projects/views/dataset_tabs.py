@@ -36,6 +36,7 @@ TABS = (
     Tab("rows", "Preview", "dataset-version-rows"),
     Tab("changes", "Changes", "dataset-version-changes"),
     Tab("checks", "Checks", "dataset-version-checks"),
+    Tab("splits", "Splits", "dataset-version-splits"),
     Tab("used", "Used by", "dataset-version", "#us-h"),
 )
 

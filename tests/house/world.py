@@ -21,6 +21,7 @@ from projects.models import (
     Delivery,
     Membership,
     Project,
+    SplitRecipe,
     User,
 )
 from projects.permissions import Role
@@ -118,7 +119,11 @@ def _dataset(world: World) -> None:
     CheckRun.objects.create(
         version=version, check_set=check_set, requested_by=owner, state="succeeded", verdict="passed"
     )
-    world.values |= {"datasets": "people", "v": "1", "versions": "1", "checks": "age-range"}
+    SplitRecipe.objects.create(
+        version=version, name="fixed", name_key="fixed", kind="random", created_by=owner, state="succeeded",
+        params={"test_share": 0.25, "validation_share": 0.0, "column": "", "balance": ""}, rows_sha256=stored.sha256,
+    )  # fmt: skip
+    world.values |= {"datasets": "people", "v": "1", "versions": "1", "checks": "age-range", "splits": "fixed"}
 
 
 def _runs(world: World) -> None:

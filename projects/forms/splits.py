@@ -1,0 +1,60 @@
+"""The form of a saved split. It only parses; the engine judges."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+
+from mlportal.lib.forms import Form
+
+
+class SplitForm(Form):
+    """How to cut a version.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Columns of the version.
+    """
+
+    name = forms.CharField(max_length=100)
+    kind = forms.ChoiceField(
+        widget=forms.RadioSelect, initial="random",
+        choices=[
+            ("random", "Random: rows drawn by the seed"), ("stratified", "Stratified: same shares of a column"),
+            ("time", "By time: the latest rows are held out"), ("group", "By group: no group on both sides"),
+        ],
+    )  # fmt: skip
+    column = forms.ChoiceField(
+        label="Column", required=False, help_text="Labels, dates or groups. By time without one: the order in the file."
+    )
+    test_share = forms.CharField(label="Test, %", initial="20", max_length=20)
+    validation_share = forms.CharField(label="Validation, %", initial="0", required=False, max_length=20)
+    seed = forms.IntegerField(initial=0, min_value=0, max_value=2**32 - 1)
+    balance = forms.ChoiceField(label="Show the balance of", required=False)
+
+    def __init__(self, *args: Any, columns: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, nothing in (("column", "none"), ("balance", "chosen for me")):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = [("", nothing), *((column, column) for column in columns)]
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the recipe as JSON, for the engine to check."""
+        values = self.cleaned_data
+        return {
+            "kind": values["kind"],
+            "test_share": _share(values["test_share"]),
+            "validation_share": _share(values["validation_share"] or "0"),
+            "seed": values["seed"],
+            "column": values["column"],
+            "balance": values["balance"],
+        }
+
+
+def _share(text: str) -> float | str:
+    try:
+        return float(text.strip().removesuffix("%")) / 100
+    except ValueError:
+        return text
