@@ -70,10 +70,14 @@ class ExperimentDetail(ScopedAPIView):
 
     @extend_schema(operation_id="experiments_update", request=shapes.ExperimentChange, responses=shapes.ExperimentOut)
     def patch(self, request: Request, experiment: str) -> Response:
-        """Change an experiment's description or the metric its runs are ranked by."""
+        """Change an experiment's name, description or the metric its runs are ranked by; what is not sent stays."""
         found = self.find(self.rows().in_project(self.project).active().addressed(experiment))
         given = _valid(shapes.ExperimentChange, request)
-        return Response(shapes.ExperimentOut(experiments.describe(self.actor, experiment=found, **given)).data)
+        values = {
+            "name": found.name, "description": found.description, "primary_metric": found.primary_metric, **given
+        }  # fmt: skip
+        changed = experiments.edit(self.actor, experiment=found, folder=found.folder, **values)
+        return Response(shapes.ExperimentOut(changed).data)
 
 
 class Runs(ScopedAPIView):

@@ -75,8 +75,9 @@ class ExperimentIn(Strict):
 class ExperimentChange(Strict):
     """What of an experiment can change."""
 
-    description = Text(max_length=10_000, allow_blank=True, default="")
-    primary_metric = Text(max_length=250, allow_blank=True, default="")
+    description = Text(max_length=10_000, allow_blank=True, required=False)
+    primary_metric = Text(max_length=250, allow_blank=True, required=False)
+    name = Text(max_length=500, trim_whitespace=False, required=False)
 
 
 class ExperimentOut(serializers.Serializer):
@@ -86,6 +87,7 @@ class ExperimentOut(serializers.Serializer):
     name = serializers.CharField()
     description = serializers.CharField()
     primary_metric = serializers.CharField()
+    folder = serializers.IntegerField(source="folder_id", allow_null=True)
     run_count = serializers.IntegerField(default=0)
     running_count = serializers.IntegerField(default=0)
     created_at = serializers.DateTimeField()

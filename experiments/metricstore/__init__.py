@@ -14,7 +14,7 @@ from .groups import Grouping, Measure, RunGroup, Sorted, Stat, grouped
 from .language import clauses, parse, pieces
 from .leaders import Top, tops
 from .limits import check_batch, check_keys, check_texts
-from .many import move_many, retag_many
+from .many import key_names, keys_used, move_many, retag_many
 from .meaning import Condition, FilterError, Group, Node
 from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
 from .names import search as search_names
@@ -73,6 +73,8 @@ __all__ = [
     "fold_runs",
     "grouped",
     "have",
+    "key_names",
+    "keys_used",
     "known_keys",
     "latest",
     "latest_rows",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 from django.db import connection
 
 from . import keys
 from .limits import check_batch
+from .predicates import TABLES
 
 _MOVED = ("runmetric", "runparam", "runtag", "metricchunk")
 _UPDATE_TAGS = "UPDATE experiments_run SET tags = %s WHERE id = %s"
@@ -70,6 +71,24 @@ def move_many(run_ids: Sequence[int], experiment_id: int) -> None:
                 f"UPDATE experiments_{table} SET experiment_id = %s WHERE run_id IN ({marks})",
                 [experiment_id, *run_ids],
             )
+
+
+def keys_used(run_ids: Sequence[int]) -> dict[str, set[int]]:
+    """Return the numbers of the names that these runs have, by kind."""
+    if not run_ids:
+        return {}
+    marks = ", ".join(["%s"] * len(run_ids))
+    found: dict[str, set[int]] = {}
+    with connection.cursor() as cursor:
+        for kind, table in TABLES.items():
+            cursor.execute(f"SELECT DISTINCT key_id FROM {table} WHERE run_id IN ({marks})", run_ids)
+            found[kind] = {row[0] for row in cursor.fetchall()}
+    return found
+
+
+def key_names(numbers: Iterable[int]) -> list[str]:
+    """Return the names of these numbers, in order."""
+    return sorted(keys.names(numbers).values())
 
 
 def _locked(run_ids: list[int]) -> list[tuple[int, int, str]]:

@@ -1,91 +1,69 @@
-"""The runs of a filter as a file."""
+"""The runs of a filter, or the chosen ones, as a file: first how many, then the file while it is read."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import math
-from collections.abc import Iterator
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import render
 
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
-
-from experiments import charts, metricstore, queries
-from experiments.metricstore import FilterError, Question
-from experiments.queries import RunFacts
-from experiments.views.runs_of import Asked, RunsOf
+from experiments import queries
+from experiments.metricstore import FilterError
+from experiments.models import Experiment
+from experiments.queries import exports
+from experiments.queries.exports import Wanted
+from experiments.services.exports import AGGREGATES, FORMS, begin
+from experiments.views.runs_of import Asked, RunsOf, numbers
+from experiments.views.selection import ALL, picked
 from mlportal.lib.errors import Invalid
 
-EXPORT_LIMIT = 10_000
 
+class _Export(RunsOf):
+    abstract = True
 
-class RunExport(RunsOf):
-    """The runs of a filter as a file."""
-
-    def get(self, request: HttpRequest, experiment: str, form: str) -> HttpResponseBase:
-        """Send at most 10,000 runs in the table's order, as CSV or JSON."""
-        found, asked = self.experiment(experiment), Asked.of(request)
+    def wanted(self, request: HttpRequest, found: Experiment) -> Wanted:
+        """Read the address: a filter in the table's order, or the chosen runs."""
+        asked = Asked.of(request)
         order = self.order(found, asked.order_text, asked.agg)
+        agg = request.GET.get("agg", "")
         try:
             question = queries.question(self.actor, found, asked.text, order, "deleted" if asked.deleted else "active")
-            rows = list(_all_rows(question))
         except FilterError as fault:
             raise Invalid(fault.message, code="bad_filter", field="q") from fault
-        body = _csv(rows) if form == "csv" else _json(rows)
-        kind = "text/csv; charset=utf-8" if form == "csv" else "application/json"
-        response = StreamingHttpResponse(body, content_type=kind)
+        chosen = picked(self, found, request.GET)
+        named = numbers(request.GET.get("runs", "")) or chosen.run_ids
+        return Wanted(
+            question, None if chosen.mode == ALL or not named else named, agg if agg in AGGREGATES else "last"
+        )
+
+
+class RunExport(_Export):
+    """The file."""
+
+    def get(self, request: HttpRequest, experiment: str, form: str) -> HttpResponseBase:
+        """Send all of it, read and written some hundred runs at a time."""
+        found = self.experiment(experiment)
+        try:
+            body = begin(self.actor, experiment=found, wanted=self.wanted(request, found), form=form)
+        except FilterError as fault:
+            raise Invalid(fault.message, code="bad_filter", field="q") from fault
+        response = StreamingHttpResponse(body, content_type=FORMS[form])
         response["Content-Disposition"] = f'attachment; filename="{found.address}-runs.{form}"'
         return response
 
 
-def _all_rows(question: Question) -> Iterator[RunFacts]:
-    cursor, left = "", EXPORT_LIMIT
-    while left > 0:
-        found = metricstore.search(question, limit=min(1000, left), after=cursor)
-        yield from queries.facts_of(found.run_ids)
-        cursor, left = found.after, left - len(found.run_ids)
-        if not cursor:
-            return
+class RunExportAsk(_Export):
+    """What would be exported."""
 
-
-def _csv(rows: list[RunFacts]) -> Iterator[str]:
-    metrics = sorted({name for r in rows for name in r.metrics})
-    params = sorted({name for r in rows for name in r.params})
-    head = ["run", "name", "state", "user", "dataset", "started_at", "took_seconds"]
-    yield _csv_line([*head, *(f"metrics.{m}" for m in metrics), *(f"params.{p}" for p in params)])
-    for row in rows:
-        run = row.run
-        facts = [
-            run.pk, run.name, run.state, run.created_by.username if run.created_by else "",
-            queries.dataset_label(run) or "", run.started_at.isoformat() if run.started_at else "", run.took_seconds,
-        ]  # fmt: skip
-        yield _csv_line([*facts, *(row.value(m) for m in metrics), *(row.params.get(p, "") for p in params)])
-
-
-def _csv_line(values: list[object]) -> str:
-    out = io.StringIO()
-    csv.writer(out).writerow(["" if v is None else _harmless(v) for v in values])
-    return out.getvalue()
-
-
-def _harmless(value: object) -> object:
-    """A text that a spreadsheet would run as a formula gets a quote in front."""
-    if (
-        not isinstance(value, str)
-        or value[:1] not in ("=", "+", "-", "@", "\t", "\r")
-        or charts.number(value) is not None
-    ):
-        return value
-    return f"'{value}"
-
-
-def _json(rows: list[RunFacts]) -> Iterator[str]:
-    yield "["
-    for at, row in enumerate(rows):
-        metrics = {name: p.value if math.isfinite(p.value) else repr(p.value) for name, p in row.metrics.items()}
-        item = {
-            "run": row.run.pk, "name": row.run.name, "state": row.run.state, "dataset": queries.dataset_label(row.run),
-            "metrics": metrics, "params": row.params, "tags": row.tags,
+    def get(self, request: HttpRequest, experiment: str) -> HttpResponse:
+        """Say how many runs, and offer the forms."""
+        found = self.experiment(experiment)
+        wanted, query = self.wanted(request, found), request.GET.copy()
+        query.pop("agg", None)
+        try:
+            count = exports.count(wanted)
+        except FilterError as fault:
+            raise Invalid(fault.message, code="bad_filter", field="q") from fault
+        context = {
+            "experiment": found, "count": count, "wanted": wanted, "text": request.GET.get("q", ""),
+            "forms": list(FORMS), "aggregates": AGGREGATES, "query": list(query.items()),
         }  # fmt: skip
-        yield ("," if at else "") + json.dumps(item)
-    yield "]"
+        return render(request, "experiments/run_export.html", context)

@@ -35,7 +35,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = ("slug", "name", "description", "is_example", "created_by", "created_at")
+        fields = ("slug", "name", "description", "is_example", "trash_days", "created_by", "created_at")
         read_only_fields = fields
 
 
@@ -53,6 +53,7 @@ class EditProjectSerializer(serializers.Serializer[Any]):
 
     name = serializers.CharField(max_length=100, required=False)
     description = serializers.CharField(max_length=10_000, required=False, allow_blank=True)
+    trash_days = serializers.IntegerField(required=False, help_text="Days that the trash keeps, 1 to 3,650.")
 
 
 class Projects(ScopedAPIView):
@@ -103,7 +104,13 @@ class ProjectDetail(ScopedAPIView):
         """Change name or description."""
         asked = EditProjectSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        values = {"name": self.project.name, "description": self.project.description, **asked.validated_data}
+        given = dict(asked.validated_data)
+        days = given.pop("trash_days", None)
+        if days is not None:
+            projects.keep_trash(self.actor, project=self.project, days=days)
+        if days is not None and not given:
+            return Response(ProjectSerializer(self.project).data)
+        values = {"name": self.project.name, "description": self.project.description, **given}
         return Response(ProjectSerializer(projects.edit(self.actor, project=self.project, **values)).data)
 
     @extend_schema(operation_id="projects_archive", tags=["projects"], responses={204: None})

@@ -121,21 +121,6 @@ def test_comparing_costs_the_same_queries_for_any_number_of_runs(web, experiment
     assert len(seen) == 39
 
 
-def test_exports_hold_all_runs_and_defuse_formulas(web, experiment):
-    make_zoo(experiment)
-    make_run(experiment, "=HYPERLINK(1)")
-    lines = b"".join(web.get(f"{BASE}/experiments/churn-gbm/export.csv").streaming_content).decode().splitlines()
-    assert (
-        lines[0]
-        == "run,name,state,user,dataset,started_at,took_seconds,metrics.f1,metrics.roc_auc,params.depth,params.seed"
-    )
-    assert [line.split(",")[1] for line in lines[1:]] == ["r2", "r1", "r0", "'=HYPERLINK(1)"]
-    rows = json.loads(b"".join(web.get(f"{BASE}/experiments/churn-gbm/export.json?q=depth:5").streaming_content))
-    assert [(r["name"], r["params"], r["metrics"]) for r in rows] == [
-        ("r1", {"depth": "5", "seed": "7"}, {"f1": 0.4, "roc_auc": 0.7})
-    ]
-
-
 def test_chosen_runs_are_tagged_archived_and_restored(web, experiment):
     made = make_zoo(experiment)
     url = f"{BASE}/experiments/churn-gbm/bulk/"
