@@ -6,9 +6,14 @@ from collections.abc import Iterable
 
 from django.db import connection, transaction
 
+from mlportal.lib.sql import Statement
+
 CACHE_LIMIT = 50_000
 _ids: dict[str, int] = {}
 _names: dict[int, str] = {}
+# On PostgreSQL arrays, which it plans once a connection.
+_STORE = Statement("INSERT INTO experiments_key (name) SELECT unnest(%s::text[]) ON CONFLICT (name) DO NOTHING")
+_FIND = Statement("SELECT name, id FROM experiments_key WHERE name = ANY(%s::text[])")
 
 
 def ids(names: Iterable[str]) -> dict[str, int]:
@@ -18,9 +23,12 @@ def ids(names: Iterable[str]) -> dict[str, int]:
     unknown = sorted(wanted - known.keys())  # sorted, so that two writers take row locks in one order
     if not unknown:
         return known
-    with connection.cursor() as cursor:
-        marks = ", ".join(["(%s)"] * len(unknown))
-        cursor.execute(f"INSERT INTO experiments_key (name) VALUES {marks} ON CONFLICT (name) DO NOTHING", unknown)
+    if connection.vendor == "postgresql":
+        _STORE.count([unknown])
+    else:
+        with connection.cursor() as cursor:
+            marks = ", ".join(["(%s)"] * len(unknown))
+            cursor.execute(f"INSERT INTO experiments_key (name) VALUES {marks} ON CONFLICT (name) DO NOTHING", unknown)
     return {**known, **_read(unknown)}
 
 
@@ -69,6 +77,10 @@ def forget() -> None:
 
 def _read(unknown: list[str]) -> dict[str, int]:
     found: dict[str, int] = {}
+    if connection.vendor == "postgresql":
+        found.update(_FIND.rows([unknown]))
+        transaction.on_commit(lambda: _remember(found))  # a rolled-back id must never be remembered
+        return found
     with connection.cursor() as cursor:
         for start in range(0, len(unknown), 500):
             part = unknown[start : start + 500]

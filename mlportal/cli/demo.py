@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mlportal.cli import django
-from mlportal.cli.errors import CANNOT_START, FAILED, REFUSED, Failure
+from mlportal.cli.errors import CANNOT_START, FAILED, MISSING, REFUSED, Failure
 
 START_SECONDS = 120
 
@@ -19,6 +19,11 @@ def add_commands(commands: Any) -> None:
     """Declare the command."""
     demo = commands.add_parser("demo", help="fill the example project; starts the portal for it if none runs")
     demo.set_defaults(run=run_demo)
+    fixture = commands.add_parser("fixture", help="fill an empty project with very many runs and datasets, for trials")
+    fixture.add_argument("--project", required=True)
+    for name, size in (("runs", 100_000), ("metric-names", 10_000), ("datasets", 1000), ("experiments", 1000)):
+        fixture.add_argument(f"--{name}", type=int, default=size, help="default: %(default)s")
+    fixture.set_defaults(run=run_fixture)
 
 
 def run_demo(_given: argparse.Namespace) -> int:
@@ -80,3 +85,29 @@ def _fill() -> None:
         raise Failure(str(problem), FAILED) from None
     except DomainError as problem:
         raise Failure(str(problem), REFUSED) from None
+
+
+def run_fixture(given: argparse.Namespace) -> int:
+    """Fill an empty project by bulk; says what is left out."""
+    django.quiet()
+    django.setup()
+    from mlportal import fixture, upgrade
+    from mlportal.lib.errors import DomainError
+    from projects.actor import Actor
+    from projects.models import Project
+    from projects.permissions import GRANTS, Role
+
+    upgrade.database()
+    project = Project.objects.filter(slug=given.project).select_related("created_by").first()
+    if project is None:
+        raise Failure(f"there is no project {given.project!r}", MISSING)
+    if min(given.runs, given.experiments) < 1:
+        raise Failure("--runs and --experiments are at least 1", REFUSED)
+    size = fixture.Size(given.runs, given.metric_names, given.datasets, given.experiments)
+    by = Actor.system("fixture", project=project, grants=GRANTS[Role.ADMIN], on_behalf_of=project.created_by)
+    try:
+        fixture.fill(by, project, size, lambda step: print(f"{step} …", flush=True))
+    except DomainError as problem:
+        raise Failure(str(problem), REFUSED) from None
+    print("Done. Left out: an audit event for each copied run and dataset, and the digests of their results.")
+    return 0

@@ -1,0 +1,102 @@
+"""What the server needs for the large pages, against their budgets, on a project that ``mlportal fixture`` filled.
+
+``MLPORTAL_DATA_DIR=… python -m tests.benchmarks.pages PROJECT...``: requests go through Django in this process, with
+all middlewares and no network. Printed are the 95th percentile, its ratio to the budget, the median processor time,
+which other work on the machine disturbs less, and the number of queries.
+"""
+
+import os
+import re
+import statistics
+import sys
+import time
+from html import unescape
+from urllib.parse import urljoin
+
+import django
+
+ROUNDS = 15
+_NEXT = re.compile(r'rel="next" href="([^"]+)"')
+
+
+def main(projects: list[str]) -> None:
+    """Print one table a project."""
+    from django.conf import settings
+    from django.test import Client
+
+    from experiments.models import Experiment, Run
+    from projects.models import Project, User
+
+    settings.ALLOWED_HOSTS = ["*"]
+    client = Client()
+    for slug in projects:
+        project = Project.objects.get(slug=slug)
+        client.force_login(User.objects.get(pk=project.created_by_id))
+        place = Experiment.objects.get(project=project, name="everything")
+        size = Run.objects.filter(experiment=place).count()
+        print(f"[{slug}: {size:,} runs, load {os.getloadavg()[0]:.1f}]{'':24}p95 ms  budget  ratio  cpu ms  queries")
+        for name, address, budget in pages(client, project, place, size):
+            print(line(client, name, address, budget), flush=True)
+
+
+def pages(client, project, place, size):
+    """Name, address and budget in ms of each page."""
+    from experiments.models import Run
+
+    table = 200 if size <= 12_000 else 500
+    root, page = f"/p/{project.slug}", f"/p/{project.slug}/experiments/{place.address}/"
+    newest = Run.objects.filter(experiment=place).order_by("-started_ms").values_list("pk", flat=True)
+    thousand = ",".join(map(str, newest[:1000]))
+    deep = _page_100(client, page)
+    return [
+        ("runs table", page, table),
+        ("... 200 rows", f"{page}?limit=200", table),
+        ("... sorted by a metric", f"{page}?sort=-metrics.auc", table),
+        ("... filtered", f"{page}?q=metrics.auc+%3E+0.9", table),
+        ("... filtered on a param, sorted", f"{page}?q=params.depth+%3D+'7'&sort=-metrics.auc", table),
+        ("... filter that keeps 0.1 %", f"{page}?q=metrics.auc+%3E+0.999&sort=-metrics.auc", table),
+        ("... page 100", deep, table),
+        ("compare 1,000 runs", f"{page}compare/?runs={thousand}", 2000),
+        ("experiments list", f"{root}/experiments/", 200),
+        ("dataset list", f"{root}/datasets/", 200),
+        ("project home", f"{root}/", 200),
+    ]
+
+
+def _page_100(client, page: str) -> str:
+    """Go on from page to page by the links, as a person would."""
+    address = page
+    for _ in range(99):
+        following = _NEXT.search(client.get(address).content.decode())
+        if following is None:
+            break
+        address = urljoin(page, unescape(following[1]))
+    return address
+
+
+def line(client, name: str, address: str, budget: float) -> str:
+    """Ask a page some times."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.get(address)
+    if answer.status_code != 200:
+        return f"{name:44} answered {answer.status_code}"
+    taken, used = [], []
+    for _ in range(ROUNDS):
+        began, cpu = time.perf_counter(), time.process_time()
+        client.get(address)
+        taken.append(1000 * (time.perf_counter() - began))
+        used.append(1000 * (time.process_time() - cpu))
+    slow = sorted(taken)[int(0.95 * ROUNDS)]
+    verdict = "" if slow <= budget else "  MISSED"
+    ratio = slow / budget
+    return f"{name:44}{slow:8.0f}{budget:8.0f}{ratio:7.2f}{statistics.median(used):8.0f}{len(asked):9}{verdict}"
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlportal.settings")
+    os.environ.setdefault("MLPORTAL_LOG_LEVEL", "ERROR")
+    django.setup()
+    main(sys.argv[1:])
