@@ -104,9 +104,7 @@ class ReportBlock(_OneReport):
         found = blocks.one(self.actor, self.load(report), block)
         if found is None:
             raise Missing("This report has no such block.")
-        if "problem" in found:
-            return JsonResponse({"message": found["problem"]}, status=404)
-        return JsonResponse(found)
+        return JsonResponse({"data": None, **found})
 
 
 class ReportChange(_OneReport):

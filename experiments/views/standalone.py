@@ -23,7 +23,7 @@ MODULES = (
     "charts/ranges", "charts/parallel",
 )  # fmt: skip
 _IMPORT = re.compile(r'^import (?:\{([^}]*)\} from )?"\.{1,2}/(?:[\w-]+/)*([\w-]+)\.js";$', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?:async )?(?:function|const|let) (\w+)", re.MULTILINE)
+_EXPORT = re.compile(r"^export (?:async )?(?:function|const|let) ([\w$]+)", re.MULTILINE)
 Json = dict[str, Any]
 
 

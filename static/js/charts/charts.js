@@ -6,11 +6,13 @@ import { CONFIG } from "./theme.js";
 import { follow } from "./zoom.js";
 import "./figure.js";
 
+const NOTHING = "These runs do not have the values for it.";
+
 async function draw(element) {
   try {
-    const [library] = await Promise.all([plotly(), load(element.dataset.src)]);
+    const [library, source] = await Promise.all([plotly(), load(element.dataset.src)]);
     const data = partOf(element);
-    if (data == null) throw new Error("These runs do not have the values for it.");
+    if (data == null) { failed(element, new Error(source.problem || NOTHING)); return; }
     const [traces, layout] = figureOf(element);
     await library.react(element, traces, { ...layout, height: element.clientHeight }, CONFIG);
     const label = data.label || data.labels?.[element.dataset.metric];

@@ -1,0 +1,1 @@
+"""What a comparison of 1,000 runs costs."""
