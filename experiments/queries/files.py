@@ -73,6 +73,12 @@ def below(owner: Owner, folder: str, *, limit: int) -> list[tuple[str, int]]:
     return list(rows.values_list("path", "size_bytes")[:limit])
 
 
+def rows_below(owner: Owner, folder: str) -> QuerySet[Artifact]:
+    """Return all files below a folder, at any depth, in the order of their paths."""
+    rows: QuerySet[Artifact] = _below(files_of(owner), folder).order_by("path")
+    return rows
+
+
 def image_paths(run_ids: Sequence[int], *, limit: int) -> list[tuple[int, str]]:
     """Return (run, path) of the images that clients logged with a key and a step."""
     rows = Artifact.objects.filter(run__in=run_ids, path__startswith="images/", media_type__startswith="image/")

@@ -71,6 +71,25 @@ def sandboxed(artifact: Artifact) -> HttpResponseBase:
     return response
 
 
+def pdf(artifact: Artifact) -> HttpResponseBase:
+    """Show a PDF in a frame by the browser's own viewer, which runs apart from our pages and loads nothing."""
+    response = download(artifact)
+    response["Content-Disposition"] = _named("inline", artifact)
+    # Not `sandbox`: browsers refuse to open their viewer inside one. `object-src` is how that viewer is embedded.
+    response["Content-Security-Policy"] = (
+        "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+    )
+    response["X-Frame-Options"] = "SAMEORIGIN"
+    return response
+
+
+def folder(parts: Iterator[bytes], name: str) -> HttpResponseBase:
+    """Send a folder as a zip that is made on its way."""
+    response = StreamingHttpResponse(parts, content_type="application/zip")
+    response["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}.zip"
+    return _guarded(response)
+
+
 def _guarded(response: HttpResponseBase) -> HttpResponseBase:
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = f"{SANDBOX}; frame-ancestors 'none'"

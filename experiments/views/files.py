@@ -10,7 +10,7 @@ from django.shortcuts import render
 
 from experiments.models import Artifact, LoggedModel, Run
 from experiments.queries import files
-from experiments.services import artifacts, delivery
+from experiments.services import artifacts, delivery, folder_zip
 from experiments.views import viewers
 from experiments.views.places import Place
 from experiments.views.runs import RunPage
@@ -43,6 +43,15 @@ class FileRaw(RunPage):
     def get(self, request: HttpRequest, run: int, path: str) -> HttpResponseBase:
         """Send them."""
         return send(request, artifacts.find(self.load(run), path))
+
+
+class FileZip(RunPage):
+    """A folder of a run's files, or all of them, as one zip."""
+
+    def get(self, request: HttpRequest, run: int) -> HttpResponseBase:
+        """Send it."""
+        found = self.load(run)
+        return send_folder(request, found, f"run-{found.pk}")
 
 
 class LoggedModelPage(ProjectView):
@@ -82,6 +91,15 @@ class ModelFileRaw(LoggedModelPage):
         return send(request, artifacts.find(self.load(model), path))
 
 
+class ModelFileZip(LoggedModelPage):
+    """A folder of a logged model's files as one zip."""
+
+    def get(self, request: HttpRequest, model: str) -> HttpResponseBase:
+        """Send it."""
+        found = self.load(model)
+        return send_folder(request, found, found.name)
+
+
 def browse(request: HttpRequest, owner: files.Owner, slug: str, path: str) -> HttpResponse:
     """Show a folder, or a file beside its folder."""
     place, offset = Place(owner, slug), _offset(request, "offset")
@@ -96,7 +114,7 @@ def browse(request: HttpRequest, owner: files.Owner, slug: str, path: str) -> Ht
         artifact = artifacts.find(owner, path)
         context |= {"artifact": artifact, "raw": place.raw(path), **_look(artifact, request, place.image)}
     listed = files.listing(owner, folder, offset=_offset(request, "files"))
-    context |= tree(listed, place, current=path) | {"offset": offset}
+    context |= tree(listed, place, current=path) | {"offset": offset, "zip": place.zip(folder)}
     return render(request, "experiments/artifact_show.html", context)
 
 
@@ -124,12 +142,23 @@ def send(request: HttpRequest, artifact: Artifact) -> HttpResponseBase:
         return delivery.image(artifact)
     if request.GET.get("as") == "frame" and artifact.media_type in viewers.FRAMED:
         return delivery.sandboxed(artifact)
+    if request.GET.get("as") == "pdf" and artifact.media_type == viewers.PDF and viewers.is_pdf(artifact):
+        return delivery.pdf(artifact)
     return delivery.download(artifact, request.headers.get("Range", ""))
+
+
+def send_folder(request: HttpRequest, owner: files.Owner, name: str) -> HttpResponseBase:
+    """Send all files below a folder as one zip."""
+    folder = request.GET.get("folder", "").strip("/")
+    if not files.has_folder(owner, folder):
+        raise Missing(f"There is no folder {folder[:200]!r}.", field="folder")
+    found = files.rows_below(owner, folder).iterator(chunk_size=500)
+    return delivery.folder(folder_zip.stream(found, below=folder), f"{name}-{folder.rpartition('/')[2] or 'files'}")
 
 
 def _look(artifact: Artifact, request: HttpRequest, address: Callable[[str], str]) -> dict[str, Any]:
     offset = _offset(request, "row")
-    found = viewers.look(artifact, offset=offset, address=address)
+    found = viewers.look(artifact, offset=offset, address=address, at=_offset(request, "at"))
     if found["viewer"] == "table":
         found |= {"next_row": offset + viewers.PAGE_ROWS, "previous_row": max(0, offset - viewers.PAGE_ROWS)}
     return found

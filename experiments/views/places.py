@@ -19,6 +19,7 @@ class Place:
         stem, key = ("artifact", owner.pk) if isinstance(owner, Run) else ("logged-model-file", owner.uuid)
         self.top = reverse(f"experiments:{stem}-list", args=[slug, key])
         # Labels may hold anything; only slashes stay as they are.
+        self._zip = reverse(f"experiments:{stem}-zip", args=[slug, key])
         self._raw_top = reverse(f"experiments:{stem}-raw", args=[slug, key, "x"])[:-1]
 
     def show(self, path: str) -> str:
@@ -28,6 +29,10 @@ class Place:
     def folder(self, path: str) -> str:
         """Page of a folder; "" is the top."""
         return f"{self.top}{quote(path)}/" if path else self.top
+
+    def zip(self, path: str) -> str:
+        """All files below a folder as one zip."""
+        return f"{self._zip}?folder={quote(path, safe='')}" if path else self._zip
 
     def raw(self, path: str) -> str:
         """Bytes of a file."""

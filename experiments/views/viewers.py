@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from experiments.models import Artifact
+from experiments.views import json_tree, text_pages
 from mlportal.lib import blobs
 from mlportal.lib.errors import DomainError, Missing
 
@@ -24,6 +25,7 @@ PAGE_ROWS = 100
 LAST_ROW = 10_000
 COLUMNS = 100
 CELL_CHARS = 400
+PDF = "application/pdf"
 PARQUET = "application/vnd.apache.parquet"
 DELIMITERS = {"text/csv": ",", "text/tab-separated-values": "\t"}
 FRAMED = frozenset({"text/html", "image/svg+xml"})
@@ -76,7 +78,9 @@ class Table:
         return self.offset + len(self.rows)
 
 
-def look(artifact: Artifact, *, offset: int = 0, limit: int = PAGE_ROWS, address: Callable[[str], str]) -> Json:
+def look(
+    artifact: Artifact, *, offset: int = 0, limit: int = PAGE_ROWS, address: Callable[[str], str], at: int = 0
+) -> Json:
     """Choose the viewer of a file and fill it.
 
     Parameters
@@ -85,14 +89,18 @@ def look(artifact: Artifact, *, offset: int = 0, limit: int = PAGE_ROWS, address
         First row of a table, and how many.
     address : callable
         The address of another file of the same owner, for images in tables.
+    at : int
+        Byte of a text around which its lines are shown.
     """
     media = artifact.media_type
     if media in IMAGES:
         return {"viewer": "image"}
     if media in FRAMED:
         return {"viewer": "frame"}
+    if media == PDF and is_pdf(artifact):
+        return {"viewer": "pdf"}
     try:
-        return _readable(artifact, offset, limit, address)
+        return _readable(artifact, offset, limit, address, at)
     except Missing as error:
         return {"viewer": "none", "trouble": error.message}
     except (DomainError, UnicodeDecodeError):
@@ -120,30 +128,26 @@ def table_of(artifact: Artifact, *, offset: int = 0, limit: int = PAGE_ROWS, add
     return _split_json(blobs.read_bytes(artifact.sha256, limit_bytes=TABLE_BYTES), offset, limit, address)
 
 
-def _readable(artifact: Artifact, offset: int, limit: int, address: Callable[[str], str]) -> Json:
+def is_pdf(artifact: Artifact) -> bool:
+    """Whether the file begins as a PDF does: nothing else may be shown as one."""
+    try:
+        with blobs.open_blob(artifact.sha256) as stream:
+            return stream.read(5) == b"%PDF-"
+    except Missing:
+        return False
+
+
+def _readable(artifact: Artifact, offset: int, limit: int, address: Callable[[str], str], at: int) -> Json:
     if table := table_of(artifact, offset=offset, limit=limit, address=address):
         return {"viewer": "table", "table": table}
     if not is_text(artifact):
         return {"viewer": "none"}
-    text, is_cut = _text(artifact)
-    if artifact.path.lower().endswith(".md") and not is_cut:
-        return {"viewer": "prose", "text": text}
-    return {"viewer": "text", "is_cut": is_cut, "text": _pretty(text) if artifact.path.endswith(".json") else text}
-
-
-def _text(artifact: Artifact) -> tuple[str, bool]:
-    with blobs.open_blob(artifact.sha256) as stream:
-        head = stream.read(LOOK_BYTES)
-    is_cut = artifact.size_bytes > LOOK_BYTES
-    # A cut may fall inside a character.
-    return head.decode("utf-8", "ignore" if is_cut else "strict"), is_cut
-
-
-def _pretty(text: str) -> str:
-    try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return text
+    name, is_small = artifact.path.lower(), artifact.size_bytes <= LOOK_BYTES
+    if name.endswith(".md") and is_small:
+        return {"viewer": "prose", "text": blobs.read_bytes(artifact.sha256).decode("utf-8")}
+    if name.endswith(".json") and is_small and (found := json_tree.tree(blobs.read_bytes(artifact.sha256))):
+        return {"viewer": "tree", "tree": found}
+    return {"viewer": "text", "text_page": text_pages.read(artifact, at)}
 
 
 def _delimited(artifact: Artifact, delimiter: str, offset: int, limit: int) -> Table:
