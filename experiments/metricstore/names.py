@@ -15,6 +15,8 @@ from .predicates import TABLES, Params, contains, head
 
 COUNTED = 20_000
 VALUES_COUNTED = 20
+COUNTED_RUNS = 1000
+DIFFERENT = 500
 
 
 def some(experiment_id: int, kind: str, limit: int) -> list[str]:
@@ -120,6 +122,43 @@ def _fold(experiment_id: int, kind: str) -> None:
     """Parameters and tags stand in their tables at once, metrics once they are folded."""
     if kind == "metric":
         folding.fold_experiment(experiment_id)
+
+
+def values(experiment_id: int, kind: str, name: str, text: str, limit: int) -> list[tuple[str, int]]:
+    """Find values of a parameter or tag that contain a text, each with its number of runs, at most 1,001.
+
+    Looks at the first 500 different values, and at those that begin with the text.
+    """
+    key_id = keys.find([name]).get(name)
+    if key_id is None:
+        return []
+    begun = _different(experiment_id, kind, key_id, text, limit) if text else []
+    found = begun + [v for v in _different(experiment_id, kind, key_id, "", DIFFERENT) if text.lower() in v.lower()]
+    wanted = list(dict.fromkeys(found))[:limit]
+    table, counts, params = TABLES[kind], [], []
+    for value in wanted:
+        counts.append(
+            f"(SELECT count(*) FROM (SELECT 1 FROM {table} z WHERE z.experiment_id = %s AND z.key_id = %s"
+            f" AND {head('z')} = %s LIMIT %s) c)"
+        )
+        params += [experiment_id, key_id, value, COUNTED_RUNS + 1]
+    sizes = _rows(f"SELECT {', '.join(counts)}", params)[0] if wanted else ()
+    return sorted(zip(wanted, sizes, strict=True), key=lambda pair: -pair[1])
+
+
+def _different(experiment_id: int, kind: str, key_id: int, start: str, limit: int) -> list[str]:
+    """Hop from value to value of one key, from those that begin with `start`."""
+    table, column = TABLES[kind], head("z")
+    first = f"SELECT min({column}) FROM {table} z WHERE z.experiment_id = %s AND z.key_id = %s AND {column}"
+    found = _rows(
+        f"""WITH RECURSIVE hop (v, at) AS (
+              SELECT ({first} >= %s), 1
+              UNION ALL
+              SELECT ({first} > hop.v), at + 1 FROM hop WHERE hop.v IS NOT NULL AND at < %s
+            ) SELECT v FROM hop WHERE v IS NOT NULL""",
+        [experiment_id, key_id, start, experiment_id, key_id, limit],
+    )
+    return [value for (value,) in found if value.startswith(start)]
 
 
 def _hops(experiment_id: int, kind: str, limit: int) -> tuple[str, Params]:

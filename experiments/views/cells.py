@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from django.http import QueryDict
 from django.utils.html import escape, format_html
@@ -20,6 +21,8 @@ from experiments.queries import RunFacts, tokens
 from experiments.views.columns import Column
 from mlportal.lib import ui
 
+LONGEST_VALUE = 250
+UNSAID = "\0"  # a value that no filter can ask for, such as NaN
 MISSING = '<span class="dim">–</span>'
 SOURCES = {"job": "Training job", "mlflow": "MLflow client", "api": "REST API"}
 
@@ -157,7 +160,7 @@ def _column(column: Column, rows: Sequence[RunFacts], numbers: Numbers, *, has_b
         known: dict[object, str] = {}
         return [_context(column, row.run, known) for row in rows]
     texts = {row.run.pk: (row.params if column.token.kind == "p" else row.tags).get(column.token.name) for row in rows}
-    made = {text: _td(column, _text(text)) for text in dict.fromkeys(texts.values())}
+    made = {text: _td(column, _text(text), value=text) for text in dict.fromkeys(texts.values())}
     return [made[texts[row.run.pk]] for row in rows]
 
 
@@ -181,7 +184,8 @@ def _metrics(column: Column, values: list[float | None], numbers: Numbers, *, ha
             text = _bar(f"{15 + 85 * (value - low) / (high - low):.0f}", shown(value))
         else:
             text = shown(value)
-        out.append(_td(column, text, "best" if value is not None and value == best else ""))
+        exact = None if value is None else UNSAID if math.isnan(value) else repr(value)
+        out.append(_td(column, text, "best" if value is not None and value == best else "", value=exact))
     return out
 
 
@@ -195,14 +199,15 @@ def _bar(share: str, text: str) -> str:
 def _context(column: Column, run: Run, known: dict[object, str]) -> str:
     name = column.token.name
     if name == "started":
-        return _td(column, str(ui.age(run.started_at)), "muted")
+        return _td(column, str(ui.age(run.started_at)), "muted", value=_day(run.started_at) or UNSAID)
     if name == "ended":
-        return _td(column, str(ui.age(run.ended_at)), "muted")
+        return _td(column, str(ui.age(run.ended_at)), "muted", value=_day(run.ended_at))
     if name == "took":
-        return _td(column, ui.duration(run.took_seconds), "muted")
+        seconds = None if run.took_seconds is None else f"{run.took_seconds:g}s"
+        return _td(column, ui.duration(run.took_seconds), "muted", value=seconds)
     key: object = {"data": run.dataset_version_id, "user": run.created_by_id}.get(name) or getattr(run, name, None)
     if key not in known:
-        known[key] = _td(column, _rare(name, run), "muted")
+        known[key] = _td(column, _rare(name, run), "muted", value=_said(name, run))
     return known[key]
 
 
@@ -220,10 +225,29 @@ def _rare(name: str, run: Run) -> str:
     return _text(SOURCES.get(run.source, run.source) if name == "source" else run.name)
 
 
-def _td(column: Column, content: str, more: str = "") -> str:
+def _day(moment: datetime | None) -> str | None:
+    """The day of a moment as the filter reads it, which is in UTC."""
+    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d}"
+
+
+def _said(name: str, run: Run) -> str | None:
+    """What the filter calls the fact of a run."""
+    version = run.dataset_version
+    if name == "data":
+        return None if version is None else f"{version.dataset.name}@v{version.number}"
+    if name == "user":
+        return None if run.created_by is None else run.created_by.username
+    return str(getattr(run, name, ""))
+
+
+def _td(column: Column, content: str, more: str = "", *, value: str | None = None) -> str:
+    """One cell; ``value`` is what a filter by this cell compares with."""
     parts = ("n" if column.numeric else "", "g0" if column.opens_group else "", more)
     classes = " ".join(part for part in (*parts, f"stuck s{column.stuck}" if column.stuck else "") if part)
-    return f'<td class="{classes}">{content}</td>' if classes else f"<td>{content}</td>"
+    given = "" if value is None else f' data-filter-value="{escape(value)}"'
+    if value is not None and (len(value) > LONGEST_VALUE or value == UNSAID):
+        given = " data-filter-off"
+    return f'<td class="{classes}"{given}>{content}</td>' if classes else f"<td{given}>{content}</td>"
 
 
 def without_constant(columns: Sequence[Column], rows: Sequence[RunFacts], numbers: Numbers) -> list[Column]:

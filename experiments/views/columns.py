@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from experiments import queries
-from experiments.metricstore import Order
+from experiments.metricstore import Order, spelling
 from experiments.queries import RunFacts, tokens
 from experiments.queries.tokens import CONTEXT, DEFAULT_CONTEXT, Token
 
@@ -44,6 +44,19 @@ class Column:
     def field(self) -> str:
         """What the filter calls it."""
         return _PREFIXES[self.token.kind] + self.token.name
+
+    @property
+    def filter_key(self) -> str:
+        """Its name as a filter writes it; empty where the filter cannot ask for what it shows."""
+        kind = {"m": "metric", "p": "param", "t": "tag"}.get(self.token.kind)
+        if self.token.curve or (self.is_metric and self.agg != "last"):
+            return ""
+        return spelling.name(kind, self.token.name) if kind else self.token.name
+
+    @property
+    def compares(self) -> bool:
+        """Whether a filter knows more and less of it."""
+        return self.is_metric or (self.numeric and self.token.kind in ("p", "c"))
 
     @property
     def agg_note(self) -> str:

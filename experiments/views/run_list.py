@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -16,7 +15,7 @@ from experiments.queries import RunFacts, RunPage, groups, tokens, versions
 from experiments.queries.folders import path_of
 from experiments.queries.groups import By
 from experiments.queries.tokens import Token
-from experiments.views import cells, columns, saved, selection
+from experiments.views import cells, columns, filters, saved, selection
 from experiments.views.cells import Numbers
 from experiments.views.columns import Column
 from experiments.views.run_groups import GroupTable
@@ -37,7 +36,7 @@ class RunList(RunsOf):
             return redirect(view)
         wrong = self._fault(found, asked.typed) if asked.typed else None
         if asked.typed and wrong is None:
-            return redirect(_with_filter(request, _joined(asked.text, asked.typed)))
+            return redirect(filters.address(request, filters.joined(asked.text, asked.typed)))
         if change := request.GET.get("change", ""):
             return redirect(_with_change(request, change))
         by, shape_fault = _grouping(request, asked)
@@ -48,7 +47,7 @@ class RunList(RunsOf):
         if by:
             context |= GroupTable(request, question, by, table.chosen).context()
         context["fault"] = wrong or fault
-        context["typed"] = asked.typed or (asked.text if fault else "")
+        context |= filters.field(request, asked, wrong or fault)
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
         context |= selection.context(self, found, request)
@@ -123,7 +122,7 @@ class _Table:
         return {
             "experiment": self.experiment, "columns": shown, "groups": columns.groups_of(shown),
             "lines": cells.lines(shown, found, families), "page": self.page, "asked": self.asked,
-            "chips": _chips(self.request, self.asked.text), "only_diff": self.asked.only,
+            "only_diff": self.asked.only,
             "cols_text": tokens.written(chosen), "primary": primary, "sizes": PAGE_SIZES,
             "agg_text": columns.agg_text(self.asked.agg) if self.asked.agg != "last" else "",
             "primary_label": queries.label_of(primary) if primary else "",
@@ -163,36 +162,6 @@ def asked_columns(request: HttpRequest) -> str:
     """Return the columns an address asks for, also as the boxes of the chooser send them."""
     picked = [text for text in request.GET.getlist("col") if text]
     return ",".join(picked) if picked else request.GET.get("cols", "")
-
-
-def _joined(*texts: str) -> str:
-    """One filter of several that all must hold; what cannot be read is left out."""
-    return " ".join(piece for text in texts for piece in _pieces(text))
-
-
-def _pieces(text: str) -> list[str]:
-    try:
-        return metricstore.pieces(text)
-    except FilterError:
-        return []
-
-
-def _chips(request: HttpRequest, text: str) -> list[dict[str, str]]:
-    """One chip a condition, with the address without it."""
-    pieces = _pieces(text)
-    return [
-        {"text": piece, "remove": _with_filter(request, " ".join(p for j, p in enumerate(pieces) if j != i))}
-        for i, piece in enumerate(pieces)
-    ]
-
-
-def _with_filter(request: HttpRequest, text: str) -> str:
-    query = {k: v for k, v in request.GET.dict().items() if k not in ("q", "add", "cursor", "before", "col")}
-    if text:
-        query["q"] = text
-    if picked := request.GET.getlist("col"):
-        query["cols"] = ",".join(picked)
-    return f"{request.path}?{urlencode(query)}" if query else request.path
 
 
 def _with_change(request: HttpRequest, change: str) -> str:

@@ -1,0 +1,172 @@
+"""The filter of the runs table at the keyboard: suggestions, chips, cells, saved views, comments."""
+
+import contextlib
+import json
+import re
+import urllib.request
+
+import pytest
+from playwright.sync_api import Error, expect, sync_playwright
+
+from tests.e2e.browser import Person, launch
+from tests.portal.running import running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+PAGE = "/p/churn/experiments/sweep/"
+
+
+def send(portal, token, path, body):
+    """POST to the REST API."""
+    asked = urllib.request.Request(
+        f"{portal.url}/api/v1/projects/churn/{path}", data=json.dumps(body).encode(), method="POST",
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.fixture(scope="module")
+def sam(tmp_path_factory):
+    """A signed-in window on a portal with four runs."""
+    with running(tmp_path_factory.mktemp("filter") / "p") as portal, sync_playwright() as playwright:
+
+        def admin(*words):
+            done = portal.command("admin", *words)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        made = admin("user", "add", "sam", "--email", "sam@example.org", "--generate-password", "--site-admin")
+        admin("project", "add", "Churn", "--owner", "sam")
+        scopes = ("--scopes", "read write", "--print")
+        token = admin("token", "add", "--user", "sam", "--project", "churn", *scopes).strip()
+        for at, solver in enumerate(("saga", "lbfgs", "saga", "newton")):
+            run = {"experiment": "sweep", "name": f"r{at}", "params": {"solver": solver, "depth": str(at)}}
+            number = send(portal, token, "runs/", {**run, "start": True})["id"]
+            send(portal, token, f"runs/{number}/finish/", {"state": "finished"})
+        browser = launch(playwright)
+        person = Person(browser, portal.url)
+        person.sign_in("sam", re.search(r"password: (\S+)", made)[1])
+        yield person
+        with contextlib.suppress(Error):
+            browser.close()
+
+
+@pytest.fixture(autouse=True)
+def no_trouble(sam):
+    yield
+    trouble, sam.trouble = sam.trouble, []
+    assert not trouble
+
+
+def shown(page):
+    """Names of the runs in the table."""
+    return page.locator("table.runs tbody th .trunc")
+
+
+def test_a_filter_is_written_with_suggestions_alone(sam):
+    sam.go(PAGE)
+    page = sam.page
+    expect(shown(page)).to_have_count(4)
+    page.keyboard.press("/")
+    field = page.get_by_label("Filter runs")
+    expect(field).to_be_focused()
+    expect(field).to_have_role("combobox")
+    page.keyboard.type("solv")
+    expect(page.get_by_role("option", name="solver")).to_be_visible()
+    expect(field).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    expect(field).to_have_attribute("aria-activedescendant", "fc-0")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option").first).to_contain_text("solver:")
+    page.keyboard.type(":s")
+    expect(page.get_by_role("option", name="saga")).to_be_visible()
+    sam.look("filter-suggestions")
+    field.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    expect(field).to_have_value(re.compile("solver:saga"))
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_have_count(1)
+    expect(shown(page)).to_have_count(2)
+
+
+def test_chips_are_taken_back_and_put_where_they_were(sam):
+    sam.go(f"{PAGE}?q=depth%3E0+solver:saga")
+    page = sam.page
+    field = page.get_by_label("Filter runs")
+    field.focus()
+    expect(field).to_have_role("combobox")
+    expect(page.locator("td[tabindex='0']")).to_have_count(1)
+    page.keyboard.press("Backspace")
+    expect(field).to_have_value("solver:saga")
+    expect(page.locator(".chip")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".chip")).to_have_count(2)
+    page.get_by_role("link", name="Edit filter depth>0").click()
+    expect(field).to_have_value("depth>0")
+    field.fill("depth>1")
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_have_count(2)
+    expect(shown(page)).to_have_count(1)
+
+
+def test_a_wrong_word_is_marked_and_selected(sam):
+    sam.go(f"{PAGE}?q=solver:saga")
+    page = sam.page
+    page.get_by_label("Filter runs").fill("state:gone")
+    page.keyboard.press("Enter")
+    expect(page.locator("#q-help mark")).to_have_text("gone")
+    expect(shown(page)).to_have_count(2)
+    page.wait_for_function("document.activeElement.selectionStart === 6 && document.activeElement.selectionEnd === 10")
+    sam.look("filter-wrong")
+
+
+def test_a_cell_filters_by_keyboard_alone(sam):
+    sam.go(f"{PAGE}?cols=p~solver,p~depth")
+    page = sam.page
+    cell = page.locator("td[data-filter-value='saga']").first
+    page.get_by_label("Filter runs").focus()
+    page.locator("td[tabindex='0']").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    while cell.evaluate("each => each !== document.activeElement"):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#cellmenu")).to_be_visible()
+    sam.look("cell-filter")
+    expect(page.locator("#cellmenu a").first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_have_text(re.compile("-params.solver:saga"))
+    expect(shown(page)).to_have_count(2)
+
+
+def test_a_view_is_saved_and_opened(sam):
+    sam.go(f"{PAGE}?q=solver:saga")
+    page = sam.page
+    page.get_by_role("button", name="Save view").click()
+    page.get_by_label("Name").fill("Saga only")
+    page.get_by_label("Name").press("Enter")
+    expect(page.get_by_role("link", name="Saga only")).to_have_attribute("aria-current", "page")
+    page.get_by_role("button", name="This view").click()
+    sam.look("view-menu")
+    sam.go(f"{PAGE}?view=1")
+    expect(shown(page)).to_have_count(2)
+
+
+def test_a_comment_calls_a_member(sam):
+    sam.go(PAGE)
+    page = sam.page
+    page.get_by_role("button", name="Star").click()
+    expect(page.get_by_role("button", name="Star")).to_have_attribute("aria-pressed", "true")
+    field = page.get_by_label("Add a comment")
+    field.fill("")
+    field.press_sequentially("hello @s")
+    expect(page.get_by_role("option", name="sam")).to_be_visible()
+    field.press("Enter")
+    expect(field).to_have_value("hello @sam ")
+    page.get_by_role("button", name="Comment", exact=True).click()
+    expect(page.locator(".commentlist li")).to_have_count(1)
+    sam.look("comments")
+    sam.go("/")
+    expect(page.get_by_role("link", name="sweep", exact=True)).to_be_visible()
