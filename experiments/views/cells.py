@@ -184,7 +184,9 @@ def _metrics(column: Column, values: list[float | None], numbers: Numbers, *, ha
             text = _bar(f"{15 + 85 * (value - low) / (high - low):.0f}", shown(value))
         else:
             text = shown(value)
-        exact = None if value is None else UNSAID if math.isnan(value) else repr(value)
+        exact = None
+        if value is not None and column.filter_key:
+            exact = UNSAID if math.isnan(value) else repr(value)
         out.append(_td(column, text, "best" if value is not None and value == best else "", value=exact))
     return out
 
