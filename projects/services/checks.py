@@ -98,6 +98,10 @@ def remove(by: Actor, *, dataset: Dataset, key: str) -> CheckSet:
 def suggested(by: Actor, *, dataset: Dataset) -> list[Rule]:
     """What the profile of the newest ready version suggests and is not declared yet."""
     require(by, Permission.DATASET_VIEW, dataset.project)
+    return _suggested(dataset)
+
+
+def _suggested(dataset: Dataset) -> list[Rule]:
     version = dataset.versions.ready().order_by("-number").first()
     if version is None:
         return []
@@ -117,7 +121,7 @@ def take(by: Actor, *, dataset: Dataset, keys: Iterable[str] | None = None) -> C
     require(by, Permission.DATASET_CREATE, dataset.project)
     with transaction.atomic():
         _lock(dataset)
-        offered = {one.key: one for one in suggested(by, dataset=dataset)}
+        offered = {one.key: one for one in _suggested(dataset)}
         wanted = list(offered) if keys is None else list(dict.fromkeys(keys))
         if unknown := [key for key in wanted if key not in offered]:
             raise Invalid(f"There is no suggestion {unknown[0][:40]!r}, or it was taken.", field="keys")

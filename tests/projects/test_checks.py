@@ -468,3 +468,11 @@ def test_a_version_that_is_not_ready_is_not_checked(project, ana):
     pipeline.profile_version(version.pk, worker="test")
     assert api.post(f"{API}versions/1/checks/").json()["code"] == "no_checks"
     assert DatasetVersion.objects.get().check_state == "none"
+
+
+def test_a_token_that_may_only_write_takes_suggestions_and_runs_them(project, version, ana):
+    api = api_of(ana, project, "write")
+    assert api.post(f"{API}checks/suggestions/", {}, content_type="application/json").status_code == 200
+    queued = api.post(f"{API}versions/1/checks/")
+    assert (queued.status_code, queued.json()["results"]) == (202, [])
+    assert api.get(f"{API}versions/1/checks/").status_code == 403
