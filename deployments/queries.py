@@ -13,10 +13,13 @@ from monitoring.drift import shape
 from monitoring.models import Bucket
 from projects.models import Project
 from projects.permissions import Permission
+from projects.services.dataset_removal import Hold
 from projects.services.datasets import Use, Uses
+from projects.services.lineage import MOST as MOST_LINEAGE
+from projects.services.lineage import Graph, Node
 from projects.services.targets import Target
 
-VERSIONS = 200
+VERSIONS, HOLDS = 200, 100
 OPEN = Q(versions__promotion_requests__state=PromotionRequest.State.PENDING)
 
 
@@ -31,6 +34,48 @@ def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
         address = f"/p/{each.model.project.slug}/models/{quote(each.model.name, safe='')}/v/{each.number}/"
         found[each.dataset_version_id] += Uses(newest=(Use("model", str(each), address),))
     return found
+
+
+def dataset_holds(version_ids: Sequence[int]) -> list[Hold]:
+    """Model versions that an environment runs, or is asked to run, and that learned from these dataset versions."""
+    live = Endpoint.objects.filter(current_revision__version__dataset_version__in=version_ids)
+    found = [
+        Hold(
+            each.current_revision.version.dataset_version_id or 0,
+            f"taught {each.current_revision.version}, which {each.name} serves in {each.environment.name}",
+            f"/p/{each.project.slug}/deployments/{quote(each.name, safe='')}/",
+        )
+        for each in live.select_related("project", "environment", "current_revision__version__model")[:HOLDS]
+        if each.current_revision is not None
+    ]
+    asked = PromotionRequest.objects.filter(
+        version__dataset_version__in=version_ids, state=PromotionRequest.State.PENDING
+    )
+    return found + [
+        Hold(
+            each.version.dataset_version_id or 0,
+            f"taught {each.version}, which promotion {each.pk} asks for",
+            f"/p/{each.project.slug}/promotions/{each.pk}/",
+        )
+        for each in asked.select_related("project", "version__model")[:HOLDS]
+    ]
+
+
+def dataset_lineage(version_id: int, key: str, graph: Graph) -> None:
+    """Add models that learned from a dataset version, and the endpoints that serve them; three queries."""
+    made = ModelVersion.objects.filter(dataset_version=version_id)
+    for each in made.select_related("model__project").order_by("-pk")[:MOST_LINEAGE]:
+        address = f"/p/{each.model.project.slug}/models/{quote(each.model.name, safe='')}/v/{each.number}/"
+        run = f"run:{each.run_id}"
+        graph.add(Node(f"model:{each.pk}", "model", str(each), address), after=run if run in graph.nodes else key)
+    graph.counts["model"] = made.count()
+    live = Endpoint.objects.filter(current_revision__version__dataset_version=version_id)
+    for serving in live.select_related("project", "environment", "current_revision").order_by("pk")[:MOST_LINEAGE]:
+        address = f"/p/{serving.project.slug}/deployments/{quote(serving.name, safe='')}/"
+        assert serving.current_revision is not None
+        model = f"model:{serving.current_revision.version_id}"
+        node = Node(f"endpoint:{serving.pk}", "endpoint", serving.name, address, serving.environment.name)
+        graph.add(node, after=model if model in graph.nodes else key)
 
 
 def registered_from(*, runs: Sequence[int], logged_models: Sequence[int]) -> list[Registered]:

@@ -149,6 +149,15 @@ PROFILE_MEMORY_MB = environment.int("MLPORTAL_PROFILE_MEMORY_MB", default=1536)
 CHECK_SQL_MEMORY_MB = environment.int("MLPORTAL_CHECK_SQL_MEMORY_MB", default=768)
 CHECK_SQL_SECONDS = environment.int("MLPORTAL_CHECK_SQL_SECONDS", default=30)
 PROFILE_SECONDS = environment.int("MLPORTAL_PROFILE_SECONDS", default=3600)
+# Readers of rows for the grid of a dataset: files that can be made again, and bounds of their processes.
+GRID_DIR = Path(environment.str("MLPORTAL_GRID_DIR", default=str(DATA_DIR / "grid")))
+GRID_CACHE_MB = environment.int("MLPORTAL_GRID_CACHE_MB", default=8192)
+GRID_MEMORY_MB = environment.int("MLPORTAL_GRID_MEMORY_MB", default=256)
+# Folders below which tables may be registered by reference; named by the operator, none by default.
+DATA_ROOTS = environment.list("MLPORTAL_DATA_ROOTS", default=[])
+# Bounds of a fetch from elsewhere.
+IMPORT_SECONDS = environment.int("MLPORTAL_IMPORT_SECONDS", default=3600)
+IMPORT_ROWS = environment.int("MLPORTAL_IMPORT_ROWS", default=100_000_000)
 # How often a worker writes new metrics and log lines of a job.
 FLUSH_SECONDS = environment.float("MLPORTAL_FLUSH_SECONDS", default=1.0)
 # How often a worker reads what a training and its machine use; 0: never.
@@ -169,6 +178,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "projects.profile_version": {"queue": "jobs"},
     "projects.run_checks": {"queue": "jobs"},
     "projects.cut_split": {"queue": "jobs"},
+    "projects.import_dataset": {"queue": "jobs"},
     "deployments.evaluate_request": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
@@ -185,6 +195,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-studies": {"task": "experiments.sweep_studies", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-splits": {"task": "projects.sweep_splits", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-checks": {"task": "projects.sweep_checks", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "expire-datasets": {"task": "projects.expire_datasets", "schedule": 3600, "options": {"expires": 1800}},
+    "sweep-imports": {"task": "projects.sweep_imports", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-evaluations": {
@@ -224,6 +236,10 @@ TARGETS = {
 DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]
 # Functions of the apps above experiments that tell where a run's models answer.
 RUN_USES = ["deployments.queries.run_uses"]
+# Functions of the apps above projects that tell what forbids to delete dataset versions.
+DATASET_HOLDS = ["experiments.queries.dataset_holds", "deployments.queries.dataset_holds"]
+# Functions of the apps above projects that add to the graph of what came of a dataset version.
+DATASET_LINEAGE = ["experiments.queries.dataset_lineage", "deployments.queries.dataset_lineage"]
 # Functions of the apps above experiments that tell what was registered from runs and logged models.
 MODEL_VERSIONS = ["deployments.queries.registered_from"]
 # Functions (project, run ids or None for all) -> {run id: reason} of what still needs a run, so that it is not removed.
@@ -317,6 +333,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "mlportal.lib.api.problem",
     "DEFAULT_THROTTLE_CLASSES": [],
+    "URL_FORMAT_OVERRIDE": None,  # format= names the file that is wanted, not the shape of answers
     "NUM_PROXIES": TRUSTED_PROXIES,
     "UNAUTHENTICATED_USER": None,
     "DATETIME_FORMAT": "iso-8601",

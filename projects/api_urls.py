@@ -2,7 +2,19 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from projects.api import channels, checks, dataset_diff, datasets, marks, people, projects, splits
+from projects.api import (
+    channels,
+    checks,
+    dataset_diff,
+    dataset_rows,
+    dataset_trash,
+    datasets,
+    imports,
+    marks,
+    people,
+    projects,
+    splits,
+)  # fmt: skip
 
 _version = "projects/<slug:project>/datasets/<str:name>/versions/<int:number>/"
 _dataset = "projects/<slug:project>/datasets/<str:name>/"
@@ -30,6 +42,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
         datasets.DatasetVersions.as_view(),
         name="api-dataset-versions",
     ),
+    path(f"{_project}connections/", imports.Connections.as_view(), name="api-connections"),
+    path(f"{_project}connections/<int:number>/", imports.ConnectionDetail.as_view(), name="api-connection"),
+    path(f"{_project}dataset-imports/", imports.Imports.as_view(), name="api-dataset-imports"),
+    path(f"{_project}dataset-imports/<int:number>/", imports.ImportDetail.as_view(), name="api-dataset-import"),
+    path(
+        f"{_project}dataset-imports/<int:number>/cancel/",
+        imports.ImportCancel.as_view(),
+        name="api-dataset-import-cancel",
+    ),
+    path(f"{_project}dataset-trash/", dataset_trash.Trash.as_view(), name="api-dataset-trash"),
+    path(f"{_version}lineage/", dataset_trash.VersionLineage.as_view(), name="api-dataset-lineage"),
+    path(f"{_version}refresh/", imports.VersionRefresh.as_view(), name="api-dataset-refresh"),
     path(f"{_project}channels/", channels.Channels.as_view(), name="api-channels"),
     path(f"{_project}channels/<int:number>/", channels.ChannelDetail.as_view(), name="api-channel"),
     path(f"{_project}channels/<int:number>/test/", channels.ChannelTest.as_view(), name="api-channel-test"),
@@ -51,6 +75,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_version}splits/<str:split>/rows/", splits.SplitRows.as_view(), name="api-split-rows"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="api-dataset-version"),
     path(f"{_version}profile/", datasets.DatasetVersionProfile.as_view(), name="api-dataset-profile"),
-    path(f"{_version}preview/", datasets.DatasetVersionRows.as_view(), name="api-dataset-preview"),
+    path(f"{_version}preview/", dataset_rows.DatasetVersionRows.as_view(), name="api-dataset-preview"),
+    path(f"{_version}rows/export/", dataset_rows.DatasetVersionRowsExport.as_view(), name="api-dataset-rows-export"),
     path(f"{_version}download/", datasets.DatasetVersionDownload.as_view(), name="api-dataset-download"),
 ]

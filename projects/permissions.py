@@ -27,9 +27,11 @@ class Permission(StrEnum):
     MARK_KEEP = "mark.keep"
     CHANNEL_VIEW = "channel.view"
     CHANNEL_EDIT = "channel.edit"
+    CONNECTION_EDIT = "connection.edit"
 
     DATASET_VIEW = "dataset.view"
     DATASET_CREATE = "dataset.create"
+    DATASET_EDIT = "dataset.edit"
     DATASET_DELETE = "dataset.delete"
 
     RUN_VIEW = "run.view"
@@ -92,7 +94,8 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: VIEWS | {P.TOKEN_CREATE, P.MARK_KEEP},
     Role.SCIENTIST: VIEWS
     | {
-        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.JOB_LAUNCH, P.JOB_CANCEL,
+        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.DATASET_CREATE, P.DATASET_EDIT, P.RUN_LOG, P.RUN_EDIT,
+        P.JOB_LAUNCH, P.JOB_CANCEL,
         P.MODEL_REGISTER, P.PROMOTION_REQUEST, P.ENDPOINT_PREDICT, P.PREDICTION_VIEW, P.PREDICTION_LABEL,
     },
     Role.MANAGER: VIEWS
@@ -113,7 +116,11 @@ SITE_ADMIN_GRANTS = VIEWS | {P.PROJECT_EDIT, P.MEMBER_MANAGE, P.AUDIT_VIEW, P.TO
 # What a token may do is its owner's rights cut down to its scopes.
 SCOPES: dict[str, frozenset[Permission]] = {
     "read": VIEWS | {P.PREDICTION_VIEW, P.ACCOUNT_VIEW},
-    "write": frozenset({P.DATASET_CREATE, P.RUN_LOG, P.RUN_EDIT, P.COMMENT_ADD, P.MARK_KEEP, P.PREDICTION_LABEL}),
+    "write": frozenset(
+        {
+            P.DATASET_CREATE, P.DATASET_EDIT, P.RUN_LOG, P.RUN_EDIT, P.COMMENT_ADD, P.MARK_KEEP, P.PREDICTION_LABEL,
+        }
+    ),
     "train": frozenset({P.JOB_LAUNCH, P.JOB_CANCEL}),
     "register": frozenset({P.MODEL_REGISTER, P.PROMOTION_REQUEST}),
     "approve": frozenset({P.PROMOTION_DECIDE}),
@@ -123,7 +130,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
     "admin": frozenset(
         {
             P.PROJECT_EDIT, P.MEMBER_MANAGE, P.TOKEN_CREATE, P.AUDIT_VIEW, P.CHANNEL_EDIT, P.POLICY_EDIT,
-            P.AUTOMATION_EDIT, P.DATASET_DELETE, P.RUN_DELETE, P.GATE_OVERRIDE, P.SITE_ADMIN,
+            P.AUTOMATION_EDIT, P.CONNECTION_EDIT, P.DATASET_DELETE, P.RUN_DELETE, P.GATE_OVERRIDE, P.SITE_ADMIN,
         }
     ),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from django.db import connections
 
 from projects import pipeline
 from projects.pipeline import check_runs, split_rows
-from projects.services import audit, deliveries, events
+from projects.services import audit, dataset_removal, deliveries, events
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +61,24 @@ def sweep_splits() -> dict[str, int]:
     return split_rows.sweep_splits()
 
 
+@shared_task(name="projects.import_dataset", bind=True, ignore_result=True)
+def import_dataset(self: "Task[[int], str]", import_id: int) -> str:
+    """Run one attempt at fetching a dataset."""
+    return pipeline.import_dataset(import_id, worker=self.request.hostname or "worker")
+
+
+@shared_task(name="projects.sweep_imports", ignore_result=True)
+def sweep_imports() -> dict[str, int]:
+    """Requeue imports of silent workers and publish forgotten ones."""
+    return pipeline.sweep_imports()
+
+
+@shared_task(name="projects.expire_datasets", ignore_result=True)
+def expire_datasets() -> dict[str, int]:
+    """Remove for good what was in the trash long enough."""
+    return dataset_removal.expire()
+
+
 @shared_task(name="projects.notify", ignore_result=True)
 def notify(event_delivery_id: int) -> int:
     """Turn an event into a message for each channel that wants it."""
@@ -84,6 +102,7 @@ def _sweep_at_start(**_: Any) -> None:
     """Pick up what an earlier worker left, without waiting for the beat."""
     try:
         pipeline.sweep_profiles()
+        pipeline.sweep_imports()
     except Exception as error:  # noqa: BLE001 - the periodic sweep does the same later
         log.warning("sweep at start failed", error=str(error)[:300])
     finally:

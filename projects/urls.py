@@ -8,7 +8,12 @@ from projects.views import (
     audit,
     channels,
     checks,
+    connections,
     dataset_diff,
+    dataset_edit,
+    dataset_imports,
+    dataset_lineage,
+    dataset_rows,
     datasets,
     marks,
     members,
@@ -50,14 +55,30 @@ settings: Routes = [
     path(f"{_settings}channels/<int:number>/", channels.ChannelEdit.as_view(), name="channel-edit"),
     path(f"{_settings}channels/<int:number>/<slug:action>/", channels.ChannelAction.as_view(), name="channel-action"),
     path(f"{_settings}deliveries/<int:number>/resend/", channels.DeliveryResend.as_view(), name="delivery-resend"),
+    path(f"{_settings}connections/", connections.ConnectionList.as_view(), name="connection-list"),
+    path(f"{_settings}connections/new/<slug:store>/", connections.ConnectionNew.as_view(), name="connection-new"),
+    path(f"{_settings}connections/<int:number>/", connections.ConnectionEdit.as_view(), name="connection-edit"),
+    path(
+        f"{_settings}connections/<int:number>/remove/", connections.ConnectionRemove.as_view(), name="connection-remove"
+    ),
     path(f"{_settings}audit/", audit.AuditList.as_view(), name="audit-list"),
     path(f"{_settings}audit/export/", audit.AuditExport.as_view(), name="audit-export"),
 ]
 _dataset = "p/<slug:project>/datasets/<str:name>/"
+_trash = "p/<slug:project>/trash/datasets/"
+_import = "p/<slug:project>/datasets/imports/<int:number>/"
 _version = "p/<slug:project>/datasets/<str:name>/v/<int:number>/"
 data: Routes = [
     path("p/<slug:project>/datasets/", datasets.DatasetList.as_view(), name="dataset-list"),
     path("p/<slug:project>/datasets/new/", datasets.DatasetNew.as_view(), name="dataset-new"),
+    path(
+        "p/<slug:project>/datasets/new/<slug:source>/",
+        dataset_imports.DatasetImportNew.as_view(),
+        name="dataset-import-new",
+    ),
+    path(_import, dataset_imports.DatasetImportDetail.as_view(), name="dataset-import"),
+    path(f"{_import}progress/", dataset_imports.DatasetImportProgress.as_view(), name="dataset-import-progress"),
+    path(f"{_import}cancel/", dataset_imports.DatasetImportCancel.as_view(), name="dataset-import-cancel"),
     path("p/<slug:project>/datasets/<str:name>/", datasets.DatasetDetail.as_view(), name="dataset"),
     path("p/<slug:project>/datasets/<str:name>/diff/", dataset_diff.DatasetDiff.as_view(), name="dataset-diff"),
     path(f"{_version}changes/", dataset_diff.DatasetVersionChanges.as_view(), name="dataset-version-changes"),
@@ -70,7 +91,22 @@ data: Routes = [
     path(f"{_version}splits/<str:split>/remove/", splits.SplitRemove.as_view(), name="split-remove"),
     path(_version, datasets.DatasetVersionDetail.as_view(), name="dataset-version"),
     path(f"{_version}progress/", datasets.DatasetVersionProgress.as_view(), name="dataset-version-progress"),
-    path(f"{_version}rows/", datasets.DatasetVersionRows.as_view(), name="dataset-version-rows"),
+    path("p/<slug:project>/datasets/<str:name>/edit/", dataset_edit.DatasetEdit.as_view(), name="dataset-edit"),
+    path("p/<slug:project>/datasets/<str:name>/delete/", dataset_edit.DatasetDelete.as_view(), name="dataset-delete"),
+    path(f"{_version}delete/", dataset_edit.DatasetVersionDelete.as_view(), name="dataset-version-delete"),
+    path(f"{_version}lineage/", dataset_lineage.DatasetVersionLineage.as_view(), name="dataset-version-lineage"),
+    path(_trash, dataset_edit.DatasetTrash.as_view(), name="dataset-trash"),
+    path(f"{_trash}<int:pk>/restore/", dataset_edit.DatasetRestore.as_view(), name="dataset-restore"),
+    path(
+        f"{_trash}versions/<int:pk>/restore/",
+        dataset_edit.DatasetVersionRestore.as_view(),
+        name="dataset-version-restore",
+    ),
+    path(f"{_version}refresh/", dataset_imports.DatasetVersionRefresh.as_view(), name="dataset-version-refresh"),
+    path(f"{_version}rows/", dataset_rows.DatasetVersionRows.as_view(), name="dataset-version-rows"),
+    path(
+        f"{_version}rows/export/", dataset_rows.DatasetVersionRowsExport.as_view(), name="dataset-version-rows-export"
+    ),
     path(f"{_version}download/", datasets.DatasetVersionDownload.as_view(), name="dataset-version-download"),
 ]
 _thing = "p/<slug:project>/things/<slug:kind>/<int:number>/"

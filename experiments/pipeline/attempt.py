@@ -20,6 +20,7 @@ from experiments.training import catalogue
 from mlportal.lib import blobs
 from mlportal.lib.errors import DomainError
 from mlportal.lib.lease import WorkState
+from projects.services import tables
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +93,7 @@ class Attempt:
         return {
             "spec": self.held.job.spec,
             "schema": version.schema,
-            "data": str(blobs.local_path(version.parquet_sha256)),
+            "data": str(tables.one_file(version, self.folder / "data.parquet")),
             "split": str(blobs.local_path(self.held.job.split.rows_sha256)) if self.held.job.split else None,
             "folder": str(self.folder),
             "threads": threads,

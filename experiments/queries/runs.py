@@ -13,9 +13,13 @@ from django.utils import timezone
 
 from experiments import metricstore
 from experiments.metricstore import NEWEST_FIRST, Context, Latest, Order, Question
-from experiments.models import Experiment, Lifecycle, MetricChunk, Run
+from experiments.models import Experiment, Lifecycle, MetricChunk, Run, TrainingJob
+from mlportal.lib.lease import TERMINAL
 from projects.actor import Actor
+from projects.services.dataset_removal import Hold
 from projects.services.datasets import Use, Uses
+from projects.services.lineage import MOST as LINEAGE
+from projects.services.lineage import Graph, Node
 
 from .metrics import higher_is_better, leading_metrics
 from .recorded import own_tags
@@ -230,14 +234,33 @@ def dataset_label(run: Run) -> str | None:
 def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
     """Runs that used these dataset versions: how many, and the newest of them all."""
     runs = Run.objects.filter(dataset_version__in=version_ids, lifecycle=Lifecycle.ACTIVE)
+    counted = runs.order_by().values_list("dataset_version")
     found = {
-        version: Uses(runs=count)
-        for version, count in runs.order_by().values_list("dataset_version").annotate(count=models.Count("pk"))
+        version: Uses(runs=count, last_at=last)
+        for version, count, last in counted.annotate(count=models.Count("pk"), last=models.Max("created_at"))
     }
     for run in runs.select_related("project").order_by("-pk")[:newest] if newest else ():
         shown = Use("run", f"run {run.pk}, {run.name}", f"/p/{run.project.slug}/runs/{run.pk}/")
         found[run.dataset_version_id] += Uses(newest=(shown,))
     return found
+
+
+HOLDS = 100
+
+
+def dataset_lineage(version_id: int, key: str, graph: Graph) -> None:
+    """Add the newest runs that used a dataset version to its graph; two queries."""
+    runs = Run.objects.filter(dataset_version=version_id, lifecycle=Lifecycle.ACTIVE)
+    for pk, name, state, slug in runs.order_by("-pk").values_list("pk", "name", "state", "project__slug")[:LINEAGE]:
+        graph.add(Node(f"run:{pk}", "run", f"run {pk}, {name}", f"/p/{slug}/runs/{pk}/", state), after=key)
+    graph.counts["run"] = runs.count()
+
+
+def dataset_holds(version_ids: Sequence[int]) -> list[Hold]:
+    """Jobs that have not ended and train on these dataset versions; one query."""
+    jobs = TrainingJob.objects.filter(dataset_version__in=version_ids).exclude(state__in=TERMINAL)
+    rows = jobs.order_by("pk").values_list("pk", "dataset_version_id", "project__slug")[:HOLDS]
+    return [Hold(version, f"is used by job {job}", f"/p/{slug}/jobs/{job}/") for job, version, slug in rows]
 
 
 def _tag(tags: Mapping[str, str], name: str) -> str | None:

@@ -118,7 +118,7 @@ def _record_models(run: Run, ids: Sequence[str]) -> None:
 
 def _version_of(project: Project, given: Sequence[Described]) -> DatasetVersion | None:
     """The portal's own version that a data set is, when its source or its digest says so."""
-    rows = DatasetVersion.objects.filter(dataset__project=project).order_by("-pk")
+    rows = DatasetVersion.objects.in_project(project).order_by("-pk")
     for each in given:
         if found := _OF_PORTAL.search(each.source):
             named = rows.filter(dataset__name=found["name"], number=int(found["number"])).first()

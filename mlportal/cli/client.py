@@ -64,10 +64,30 @@ def _add_dataset(commands: Any) -> None:
     add.add_argument("--timeout", type=float, default=600)
     common(add)
     add.set_defaults(run=run_dataset_add)
+    _add_fetch(dataset)
     listed = dataset.add_parser("list", help="list datasets")
     listed.add_argument("--limit", type=int, default=MAX_ROWS)
     common(listed)
     listed.set_defaults(run=run_dataset_list)
+
+
+def _add_fetch(dataset: Any) -> None:
+    fetch = dataset.add_parser("import", help="have the portal fetch a dataset from elsewhere")
+    fetch.add_argument("name")
+    source = fetch.add_mutually_exclusive_group(required=True)
+    source.add_argument("--url", help="http or https address of a CSV or Parquet file")
+    source.add_argument("--s3", metavar="BUCKET/KEY", help="an object, with --connection")
+    source.add_argument("--query", help="a SELECT, with --connection; @FILE reads it from a file")
+    source.add_argument("--folder", metavar="ROOT/FOLDER", help="Parquet files used where they lie")
+    fetch.add_argument("--connection", default="", help="stored connection of the project")
+    fetch.add_argument("--description", default="")
+    refresh = dataset.add_parser("refresh", help="fetch the source of a version again")
+    refresh.add_argument("name", metavar="NAME[@NUMBER]", help="default number: the newest")
+    for each, run in ((fetch, run_dataset_import), (refresh, run_dataset_refresh)):
+        each.add_argument("--wait", action="store_true", help="until it ended; exit with 1 unless it succeeded")
+        each.add_argument("--timeout", type=float, default=3600)
+        common(each)
+        each.set_defaults(run=run)
 
 
 def run_login(given: argparse.Namespace) -> int:
@@ -100,6 +120,47 @@ def run_dataset_add(given: argparse.Namespace) -> int:
     show(given, version, f"{name} v{version['number']}: {version['state']}{size}")
     if version["state"] == "failed":
         raise Failure(f"{name} v{version['number']} cannot be used: {version.get('failure')}", FAILED)
+    return 0
+
+
+def _source(given: argparse.Namespace) -> tuple[str, dict[str, str]]:
+    """Kind and fields of what is to be fetched."""
+    if given.url:
+        return "url", {"url": given.url}
+    if given.query:
+        text = _read(Path(given.query[1:])) if given.query.startswith("@") else given.query
+        return "postgres", {"query": text}
+    first, slash, rest = (given.s3 or given.folder).partition("/")
+    if not slash or not rest:
+        raise Failure("give BUCKET/KEY or ROOT/FOLDER, with a slash", REFUSED)
+    return ("s3", {"bucket": first, "key": rest}) if given.s3 else ("folder", {"root": first, "folder": rest})
+
+
+def run_dataset_import(given: argparse.Namespace) -> int:
+    """Start an import; with ``--wait`` follow it and fail unless it succeeds."""
+    at = portal(given)
+    kind, spec = _source(given)
+    body = {"dataset": given.name, "kind": kind, "spec": spec, "connection": given.connection}
+    return _fetched(given, at, at.post(at.path("dataset-imports"), body | {"description": given.description}))
+
+
+def run_dataset_refresh(given: argparse.Namespace) -> int:
+    """Ask the source of a version again."""
+    at = portal(given)
+    name, _at, number = given.name.partition("@")
+    if not number:
+        number = at.pages(at.path("datasets", name, "versions"), 1)[0]["number"]
+    return _fetched(given, at, at.post(at.path("datasets", name, "versions", str(number).lstrip("v"), "refresh"), {}))
+
+
+def _fetched(given: argparse.Namespace, at: Portal, found: Any) -> int:
+    if given.wait:
+        place = at.path("dataset-imports", found["id"])
+        found = at.wait(place, over=lambda row: row["state"] in ENDED, timeout=given.timeout)
+    made = f", {found['outcome']}: v{found['version']}" if found.get("version") else ""
+    show(given, found, f"import {found['id']} of {found['dataset']}: {found['state']}{made}")
+    if given.wait and found["state"] != "succeeded":
+        raise Failure(f"import {found['id']} {found['state']}: {found.get('failure') or 'no cause given'}", FAILED)
     return 0
 
 

@@ -20,6 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 from mlportal.lib.errors import Invalid
 
 MAX_URL = 2000
+MAX_HOST = 253
 MAX_BODY_BYTES = 1 << 20
 MAX_ANSWER_BYTES = 64 * 1024
 CONNECT_SECONDS = 5.0
@@ -120,6 +121,12 @@ def _check_target(target: Target, field: str) -> None:
     if target.port not in PORTS:
         ports = ", ".join(map(str, sorted(PORTS)))
         raise Invalid(f"{field} uses port {target.port}; allowed are {ports}.", field=field, limit=sorted(PORTS))
+    _check_host(target, field)
+
+
+def _check_host(target: Target, field: str) -> None:
+    if target.allowed:
+        return
     literal = _literal(target.host)
     if literal is None and LAST_LABEL_NUMERIC.search(target.host):
         raise Invalid(f"{field} writes an address in an unusual form.", field=field)
@@ -205,11 +212,8 @@ def post(
     except Invalid as error:
         raise Refused(error.message) from error
     began = time.monotonic()
-    address = _address(target, resolver)
-    connection = _connection(target, address, tls)
-    watch = threading.Timer(max(total_seconds - (time.monotonic() - began), 0.01), _cut, [connection])
-    watch.daemon = True
-    watch.start()
+    connection = pinned(target, resolver, tls)
+    watch = watched(connection, max(total_seconds - (time.monotonic() - began), 0.01))
     try:
         return _exchange(connection, target, body, headers, began)
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -221,8 +225,44 @@ def post(
         connection.close()
 
 
-def _address(target: Target, resolver: Resolver) -> str:
-    """Return the address to connect to; one internal address among several refuses them all."""
+def pinned(target: Target, resolver: Resolver = resolve, tls: ssl.SSLContext | None = None) -> "Pinned":
+    """Return a connection, not open yet, to an address of the target that was checked just now."""
+    return _connection(target, address_of(target, resolver), tls)
+
+
+def watched(connection: "Pinned", seconds: float) -> threading.Timer:
+    """Cut the connection after that time, unless the timer is cancelled before."""
+    watch = threading.Timer(seconds, _cut, [connection])
+    watch.daemon = True
+    watch.start()
+    return watch
+
+
+def check_host(host: object, port: int, *, allow: Sequence[str] = (), field: str = "host") -> Target:
+    """Check a host that speaks another protocol than HTTP, such as a database.
+
+    Raises
+    ------
+    Invalid
+        For a host with characters that are not allowed, or one that is not public.
+    """
+    if not isinstance(host, str) or len(host) > MAX_HOST or not HOST.fullmatch(host):
+        raise Invalid(f"{field} is a host name or an address.", field=field)
+    if not 1 <= port <= 65_535:
+        raise Invalid("port is 1 to 65535.", field="port", got=port)
+    target = Target("", host.rstrip("."), port, "", _is_allowed(host, port, allow))
+    _check_host(target, field)
+    return target
+
+
+def address_of(target: Target, resolver: Resolver = resolve) -> str:
+    """Return the address to connect to; one internal address among several refuses them all.
+
+    Raises
+    ------
+    Refused, Failed
+        When an address is internal, or the host is not found.
+    """
     try:
         found = [address.partition("%")[0] for address in resolver(target.host, target.port)]
     except (OSError, UnicodeError) as error:
@@ -234,13 +274,18 @@ def _address(target: Target, resolver: Resolver) -> str:
     return found[0]
 
 
-class _Pinned(http.client.HTTPConnection):
+class Pinned(http.client.HTTPConnection):
     """A connection to one address, whatever the name says by now."""
 
     def __init__(self, target: Target, address: str, tls: ssl.SSLContext | None) -> None:
         super().__init__(target.host, target.port, timeout=CONNECT_SECONDS)
         self.address, self.tls, self.cut = address, tls, False
         self.held: socket.socket | None = None
+        self.idle_seconds = CONNECT_SECONDS
+
+    def was_cut(self) -> bool:
+        """Whether the time was over before the answer was."""
+        return self.cut
 
     def connect(self) -> None:
         """Open the socket to the checked address, compare the peer, then speak TLS with the name."""
@@ -252,14 +297,15 @@ class _Pinned(http.client.HTTPConnection):
             raise Refused("The connection ended at another address than the one that was checked.")
         if self.tls is not None:
             self.sock = self.held = self.tls.wrap_socket(plain, server_hostname=self.host)
+        self.held.settimeout(self.idle_seconds)
 
 
-def _connection(target: Target, address: str, tls: ssl.SSLContext | None) -> _Pinned:
+def _connection(target: Target, address: str, tls: ssl.SSLContext | None) -> Pinned:
     context = (tls or ssl.create_default_context()) if target.scheme == "https" else None
-    return _Pinned(target, address, context)
+    return Pinned(target, address, context)
 
 
-def _exchange(connection: _Pinned, target: Target, body: bytes, headers: Mapping[str, str], began: float) -> Answer:
+def _exchange(connection: Pinned, target: Target, body: bytes, headers: Mapping[str, str], began: float) -> Answer:
     connection.request("POST", target.path, body=body, headers={"Connection": "close", **headers})
     response = connection.getresponse()
     read = 0
@@ -271,7 +317,7 @@ def _exchange(connection: _Pinned, target: Target, body: bytes, headers: Mapping
     return Answer(response.status, time.monotonic() - began, retry_after)
 
 
-def _cut(connection: _Pinned) -> None:
+def _cut(connection: Pinned) -> None:
     """End a call whose time is over, whatever it waits for: a slow drip keeps every single read short."""
     connection.cut = True
     with suppress(OSError):

@@ -95,7 +95,7 @@ def rail(project: Project) -> list[Step]:
 
 
 def _data(project: Project, root: str) -> Step:
-    rows = DatasetVersion.objects.filter(dataset__project=project).select_related("dataset")
+    rows = DatasetVersion.objects.in_project(project).select_related("dataset")
     version = rows.only("number", "state", "row_count", "created_at", "dataset__name").order_by("-pk").first()
     if version is None:
         return Step("database", "Data", "No data set yet", f"{root}datasets/", "Upload a table or take a sample")

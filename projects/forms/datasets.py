@@ -6,8 +6,8 @@ from mlportal.lib.forms import Form
 from projects.tabular import sniff
 from projects.tabular.samples import SAMPLES
 
-_DELIMITERS = [("", "Detect"), *((mark, word.capitalize()) for mark, word in sniff.DELIMITERS.items())]
-_ENCODINGS = [("", "Detect (UTF-8, or by byte order mark)"), *sniff.ENCODINGS.items()]
+DELIMITERS = [("", "Detect"), *((mark, word.capitalize()) for mark, word in sniff.DELIMITERS.items())]
+ENCODINGS = [("", "Detect (UTF-8, or by byte order mark)"), *sniff.ENCODINGS.items()]
 
 
 class DatasetUpload(Form):
@@ -17,8 +17,8 @@ class DatasetUpload(Form):
         max_length=100, help_text="Letters, digits, '.', '_' and '-'. An existing name gets a new version."
     )
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
-    delimiter = forms.ChoiceField(choices=_DELIMITERS, required=False)
-    encoding = forms.ChoiceField(choices=_ENCODINGS, required=False)
+    delimiter = forms.ChoiceField(choices=DELIMITERS, required=False)
+    encoding = forms.ChoiceField(choices=ENCODINGS, required=False)
     file = forms.FileField(help_text="CSV, CSV in gzip, or Parquet. The first row of a CSV file names the columns.")
 
     def clean_delimiter(self) -> str:

@@ -161,6 +161,31 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Connection",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("name_key", models.CharField(editable=False, max_length=100)),
+                ("kind", models.CharField(choices=[("postgres", "PostgreSQL"), ("s3", "S3")], max_length=8)),
+                (
+                    "facts",
+                    models.JSONField(
+                        default=dict, help_text="Host, port, database, user; or endpoint, region, key id."
+                    ),
+                ),
+                ("sealed_secret", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("removed_at", models.DateTimeField(null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="Dataset",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -169,12 +194,49 @@ class Migration(migrations.Migration):
                     "name_key",
                     models.CharField(editable=False, help_text="Folded name, unique in the project.", max_length=100),
                 ),
-                ("description", models.TextField(blank=True)),
+                ("description", models.TextField(blank=True, help_text="Markdown.")),
+                (
+                    "licence",
+                    models.CharField(blank=True, help_text="SPDX identifier, or words of one's own.", max_length=100),
+                ),
+                ("tags", models.JSONField(blank=True, default=list, help_text="Words, sorted.")),
+                (
+                    "marks",
+                    models.JSONField(
+                        blank=True, default=dict, help_text="Sensitivity by column: personal, sensitive, secret."
+                    ),
+                ),
+                (
+                    "revision",
+                    models.PositiveIntegerField(
+                        default=1, help_text="Grows with each edit, so that none is overwritten."
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("deleted_at", models.DateTimeField(null=True)),
                 (
                     "created_by",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "deleted_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        help_text="Who answers.",
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
@@ -279,7 +341,37 @@ class Migration(migrations.Migration):
                         max_length=6,
                     ),
                 ),
+                (
+                    "source_kind",
+                    models.CharField(
+                        choices=[
+                            ("upload", "Upload"),
+                            ("sample", "Bundled sample"),
+                            ("url", "Address"),
+                            ("s3", "S3 object"),
+                            ("postgres", "PostgreSQL query"),
+                            ("folder", "Folder by reference"),
+                        ],
+                        default="upload",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "source",
+                    models.JSONField(blank=True, default=dict, help_text="Address, query or folder; never a secret."),
+                ),
+                (
+                    "sealed_source",
+                    models.TextField(blank=True, help_text="The part of the source that may hold a secret."),
+                ),
+                (
+                    "manifest",
+                    models.JSONField(
+                        blank=True, default=list, help_text="Files of a folder: name, size_bytes, sha256."
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("deleted_at", models.DateTimeField(null=True)),
                 (
                     "created_by",
                     models.ForeignKey(
@@ -290,6 +382,24 @@ class Migration(migrations.Migration):
                     "dataset",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE, related_name="versions", to="projects.dataset"
+                    ),
+                ),
+                (
+                    "deleted_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "derived_from",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="derived",
+                        to="projects.datasetversion",
                     ),
                 ),
             ],
@@ -527,11 +637,128 @@ class Migration(migrations.Migration):
                 null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name="events", to="projects.project"
             ),
         ),
+        migrations.CreateModel(
+            name="DatasetImport",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("timed_out", "timed out"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                ("phase", models.CharField(blank=True, max_length=100)),
+                ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                ("name", models.CharField(help_text="Dataset that gets the version.", max_length=100)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("upload", "Upload"),
+                            ("sample", "Bundled sample"),
+                            ("url", "Address"),
+                            ("s3", "S3 object"),
+                            ("postgres", "PostgreSQL query"),
+                            ("folder", "Folder by reference"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("spec", models.JSONField(default=dict, help_text="Address, query, folder; never a secret.")),
+                (
+                    "sealed_spec",
+                    models.TextField(blank=True, help_text="The part of the source that may hold a secret."),
+                ),
+                ("description", models.TextField(blank=True)),
+                ("fetched_bytes", models.BigIntegerField(default=0)),
+                ("fetched_rows", models.BigIntegerField(default=0)),
+                ("total_bytes", models.BigIntegerField(null=True)),
+                ("outcome", models.CharField(blank=True, help_text="created or unchanged.", max_length=10)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "connection",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="imports",
+                        to="projects.connection",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "dataset",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="imports",
+                        to="projects.dataset",
+                    ),
+                ),
+                (
+                    "refreshes",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="projects.datasetversion",
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="imports",
+                        to="projects.datasetversion",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dataset_imports",
+                        to="projects.project",
+                    ),
+                ),
+            ],
+        ),
         migrations.AddField(
             model_name="dataset",
             name="project",
             field=models.ForeignKey(
                 on_delete=django.db.models.deletion.CASCADE, related_name="datasets", to="projects.project"
+            ),
+        ),
+        migrations.AddField(
+            model_name="connection",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="connections", to="projects.project"
             ),
         ),
         migrations.AddField(
@@ -727,7 +954,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="datasetversion",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("sha256", ""), _negated=True),
+                condition=models.Q(models.Q(("sha256", ""), _negated=True), ("deleted_at", None)),
                 fields=("dataset", "sha256", "encoding", "delimiter"),
                 name="dataset_content_once",
             ),
@@ -737,7 +964,12 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("state", "succeeded"), _negated=True),
-                    models.Q(models.Q(("parquet_sha256", ""), _negated=True), ("row_count__gt", 0)),
+                    models.Q(
+                        ("row_count__gt", 0),
+                        models.Q(
+                            models.Q(("parquet_sha256", ""), _negated=True), ("source_kind", "folder"), _connector="OR"
+                        ),
+                    ),
                     _connector="OR",
                 ),
                 name="dataset_version_ready_has_copy",
@@ -813,9 +1045,29 @@ class Migration(migrations.Migration):
             model_name="event",
             index=models.Index(fields=["target_type", "target_id", "-seq"], name="event_by_target"),
         ),
+        migrations.AddIndex(
+            model_name="datasetimport",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=["state", "queued_at"],
+                name="dataset_import_open",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="dataset",
-            constraint=models.UniqueConstraint(fields=("project", "name_key"), name="dataset_name_once_a_project"),
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deleted_at", None)),
+                fields=("project", "name_key"),
+                name="dataset_name_once_a_project",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="connection",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("removed_at", None)),
+                fields=("project", "name_key"),
+                name="connection_name_once_a_project",
+            ),
         ),
         migrations.AddIndex(
             model_name="comment",

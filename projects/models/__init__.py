@@ -6,6 +6,7 @@ from projects.models.datasets import Dataset, DatasetVersion
 from projects.models.events import ChainHead, Event, EventDelivery
 from projects.models.files import UnnamedFile
 from projects.models.idempotency import IdempotencyKey
+from projects.models.imports import Connection, DatasetImport
 from projects.models.marks import Comment, Mention, Star
 from projects.models.projects import Membership, Project
 from projects.models.quality import CheckResult, CheckRun, CheckSet, SplitRecipe
@@ -18,7 +19,9 @@ __all__ = [
     "CheckRun",
     "CheckSet",
     "Comment",
+    "Connection",
     "Dataset",
+    "DatasetImport",
     "DatasetVersion",
     "Delivery",
     "Event",

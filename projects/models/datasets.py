@@ -12,24 +12,58 @@ if TYPE_CHECKING:
     from projects.actor import Actor
 
 
+def _facet(key: str, value: str) -> Q:
+    """Condition on one thing that is said of a dataset."""
+    if key == "tag":
+        return Q(tags__icontains=f'"{value}"')
+    if key == "owner":
+        return Q(owner__username__iexact=value) | Q(owner=None, created_by__username__iexact=value)
+    newest = DatasetVersion.objects.filter(dataset=models.OuterRef("pk"), deleted_at=None).order_by("-number")
+    if key == "source":
+        return Q(models.Exists(newest.filter(source_kind=value)))
+    # names of columns stand in the schema as "name": "age"
+    return Q(models.Exists(newest.filter(schema__icontains=f'"name": "{value}')))
+
+
 class DatasetQuerySet(models.QuerySet["Dataset"]):
     """Reads of datasets."""
 
     def visible_to(self, actor: "Actor") -> Self:
-        """Datasets of projects the actor may see."""
-        return self.filter(project__in=Project.objects.visible_to(actor).values("pk"))
+        """Datasets of projects the actor may see, without those in the trash."""
+        return self.filter(project__in=Project.objects.visible_to(actor).values("pk"), deleted_at=None)
 
     def in_project(self, project: Project) -> Self:
-        """Datasets of one project."""
-        return self.filter(project=project)
+        """Datasets of one project, without those in the trash."""
+        return self.filter(project=project, deleted_at=None)
+
+    def trashed(self, project: Project) -> Self:
+        """Datasets of one project that wait in the trash."""
+        return self.filter(project=project, deleted_at__isnull=False)
+
+    def matching(self, text: str, *, me: str = "") -> Self:
+        """Datasets that fit each word: in the name, description, owner, a tag, or a column of the newest version.
+
+        ``tag:eu``, ``owner:ana`` (or ``me``), ``column:age`` and ``source:url`` look at one of these only.
+        """
+        found = self
+        for word in text.split()[:20]:
+            key, colon, value = word.partition(":")
+            if colon and value and key in ("tag", "owner", "column", "source"):
+                found = found.filter(_facet(key, me if key == "owner" and value == "me" else value))
+            else:
+                found = found.filter(
+                    Q(name__icontains=word) | Q(description__icontains=word) | Q(owner__username__icontains=word)
+                    | Q(tags__icontains=word) | _facet("column", word)
+                )  # fmt: skip
+        return found
 
     def with_latest(self) -> Self:
         """Add the id of the newest version and the count of versions, without a query a row."""
-        newest = DatasetVersion.objects.filter(dataset=models.OuterRef("pk")).order_by("-number")
+        newest = DatasetVersion.objects.filter(dataset=models.OuterRef("pk"), deleted_at=None).order_by("-number")
         return self.annotate(
             latest_id=models.Subquery(newest.values("pk")[:1]),
             latest_at=models.Subquery(newest.values("created_at")[:1]),
-            version_count=models.Count("versions"),
+            version_count=models.Count("versions", filter=Q(versions__deleted_at=None)),
         )
 
 
@@ -39,15 +73,24 @@ class Dataset(models.Model):
     project = models.ForeignKey(Project, models.CASCADE, related_name="datasets")
     name = models.CharField(max_length=100)
     name_key = models.CharField(max_length=100, editable=False, help_text="Folded name, unique in the project.")
-    description = models.TextField(blank=True)
+    description = models.TextField(blank=True, help_text="Markdown.")
+    owner = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+", help_text="Who answers.")
+    licence = models.CharField(max_length=100, blank=True, help_text="SPDX identifier, or words of one's own.")
+    tags = models.JSONField(default=list, blank=True, help_text="Words, sorted.")
+    marks = models.JSONField(default=dict, blank=True, help_text="Sensitivity by column: personal, sensitive, secret.")
+    revision = models.PositiveIntegerField(default=1, help_text="Grows with each edit, so that none is overwritten.")
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True)
+    deleted_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
 
     objects = DatasetQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["project", "name_key"], name="dataset_name_once_a_project")
+            models.UniqueConstraint(
+                fields=["project", "name_key"], condition=Q(deleted_at=None), name="dataset_name_once_a_project"
+            )
         ]
 
     def __str__(self) -> str:
@@ -58,20 +101,24 @@ class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
     """Reads of dataset versions."""
 
     def visible_to(self, actor: "Actor") -> Self:
-        """Versions in projects the actor may see."""
-        return self.filter(dataset__project__in=Project.objects.visible_to(actor).values("pk"))
+        """Versions in projects the actor may see, without those in the trash."""
+        return self.kept().filter(dataset__project__in=Project.objects.visible_to(actor).values("pk"))
 
     def in_project(self, project: Project) -> Self:
-        """Versions of one project's datasets."""
-        return self.filter(dataset__project=project)
+        """Versions of one project's datasets, without those in the trash."""
+        return self.kept().filter(dataset__project=project)
+
+    def kept(self) -> Self:
+        """Versions that are not in the trash, nor their dataset."""
+        return self.filter(deleted_at=None, dataset__deleted_at=None)
 
     def ready(self) -> Self:
         """Versions that are profiled and can be trained on."""
-        return self.filter(state=WorkState.SUCCEEDED)
+        return self.kept().filter(state=WorkState.SUCCEEDED)
 
     def light(self) -> Self:
         """Without the profile, which no list shows and which can be large."""
-        return self.defer("profile", "warnings", "schema")
+        return self.defer("profile", "warnings", "schema", "manifest")
 
 
 class DatasetVersion(LeasedWork):
@@ -91,6 +138,16 @@ class DatasetVersion(LeasedWork):
         FAILED = "failed", "failed"
         ERROR = "error", "could not be measured"
 
+    class Source(models.TextChoices):
+        """Where a version came from."""
+
+        UPLOAD = "upload", "Upload"
+        SAMPLE = "sample", "Bundled sample"
+        URL = "url", "Address"
+        S3 = "s3", "S3 object"
+        POSTGRES = "postgres", "PostgreSQL query"
+        FOLDER = "folder", "Folder by reference"
+
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     sample = models.CharField(max_length=40, blank=True, help_text="Bundled sample it was made from.")
@@ -108,8 +165,15 @@ class DatasetVersion(LeasedWork):
     facts = models.JSONField(default=dict, blank=True, help_text="How it was read: encoding, delimiter, duplicates.")
     parquet_sha256 = models.CharField(max_length=64, blank=True, help_text="Typed canonical copy.")
     check_state = models.CharField(max_length=6, choices=CheckState, default=CheckState.NONE)
+    source_kind = models.CharField(max_length=10, choices=Source, default=Source.UPLOAD)
+    source = models.JSONField(default=dict, blank=True, help_text="Address, query or folder; never a secret.")
+    sealed_source = models.TextField(blank=True, help_text="The part of the source that may hold a secret.")
+    manifest = models.JSONField(default=list, blank=True, help_text="Files of a folder: name, size_bytes, sha256.")
+    derived_from = models.ForeignKey("self", models.SET_NULL, null=True, related_name="derived")
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    deleted_at = models.DateTimeField(null=True)
+    deleted_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
 
     objects = DatasetVersionQuerySet.as_manager()
 
@@ -118,11 +182,12 @@ class DatasetVersion(LeasedWork):
             models.UniqueConstraint(fields=["dataset", "number"], name="dataset_version_number_once"),
             models.UniqueConstraint(
                 fields=["dataset", "sha256", "encoding", "delimiter"],
-                condition=~Q(sha256=""),
+                condition=~Q(sha256="") & Q(deleted_at=None),
                 name="dataset_content_once",
             ),
             models.CheckConstraint(
-                condition=~Q(state=WorkState.SUCCEEDED) | (~Q(parquet_sha256="") & Q(row_count__gt=0)),
+                condition=~Q(state=WorkState.SUCCEEDED)
+                | (Q(row_count__gt=0) & (~Q(parquet_sha256="") | Q(source_kind="folder"))),
                 name="dataset_version_ready_has_copy",
             ),
         ]

@@ -24,11 +24,14 @@ from mlportal.lib.failpoints import failpoint
 from mlportal.lib.lease import Claim, WorkState
 from projects.actor import Actor
 from projects.models import DatasetVersion
-from projects.services import checks, events
+from projects.services import checks, events, tables
 from projects.services.datasets import PROFILE_TASK
 from projects.tabular import child
 from projects.tabular.limits import Limits
 
+from .importing import import_dataset, sweep_imports
+
+__all__ = ["import_dataset", "profile_version", "sweep_imports", "sweep_profiles"]
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.1
 KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
@@ -93,9 +96,12 @@ def _folder() -> Iterator[Path]:
 
 
 def _attempt(version: DatasetVersion, held: Claim, folder: Path) -> Outcome:
-    path = folder / "sample.csv" if version.sample else blobs.local_path(version.sha256)
+    by_reference = version.source_kind == DatasetVersion.Source.FOLDER
+    paths = tables.paths(version, whole=True) if by_reference else []
+    path = folder / "sample.csv" if version.sample else paths[0] if paths else blobs.local_path(version.sha256)
     request = {
         "path": str(path),
+        "paths": [str(each) for each in paths],
         "sample": version.sample,
         "encoding": version.encoding,
         "delimiter": version.delimiter,
@@ -198,9 +204,11 @@ def _collect(code: int, version: DatasetVersion, path: Path, folder: Path) -> Ou
         "profile": report["columns"],
         "warnings": report["warnings"],
         "facts": report["facts"],
-        "parquet_sha256": blobs.put_file(folder / child.COPY, limit_bytes=2 * settings.MAX_UPLOAD_BYTES).sha256,
         "phase": "",
     }
+    if version.source_kind != DatasetVersion.Source.FOLDER:  # the files of a folder stay where they are
+        copied = blobs.put_file(folder / child.COPY, limit_bytes=2 * settings.MAX_UPLOAD_BYTES)
+        changes["parquet_sha256"] = copied.sha256
     if version.sample:
         built = blobs.put_file(path, limit_bytes=settings.MAX_UPLOAD_BYTES)
         changes |= {"sha256": built.sha256, "size_bytes": built.size_bytes}

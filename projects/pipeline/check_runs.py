@@ -9,14 +9,14 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from mlportal.lib import blobs, lease
+from mlportal.lib import lease
 from mlportal.lib.errors import DomainError
 from mlportal.lib.failpoints import failpoint
 from mlportal.lib.lease import Claim, WorkState
 from projects.actor import Actor
 from projects.models import CheckResult, CheckRun, DatasetVersion
 from projects.pipeline import children
-from projects.services import checks, events
+from projects.services import checks, events, tables
 from projects.tabular.checks.rules import Rule, limit_words, read
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,8 @@ def run_checks(run_id: int, *, worker: str) -> str:
     failpoint("checks.claimed")
     run = rows.select_related("version__dataset__project", "check_set", "requested_by").get(pk=run_id)
     try:
-        found = _Measuring(run, held).all()
+        with children.folder("checks-data") as kept:
+            found = _Measuring(run, held, kept).all()
     except children.Stopped:
         return _give_up(held)
     except (DomainError, OSError) as error:
@@ -53,10 +54,10 @@ def sweep_checks() -> dict[str, int]:
 class _Measuring:
     """One attempt at a run."""
 
-    def __init__(self, run: CheckRun, held: Claim) -> None:
+    def __init__(self, run: CheckRun, held: Claim, kept: Path) -> None:
         self.run, self.held = run, held
         self.rules = [read(one) for one in run.check_set.rules]
-        self.path = blobs.local_path(run.version.parquet_sha256)
+        self.path = tables.one_file(run.version, kept / "data.parquet")
 
     def all(self) -> list[Found]:
         """Results in the order of the rules."""

@@ -12,7 +12,7 @@ from mlportal.lib.lease import TERMINAL, WorkState
 from projects.actor import Actor
 from projects.models import CheckResult, CheckRun, CheckSet, Dataset, DatasetVersion, Project
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, marks
 from projects.tabular.checks import rules as reading
 from projects.tabular.checks import suggest
 from projects.tabular.checks.rules import Rule
@@ -179,6 +179,9 @@ def results(by: Actor, *, run: CheckRun) -> list[CheckResult]:
     require(by, Permission.DATASET_VIEW, run.version.dataset.project)
     order = {"failed": 0, "error": 1, "passed": 2}
     found = list(run.results.order_by("place"))
+    hidden = marks.hidden(by, dataset=run.version.dataset)
+    for one in found if hidden else ():
+        one.sample = marks.sample(one.sample, hidden, foreign=one.kind == "sql")
     return sorted(found, key=lambda one: (order[one.outcome], one.severity != "gate"))
 
 

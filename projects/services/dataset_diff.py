@@ -7,6 +7,7 @@ from mlportal.lib.errors import Conflict, Invalid, Missing
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion
 from projects.permissions import Permission, require
+from projects.services import marks
 from projects.tabular import diff
 from projects.tabular.diff import Difference
 
@@ -41,7 +42,8 @@ def compare(by: Actor, *, dataset: Dataset, a: int | None = None, b: int | None 
     before = _version(dataset, "a", a) if a is not None else earlier(by, version=after)
     if before is None:
         raise Conflict(f"{after} has no earlier version to compare with.", code="no_earlier_version", field="a")
-    return Compared(before, after, diff.compare(profile_of(before), profile_of(after)))
+    hidden = marks.hidden(by, dataset=dataset)
+    return Compared(before, after, diff.compare(profile_of(before, hidden), profile_of(after, hidden)))
 
 
 def earlier(by: Actor, *, version: DatasetVersion) -> DatasetVersion | None:
@@ -51,13 +53,14 @@ def earlier(by: Actor, *, version: DatasetVersion) -> DatasetVersion | None:
     return rows.order_by("-number").first()
 
 
-def profile_of(version: DatasetVersion) -> dict[str, Any]:
-    """What the comparison needs of a version."""
-    return {"rows": version.row_count or 0, "schema": version.schema, "columns": version.profile}
+def profile_of(version: DatasetVersion, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """What the comparison needs of a version, without the values of ``hidden`` columns."""
+    columns = marks.profile(version, hidden)
+    return {"rows": version.row_count or 0, "schema": version.schema, "columns": columns}
 
 
 def _version(dataset: Dataset, field: str, number: int | None) -> DatasetVersion:
-    rows = dataset.versions.select_related("dataset__project").order_by("-number")
+    rows = dataset.versions.kept().select_related("dataset__project").order_by("-number")
     found = (rows.ready() if number is None else rows.filter(number=number)).first()
     if found is None:
         which = "no version that is ready" if number is None else f"no version {number}"

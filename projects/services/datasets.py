@@ -1,8 +1,10 @@
 """Register datasets: by upload, or from the samples that scikit-learn carries."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -70,6 +72,31 @@ class Reading:
         return Reading(kept or "data", self.encoding, self.delimiter)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where the content of a version came from.
+
+    Parameters
+    ----------
+    kind : str
+        See ``DatasetVersion.Source``.
+    facts : dict
+        Address, query, folder and what was learned of them; never a secret.
+    sealed : str
+        The part that may hold a secret, sealed.
+    derived_from : DatasetVersion or None
+        Version that it was made from.
+    """
+
+    kind: str = DatasetVersion.Source.UPLOAD
+    facts: dict[str, Any] = field(default_factory=dict)
+    sealed: str = ""
+    derived_from: DatasetVersion | None = None
+
+
+UPLOADED = Origin()
+
+
 def register_upload(
     by: Actor,
     *,
@@ -80,6 +107,7 @@ def register_upload(
     description: str = "",
     encoding: str = "",
     delimiter: str = "",
+    derived_from: DatasetVersion | None = None,
 ) -> DatasetVersion:
     """Store a stream as the next version of a dataset, made if it is new, and have it profiled.
 
@@ -94,10 +122,11 @@ def register_upload(
     name = names.clean(name)
     reading = Reading(filename, encoding, delimiter).checked()
     guard = UploadGuard(encoding)
-    blob = blobs.put(_guarded(stream, guard), limit_bytes=settings.MAX_UPLOAD_BYTES)
+    blob = blobs.put(watched(stream, guard), limit_bytes=settings.MAX_UPLOAD_BYTES)
     return register_blob(
-        by, project=project, name=name, blob=blob, file_type=guard.file_type, reading=reading, description=description
-    )
+        by, project=project, name=name, blob=blob, file_type=guard.file_type, reading=reading, description=description,
+        origin=Origin(derived_from=derived_from),
+    )  # fmt: skip
 
 
 def register_blob(
@@ -109,6 +138,7 @@ def register_blob(
     file_type: str,
     reading: Reading,
     description: str = "",
+    origin: Origin = UPLOADED,
 ) -> DatasetVersion:
     """Add a stored file, which an ``UploadGuard`` watched, as the next version of a dataset.
 
@@ -122,9 +152,11 @@ def register_blob(
     found = DatasetVersion.Format.PARQUET if file_type == sniff.PARQUET else DatasetVersion.Format.CSV
 
     def build(dataset: Dataset) -> DatasetVersion:
-        same = dataset.versions.filter(
-            sha256=blob.sha256, encoding=reading.encoding, delimiter=reading.delimiter
-        ).first()
+        same = (
+            dataset.versions.kept()
+            .filter(sha256=blob.sha256, encoding=reading.encoding, delimiter=reading.delimiter)
+            .first()
+        )
         if same is not None:
             raise SameContent(same)
         return DatasetVersion(
@@ -134,9 +166,51 @@ def register_blob(
             format=found,
             encoding=reading.encoding,
             delimiter=reading.delimiter,
+            source_kind=origin.kind,
+            source=origin.facts,
+            sealed_source=origin.sealed,
+            derived_from=origin.derived_from,
         )
 
     return _add(by, project, name, description, build)
+
+
+def register_folder(
+    by: Actor,
+    *,
+    project: Project,
+    name: str,
+    manifest: list[dict[str, Any]],
+    origin: Origin,
+    description: str = "",
+) -> DatasetVersion:
+    """Add files that stay where they are as the next version of a dataset.
+
+    Raises
+    ------
+    SameContent
+        When the newest version is made of the same files.
+    """
+    require(by, Permission.DATASET_CREATE, project)
+
+    def build(dataset: Dataset) -> DatasetVersion:
+        newest = dataset.versions.kept().order_by("-number").first()
+        if newest is not None and newest.source_kind == origin.kind and _digests(newest.manifest) == _digests(manifest):
+            raise SameContent(newest)
+        return DatasetVersion(
+            format=DatasetVersion.Format.PARQUET,
+            filename=str(origin.facts["folder"])[-200:],
+            size_bytes=sum(file["size_bytes"] for file in manifest),
+            source_kind=origin.kind,
+            source=origin.facts,
+            manifest=manifest,
+        )
+
+    return _add(by, project, name, description, build)
+
+
+def _digests(manifest: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(file["name"], file["sha256"]) for file in manifest]
 
 
 def register_sample(by: Actor, *, project: Project, sample: str, name: str = "") -> DatasetVersion:
@@ -155,10 +229,12 @@ def register_sample(by: Actor, *, project: Project, sample: str, name: str = "")
         raise Missing(f"There is no sample of that name. Samples: {', '.join(SAMPLES)}.", field="sample")
 
     def build(dataset: Dataset) -> DatasetVersion:
-        same = dataset.versions.filter(sample=chosen.name).first()
+        same = dataset.versions.kept().filter(sample=chosen.name).first()
         if same is not None:
             raise SameContent(same)
-        return DatasetVersion(sample=chosen.name, filename=f"{chosen.name}.csv")
+        return DatasetVersion(
+            source_kind=DatasetVersion.Source.SAMPLE, sample=chosen.name, filename=f"{chosen.name}.csv"
+        )
 
     return _add(by, project, name or chosen.name, chosen.description, build)
 
@@ -177,7 +253,7 @@ def ready_version(by: Actor, *, project: Project, name: str, number: int | None 
     dataset = Dataset.objects.in_project(project).filter(name_key=names.key(name)).first()
     if dataset is None:
         raise Missing(f"There is no dataset {name[:100]!r} in {project.name}.", field="dataset")
-    versions = dataset.versions.select_related("dataset__project").order_by("-number")
+    versions = dataset.versions.kept().select_related("dataset__project").order_by("-number")
     asked = versions if number is None else versions.filter(number=number)
     found = asked.ready().first() or asked.first()
     if found is None:
@@ -193,7 +269,8 @@ def ready_version(by: Actor, *, project: Project, name: str, number: int | None 
     return found
 
 
-def _guarded(stream: blobs.Readable | Iterable[bytes], guard: UploadGuard) -> Iterator[bytes]:
+def watched(stream: blobs.Readable | Iterable[bytes], guard: UploadGuard) -> Iterator[bytes]:
+    """Parts of a stream while a guard looks at them; call it where a permission was checked."""
     parts = iter(lambda: stream.read(blobs.CHUNK_BYTES), b"") if hasattr(stream, "read") else stream
     for part in parts:
         guard.feed(part)
@@ -216,6 +293,7 @@ def _add(
         version.save(force_insert=True)
         queue.enqueue(PROFILE_TASK, version.pk)
         data = {"version": version.number, "sha256": version.sha256, "size_bytes": version.size_bytes}
+        data |= {"source": version.source_kind} if version.source_kind != DatasetVersion.Source.UPLOAD else {}
         events.record(by, "dataset.registered", project=project, target=version, data=data)
     return version
 
@@ -262,9 +340,11 @@ class Uses:
     runs: int = 0
     models: int = 0
     newest: tuple[Use, ...] = ()
+    last_at: datetime | None = None
 
     def __add__(self, other: "Uses") -> "Uses":
-        return Uses(self.runs + other.runs, self.models + other.models, self.newest + other.newest)
+        last = max((at for at in (self.last_at, other.last_at) if at), default=None)
+        return Uses(self.runs + other.runs, self.models + other.models, self.newest + other.newest, last)
 
 
 def uses(by: Actor, *, project: Project, versions: list[int], newest: int = 0) -> dict[int, Uses]:

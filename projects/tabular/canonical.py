@@ -9,6 +9,8 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlportal.lib.errors import Unprocessable
+
 from . import findings, sniff
 from .columnar import ColumnarReader
 from .delimited import DelimitedReader
@@ -90,6 +92,39 @@ def write(
         return _from_stage(reader, guesses, staged, target, step)
     finally:
         staged.unlink(missing_ok=True)
+
+
+def write_all(paths: list[Path], target: Path, *, limits: Limits = DEFAULT, step: Step) -> Canonical:
+    """Check Parquet files of one schema, whose rows follow each other, and write one typed copy of them.
+
+    Raises
+    ------
+    DomainError
+        With what is wrong, in which file, and what is allowed.
+    """
+    first = ColumnarReader(paths[0], limits=limits)
+    infinite = dict.fromkeys(range(len(first.names)), 0)
+    rows = 0
+    with GroupWriter(target, first.schema) as writer:
+        for at, path in enumerate(paths):
+            reader = ColumnarReader(path, limits=limits) if at else first
+            if reader.schema != first.schema:
+                raise Unprocessable(
+                    f"{path.name} has other columns than {paths[0].name}; all files of a folder have the same.",
+                    code="schemas_differ", field="folder", got=path.name,
+                )  # fmt: skip
+            for batch in reader.batches(group_rows(len(reader.names))):
+                writer.add(pa.Table.from_batches([batch]))
+            rows += reader.row_count
+            infinite = {column: count + reader.infinite[column] for column, count in infinite.items()}
+            step((at + 1) / len(paths), f"Reading file {at + 1:,} of {len(paths):,}")
+    return Canonical(
+        names=first.names,
+        kinds=first.kinds,
+        types=[str(column.type) for column in first.schema],
+        row_count=rows,
+        warnings=findings.of_infinite(first.names, list(infinite.values())),
+    )
 
 
 def _from_parquet(path: Path, target: Path, limits: Limits, step: Step) -> Canonical:

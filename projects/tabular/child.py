@@ -59,6 +59,7 @@ def _profile(path: Path, folder: Path, request: dict[str, Any]) -> dict[str, Any
     report = profile_file(
         path,
         folder / COPY,
+        paths=[Path(each) for each in request.get("paths", [])],
         encoding=request["encoding"],
         delimiter=request["delimiter"],
         limits=Limits(**request["limits"]),

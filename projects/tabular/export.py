@@ -4,11 +4,13 @@ import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 # A spreadsheet runs a cell that begins with one of these (OWASP, "CSV Injection").
+GROUP_ROWS = 65_536
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -19,6 +21,28 @@ def csv_parts(path: Path) -> Iterator[bytes]:
         for batch in file.iter_batches(batch_size=2048):
             columns = [[_cell(value) for value in column.to_pylist()] for column in batch.columns]
             yield _text(list(zip(*columns, strict=True)))
+
+
+def write_csv(rows: pa.RecordBatchReader, names: list[str], target: IO[bytes]) -> None:
+    """Write batches as CSV that is safe in a spreadsheet, as they come."""
+    target.write(_text([[safe(name) for name in names]]))
+    for batch in rows:
+        columns = [[_cell(value) for value in column.to_pylist()] for column in batch.columns]
+        target.write(_text(list(zip(*columns, strict=True))))
+
+
+def write_parquet(rows: pa.RecordBatchReader, names: list[str], target: IO[bytes]) -> None:
+    """Write batches as Parquet, row group by row group."""
+    schema = pa.schema([pa.field(name, kind) for name, kind in zip(names, rows.schema.types, strict=True)])
+    with pq.ParquetWriter(pa.PythonFile(target, mode="w"), schema, compression="zstd") as writer:
+        held: list[pa.RecordBatch] = []
+        for batch in rows:
+            held.append(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+            if sum(part.num_rows for part in held) >= GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(held))
+                held = []
+        if held:
+            writer.write_table(pa.Table.from_batches(held))
 
 
 def _text(rows: list[Any]) -> bytes:

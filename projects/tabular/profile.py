@@ -56,6 +56,7 @@ def profile_file(
     path: Path,
     target: Path,
     *,
+    paths: list[Path] | None = None,
     encoding: str = "",
     delimiter: str = "",
     limits: Limits = DEFAULT,
@@ -64,6 +65,8 @@ def profile_file(
     block_bytes: int = canonical.BLOCK_BYTES,  # type: ignore[attr-defined]
 ) -> Report:
     """Check an upload, write its typed copy to ``target``, and profile it.
+
+    ``paths`` are Parquet files that are read one after the other in its place.
 
     Raises
     ------
@@ -78,15 +81,15 @@ def profile_file(
             raise Stopped
         on_progress(round(min(1.0, share), 4), phase)
 
-    written = canonical.write(
-        path,
-        target,
-        encoding=encoding,
-        delimiter=delimiter,
-        limits=limits,
-        step=lambda share, phase: step(READ_SHARE * share, phase),
-        block_bytes=block_bytes,
-    )
+    def reading(share: float, phase: str) -> None:
+        step(READ_SHARE * share, phase)
+
+    if paths:
+        written = canonical.write_all(paths, target, limits=limits, step=reading)
+    else:
+        written = canonical.write(
+            path, target, encoding=encoding, delimiter=delimiter, limits=limits, step=reading, block_bytes=block_bytes
+        )
     return of_canonical(
         written,
         target,

@@ -8,7 +8,7 @@ from mlportal.lib.ui import num
 from projects import charts
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion, Project
-from projects.services import dataset_diff, datasets
+from projects.services import dataset_diff, dataset_facts, datasets, imports, marks
 from projects.tabular import sniff
 from projects.tabular.diff import LARGE, NOTABLE, Difference
 from projects.views import dataset_tabs
@@ -49,6 +49,7 @@ class Column:
     describes: str
     psi: float | None = None
     level: str = ""
+    mark: str = ""
 
 
 def listing(actor: Actor, project: Project, found: list[Dataset]) -> dict[str, Any]:
@@ -71,7 +72,8 @@ def history(actor: Actor, project: Project, dataset: Dataset, found: list[Datase
     for version in found:
         version.dataset = dataset
     uses = datasets.uses(actor, project=project, versions=[version.pk for version in found])
-    return {"dataset": dataset, "versions": [(version, uses[version.pk]) for version in found]}
+    edits = dataset_facts.history(actor, dataset=dataset)[:10]
+    return {"history": edits, "dataset": dataset, "versions": [(version, uses[version.pk]) for version in found]}
 
 
 def detail(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
@@ -81,39 +83,24 @@ def detail(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
     context["before"] = before
     if version.is_ready:
         found = _compared(actor, before, version)
-        context["columns"] = columns(version, before, found)
+        hidden = marks.hidden(actor, dataset=version.dataset)
+        context["columns"] = columns(version, before, found, hidden)
         context["changes"] = found.changes if found else ()
-        context["remarks"] = version.warnings
+        context["remarks"] = marks.remarks(version, hidden)
         context["reading"] = _reading(version)
         context["took"] = version.ended_at - version.started_at if version.ended_at and version.started_at else None
-    return context
-
-
-def rows(actor: Actor, version: DatasetVersion, page: Any, size: int) -> dict[str, Any]:
-    """A page of sample rows."""
-    context = frame(actor, version)
-    kinds = {field["name"]: field["kind"] for field in version.schema}
-    context["heads"] = [(name, kinds[name] in ("numeric", "integer")) for name in page.names]
-    numbered = [page.offset + at + 1 for at in range(len(page.rows))]
-    context["grid"] = [
-        (number, [(cell, head[1]) for cell, head in zip(row, context["heads"], strict=True)])
-        for number, row in zip(numbered, page.rows, strict=True)
-    ]
-    last = page.offset + len(page.rows)
-    context |= {"first": page.offset + 1, "last": last, "total": page.total}
-    context["newer"] = max(0, page.offset - size) if page.offset else None
-    context["older"] = last if last < page.total else None
     return context
 
 
 def frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
     """What the head of each page of one version shows: facts, tabs, other versions."""
     dataset = version.dataset
-    versions = dataset.versions.light().order_by("-number")
+    versions = dataset.versions.kept().light().order_by("-number")
     newest = list(versions[:10])
     uses = datasets.uses(actor, project=dataset.project, versions=[version.pk], newest=5)[version.pk]
     return {
         "version": version,
+        "source_words": imports.words(version.source_kind, version.source),
         "dataset": dataset,
         "newest": newest,
         "is_latest": bool(newest) and newest[0].pk == version.pk,
@@ -156,13 +143,21 @@ def _period(version: DatasetVersion) -> tuple[str, str] | None:
     return None
 
 
-def columns(version: DatasetVersion, before: DatasetVersion | None, found: Difference | None) -> list[Column]:
-    """The profile table; ``before`` draws the outline of the earlier version, ``found`` says how far it moved."""
-    earlier = before.profile if before else {}
+def columns(
+    version: DatasetVersion,
+    before: DatasetVersion | None,
+    found: Difference | None,
+    hidden: frozenset[str] = frozenset(),
+) -> list[Column]:
+    """The profile table; ``before`` draws the outline of the earlier version, ``found`` says how far it moved.
+
+    Values of the columns in ``hidden`` are masked.
+    """
+    earlier = marks.profile(before, hidden) if before else {}
+    profile = marks.profile(version, hidden)
     apart = {change.name: change.distance.psi for change in found.columns if change.distance} if found else {}
     return [
-        _column(field, version.profile[field["name"]], version, earlier, apart.get(field["name"]))
-        for field in version.schema
+        _column(field, profile[field["name"]], version, earlier, apart.get(field["name"])) for field in version.schema
     ]
 
 
@@ -170,7 +165,7 @@ def _column(
     field: dict[str, Any], facts: dict[str, Any], version: DatasetVersion, earlier: dict[str, Any], psi: float | None
 ) -> Column:
     name, kind = field["name"], field["kind"]
-    drawn = [] if kind == "id" else charts.column_bars(facts)
+    drawn = [] if kind == "id" or facts.get("masked") else charts.column_bars(facts)
     old = earlier.get(name)
     return Column(
         name=name,
@@ -179,11 +174,12 @@ def _column(
         missing=facts["nulls"] / (version.row_count or 1),
         distinct=num(facts["distinct"]),
         bars=drawn,
-        earlier=charts.outline(facts, old) if drawn and old else "",
+        earlier=charts.outline(facts, old) if drawn and old and not old.get("masked") else "",
         summary=[] if kind == "id" else _summary(kind, facts, version.row_count or 1),
-        describes=_describes(kind, facts),
+        describes="values are masked" if facts.get("masked") else _describes(kind, facts),
         psi=psi,
         level="" if psi is None or psi < NOTABLE else "warn" if psi < LARGE else "bad",
+        mark=version.dataset.marks.get(name, ""),
     )
 
 

@@ -37,6 +37,7 @@ TABS = (
     Tab("changes", "Changes", "dataset-version-changes"),
     Tab("checks", "Checks", "dataset-version-checks"),
     Tab("splits", "Splits", "dataset-version-splits"),
+    Tab("lineage", "Lineage", "dataset-version-lineage"),
     Tab("used", "Used by", "dataset-version", "#us-h"),
 )
 

@@ -1,7 +1,6 @@
 """Pages of datasets: the list, one dataset, one version, upload."""
 
 from django.contrib import messages
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -9,7 +8,7 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from mlportal.lib import blobs, names
+from mlportal.lib import names
 from mlportal.lib.errors import Conflict, DomainError, Invalid
 from projects.access import ProjectView
 from projects.forms.datasets import DatasetUpload, SampleChoice
@@ -20,7 +19,7 @@ from projects.services import datasets
 from projects.views import dataset_context
 from projects.views.dataset_files import download
 
-PAGE_ROWS, PREVIEW_ROWS = 100, 50
+PAGE_ROWS = 100
 
 
 def version_url(version: DatasetVersion) -> str:
@@ -36,12 +35,13 @@ class DatasetList(ProjectView):
     permission = Permission.DATASET_VIEW
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """One page; ``q`` filters by name and description, ``after`` continues."""
+        """One page; ``q`` filters by name, description, owner, tag and column, ``after`` continues."""
         query = request.GET.get("q", "").strip()[:200]
-        rows = self.rows().in_project(self.project).with_latest().select_related("created_by").order_by("name_key")
+        rows = self.rows().in_project(self.project).with_latest().select_related("created_by", "owner")
+        rows = rows.order_by("name_key")
         known = rows
         if query:
-            rows = rows.filter(Q(name_key__contains=names.key(query)) | Q(description__icontains=query))
+            rows = rows.matching(query, me=self.actor.user.username if self.actor.user else "")
         if after := request.GET.get("after", "")[:100]:
             rows = rows.filter(name_key__gt=after)
         found = list(rows[: PAGE_ROWS + 1])
@@ -138,8 +138,9 @@ class DatasetDetail(ProjectView):
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         """Versions of the dataset, one page."""
-        dataset = self.find(self.rows().in_project(self.project), name_key=names.key(name))
-        versions = dataset.versions.light().select_related("created_by").order_by("-number")
+        rows = self.rows().in_project(self.project).select_related("owner", "created_by", "project")
+        dataset = self.find(rows, name_key=names.key(name))
+        versions = dataset.versions.kept().light().select_related("created_by").order_by("-number")
         if (before := request.GET.get("before", "")).isascii() and before.isdigit():
             versions = versions.filter(number__lt=int(before[:9]))
         found = list(versions[: PAGE_ROWS + 1])
@@ -148,7 +149,7 @@ class DatasetDetail(ProjectView):
         return render(request, "projects/dataset.html", context)
 
 
-class _OneVersion(ProjectView):
+class OneVersion(ProjectView):
     """Loads the version that the address names."""
 
     abstract = True
@@ -175,7 +176,7 @@ class _OneVersion(ProjectView):
         return version
 
 
-class DatasetVersionDetail(_OneVersion):
+class DatasetVersionDetail(OneVersion):
     """One version: facts, profile by column, warnings, changes, uses; or how far profiling is."""
 
     reads = DatasetVersion
@@ -187,7 +188,7 @@ class DatasetVersionDetail(_OneVersion):
         return render(request, "projects/dataset_version.html", dataset_context.detail(self.actor, version))
 
 
-class DatasetVersionProgress(_OneVersion):
+class DatasetVersionProgress(OneVersion):
     """The progress card alone, for its live page, which reloads itself once when profiling ends."""
 
     reads = DatasetVersion
@@ -199,25 +200,7 @@ class DatasetVersionProgress(_OneVersion):
         return render(request, "projects/_dataset_progress.html", {"version": version})
 
 
-class DatasetVersionRows(_OneVersion):
-    """Rows of a version, page by page."""
-
-    reads = DatasetVersion
-    permission = Permission.DATASET_VIEW
-
-    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
-        """Rows from ``offset`` on."""
-        from projects.tabular import preview  # pyarrow is loaded by those who look at rows only
-
-        version = self.ready(name, number)
-        asked = request.GET.get("offset", "0")
-        offset = int(asked[:12]) if asked.isascii() and asked.isdigit() else 0
-        page = preview.page(blobs.local_path(version.parquet_sha256), offset=offset, limit=PREVIEW_ROWS)
-        context = dataset_context.rows(self.actor, version, page, PREVIEW_ROWS)
-        return render(request, "projects/dataset_rows.html", context)
-
-
-class DatasetVersionDownload(_OneVersion):
+class DatasetVersionDownload(OneVersion):
     """The uploaded bytes, the typed copy, or a CSV that is safe in a spreadsheet; always as an attachment."""
 
     reads = DatasetVersion
@@ -225,4 +208,4 @@ class DatasetVersionDownload(_OneVersion):
 
     def get(self, request: HttpRequest, name: str, number: int) -> HttpResponseBase:
         """Send the file that ``format`` names."""
-        return download(self.version(name, number), request.GET.get("format", "original"))
+        return download(self.actor, self.version(name, number), request.GET.get("format", "original"))

@@ -16,7 +16,9 @@ from projects.models import (
     CheckRun,
     CheckSet,
     Comment,
+    Connection,
     Dataset,
+    DatasetImport,
     DatasetVersion,
     Delivery,
     Membership,
@@ -124,6 +126,27 @@ def _dataset(world: World) -> None:
         params={"test_share": 0.25, "validation_share": 0.0, "column": "", "balance": ""}, rows_sha256=stored.sha256,
     )  # fmt: skip
     world.values |= {"datasets": "people", "v": "1", "versions": "1", "checks": "age-range", "splits": "fixed"}
+    place = Connection.objects.create(
+        project=world.project, name="store", name_key="store", kind="postgres", created_by=owner,
+        facts={"host": "db.example.org", "port": 5432, "database": "d", "user": "u", "sslmode": "prefer"},
+    )  # fmt: skip
+    fetch = DatasetImport.objects.create(
+        project=world.project, name="people", kind="url", spec={"url": "https://example.org/a.csv"}, created_by=owner
+    )
+    now = timezone.now()
+    gone = Dataset.objects.create(
+        project=world.project, name="gone", name_key="gone", created_by=owner, deleted_at=now, deleted_by=owner
+    )
+    older = Dataset.objects.create(project=world.project, name="older", name_key="older", created_by=owner)
+    old = DatasetVersion.objects.create(
+        dataset=older, number=1, sha256="0" * 64, filename="old.csv", state="failed", created_by=owner,
+        deleted_at=now, deleted_by=owner,
+    )  # fmt: skip
+    world.values |= {
+        "datasets": "people", "v": "1", "versions": "1", "connections": str(place.pk), "imports": str(fetch.pk),
+        "dataset-imports": str(fetch.pk), "datasets/pk": str(gone.pk),
+        "versions/pk": str(old.pk), "new/source": "url", "new/store": "postgres",
+    }  # fmt: skip
 
 
 def _runs(world: World) -> None:

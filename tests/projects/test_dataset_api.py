@@ -49,8 +49,11 @@ def test_upload_then_profile_then_read(api):
     assert rows == {
         "columns": ["customer", "plan", "age", "spend", "joined", "churned"],
         "rows": [["c-2", "plus", 45, 20.25, "2024-02-11T00:00:00", False]],
+        "numbers": [1],
         "offset": 1,
         "total": 3,
+        "masked": [],
+        "next_after": 1,
     }
 
 
