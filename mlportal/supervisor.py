@@ -99,7 +99,6 @@ class Supervisor:
 
     def _start(self) -> None:
         print(f"mlportal: data in {settings.DATA_DIR}, logs in {self.log_dir}", flush=True)
-        self.nursery.start()  # it imports while the database is brought up to date
         if not settings.REDIS_URL:
             self._start_broker()
         self._set_up_link = self._migrate()
@@ -107,6 +106,7 @@ class Supervisor:
             return
         self._start_checkpointer()
         self._plan()
+        # What forks it starts now and not before: it reads the names of the static files that were just collected.
         # The web server first and alone: on two cores a page then answers in half the time.
         self._start_all("web")
 
