@@ -14,6 +14,7 @@ from experiments.metricstore import Order, Question, RunGroup
 from experiments.queries import RunFacts, groups
 from experiments.queries.groups import By
 from experiments.queries.tokens import Token, step_of
+from experiments.views.cells import formatter
 from experiments.views.runs_of import Asked, whole
 from mlportal.lib import ui
 
@@ -131,10 +132,13 @@ class GroupTable:
         for at, (stat, measure) in enumerate(zip(group.stats, self.page.measures, strict=True)):
             half, pick = groups.interval(stat), max if measure.best == "max" else min
             every = [g.stats[at] for g in self.page.found.groups]
-            best = pick((s.best for s in every if s.best is not None), default=None)
-            mean = pick((s.mean for s in every if s.mean is not None), default=None)
+            bests, means = [s.best for s in every if s.best is not None], [s.mean for s in every if s.mean is not None]
+            best, mean = pick(bests, default=None), pick(means, default=None)
+            write_best, write_mean = formatter(bests), formatter(means)
             out.append(
-                Cell(ui.metric(stat.best), ui.metric(stat.mean), "" if half is None else ui.metric(half), stat.count,
+                Cell(ui.MISSING if stat.best is None else write_best(stat.best),
+                     ui.MISSING if stat.mean is None else write_mean(stat.mean),
+                     "" if half is None else write_mean(half), stat.count,
                      stat.best is not None and stat.best == best, stat.mean is not None and stat.mean == mean)
             )  # fmt: skip
         return out
