@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
@@ -51,7 +52,7 @@ def shown(study: ImportanceStudy, metric: str) -> Json:
         f"out-of-bag score {result['oob']:.2f}."
     )
     return {"lines": lines, "oob": result["oob"], "finding": words,
-            "figure": {**figure, "xt": "Loss of R2 when shuffled", "label": words}}  # fmt: skip
+            "figure_json": json.dumps({**figure, "xt": "Loss of R2 when shuffled", "label": words})}  # fmt: skip
 
 
 def _way(correlation: float | None) -> str:

@@ -77,6 +77,8 @@ def test_a_study_is_asked_computed_once_and_shown(web, django_capture_on_commit_
     page = web.get(f"{BASE}importance/?q=depth>0").content.decode()
     assert "depth matters most for ROC AUC over 24 runs; out-of-bag score 0." in page
     assert "not what causes it" in page
+    assert "<script" not in page  # htmx takes script elements out of what it swaps in
+    assert '<div id="d-importance" hidden>{&quot;kind&quot;: &quot;bars&quot;' in page
     assert Event.objects.filter(verb="importance.asked").count() == 1
 
 
