@@ -110,6 +110,10 @@ behaviour("table-select", (table) => {
     chosen.clear();
     choose([], false);
   });
+  document.addEventListener("keydown", (event) => {
+    const busy = event.target.closest("input:not([type=checkbox]), textarea, select") || $("dialog[open], [popover]:popover-open");
+    if (event.key === "Escape" && !busy && (every || chosen.size)) $("[data-clear]", bar)?.click();
+  });
   document.addEventListener("htmx:configRequest", (event) => {
     if (event.detail.target?.id === "runs" && words()) event.detail.parameters.sel = words();
   });
