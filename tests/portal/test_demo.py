@@ -55,7 +55,7 @@ def test_demo_has_every_state_a_visitor_should_see(shown):
     assert found.pop("predictions") >= 480
     assert found == {
         "is_example": True,
-        "jobs": ["succeeded"] * 4,
+        "jobs": ["succeeded"] * 5,
         "requests": [["approved", "sam", "mona"], ["pending", "sam", None]],
         "live": ["tumour-screening v1"],
         "people": ["ada", "mona", "otto", "sam", "vera"],
