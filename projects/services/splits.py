@@ -62,8 +62,8 @@ def remove(by: Actor, *, split: SplitRecipe) -> None:
     Conflict
         When a training was made with it.
     """
+    require(by, Permission.DATASET_CREATE, split.version.dataset.project)
     project = split.version.dataset.project
-    require(by, Permission.DATASET_CREATE, project)
     with transaction.atomic():
         data = {"split": split.name, "version": split.version.number}
         events.record(by, "split.removed", project=project, target=split, data=data)

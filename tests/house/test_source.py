@@ -15,8 +15,13 @@ def tracked(*patterns: str) -> list[Path]:
     return [ROOT / name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
+# Not pages: mail, and the file that is opened from a disk, whose own policy lets nothing be loaded.
+ELSEWHERE = ("templates/emails/", "templates/experiments/standalone.html")
+
+
 def templates() -> list[Path]:
-    return tracked("templates/*.html", "templates/**/*.html")
+    every = tracked("templates/*.html", "templates/**/*.html")
+    return [path for path in every if not str(path.relative_to(ROOT)).startswith(ELSEWHERE)]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +40,6 @@ def test_no_template_holds(pattern, what):
     found = [
         f"{path.relative_to(ROOT)}: {match.group()[:60]}"
         for path in templates()
-        if "emails" not in path.parts
         for match in re.finditer(pattern, path.read_text(), re.IGNORECASE)
     ]
     assert found == [], f"templates with {what}"
