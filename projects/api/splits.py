@@ -61,7 +61,7 @@ class _OfVersion(ScopedAPIView):
 
     def split(self, name: str, number: int, split: str) -> SplitRecipe:
         """The split that the address names."""
-        rows = splits.of_version(self.actor, version=self.version(name, number))
+        rows = self.version(name, number).splits.select_related("created_by", "version__dataset__project")
         return self.find(rows, name_key=names.key(split))
 
 

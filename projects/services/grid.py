@@ -1,5 +1,6 @@
 """Rows of a dataset version for a page or a script: sorted, filtered, chosen columns, within bounds."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -174,7 +175,7 @@ def pool() -> grid_pool.Pool:
 
 @cache
 def _pool(owner: int, folder: str) -> grid_pool.Pool:
-    return grid_pool.Pool(
+    made = grid_pool.Pool(
         grid_pool.Settings(
             code=Path(settings.BASE_DIR),
             folder=Path(folder),
@@ -183,6 +184,8 @@ def _pool(owner: int, folder: str) -> grid_pool.Pool:
         ),
         owner=owner,
     )
+    atexit.register(made.close)
+    return made
 
 
 def _file(version: DatasetVersion, wait_seconds: float) -> Path:
