@@ -21,6 +21,7 @@ FEWEST_POINTS = 8
 POINTS_AN_ANSWER = 100_000
 FIRST_METRICS = 4
 AXES = 7
+FEWEST_AXES = 3
 MOST_AXES = 10
 MINUTE = 60_000
 Json = dict[str, Any]
@@ -113,10 +114,16 @@ def picked(view: View, name: str, among: Sequence[str], default: str) -> str:
 
 
 def axes(made: Comparison, every: Sequence[str]) -> list[str]:
-    """Axes of the parallel coordinates."""
+    """Axes of the parallel coordinates: those asked for, else what varies and is known of every run, and metrics."""
     asked = [t for t in made.view.words("axis", "axes") if t in every]
-    params = [t for t in every if t.startswith("p.")][: AXES - 1]
-    standard = [*params, *([f"m.{made.primary}"] if made.primary else [])]
+    shared = [t for t in every if t.startswith("p.") and all(t[2:] in dot.params for dot in made.dots.values())]
+    others = [f"m.{name}" for name in made.metrics if name != made.primary]
+    params = shared[: AXES - 1]
+    standard = [
+        *params,
+        *others[: max(0, FEWEST_AXES - 1 - len(params))],
+        *([f"m.{made.primary}"] if made.primary else []),
+    ]
     return (asked or standard)[:MOST_AXES]
 
 

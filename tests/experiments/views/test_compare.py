@@ -163,6 +163,17 @@ def test_charts_of_single_values_say_what_they_show(web, experiment):
     assert found["contour"] is None
 
 
+def test_axes_are_what_every_run_has(web, experiment):
+    made = [make_run(experiment, params={"algorithm": "ridge", "alpha": "1"}),
+            make_run(experiment, params={"algorithm": "forest", "trees": "50"})]  # fmt: skip
+    for run in made:
+        log(run, "roc_auc", [0.9])
+        log(run, "accuracy", [0.8])
+    found = web.get(f"{BASE}facts/", {"runs": numbers(made)}).json()["parallel"]
+    assert [d["field"] for d in found["dims"]] == ["params.algorithm", "metrics.accuracy", "metrics.roc_auc"]
+    assert [r["id"] for r in found["rows"]] == [run.pk for run in made]
+
+
 def test_what_the_ranges_keep_becomes_a_filter(web, experiment):
     make_many(experiment, 3)
     answer = web.get(BASE, {"runs": "1,2", "q": "kind:a", "keep": "params.depth>=2", "as": "filter", "m": "roc_auc"})
