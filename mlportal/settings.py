@@ -274,7 +274,7 @@ TEMP_DIR.mkdir(mode=0o700, exist_ok=True)
 # --- limits (reliability: limits before parsing) ------------------------------------------------
 MAX_JSON_BYTES = 8 * 2**20
 MAX_JSON_DEPTH = 32
-MAX_QUERY_VALUE = 4096
+MAX_QUERY_VALUE = 20_000  # 1,000 runs by their numbers
 MAX_UPLOAD_BYTES = environment.int("MLPORTAL_MAX_UPLOAD_BYTES", default=10 * 2**30)
 MAX_ARTIFACT_BYTES = environment.int("MLPORTAL_MAX_ARTIFACT_BYTES", default=10 * 2**30)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_JSON_BYTES

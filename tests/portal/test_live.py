@@ -97,8 +97,14 @@ def children(pid):
 
 def web_server(portal):
     """The web server's main process."""
-    (found,) = (pid for pid in children(portal.child.pid) if b"granian" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    (found,) = (pid for pid in forks(portal.child.pid) if b"granian" in Path(f"/proc/{pid}/cmdline").read_bytes())
     return found
+
+
+def forks(pid):
+    """Processes below one process that are no child of a web server."""
+    below = children(pid)
+    return [*below, *(fork for child in below for fork in children(child))]
 
 
 def footprint(portal):

@@ -50,7 +50,12 @@ def test_what_is_spelled_reads_back(text):
     assert found.values == (text,)
     if plain := spelling.bare(text):
         (found,) = clauses(parse(f"{plain}:1"))
-        assert found.kind != "bare" or found.key == text
+        assert (found.kind, found.key) == ("bare", text)
+
+
+@pytest.mark.parametrize("word", ["state", "State", "tag", "and", "metrics.x", "-x", "a b"])
+def test_a_name_that_means_something_else_is_not_written_bare(word):
+    assert spelling.bare(word) is None
 
 
 @given(st.text(alphabet=st.sampled_from(list("ab.:<>=!|-()\"'`, IN1")), max_size=40), st.integers(0, 40))

@@ -211,7 +211,7 @@ def files(experiment):
     [
         ("a.html", '<iframe class="look" sandbox title='),
         ("b.csv", '<div class="cellbox">&lt;b&gt;</div>'),
-        ("c.json", "{\n  &quot;a&quot;: 1\n}"),
+        ("c.json", 'class="body jsontree"'),
         ("d.png", "d.png?as=image"),
         ("e.bin", "There is no viewer for application/octet-stream."),
         ("f.txt", "The file is not UTF-8 text. It can be downloaded."),
