@@ -102,13 +102,20 @@ class Person:
     def _axe(self, where: str) -> None:
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE.read_text())
-        found = self.page.evaluate(
+        for _ in range(3):  # a page that is being renewed has not ended yet: what stays is judged
+            if not (found := self._barriers()):
+                return
+            self.page.wait_for_timeout(400)
+            self.page.evaluate(SETTLED)
+        self.trouble += [f"{where}: axe {each}" for each in found]
+
+    def _barriers(self) -> list[str]:
+        return self.page.evaluate(
             "tags => axe.run(document, {runOnly: {type: 'tag', values: tags}, resultTypes: ['violations']})"
             ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.slice(0, 3).map(n => n.target.join(' ') + ' ' +"
             " n.any.concat(n.all, n.none).map(c => c.message).join('; ').slice(0, 160)).join(' | ')))",
             AXE_TAGS,
         )
-        self.trouble += [f"{where}: axe {each}" for each in found]
 
     def close(self) -> None:
         """Close the window."""

@@ -191,3 +191,4 @@ def test_open_lines_do_not_delay_a_stop(place):
         assert line.event() == ("again", "-")
         assert time.monotonic() - began < 4
         wait_until(lambda: not Path(f"/proc/{web}").exists(), 20, what="the web server ended")
+    portal.wait_ready()
