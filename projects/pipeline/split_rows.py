@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from mlportal.lib.lease import Claim, WorkState
 from projects.actor import Actor
 from projects.models import SplitRecipe
 from projects.pipeline import children
-from projects.services import events, splits
+from projects.services import events, splits, tables
 
 log = structlog.get_logger(__name__)
 CHILD, ROWS = "projects.tabular.split.child", "rows.parquet"
@@ -55,7 +56,7 @@ def _cut(split: SplitRecipe, held: Claim) -> tuple[Changes, str]:
             return {"progress": min(0.99, share), "phase": phase or "Starting"}
 
         beat = children.heart(SplitRecipe.objects.all(), held, progress)
-        ended = children.run(CHILD, _request(split), place, beat=beat, seconds=settings.PROFILE_SECONDS)
+        ended = children.run(CHILD, _request(split, place), place, beat=beat, seconds=settings.PROFILE_SECONDS)
         if ended.stopped in (children.LOST, children.CANCELLED):
             raise children.Stopped
         if ended.stopped:
@@ -69,11 +70,11 @@ def _cut(split: SplitRecipe, held: Claim) -> tuple[Changes, str]:
         return {"report": answer["report"], "rows_sha256": stored.sha256}, ""
 
 
-def _request(split: SplitRecipe) -> Changes:
+def _request(split: SplitRecipe, place: Path) -> Changes:
     version = split.version
     return {
         "recipe": asdict(splits.recipe_of(split)),
-        "path": str(blobs.local_path(version.parquet_sha256)),
+        "path": str(tables.one_file(version, place / "data.parquet")),
         "schema": version.schema,
         "rows": version.row_count,
         "levels": {name: facts["distinct"] for name, facts in version.profile.items()},

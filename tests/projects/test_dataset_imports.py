@@ -15,7 +15,8 @@ from django.utils import timezone
 from mlportal.lib.errors import Conflict, Invalid, Missing
 from projects import pipeline
 from projects.models import Connection, DatasetImport, DatasetVersion, Event
-from projects.services import connections, imports, tables
+from projects.pipeline import split_rows
+from projects.services import connections, imports, splits, tables
 from tests.factories.datasets import CHURN
 from tests.factories.projects import actor, make_project, make_token, make_user
 from tests.lib.test_download import served
@@ -291,6 +292,12 @@ def test_rows_of_a_folder_are_shown_sorted_over_all_files(ana, project, lake):
     page = grid.rows(ana, version=version, asked=grid.Asked(sort="-n", columns=("n",)))
     assert page.rows == [[12], [11], [2], [1]]
     grid.pool().close()
+
+
+def test_a_folder_can_be_split(ana, project, lake):
+    version = by_reference(ana, project).version
+    split = splits.save(ana, version=version, name="half", recipe={"kind": "random", "test_share": 0.5})
+    assert split_rows.cut_split(split.pk, worker="test") == "succeeded"
 
 
 def test_a_file_that_changed_is_noticed_at_use_and_refresh_makes_the_next_version(ana, project, lake):
