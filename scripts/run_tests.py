@@ -7,8 +7,12 @@ What touches no database (engines, rules of the source) runs once, with PostgreS
 The servers are started here and not in ``conftest.py``, because pytest-django reads
 the settings before ``conftest.py`` can set a database. Exit codes: those of pytest;
 3 when this machine lacks something, with the reason. Nothing is skipped silently.
+
+Tests start real servers, browsers and clients on a machine that other work may share, so up to five failures are
+run again, once and alone (``docs/adr/0024-a-second-try-for-tests.md``); those that pass then are named as unsteady.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -22,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import services
 
 ROOT = Path(__file__).resolve().parent.parent
-EMPTY = 5  # pytest: no test was collected
+FAILED = 1  # pytest: tests ran, and some failed
+MAX_TRIED_AGAIN = 5
 
 
 def environment(folder: Path, extra: dict[str, str]) -> dict[str, str]:
@@ -58,10 +63,33 @@ def run(database: str, arguments: list[str], chromium: str, *, again: bool) -> i
             if again:
                 extra["ONLY_WHAT_USES_A_DATABASE"] = "1"
             print(f"\n==== pytest on {database} {' '.join(arguments)}", flush=True)
-            command = [sys.executable, "-m", "pytest", *arguments]
-            return subprocess.run(command, cwd=ROOT, env=environment(folder, extra), check=False).returncode
+            kept = environment(folder, extra)
+            code = pytest(["-o", f"cache_dir={folder / 'cache'}", *arguments], kept)
+            return second_try(failures(folder / "cache"), kept) if code == FAILED else code
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest(arguments: list[str], kept: dict[str, str]) -> int:
+    """Run pytest and return its exit code."""
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=kept, check=False).returncode
+
+
+def failures(cache: Path) -> list[str]:
+    """Names of the tests that failed, as pytest noted them."""
+    noted = cache / "v" / "cache" / "lastfailed"
+    return sorted(json.loads(noted.read_text())) if noted.is_file() else []
+
+
+def second_try(failed: list[str], kept: dict[str, str]) -> int:
+    """Run a few failed tests again, one after the other, and name those that pass now."""
+    if not 0 < len(failed) <= MAX_TRIED_AGAIN:
+        return FAILED
+    print(f"\n==== {len(failed)} failed; each once more, alone", flush=True)
+    codes = {name: pytest(["-p", "no:cacheprovider", "-q", name], kept) for name in failed}
+    for name, code in codes.items():
+        print(f"{'FAILED TWICE' if code else 'UNSTEADY: failed, then passed alone'}: {name}", flush=True)
+    return max(codes.values())
 
 
 def wants_browser(arguments: list[str]) -> bool:

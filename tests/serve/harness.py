@@ -121,6 +121,7 @@ class Serve:
     def __exit__(self, *_: object) -> None:
         if self.process and self.process.poll() is None:
             self.stop()
+        print(self.log.read_text()[-4000:])  # pytest shows it when the test fails
 
     def start(self) -> None:
         with self.log.open("ab") as log:
