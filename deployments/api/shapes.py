@@ -114,12 +114,15 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
     environment = serializers.CharField(source="environment.name", read_only=True)
     proposed_by = serializers.CharField(source="proposed_by.username", read_only=True, default=None, allow_null=True)
     gates = serializers.ListField(child=serializers.DictField(), read_only=True)
+    steps = serializers.ListField(child=serializers.DictField(), read_only=True)
+    card_sections = serializers.ListField(child=serializers.CharField(), read_only=True)
+    min_approvals = serializers.IntegerField(read_only=True)
 
     class Meta:
         model = Policy
         fields = (
-            "environment", "number", "state", "min_approvals", "expiry_days", "four_eyes", "switch_at_approval",
-            "gates", "proposed_by", "valid_from", "valid_to",
+            "environment", "number", "state", "gates", "min_approvals", *Policy.RULES, "proposed_by", "valid_from",
+            "valid_to",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -4,7 +4,10 @@ from typing import ClassVar
 
 from django.db import migrations
 
-RULES = ("min_approvals", "expiry_days", "four_eyes", "switch_at_approval", "gates")
+RULES = (
+    "environment_id", "number", "gates", "steps", "four_eyes", "exclude_trainer", "switch_at_approval", "expiry_days",
+    "approval_days", "reminder_hours", "timeout_hours", "timeout_action", "allow_break_glass", "card_sections",
+)  # fmt: skip
 FROZEN = ("deployments_endpointrevision", "deployments_decision", "deployments_gateresult")
 CHANGED = " OR ".join(f"NEW.{name} IS NOT OLD.{name}" for name in RULES)
 SQLITE = [

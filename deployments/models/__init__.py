@@ -2,7 +2,8 @@
 
 from deployments.models.automations import Automation, RetrainTrigger
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
-from deployments.models.environments import Environment, Policy
+from deployments.models.environments import Environment
+from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 

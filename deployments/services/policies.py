@@ -4,6 +4,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployments.models import Environment, Policy
+from deployments.models.policies import one_step
 from deployments.proof import rules
 from deployments.services import holds
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
@@ -66,7 +67,7 @@ def change(
             environment=environment,
             number=Policy.objects.filter(environment=environment).order_by("-number").first().number + 1,  # type: ignore[union-attr]
             state=Policy.State.PROPOSED,
-            min_approvals=_whole("min_approvals", min_approvals, before.min_approvals, MAX_APPROVALS),
+            steps=_steps(min_approvals, before),
             expiry_days=_whole("expiry_days", expiry_days, before.expiry_days, MAX_EXPIRY_DAYS),
             four_eyes=_truth("four_eyes", four_eyes, before.four_eyes),
             switch_at_approval=_truth("switch_at_approval", switch_at_approval, before.switch_at_approval),
@@ -146,6 +147,11 @@ def _other_admins(project: Project, by: Actor) -> bool:
     roles = [role for role, granted in GRANTS.items() if Permission.POLICY_EDIT in granted]
     members = Membership.objects.filter(project=project, role__in=roles, valid_to=None, user__is_active=True)
     return any(not holds.same_person(member.user, by.user) for member in members.select_related("user"))
+
+
+def _steps(min_approvals: int | None, before: Policy) -> list[dict[str, object]]:
+    needed = _whole("min_approvals", min_approvals, before.min_approvals, MAX_APPROVALS)
+    return before.steps if needed == before.min_approvals else [{**one_step()[0], "needed": needed}]
 
 
 def _whole(field: str, value: object, default: int, most: int) -> int:
