@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from experiments.mlflow import wire
 from experiments.mlflow.door import Call
 from experiments.models import Experiment, FormerPlace, LoggedModel, Run
+from experiments.queries.slim import placed_run_by_uuid
 from experiments.services import artifacts, labels
 from mlportal.lib.errors import Missing
 
@@ -30,11 +31,9 @@ def model_uri(model: LoggedModel) -> str:
 
 def find_run(call: Call, uuid: str) -> Run:
     """Return a run of the project with its experiment, deleted or not."""
-    rows = Run.objects.in_project(call.project).select_related("experiment").defer("params", "tags", "notes")
-    found: Run | None = rows.filter(uuid=uuid).first()
+    found = placed_run_by_uuid(call.project, uuid)
     if found is None:
         raise Missing(f"Run with id={uuid[:60]} not found.")
-    found.project = call.project
     return found
 
 

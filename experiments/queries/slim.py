@@ -35,6 +35,11 @@ _WHOLE_BY_UUID = Statement(f"""
     FROM experiments_run r JOIN experiments_experiment e ON e.id = r.experiment_id
     WHERE r.uuid = %s AND r.project_id = %s
 """)  # noqa: S608 - the names above only
+_PLACED_BY_UUID = Statement(f"""
+    SELECT {", ".join(f"r.{name}" for name in _COLUMNS)}, e.is_default, e.artifact_location
+    FROM experiments_run r JOIN experiments_experiment e ON e.id = r.experiment_id
+    WHERE r.uuid = %s AND r.project_id = %s
+""")  # noqa: S608 - the names above only
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +77,25 @@ def whole_run_by_uuid(project: Project, uuid: str) -> WholeRun | None:
     if found is None:
         return None
     *row, is_default, location, inputs, models = found
-    run = Run.from_db(connection.alias, _WHOLE, row)
-    place = Experiment(
+    run = _placed(Run.from_db(connection.alias, _WHOLE, row), project, is_default, location)
+    return WholeRun(run, bool(inputs), bool(models))
+
+
+def placed_run_by_uuid(project: Project, uuid: str) -> Run | None:
+    """Return the project's run with this id and with its experiment's place, deleted or not, by one statement."""
+    found = _PLACED_BY_UUID.row([uuid, project.pk])
+    if found is None:
+        return None
+    *row, is_default, location = found
+    return _placed(Run.from_db(connection.alias, _COLUMNS, row), project, is_default, location)
+
+
+def _placed(run: Run, project: Project, is_default: object, location: object) -> Run:
+    run.project = project
+    run.experiment = Experiment(
         pk=run.experiment_id, project=project, is_default=bool(is_default), artifact_location=str(location)
     )  # fmt: skip
-    run.project, run.experiment = project, place
-    return WholeRun(run, bool(inputs), bool(models))
+    return run
 
 
 def _run(project: Project, row: tuple[object, ...] | None) -> Run | None:

@@ -73,7 +73,16 @@ def insert(row: models.Model) -> None:
 
     Compiling the insert of a run by the ORM takes 1 ms of processor time, this 0.05 ms.
     """
-    statement, fields = _insertion(type(row))
+    _insert(row, ())
+
+
+def upsert(row: models.Model, *, unique: tuple[str, ...]) -> None:
+    """Insert a row, or give its values to the one that has the same in the ``unique`` columns; sets its key too."""
+    _insert(row, unique)
+
+
+def _insert(row: models.Model, unique: tuple[str, ...]) -> None:
+    statement, fields = _insertion(type(row), unique)
     here = connections[DEFAULT_DB_ALIAS]  # not the proxy, which looks it up at each of a hundred uses
     values = [field.get_db_prep_save(field.pre_save(row, add=True), here) for field in fields]
     found = statement.row(values)
@@ -84,10 +93,14 @@ def insert(row: models.Model) -> None:
 
 
 @cache
-def _insertion(model: type[models.Model]) -> tuple[Statement, list[models.Field[Any, Any]]]:
+def _insertion(model: type[models.Model], unique: tuple[str, ...]) -> tuple[Statement, list[models.Field[Any, Any]]]:
     options = model._meta
     fields = [field for field in options.concrete_fields if not isinstance(field, models.AutoField)]
     columns, marks = ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
+    wins = ""
+    if unique:
+        given = ", ".join(f'"{f.column}" = excluded."{f.column}"' for f in fields if f.column not in unique)
+        wins = f" ON CONFLICT ({', '.join(unique)}) DO UPDATE SET {given}"
     return Statement(
-        f'INSERT INTO "{options.db_table}" ({columns}) VALUES ({marks}) RETURNING "{options.pk.column}"'  # noqa: S608 - names of our own tables
+        f'INSERT INTO "{options.db_table}" ({columns}) VALUES ({marks}){wins} RETURNING "{options.pk.column}"'  # noqa: S608 - names of our own tables
     ), fields
