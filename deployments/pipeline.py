@@ -23,8 +23,10 @@ from projects.models import Project
 if TYPE_CHECKING:
     import pandas as pd
 
+    from deployments.proof.evaluation import Asked
+
 SEED = 20_261_121
-MAX_ROWS = 10_000
+MAX_ROWS = 300_000
 
 
 class LeaseLost(Exception):
@@ -92,8 +94,9 @@ def _keep_grids(version: ModelVersion, grids: dict[str, Any]) -> None:
 
 def _measure(held: Claim) -> Measured:
     request = PromotionRequest.objects.select_related(
-        "version__run", "version__model", "baseline__run", "baseline__model", "project"
-    ).get(evaluation=held.pk)
+        "version__run", "version__model", "version__dataset_version__dataset", "baseline__run", "baseline__model",
+        "project", "policy",
+    ).get(evaluation=held.pk)  # fmt: skip
     beat = _beat(held)
     if unfit := gates.cargo(request.version):
         raise Unprocessable(unfit, code="not_servable")
@@ -110,15 +113,46 @@ def _measure(held: Claim) -> Measured:
         frame,
         candidate,
         production,
-        task=request.version.task,
-        metrics=gates.metric_keys(request.version),
-        seed=SEED,
-        columns=_columns(request.version),
-        production_columns=_columns(request.baseline) if request.baseline else None,
-        on_progress=lambda share: beat("Compare on the held-out rows", 0.1 + 0.75 * share),
+        _asked(request),
+        on_phase=lambda phase, share: beat(phase, 0.1 + 0.7 * share),
     )
     beat("Describe the reference", 0.9)
-    return Measured(_finite(found.plain()), _grids(request.version, frame))
+    size = {
+        "candidate_bytes": _model_bytes(request.version),
+        "baseline_bytes": _model_bytes(request.baseline) if request.baseline else None,
+    }
+    return Measured(_finite({**found.plain(), "size": size}), _grids(request.version, frame))
+
+
+def _asked(request: PromotionRequest) -> "Asked":
+    from deployments.proof.evaluation import Asked
+
+    version = request.version
+    return Asked(
+        task=version.task,
+        metrics=gates.metric_keys(version),
+        columns=_columns(version),
+        production_columns=_columns(request.baseline) if request.baseline else [],
+        sensitive=_sensitive(version),
+        segments=_named_segments(request),
+        seed=SEED,
+    )
+
+
+def _sensitive(version: ModelVersion) -> list[str]:
+    """List the columns that the dataset marks as telling of people; secrets of the team are no groups of people."""
+    dataset = version.dataset_version.dataset if version.dataset_version else None
+    return sorted(name for name, mark in dataset.marks.items() if mark in ("personal", "sensitive")) if dataset else []
+
+
+def _named_segments(request: PromotionRequest) -> list[str]:
+    """List the columns that gates of the policy name, whatever their kind."""
+    return sorted({str(gate["column"]) for gate in request.policy.gates if gate.get("column")})
+
+
+def _model_bytes(version: ModelVersion) -> int | None:
+    path = gates.model_file(version)
+    return next((int(row["size_bytes"]) for row in version.manifest if row["path"] == path), None)
 
 
 def _beat(held: Claim) -> Callable[[str, float], None]:
