@@ -1,16 +1,24 @@
 """Named checks of a promotion: gather the facts from the database and the files, judge them, seal the verdicts."""
 
 import functools
+import math
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.utils import timezone
 
+from deployments.cards import card_gaps
 from deployments.models import Endpoint, GateResult, ModelVersion, Policy, PromotionRequest
-from deployments.proof import canonical, manifest, rules, seal, signing
-from deployments.proof.rules import Facts, Metric, Outcome
+from deployments.proof import canonical, manifest, measured, rules, seal, signing
+from deployments.proof.rules import Facts, Outcome
+from experiments import metricstore
+from experiments.models import TrainingJob
 from experiments.training.catalogue import METRICS, PRIMARY_METRIC, TASK_METRICS
 from mlportal.lib import blobs
 from mlportal.lib.errors import Missing
+from mlportal.lib.lease import WorkState
 
 if TYPE_CHECKING:
     from projects.models import DatasetVersion
@@ -24,6 +32,7 @@ IMPORTANCE_FILE = "importance.json"
 CLIENT_MODEL_FILE = "model.skops"
 CLIENT_EXAMPLE_FILE = "serving_input_example.json"
 CLIENT_REFERENCE_FILE = "reference.parquet"
+MAX_REPEATS = 100  # later trainings on the same data that are looked at for a repetition
 
 
 @functools.cache
@@ -87,12 +96,45 @@ def cargo(version: ModelVersion) -> str:
     return ""
 
 
-def facts(request: PromotionRequest, *, damaged: tuple[str, ...] = ()) -> Facts:
-    """Gather what the rules judge: run, signature, dataset, evaluation."""
-    version, dataset = request.version, request.version.dataset_version
-    result, trouble = _evaluation(request)
+def facts(
+    request: PromotionRequest, *, policy: Policy, damaged: tuple[str, ...] = (), at: datetime | None = None
+) -> Facts:
+    """Gather what the rules judge about a request: run, signature, dataset, evaluation.
+
+    Parameters
+    ----------
+    policy
+        Whose rules will be judged: its card sections and kinds of gates decide what has to be looked up.
+    damaged
+        What :func:`damage` found.
+    at
+        The moment of judging, by default now.
+    """
+    result, trouble = evaluation(request)
+    return facts_of(request.version, result, trouble, policy=policy, damaged=damaged, at=at)
+
+
+def facts_of(
+    version: ModelVersion,
+    result: Mapping[str, Any],
+    trouble: str,
+    *,
+    policy: Policy,
+    damaged: tuple[str, ...] = (),
+    at: datetime | None = None,
+) -> Facts:
+    """Gather what the rules judge about a version and what an evaluation of it stored.
+
+    Parameters
+    ----------
+    result, trouble
+        The stored result, and in words why there is no comparison.
+    """
+    dataset = version.dataset_version
     path = model_file(version)
     model = next((row for row in version.manifest if row["path"] == path), None)
+    kinds = {row["kind"] for row in policy.gates}
+    moment = at or timezone.now()
     return Facts(
         run_state=str(version.run.state) if version.run else "",
         damaged=damaged,
@@ -100,18 +142,58 @@ def facts(request: PromotionRequest, *, damaged: tuple[str, ...] = ()) -> Facts:
         outputs=len(version.signature.get("outputs", [])),
         dataset_state=str(dataset.state) if dataset else None,
         dataset_warnings=_warnings(dataset),
-        metrics=tuple(_metric(row) for row in result.get("metrics", [])),
+        check_state=str(dataset.check_state) if dataset else None,
+        dataset_made=dataset.created_at if dataset else None,
+        metrics=measured.metrics(result),
+        segments=measured.segments(result),
+        groups=measured.groups(result),
         primary=primary(version),
         evaluation=trouble,
-        latency_ms=result.get("latency_ms"),
+        missing=measured.missing(result),
+        latency_ms=measured.latency(result),
         size_bytes=model["size_bytes"] if model else None,
+        card_gaps=tuple(card_gaps(version, policy.card_sections)) if "card_complete" in kinds else None,
+        reproduced=reproduced(version, before=moment) if "reproduced_within" in kinds else None,
+        now=moment,
     )
 
 
-def run_all(request: PromotionRequest, *, damaged: tuple[str, ...] = ()) -> list[Outcome]:
-    """Judge the rules of the request's policy; the worst come first, then the order of the policy."""
-    outcomes = rules.judge(rules.parse(request.policy.gates), facts(request, damaged=damaged))
+def run_all(
+    request: PromotionRequest,
+    *,
+    damaged: tuple[str, ...] = (),
+    policy: Policy | None = None,
+    at: datetime | None = None,
+) -> list[Outcome]:
+    """Judge the rules of a policy, the request's own by default; the worst come first, then the order of the policy.
+
+    Writes nothing: the same call serves the request, the decision, the switch and the dry run of a back-test.
+    """
+    policy = policy or request.policy
+    return ranked(policy, facts(request, policy=policy, damaged=damaged, at=at))
+
+
+def ranked(policy: Policy, found: Facts) -> list[Outcome]:
+    """Judge facts by the gates of a policy, the worst first."""
+    outcomes = rules.judge(rules.parse(policy.gates), found)
     return sorted(outcomes, key=lambda item: (item.passed, item.level == "advisory"))
+
+
+def reproduced(version: ModelVersion, *, before: datetime) -> datetime | None:
+    """Return when a later training last gave the same result: same data, same specification, same primary metric."""
+    run = version.run
+    job = getattr(run, "job", None)
+    key = primary(version)
+    if run is None or job is None or key not in version.metrics:
+        return None
+    later = TrainingJob.objects.filter(
+        project=job.project_id, dataset_version=job.dataset_version_id, split=job.split_id, state=WorkState.SUCCEEDED,
+        pk__gt=job.pk, ended_at__lte=before,
+    ).order_by("-ended_at")[:MAX_REPEATS]  # fmt: skip
+    alike = [item for item in later if item.spec == job.spec]
+    points = metricstore.latest([item.run_id for item in alike]) if alike else {}
+    same = (item for item in alike if _same(points[item.run_id].get(key), version.metrics[key]))
+    return next((item.ended_at for item in same), None)
 
 
 def store(request: PromotionRequest, outcomes: list[Outcome], phase: str) -> None:
@@ -129,6 +211,7 @@ def store(request: PromotionRequest, outcomes: list[Outcome], phase: str) -> Non
             found=item.found,
             metric=item.metric,
             detail=item.detail,
+            evidence=item.evidence,
         )
         for position, item in enumerate(outcomes)
     )
@@ -146,7 +229,7 @@ def snapshot(request: PromotionRequest, *, policy: Policy, endpoint: Endpoint | 
     """
     version = request.version
     dataset = version.dataset_version
-    result, trouble = _evaluation(request)
+    result, trouble = evaluation(request)
     return seal.snapshot(
         {
             "model": {"id": version.model_id, "name": version.model.name},
@@ -187,6 +270,10 @@ def primary(version: ModelVersion) -> str:
     return chosen if chosen in METRICS else PRIMARY_METRIC.get(version.task, "")
 
 
+def _same(point: Any, value: float) -> bool:
+    return point is not None and math.isclose(point.value, value, rel_tol=1e-9)
+
+
 def _file_damage(row: dict[str, Any]) -> str:
     try:
         blobs.verify(row["sha256"])
@@ -197,7 +284,7 @@ def _file_damage(row: dict[str, Any]) -> str:
     return ""
 
 
-def _evaluation(request: PromotionRequest) -> tuple[dict[str, Any], str]:
+def evaluation(request: PromotionRequest) -> tuple[dict[str, Any], str]:
     """Return the stored result and, in words, why there is no comparison."""
     work = getattr(request, "evaluation", None)
     if work is None or not work.is_terminal:
@@ -205,20 +292,6 @@ def _evaluation(request: PromotionRequest) -> tuple[dict[str, Any], str]:
     if work.result is None:
         return {}, f"the evaluation failed: {work.failure or work.get_state_display()}"
     return work.result, str(work.result.get("note", ""))
-
-
-def _metric(row: dict[str, Any]) -> Metric:
-    known = METRICS.get(row["metric"], {"label": row["metric"], "better": "higher"})
-    return Metric(
-        key=row["metric"],
-        label=known["label"],
-        better="lower" if known["better"] == "lower" else "higher",
-        candidate=row["candidate"],
-        production=row["production"],
-        difference=row["difference"],
-        low=row["low"],
-        high=row["high"],
-    )
 
 
 def _warnings(dataset: "DatasetVersion | None") -> tuple[str, ...]:

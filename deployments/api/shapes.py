@@ -316,8 +316,18 @@ class SetAutomationSerializer(serializers.Serializer[Data]):
 class ChangePolicySerializer(serializers.Serializer[Data]):
     """Rules to change; what is not given stays."""
 
-    min_approvals = serializers.IntegerField(required=False, min_value=1, max_value=10)
-    expiry_days = serializers.IntegerField(required=False, min_value=1, max_value=90)
-    four_eyes = serializers.BooleanField(required=False)
-    switch_at_approval = serializers.BooleanField(required=False)
     gates = serializers.ListField(child=serializers.DictField(), required=False, max_length=50)
+    steps = serializers.ListField(child=serializers.DictField(), required=False, max_length=9)
+    min_approvals = serializers.IntegerField(
+        required=False, min_value=1, max_value=9, help_text="Short for one step of that many managers."
+    )
+    four_eyes = serializers.BooleanField(required=False)
+    exclude_trainer = serializers.BooleanField(required=False)
+    switch_at_approval = serializers.BooleanField(required=False)
+    expiry_days = serializers.IntegerField(required=False, min_value=1, max_value=90)
+    approval_days = serializers.IntegerField(required=False, min_value=1, max_value=365)
+    reminder_hours = serializers.IntegerField(required=False, min_value=0, max_value=2160)
+    timeout_hours = serializers.IntegerField(required=False, min_value=0, max_value=2160)
+    timeout_action = serializers.ChoiceField(required=False, choices=Policy.Timeout.choices)
+    allow_break_glass = serializers.BooleanField(required=False)
+    card_sections = serializers.ListField(child=serializers.CharField(max_length=60), required=False, max_length=20)

@@ -376,6 +376,12 @@ class Migration(migrations.Migration):
                 ),
                 ("allow_break_glass", models.BooleanField(default=False)),
                 ("card_sections", models.JSONField(default=list)),
+                (
+                    "based_on",
+                    models.PositiveIntegerField(
+                        help_text="Number of the version in force when it was written.", null=True
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("valid_from", models.DateTimeField(null=True)),
                 ("valid_to", models.DateTimeField(null=True)),
@@ -532,6 +538,12 @@ class Migration(migrations.Migration):
                 ("found", models.TextField()),
                 ("metric", models.CharField(blank=True, max_length=100)),
                 ("detail", models.TextField(blank=True)),
+                (
+                    "evidence",
+                    models.BooleanField(
+                        default=True, help_text="False: there was nothing to judge, so it did not pass."
+                    ),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "request",

@@ -75,6 +75,7 @@ class Policy(models.Model):
     timeout_action = models.CharField(max_length=10, choices=Timeout, default=Timeout.EXPIRE)
     allow_break_glass = models.BooleanField(default=False)
     card_sections = models.JSONField(default=list)
+    based_on = models.PositiveIntegerField(null=True, help_text="Number of the version in force when it was written.")
     proposed_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
     confirmed_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -132,6 +132,7 @@ class GateResult(models.Model):
     found = models.TextField()
     metric = models.CharField(max_length=100, blank=True)
     detail = models.TextField(blank=True)
+    evidence = models.BooleanField(default=True, help_text="False: there was nothing to judge, so it did not pass.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -1,0 +1,73 @@
+"""Read the stored result of an evaluation into the shapes that gates judge; what is absent is no evidence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deployments.proof.rules_shapes import Groups, Metric, Segment
+from experiments.training.catalogue import METRICS
+
+BETTER: Mapping[str, str] = {key: entry["better"] for key, entry in METRICS.items()}
+
+
+def metrics(result: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """Read the comparison over all held-out rows."""
+    return tuple(_metric(row["metric"], row, "production") for row in result.get("metrics", []))
+
+
+def segments(result: Mapping[str, Any]) -> tuple[Segment, ...]:
+    """Read the comparison by segment."""
+    return tuple(
+        Segment(
+            str(row["column"]), str(row["value"]), int(row["rows"]),
+            tuple(
+                _metric(key, found, "baseline")
+                for key, found in row["metrics"].items()
+                if found.get("candidate") is not None
+            ),
+        )
+        for row in result.get("segments") or []
+    )  # fmt: skip
+
+
+def groups(result: Mapping[str, Any]) -> tuple[Groups, ...]:
+    """Read the candidate's rates by group."""
+    return tuple(
+        Groups(str(row["column"]), _rates(row.get("groups") or []), (row.get("selection_ratio") or {}).get("candidate"))
+        for row in result.get("fairness") or []
+    )
+
+
+def latency(result: Mapping[str, Any]) -> dict[str, float]:
+    """Read the candidate's time of one row in milliseconds by quantile: p50, p95, p99 as far as measured."""
+    found = (result.get("latency") or {}).get("candidate") or {}
+    taken = {name: found[f"{name}_ms"] for name in ("p50", "p95", "p99") if found.get(f"{name}_ms") is not None}
+    single = result.get("latency_ms")
+    return taken if single is None else {"p99": single, **taken}
+
+
+def missing(result: Mapping[str, Any]) -> dict[str, str]:
+    """Read why parts of the evaluation are not there, by part."""
+    return {str(row["part"]): str(row["why"]) for row in result.get("missing") or []}
+
+
+def _metric(key: str, row: Mapping[str, Any], rival: str) -> Metric:
+    return Metric(
+        key=key,
+        label=METRICS[key]["label"] if key in METRICS else key,
+        better="lower" if BETTER.get(key) == "lower" else "higher",
+        candidate=row["candidate"],
+        production=row.get(rival),
+        difference=row.get("difference"),
+        low=row.get("low"),
+        high=row.get("high"),
+    )
+
+
+def _rates(rows: list[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        for measure, rate in (row.get("candidate") or {}).items():
+            value = rate.get("value") if isinstance(rate, dict) else rate
+            if value is not None:
+                found.setdefault(measure, {})[str(row["value"])] = value
+    return found
