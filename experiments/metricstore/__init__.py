@@ -20,9 +20,10 @@ from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
 from .names import search as search_names
 from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order
 from .predicates import Context
-from .reading import Latest, Series, at_step, latest, latest_rows, many_series, sampled, series, sparks
+from .reading import Latest, at_step, latest, latest_rows, many_series, sampled, series, sparks
 from .recording import append, begin, drop_tag
 from .sorting import Key, Sort, Source
+from .thinning import Series
 from .turn import retried, writing
 from .walking import Hit, find
 

@@ -14,7 +14,8 @@ from django.db import connection
 
 from . import codec, folding, keys
 from .codec import SEGMENT_POINTS, Ints, Points
-from .reading import Series, _joined, _marks, _nothing, _thinned
+from .reading import marks
+from .thinning import Series, joined, nothing, taken, thinned, whole
 
 BATCH_POINTS = 1_000_000
 BATCH_SEGMENTS = 5000
@@ -46,8 +47,8 @@ class Window:
         column: Ints = part.steps if self.by_step else part.stamps - self.origins.get(run_id, 0)
         inside = np.flatnonzero((column >= self.low) & (column <= self.high))
         if not len(inside):
-            return _sliced(part, slice(0, 0))
-        return _sliced(part, slice(max(0, inside[0] - 1), inside[-1] + 2))
+            return taken(part, slice(0, 0))
+        return taken(part, slice(max(0, inside[0] - 1), inside[-1] + 2))
 
 
 def bundle(
@@ -72,10 +73,10 @@ def bundle(
     for batch in _batches(_sampled(_segments(run_ids, [*key_ids.values()], window))):
         read = _read([segment for ids in batch.values() for segment in ids])
         for (run_id, key_id), ids in batch.items():
-            part = _joined([read[i] for i in ids if i in read] or [_nothing()])
+            part = joined([read[i] for i in ids if i in read] or [nothing()])
             part = window.cut(run_id, part) if window else part
             if len(part):
-                yield run_id, back[key_id], _thinned(part, at_most)
+                yield run_id, back[key_id], thinned(whole(part), at_most)
 
 
 _Series = dict[tuple[int, int], list[tuple[int, int]]]  # (run, key) -> (segment, points) in order
@@ -90,7 +91,7 @@ def _segments(run_ids: Sequence[int], key_ids: Sequence[int], window: Window | N
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT run_id, key_id, id, points FROM experiments_metricchunk
-                WHERE run_id IN ({_marks(run_ids)}) AND key_id IN ({_marks(key_ids)}){near}
+                WHERE run_id IN ({marks(run_ids)}) AND key_id IN ({marks(key_ids)}){near}
                 ORDER BY run_id, key_id, first_step, id""",
             [*run_ids, *key_ids, *bounds],
         )
@@ -127,10 +128,6 @@ def _batches(found: _Series) -> Iterator[dict[tuple[int, int], list[int]]]:
 def _read(segments: Sequence[int]) -> dict[int, Points]:
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id, data FROM experiments_metricchunk WHERE id IN ({_marks(segments)})", [*segments]
+            f"SELECT id, data FROM experiments_metricchunk WHERE id IN ({marks(segments)})", [*segments]
         )  # fmt: skip
         return {segment: codec.unpack_segment(bytes(data)) for segment, data in cursor.fetchall()}
-
-
-def _sliced(part: Points, kept: slice) -> Points:
-    return Points(part.keys, part.steps[kept], part.stamps[kept], part.values[kept])

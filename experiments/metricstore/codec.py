@@ -13,17 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from . import glances
+from .glances import GLANCED_FROM
+
 BLOCK_HEADER = struct.Struct("<2sBxI")
 BLOCK_MAGIC = b"mb"
 SEGMENT_HEADER = struct.Struct("<2sBBII")  # magic, format, layout, points, checksum of what follows
 BOUNDS = struct.Struct("<qqqq")  # first step, first stamp, earliest stamp, latest stamp
 SEGMENT_MAGIC = b"ms"
 FORMAT, SEGMENT_FORMAT = 1, 2
-_PLAIN, _PLANES = 0, 1
+_PLAIN, _PLANES, _GLANCED = 0, 1, 2
 PLAIN_BELOW = 16
 SPAN_BYTES = SEGMENT_HEADER.size + PLAIN_BELOW * 24
 NOISE_FROM, NOISE_BITS = 512, 7.3
 SEGMENT_POINTS = 4096
+# Enough of a segment's beginning for its glance.
+GLANCE_BYTES = SEGMENT_HEADER.size + BOUNDS.size + glances.room(SEGMENT_POINTS)
 _KEY_BYTES = 4
 _POINT_BYTES = _KEY_BYTES + 3 * 8
 
@@ -123,7 +128,8 @@ def pack_segment(points: Points) -> bytes:
     bytes
         Few points as plain columns. Else steps and stamps as differences, values as they are, all cut into
         24 planes of equal bytes: a plane of one byte is stored as that byte, a plane of noise as it is, the
-        others deflated. Inflating is most of the work of reading, so only what shrinks is deflated.
+        others deflated. Inflating is most of the work of reading, so only what shrinks is deflated. Many points
+        have a glance in front of the planes.
     """
     count, values = len(points), clean_values(points.values)
     if count < PLAIN_BELOW:
@@ -132,14 +138,16 @@ def pack_segment(points: Points) -> bytes:
     planes = np.concatenate([_planes(c) for c in (_deltas(points.steps), _deltas(points.stamps), values)])
     same = (planes == planes[:, :1]).all(axis=1)
     noise = np.array([not flat and _is_noise(plane) for flat, plane in zip(same, planes, strict=True)])
+    is_long = count >= GLANCED_FROM
     body = (
         BOUNDS.pack(points.steps[0], points.stamps[0], points.stamps.min(), points.stamps.max())
+        + (glances.pack(points.steps, points.stamps, values) if is_long else b"")
         + np.packbits([same, noise]).tobytes()
         + planes[same, 0].tobytes()
         + planes[noise].tobytes()
         + zlib.compress(planes[~same & ~noise].tobytes(), 1)
     )
-    return _sealed(_PLANES, count, body)
+    return _sealed(_GLANCED if is_long else _PLANES, count, body)
 
 
 def unpack_segment(data: bytes) -> Points:
@@ -159,7 +167,8 @@ def unpack_segment(data: bytes) -> Points:
         steps, stamps = (np.frombuffer(body, "<i8", count, i * 8 * count) for i in range(2))
         return Points(none, steps, stamps, np.frombuffer(body, "<f8", count, 16 * count))
     first_step, first_stamp, _, _ = BOUNDS.unpack_from(body)
-    planes, same = _read_planes(body[BOUNDS.size :], count)
+    rest = body[BOUNDS.size :]
+    planes, same = _read_planes(rest[glances.size(rest) :] if layout == _GLANCED else rest, count)
     steps, stamps = _column(planes, same, 0), _column(planes, same, 8)
     steps[0], stamps[0] = first_step, first_stamp
     values = np.ascontiguousarray(planes[16:].T).view("<f8").reshape(-1)
@@ -167,10 +176,32 @@ def unpack_segment(data: bytes) -> Points:
     return Points(none, np.cumsum(steps, dtype="<i8"), np.cumsum(stamps, dtype="<i8"), values)
 
 
+def glance(data: bytes) -> tuple[glances.Glance, glances.Glance] | None:
+    """Return evenly spread points and all points that a segment has in front, None where it has none.
+
+    Parameters
+    ----------
+    data : bytes
+        A segment, or its first `GLANCE_BYTES`.
+
+    Raises
+    ------
+    DamagedChunk
+        If the header or the checksum is wrong.
+    """
+    layout, _ = _opened(data, whole=False)
+    if layout != _GLANCED:
+        return None
+    found = glances.unpack(memoryview(data)[SEGMENT_HEADER.size + BOUNDS.size :])
+    if found is None:
+        raise DamagedChunk("the beginning of a segment does not have its checksum")
+    return found
+
+
 def stamp_span(data: bytes) -> tuple[int, int]:
     """Return the earliest and the latest timestamp of a segment from its first `SPAN_BYTES` bytes."""
     layout, count = _opened(data, whole=False)
-    if layout == _PLANES:
+    if layout != _PLAIN:
         return BOUNDS.unpack_from(data, SEGMENT_HEADER.size)[2:]
     stamps = np.frombuffer(data, "<i8", count, SEGMENT_HEADER.size + 8 * count)
     return int(stamps.min()), int(stamps.max())
@@ -185,7 +216,7 @@ def _opened(data: bytes, *, whole: bool = True) -> tuple[int, int]:
     if len(data) < SEGMENT_HEADER.size:
         raise DamagedChunk("a chunk is shorter than its header")
     magic, version, layout, count, checksum = SEGMENT_HEADER.unpack_from(data)
-    if (magic, version) != (SEGMENT_MAGIC, SEGMENT_FORMAT) or layout not in (_PLAIN, _PLANES):
+    if (magic, version) != (SEGMENT_MAGIC, SEGMENT_FORMAT) or layout not in (_PLAIN, _PLANES, _GLANCED):
         raise DamagedChunk(f"unknown chunk format {magic!r} {version}")
     if whole and zlib.crc32(memoryview(data)[SEGMENT_HEADER.size :]) != checksum:
         raise DamagedChunk("a segment does not have its checksum")

@@ -6,17 +6,18 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 from django.db import connection
-from tsdownsample import MinMaxLTTBDownsampler
 
-from . import codec, folding, keys, points
-from .codec import Floats, Ints, Points
+from . import codec, folding, keys
+from .codec import Points
+from .thinning import Choice, Series, joined, nothing, spark, spread, thinned, whole
 
-SPARK_POINTS = 24
 SPARK_SEGMENTS = 6
+# A series of this many times the points asked for is read by glances, whose points lie 64 apart.
+GLANCED_TIMES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,6 @@ class Latest:
     stamp_ms: int
     low: float | None = None
     high: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """Points of one metric of one run in order; ``total`` counts them before thinning."""
-
-    steps: Ints
-    stamps: Ints
-    values: Floats
-    total: int
 
 
 def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[int, dict[str, Latest]]:
@@ -55,12 +46,12 @@ def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[i
     if not wanted or key_ids == {}:
         return found
     folding.fold_runs(wanted)
-    only = "" if key_ids is None else f" AND m.key_id IN ({_marks(key_ids)})"
+    only = "" if key_ids is None else f" AND m.key_id IN ({marks(key_ids)})"
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT m.run_id, k.name, m.value, m.is_nan, m.step, m.stamp_ms, m.low, m.high
                 FROM experiments_runmetric m JOIN experiments_key k ON k.id = m.key_id
-                WHERE m.run_id IN ({_marks(wanted)}){only} ORDER BY k.name""",
+                WHERE m.run_id IN ({marks(wanted)}){only} ORDER BY k.name""",
             [*wanted, *(key_ids or {}).values()],
         )
         for run_id, name, value, is_nan, *rest in cursor.fetchall():
@@ -78,7 +69,7 @@ def latest_rows(run_ids: Sequence[int]) -> Iterator[tuple[int, str, float, bool,
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT run_id, key_id, value, is_nan, step, stamp_ms FROM experiments_runmetric
-                WHERE run_id IN ({_marks(run_ids)})""",
+                WHERE run_id IN ({marks(run_ids)})""",
             [*run_ids],
         )
         rows = cursor.fetchall()
@@ -89,7 +80,7 @@ def latest_rows(run_ids: Sequence[int]) -> Iterator[tuple[int, str, float, bool,
 
 def series(run_id: int, name: str, *, at_most: int | None = None) -> Series:
     """Return one metric of one run, whole or thinned."""
-    return many_series([run_id], [name], at_most=at_most).get((run_id, name)) or _thinned(_nothing(), None)
+    return many_series([run_id], [name], at_most=at_most).get((run_id, name)) or thinned(whole(nothing()), None)
 
 
 def many_series(
@@ -105,21 +96,11 @@ def many_series(
         Thin each series to about this many points, keeping first, last and spikes.
     """
     key_ids = keys.find(names)
-    if not key_ids or not run_ids:
-        return {}
-    folding.fold_runs(run_ids)
-    parts: dict[tuple[int, int], list[Points]] = defaultdict(list)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT run_id, key_id, data FROM experiments_metricchunk
-                WHERE run_id IN ({_marks(run_ids)}) AND key_id IN ({_marks(key_ids)})
-                ORDER BY run_id, key_id, first_step, id""",
-            [*run_ids, *key_ids.values()],
-        )
-        for run_id, key_id, data in cursor.fetchall():
-            parts[run_id, key_id].append(codec.unpack_segment(bytes(data)))
     back = {number: name for name, number in key_ids.items()}
-    return {(run, back[key]): _thinned(_joined(part), at_most) for (run, key), part in parts.items()}
+    return {
+        (run_id, back[key_id]): thinned(choice, at_most)
+        for (run_id, key_id), choice in _choices(run_ids, [*back], at_most)
+    }
 
 
 def sampled(run_ids: Sequence[int], name: str, at_most: int, span: tuple[int, int] | None = None) -> dict[int, Points]:
@@ -134,35 +115,78 @@ def sampled(run_ids: Sequence[int], name: str, at_most: int, span: tuple[int, in
     span : (first step, last step), optional
         Only points of these steps.
     """
-    key_id = keys.find([name]).get(name)
-    if key_id is None or not run_ids:
-        return {}
+    found = _choices(run_ids, [*keys.find([name]).values()], at_most, span=span, even=True)
+    return {run_id: spread(choice, at_most, span) for (run_id, _), choice in found}
+
+
+def _choices(
+    run_ids: Sequence[int],
+    key_ids: Sequence[int],
+    at_most: int | None,
+    *,
+    span: tuple[int, int] | None = None,
+    even: bool = False,
+) -> Iterator[tuple[tuple[int, int], Choice]]:
+    """Read what the points of each series are to be chosen from: of long ones mostly the glances at their segments."""
+    if not key_ids or not run_ids:
+        return
     folding.fold_runs(run_ids)
-    inside = "" if span is None else " AND last_step >= %s AND first_step <= %s"
-    parts: dict[int, list[Points]] = defaultdict(list)
+    for pair, rows in groupby(_segments(run_ids, key_ids, at_most, span), key=lambda row: row[:2]):
+        choice = _choice([*rows], even=even)
+        if choice is None:  # glances of segments that overlap cannot be put in order
+            choice = _choice(_segments([pair[0]], [pair[1]], None, span), even=even)
+        yield pair, choice or whole(nothing())
+
+
+def _segments(
+    run_ids: Sequence[int], key_ids: Sequence[int], at_most: int | None, span: tuple[int, int] | None
+) -> list[tuple[int, int, int, int, int, int, bytes]]:
+    """Return (run, key, points, first step, last step, whether it is a glance, bytes) of segments, in order.
+
+    Of long series only the first and the last segment are read whole, so that the ends are exact.
+    """
+    few = [at_most * GLANCED_TIMES if at_most else 2**62, codec.GLANCED_FROM]
+    inside = "" if span is None else " AND c.last_step >= %s AND c.first_step <= %s"
+    given = [*run_ids, *key_ids, *(span or ())]
+    where = f"c.run_id IN ({marks(run_ids)}) AND c.key_id IN ({marks(key_ids)}){inside}"
+    glanced = "s.total >= %s AND c.points >= %s AND c.first_step > s.low AND c.last_step < s.high"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT run_id, data FROM experiments_metricchunk
-                WHERE run_id IN ({_marks(run_ids)}) AND key_id = %s{inside} ORDER BY run_id, first_step, id""",
-            [*run_ids, key_id, *(span or ())],
+            f"""SELECT c.run_id, c.key_id, c.points, c.first_step, c.last_step, CASE WHEN {glanced} THEN 1 ELSE 0 END,
+                       CASE WHEN {glanced} THEN substr(c.data, 1, %s) ELSE c.data END
+                FROM (SELECT c.run_id, c.key_id, sum(c.points) AS total, min(c.first_step) AS low,
+                             max(c.last_step) AS high
+                      FROM experiments_metricchunk c WHERE {where} GROUP BY c.run_id, c.key_id) s
+                JOIN experiments_metricchunk c ON c.run_id = s.run_id AND c.key_id = s.key_id
+                WHERE {where} ORDER BY c.run_id, c.key_id, c.first_step, c.id""",
+            [*few, *few, codec.GLANCE_BYTES, *given, *given],
         )
-        for run_id, data in cursor.fetchall():
-            parts[run_id].append(codec.unpack_segment(bytes(data)))
-    return {run_id: _spread(_joined(part), at_most, span) for run_id, part in parts.items()}
+        return cursor.fetchall()
 
 
-def _spread(part: Points, at_most: int, span: tuple[int, int] | None) -> Points:
-    start, stop = 0, len(part)
-    if span is not None:
-        start = int(np.searchsorted(part.steps, span[0], "left"))
-        stop = int(np.searchsorted(part.steps, span[1], "right"))
-    if stop - start <= at_most:
-        chosen = np.arange(start, stop)
-    elif at_most == 1:
-        chosen = np.array([stop - 1])
-    else:
-        chosen = np.linspace(start, stop - 1, at_most).astype(int)
-    return Points(part.keys, part.steps[chosen], part.stamps[chosen], part.values[chosen])
+def _choice(rows: Sequence[tuple[int, int, int, int, int, int, bytes]], *, even: bool) -> Choice | None:
+    """Put the segments of a series together, None where they overlap and some were only to be glanced at."""
+    if not any(row[5] for row in rows):
+        return whole(joined([codec.unpack_segment(bytes(row[6])) for row in rows] or [nothing()]))
+    if any(before[4] >= behind[3] for before, behind in pairwise(rows)):
+        return None
+    parts, places, gone = [], [], 0
+    for _, _, count, _, _, is_glance, data in rows:
+        part = _glance(bytes(data), even=even) if is_glance else whole(codec.unpack_segment(bytes(data)))
+        if part is None:
+            return None
+        parts.append(part.points)
+        places.append(part.places + gone)
+        gone += count
+    return Choice(joined(parts), np.concatenate(places))
+
+
+def _glance(data: bytes, *, even: bool) -> Choice | None:
+    found = codec.glance(data)
+    if found is None:
+        return None
+    some = found[0 if even else 1]
+    return Choice(Points(np.empty(0, np.int32), some["step"], some["stamp"], some["value"]), some["at"])
 
 
 def sparks(run_ids: Sequence[int], names: Sequence[str]) -> dict[tuple[int, str], list[float]]:
@@ -181,7 +205,7 @@ def sparks(run_ids: Sequence[int], names: Sequence[str]) -> dict[tuple[int, str]
             f"""SELECT c.run_id, c.key_id, c.data FROM (
                   SELECT id, row_number() OVER series AS at, count(*) OVER (PARTITION BY run_id, key_id) AS parts
                   FROM experiments_metricchunk
-                  WHERE run_id IN ({_marks(run_ids)}) AND key_id IN ({_marks(key_ids)})
+                  WHERE run_id IN ({marks(run_ids)}) AND key_id IN ({marks(key_ids)})
                   WINDOW series AS (PARTITION BY run_id, key_id ORDER BY first_step, id)
                 ) s JOIN experiments_metricchunk c ON c.id = s.id
                 WHERE s.at = 1 OR s.at * {SPARK_SEGMENTS} / s.parts <> (s.at - 1) * {SPARK_SEGMENTS} / s.parts
@@ -191,7 +215,7 @@ def sparks(run_ids: Sequence[int], names: Sequence[str]) -> dict[tuple[int, str]
         for run_id, key_id, data in cursor.fetchall():
             parts[run_id, key_id].append(codec.unpack_segment(bytes(data)))
     back = {number: name for name, number in key_ids.items()}
-    return {(run_id, back[key_id]): _spark(_joined(part)) for (run_id, key_id), part in parts.items()}
+    return {(run_id, back[key_id]): spark(joined(part)) for (run_id, key_id), part in parts.items()}
 
 
 def at_step(run_ids: Sequence[int], names: Sequence[str], step: int) -> dict[tuple[int, str], float]:
@@ -211,7 +235,7 @@ def at_step(run_ids: Sequence[int], names: Sequence[str], step: int) -> dict[tup
                   SELECT id, last_step, max(CASE WHEN last_step <= %s THEN last_step END)
                     OVER (PARTITION BY run_id, key_id) AS near
                   FROM experiments_metricchunk
-                  WHERE run_id IN ({_marks(run_ids)}) AND key_id IN ({_marks(key_ids)}) AND first_step <= %s
+                  WHERE run_id IN ({marks(run_ids)}) AND key_id IN ({marks(key_ids)}) AND first_step <= %s
                 ) s JOIN experiments_metricchunk c ON c.id = s.id WHERE s.last_step > %s OR s.last_step = s.near""",
             [step, *run_ids, *key_ids.values(), step, step],
         )
@@ -230,46 +254,6 @@ def _point_at(part: Points, step: int) -> tuple[int, int, bool, float]:
     return int(part.steps[at]), int(part.stamps[at]), nan, 0.0 if nan else value
 
 
-def _joined(parts: list[Points]) -> Points:
-    ordered = all(a.steps[-1] < b.steps[0] for a, b in pairwise(parts))
-    if len(parts) == 1:
-        return parts[0]
-    if not ordered:
-        return points.merged(parts)
-    none = np.empty(0, np.int32)
-    columns = [np.concatenate([getattr(p, name) for p in parts]) for name in ("steps", "stamps", "values")]
-    return Points(none, *columns)
-
-
-def _thinned(part: Points, at_most: int | None) -> Series:
-    total = len(part)
-    if at_most is None or total <= max(at_most, 3):
-        return Series(part.steps, part.stamps, part.values, total)
-    keep = _kept(part.values, at_most)
-    return Series(part.steps[keep], part.stamps[keep], part.values[keep], total)
-
-
-def _kept(values: Floats, at_most: int) -> np.ndarray:
-    """Choose points by MinMaxLTTB; points that are no number take the value before them for the choice."""
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.linspace(0, len(values) - 1, at_most).astype(int)
-    last_good = np.maximum.accumulate(np.where(finite, np.arange(len(values)), 0))
-    filled = np.where(finite[last_good], values[last_good], values[finite][0])
-    return MinMaxLTTBDownsampler().downsample(np.ascontiguousarray(filled), n_out=max(at_most, 3))
-
-
-def _spark(part: Points) -> list[float]:
-    values = part.values[np.isfinite(part.values)]
-    if len(values) > SPARK_POINTS:
-        values = values[np.sort(_kept(values, SPARK_POINTS))]
-    return values.tolist()
-
-
-def _nothing() -> Points:
-    ints = np.empty(0, np.int64)
-    return Points(np.empty(0, np.int32), ints, ints, np.empty(0))
-
-
-def _marks(items: Iterable[object]) -> str:
+def marks(items: Iterable[object]) -> str:
+    """Return a mark for each value of a statement."""
     return ", ".join(["%s"] * len(list(items)))
