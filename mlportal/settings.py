@@ -206,6 +206,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
     "expire-requests": {"task": "deployments.expire_requests", "schedule": 300, "options": {"expires": 300}},
 }  # fmt: skip
+# Second places for anchors of the audit log; without a setting a file beside the data directory.
+AUDIT_ANCHOR_FILE = environment.str("MLPORTAL_AUDIT_ANCHOR_FILE", default="")
+AUDIT_ANCHOR_WEBHOOK = environment.str("MLPORTAL_AUDIT_ANCHOR_WEBHOOK", default="")
+AUDIT_ANCHOR_MAIL = environment.list("MLPORTAL_AUDIT_ANCHOR_MAIL", default=[])
 # (event verb, task): the task gets the id of an EventDelivery row; see projects.services.events.
 NOTIFIED = (
     "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
@@ -219,6 +223,10 @@ NOTIFIED_CLIENTS = (
 )  # fmt: skip
 EVENT_CONSUMERS: list[tuple[str, str]] = [
     *((verb, "projects.notify") for verb in (*NOTIFIED, *NOTIFIED_CLIENTS)),
+    *(
+        (verb, "projects.anchor_promotion")
+        for verb in ("promotion.approved", "endpoint.switched", "endpoint.rolled_back")
+    ),
     *((verb, "deployments.react") for verb in ("alert.firing", "job.succeeded", "job.failed", "job.cancelled")),
 ]
 # What stars and comments stand on: type, and the function that looks up rows by number.

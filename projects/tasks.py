@@ -8,7 +8,7 @@ from django.db import connections
 
 from projects import pipeline
 from projects.pipeline import check_runs, split_rows
-from projects.services import audit, dataset_removal, deliveries, events
+from projects.services import anchors, dataset_removal, deliveries, events
 
 log = structlog.get_logger(__name__)
 
@@ -21,8 +21,17 @@ def republish_events() -> int:
 
 @shared_task(name="projects.anchor_audit", ignore_result=True)
 def anchor_audit() -> None:
-    """Append the head of the audit log, signed, to the anchor file."""
-    audit.anchor()
+    """Anchor the audit log, and send again what a second place did not take."""
+    anchors.drop(cause="hour")
+
+
+@shared_task(name="projects.anchor_promotion", ignore_result=True)
+def anchor_promotion(event_delivery_id: int) -> None:
+    """Anchor the audit log as soon as somebody moved what is in production."""
+    with events.consume(event_delivery_id) as event:
+        due = event is not None
+    if due:
+        anchors.drop(cause="promotion")
 
 
 @shared_task(name="projects.profile_version", bind=True, ignore_result=True)

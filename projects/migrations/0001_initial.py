@@ -50,6 +50,30 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="Anchor",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveBigIntegerField(unique=True)),
+                ("seq", models.PositiveBigIntegerField()),
+                ("head_hash", models.CharField(max_length=64)),
+                ("count", models.PositiveBigIntegerField()),
+                ("at", models.DateTimeField()),
+                (
+                    "cause",
+                    models.CharField(
+                        choices=[("hour", "every hour"), ("promotion", "a promotion"), ("request", "asked for")],
+                        max_length=10,
+                    ),
+                ),
+                ("previous", models.CharField(help_text="sha256 of the anchor before.", max_length=64)),
+                ("key_id", models.CharField(max_length=16)),
+                ("signature", models.CharField(max_length=100)),
+            ],
+            options={
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
             name="ChainHead",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -67,17 +91,42 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("seq", models.PositiveBigIntegerField(unique=True)),
-                ("at", models.DateTimeField()),
+                ("at", models.DateTimeField(help_text="By the clock of the database.")),
+                ("schema", models.PositiveSmallIntegerField()),
                 ("verb", models.CharField(max_length=60)),
+                (
+                    "result",
+                    models.CharField(
+                        choices=[("done", "done"), ("refused", "refused"), ("failed", "failed")],
+                        default="done",
+                        max_length=8,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
                 ("actor_kind", models.CharField(max_length=10)),
                 ("actor_id", models.BigIntegerField(null=True)),
-                ("actor_name", models.CharField(max_length=220)),
+                (
+                    "on_behalf_of",
+                    models.BigIntegerField(help_text="Account for which a part of the portal acted.", null=True),
+                ),
                 ("token_id", models.BigIntegerField(null=True)),
-                ("address", models.CharField(blank=True, max_length=64)),
                 ("request_id", models.CharField(blank=True, max_length=64)),
                 ("target_type", models.CharField(blank=True, max_length=40)),
                 ("target_id", models.BigIntegerField(null=True)),
-                ("target_label", models.CharField(blank=True, max_length=200)),
+                (
+                    "label",
+                    models.CharField(
+                        blank=True, help_text="What the object was called; not of people.", max_length=200
+                    ),
+                ),
+                ("before_hash", models.CharField(blank=True, max_length=64)),
+                ("after_hash", models.CharField(blank=True, max_length=64)),
+                (
+                    "changes",
+                    models.JSONField(
+                        default=dict, help_text="Field: value before and after; secrets and people masked."
+                    ),
+                ),
                 ("data", models.JSONField(default=dict)),
                 ("prev_hash", models.CharField(max_length=64)),
                 ("hash", models.CharField(max_length=64, unique=True)),
@@ -563,6 +612,55 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="ObjectState",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("target_type", models.CharField(max_length=40)),
+                ("target_id", models.BigIntegerField()),
+                ("fields", models.JSONField()),
+                ("salt", models.CharField(blank=True, help_text="For what belongs to a person.", max_length=32)),
+                ("hash", models.CharField(max_length=64)),
+            ],
+            options={
+                "constraints": [models.UniqueConstraint(fields=("target_type", "target_id"), name="one_known_state")],
+            },
+        ),
+        migrations.CreateModel(
+            name="Particulars",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("owner_id", models.BigIntegerField(default=0)),
+                ("name", models.CharField(blank=True, max_length=220)),
+                ("address", models.CharField(blank=True, max_length=64)),
+                ("salt", models.CharField(blank=True, max_length=32)),
+                ("digest", models.CharField(max_length=64)),
+            ],
+            options={
+                "indexes": [models.Index(fields=["owner_id", "name", "address"], name="particulars_of")],
+            },
+        ),
+        migrations.AddField(
+            model_name="event",
+            name="who",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="projects.particulars",
+            ),
+        ),
+        migrations.AddField(
+            model_name="event",
+            name="whom",
+            field=models.ForeignKey(
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="+",
+                to="projects.particulars",
+            ),
+        ),
+        migrations.CreateModel(
             name="Project",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -909,6 +1007,32 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="AnchorCopy",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "place",
+                    models.CharField(
+                        choices=[("file", "file"), ("webhook", "webhook"), ("mail", "e-mail")], max_length=10
+                    ),
+                ),
+                ("target", models.CharField(max_length=300)),
+                ("sent_at", models.DateTimeField(null=True)),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("failure", models.CharField(blank=True, max_length=300)),
+                (
+                    "anchor",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="copies", to="projects.anchor"
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [models.Index(condition=models.Q(("sent_at", None)), fields=["place"], name="copy_open")],
+                "constraints": [models.UniqueConstraint(fields=("anchor", "place"), name="one_copy_a_place")],
+            },
+        ),
+        migrations.CreateModel(
             name="CheckResult",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1044,6 +1168,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="event",
             index=models.Index(fields=["target_type", "target_id", "-seq"], name="event_by_target"),
+        ),
+        migrations.AddIndex(
+            model_name="event",
+            index=models.Index(fields=["actor_id", "-seq"], name="event_by_actor"),
+        ),
+        migrations.AddIndex(
+            model_name="event",
+            index=models.Index(fields=["at"], name="event_by_time"),
         ),
         migrations.AddIndex(
             model_name="datasetimport",

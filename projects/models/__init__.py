@@ -3,7 +3,15 @@
 from projects.models.accounts import ApiToken, SetupSecret, User
 from projects.models.channels import Channel, Delivery
 from projects.models.datasets import Dataset, DatasetVersion
-from projects.models.events import ChainHead, Event, EventDelivery
+from projects.models.events import (
+    Anchor,
+    AnchorCopy,
+    ChainHead,
+    Event,
+    EventDelivery,
+    ObjectState,
+    Particulars,
+)
 from projects.models.files import UnnamedFile
 from projects.models.idempotency import IdempotencyKey
 from projects.models.imports import Connection, DatasetImport
@@ -12,6 +20,8 @@ from projects.models.projects import Membership, Project
 from projects.models.quality import CheckResult, CheckRun, CheckSet, SplitRecipe
 
 __all__ = [
+    "Anchor",
+    "AnchorCopy",
     "ApiToken",
     "ChainHead",
     "Channel",
@@ -29,6 +39,8 @@ __all__ = [
     "IdempotencyKey",
     "Membership",
     "Mention",
+    "ObjectState",
+    "Particulars",
     "Project",
     "SetupSecret",
     "SplitRecipe",

@@ -18,9 +18,9 @@ from mlportal.lib import names, throttle
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from mlportal.lib.lease import scrub
 from projects.actor import Actor
-from projects.models import Project, SetupSecret, User
+from projects.models import Particulars, Project, SetupSecret, User
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, states
 
 WINDOW_SECONDS = 15 * 60
 TRIES_PER_ACCOUNT = 10
@@ -126,12 +126,20 @@ def verify(username: str, password: str, *, address: str, request_id: str = "") 
     throttle.hit(account, limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
     user = authenticate(None, username=username.replace("\x00", ""), password=password)
     if user is None:
-        nobody = Actor.anonymous(address=address, request_id=request_id)
-        with transaction.atomic():
-            events.record(nobody, "user.sign_in_failed", project=None, data={"name": scrub(username[:100])})
+        _note_failure(username, Actor.anonymous(address=address, request_id=request_id))
         raise Forbidden(WRONG)
     throttle.forget(account, seconds=WINDOW_SECONDS)
     return user
+
+
+def _note_failure(username: str, nobody: Actor) -> None:
+    """Record a failed sign-in; the name that was typed may be somebody's, so it can be erased."""
+    known = User.objects.filter(username__iexact=username.replace("\x00", "")[:150]).first()
+    typed = (known.pk if known else 0, scrub(username[:100]))
+    with transaction.atomic():
+        events.record(
+            nobody, "user.sign_in_failed", project=None, result="failed", whom=typed, data={"known": known is not None}
+        )
 
 
 def sign_out(by: Actor) -> None:
@@ -278,6 +286,34 @@ def activate(by: Actor, *, user: User) -> User:
         events.record(by, "user.activated", project=None, target=user)
     user.is_active = True
     return user
+
+
+def erase(by: Actor, *, user: User, reason: str) -> User:
+    """Erase who somebody was: name and address go from the account and from every entry of the audit log.
+
+    What they did stays, under the number of the account; the log still verifies.
+
+    Raises
+    ------
+    Conflict
+        While the account is open, or when it is erased already.
+    """
+    require(by, Permission.SITE_ADMIN, None)
+    why = names.clean_text(reason, field="reason", limit=1000, required=True)
+    with transaction.atomic():
+        held = User.objects.select_for_update().get(pk=user.pk)
+        if held.is_active:
+            raise Conflict(f"Deactivate {held.username} first.", field="user")
+        if held.username == f"erased-{held.pk}":
+            raise Conflict("This account is erased already.", field="user")
+        held.username = f"erased-{held.pk}"
+        held.email, held.display_name = f"{held.username}@erased.invalid", ""
+        held.set_unusable_password()
+        held.save(update_fields=["username", "email", "display_name", "password"])
+        states.forget(held)
+        Particulars.objects.filter(owner_id=held.pk).erase()
+        events.record(by, "user.erased", project=None, target=held, reason=why)
+    return held
 
 
 def generate_password() -> str:

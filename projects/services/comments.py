@@ -52,7 +52,7 @@ def add(by: Actor, *, project: Project, target: Target, text: str) -> Comment:
         )
         called = _call(comment, said)
         told = {
-            "comment": comment.pk, "text": said[:EXCERPT], "mentions": called, "by": by.user.username,
+            "comment": comment.pk, "text": said[:EXCERPT], "mentions": called,
             "label": target.label, "page": target.href,
         }  # fmt: skip
         events.record(by, "comment.added", project=project, target=target.row, data=told)
@@ -131,7 +131,7 @@ def _call(comment: Comment, text: str) -> list[str]:
     ).distinct()  # fmt: skip
     people = [user for user in members if user.username.casefold() in wanted and user.pk != comment.author_id]
     Mention.objects.bulk_create((Mention(comment=comment, user=user) for user in people), ignore_conflicts=True)
-    return sorted(user.username for user in people)
+    return sorted(user.pk for user in people)
 
 
 def _own(by: Actor, comment: Comment) -> Comment:

@@ -139,5 +139,5 @@ def _said(value: Any) -> Any:
 
 def _stale(held: Dataset) -> str:
     last = Event.objects.filter(target_type="dataset", target_id=held.pk, verb="dataset.edited").order_by("-seq")
-    who = last.values_list("actor_name", flat=True).first() or "Somebody"
+    who = last.values_list("who__name", flat=True).first() or "Somebody"
     return f"{who} changed {held.name} since you opened it. Look at their values, then save again."

@@ -249,7 +249,7 @@ def _subject(event: Event) -> str:
         severity = str(event.data.get("severity", "")).capitalize()
         return f"[{name}] {severity}: {words[event.verb]}{event.data.get('title', event.target_label)}"
     if event.verb == "comment.added":
-        return f"[{name}] {event.data.get('by', '')} on {event.data.get('label', event.target_label)}"
+        return f"[{name}] {event.actor_name} on {event.data.get('label', event.target_label)}"
     return f"[{name}] {event.verb.replace('.', ' ')}: {event.target_label}"
 
 

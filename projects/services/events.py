@@ -1,26 +1,35 @@
 """Append to the audit log in the caller's transaction, and hand events to their consumers."""
 
-import hashlib
-import json
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 
-from mlportal.lib import queue
+from mlportal.lib import chain, queue
 from mlportal.lib.lease import scrub
 from mlportal.lib.sql import Statement, insert
 from projects.actor import Actor
-from projects.models import ChainHead, Event, EventDelivery, Project
+from projects.models import ChainHead, Event, EventDelivery, Particulars, Project, User
+from projects.services import states
 
-SCHEMA = "mlportal-event-1"
 MAX_TRIES = 20
-# Every acknowledged change runs these.
-_HEAD = Statement("SELECT seq, hash FROM projects_chainhead WHERE id = 1", lock="FOR UPDATE")
+MAX_REASON = 4000
+# Every acknowledged change runs these. The newest matching row of the person serves; a twin does no harm.
+_HEAD = """
+    SELECT h.seq, h.hash, {clock}, p.id, p.salt, p.digest
+    FROM projects_chainhead h
+    LEFT JOIN projects_particulars p ON p.owner_id = %s AND p.name = %s AND p.address = %s AND p.salt <> ''
+    WHERE h.id = 1 ORDER BY p.id DESC LIMIT 1
+"""
+_HEADS = {
+    "sqlite": Statement(_HEAD.format(clock="round((julianday('now') - 2440587.5) * 86400.0, 3)")),
+    "postgresql": Statement(_HEAD.format(clock="clock_timestamp()"), lock="FOR UPDATE OF h"),
+}
 _MOVE_HEAD = Statement("UPDATE projects_chainhead SET seq = %s, hash = %s WHERE id = 1")
 
 
@@ -31,17 +40,31 @@ def record(
     project: Project | None,
     target: models.Model | None = None,
     data: dict[str, Any] | None = None,
+    reason: str = "",
+    result: str = Event.Result.DONE,
+    on_behalf_of: User | None = None,
+    whom: tuple[int, str] | None = None,
 ) -> Event:
     """Append one event; call it last in the transaction that makes the change.
 
-    The chain head is locked from here to the commit, so the rest of the transaction should be short.
+    The chain head is locked from here to the commit, so the rest of the transaction should be short. What the target
+    looked like before and after is read from its row, secrets and people masked.
 
     Parameters
     ----------
     verb : str
         ``noun.verb``, past tense: ``"dataset.created"``.
     data : dict
-        JSON-able facts of the change; no secrets. Floats are kept as text, so that the hash is exact.
+        JSON-able facts of the change; no secrets and no names of people, whom a number names. Floats are kept as
+        text, so that the hash is exact.
+    reason : str
+        Why, in the person's words; by default the ``reason`` or ``comment`` of the data.
+    result : str
+        ``done``, ``refused`` or ``failed``.
+    on_behalf_of : User
+        For whom it was done, when that is not the actor: a delegation, a part of the portal.
+    whom : tuple of (int, str)
+        Account (0: none) and name of a person concerned, when that is not the target. Kept where it can be erased.
 
     Raises
     ------
@@ -50,22 +73,36 @@ def record(
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("events.record needs the transaction of the change it records")
-    last, last_hash = _HEAD.row([]) or _first_head()
+    facts = chain.exact(data or {})
+    changed = states.difference(target)
+    name, address = chain.exact(by.name[:220]), chain.exact(by.address)
+    # A token and a person are somebody; what the portal does by itself is nobody's particular.
+    person = by.user.pk if by.user is not None and by.kind != "system" else None
+    owner = person or (whom[0] if whom and by.kind == "anonymous" else 0)
+    last, last_hash, at, who = _head(owner, name, address)
+    behalf = on_behalf_of or (by.user if by.kind == "system" else None)
     event = Event(
         seq=last + 1,
-        at=timezone.now(),
+        at=at,
+        schema=chain.SCHEMA,
         verb=verb,
+        result=result,
+        reason=_reason(reason, facts),
         project=project,
         actor_kind=by.kind,
-        actor_id=by.user.pk if by.user else None,
-        actor_name=by.name,
+        actor_id=person,
+        on_behalf_of=behalf.pk if behalf else None,
         token_id=by.token.pk if by.token else None,
-        address=by.address,
-        request_id=by.request_id,
+        who=who,
+        whom=_concerned(target, whom),
+        request_id=chain.exact(by.request_id),
         target_type=target._meta.model_name or "" if target is not None else "",
         target_id=target.pk if target is not None else None,
-        target_label=str(target)[:200] if target is not None else "",
-        data=_exact(data or {}),
+        label=chain.exact(str(target)[:200]) if target is not None and not isinstance(target, User) else "",
+        before_hash=changed.before,
+        after_hash=changed.after,
+        changes=changed.changes,
+        data=facts,
         prev_hash=last_hash,
     )
     event.hash = digest(event)
@@ -75,31 +112,50 @@ def record(
     return event
 
 
-def _first_head() -> tuple[int, str]:
-    head, _created = ChainHead.objects.select_for_update().get_or_create(pk=1)
-    return head.seq, head.hash
-
-
 def digest(event: Event) -> str:
     """sha256 over the canonical JSON of an event and the hash before it.
 
-    Source: reliability paper, section 5.1; canonical form = sorted keys, UTF-8, no spaces, no floats.
+    Source: reliability paper, section 5.1; the canonical form is that of :mod:`mlportal.lib.chain`.
     """
-    body = {
-        "schema": SCHEMA,
-        "seq": event.seq,
-        "at": event.at.isoformat(timespec="microseconds"),
-        "verb": event.verb,
-        "project": event.project_id,
-        "actor": [event.actor_kind, event.actor_id, event.actor_name, event.token_id],
-        "address": event.address,
-        "request": event.request_id,
-        "target": [event.target_type, event.target_id, event.target_label],
-        "data": event.data,
-        "prev": event.prev_hash,
-    }
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return chain.sha256(event.entry())
+
+
+def _head(owner: int, name: str, address: str) -> tuple[int, str, datetime, Particulars]:
+    """Lock the head; gives number and hash of the newest event, the time, and who acts."""
+    found = _HEADS[connection.vendor].row([owner, name, address])
+    if found is None:
+        ChainHead.objects.select_for_update().get_or_create(pk=1)
+        return _head(owner, name, address)
+    seq, last_hash, at, known, salt, held = found
+    moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
+    if known is None:
+        return seq, last_hash, moment, _particulars(owner_id=owner, name=name, address=address)
+    who = Particulars(pk=known, owner_id=owner, name=name, address=address, salt=salt, digest=held)
+    return seq, last_hash, moment, who
+
+
+def _particulars(*, owner_id: int, name: str, address: str) -> Particulars:
+    salt = secrets.token_hex(16)
+    made = Particulars(
+        owner_id=owner_id, name=name, address=address, salt=salt, digest=chain.person(salt, name, address)
+    )
+    insert(made)
+    return made
+
+
+def _concerned(target: models.Model | None, whom: tuple[int, str] | None) -> Particulars | None:
+    if isinstance(target, User):
+        whom = (target.pk, str(target))
+    if whom is None:
+        return None
+    owner, name = whom[0], chain.exact(whom[1][:220])
+    known = Particulars.objects.filter(owner_id=owner, name=name, address="").exclude(salt="").order_by("-pk").first()
+    return known or _particulars(owner_id=owner, name=name, address="")
+
+
+def _reason(given: str, facts: dict[str, Any]) -> str:
+    found = given or facts.get("reason") or facts.get("comment") or ""
+    return found[:MAX_REASON] if isinstance(found, str) else ""
 
 
 @contextmanager
@@ -152,15 +208,3 @@ def _postpone(delivery_id: int, error: Exception) -> None:
         next_at=timezone.now() + delay,
         failure=scrub(f"{type(error).__name__}: {error}"),
     )
-
-
-def _exact(value: Any) -> Any:
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, dict):
-        return {str(key): _exact(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_exact(item) for item in value]
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    return str(value)

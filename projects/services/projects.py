@@ -41,7 +41,7 @@ def create(by: Actor, *, name: str, slug: str = "", description: str = "", owner
             created_by=admin, is_example=is_example,
         )  # fmt: skip
         Membership.objects.create(project=project, user=admin, role=Role.ADMIN, granted_by=by.user)
-        data = {"slug": address, "admin": admin.username}
+        data = {"slug": address, "admin": admin.pk}
         events.record(by, "project.created", project=project, target=project, data=data)
     by.forget()
     return project

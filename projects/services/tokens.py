@@ -53,7 +53,7 @@ def create(by: Actor, *, project: Project | None, name: str, scopes: list[str], 
             user=user, project=project, name=names.clean(name), sha256=credentials.fingerprint(secret),
             hint=secret[:8], scopes=wanted, expires_at=timezone.now() + timedelta(days=days),
         )  # fmt: skip
-        data = {"scopes": wanted, "days": days, "owner": user.username}
+        data = {"scopes": wanted, "days": days, "owner": user.pk}
         events.record(by, "token.created", project=project, target=token, data=data)
     return NewToken(token, secret)
 
@@ -73,7 +73,7 @@ def revoke(by: Actor, *, token: ApiToken) -> ApiToken:
     with transaction.atomic():
         if not ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
             raise Conflict("This token is revoked already.")
-        data = {"owner": token.user.username}
+        data = {"owner": token.user_id}
         events.record(by, "token.revoked", project=token.project, target=token, data=data)
     token.revoked_at = now
     return token

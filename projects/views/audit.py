@@ -48,8 +48,8 @@ def _page(view: ProjectView | SiteView, request: HttpRequest, project: Project |
 
 def _export(view: ProjectView | SiteView, request: HttpRequest, project: Project | None) -> StreamingHttpResponse:
     lines = audit.export(view.actor, project=project, chosen=chosen(people.AuditFilter(request.POST)))
-    response = StreamingHttpResponse(lines, content_type="application/x-ndjson")
-    name = f"audit-{project.slug if project else 'site'}.jsonl"
+    response = StreamingHttpResponse(lines, content_type="application/zip")
+    name = f"audit-{project.slug if project else 'site'}.zip"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 

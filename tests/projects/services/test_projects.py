@@ -19,7 +19,7 @@ def test_create_makes_the_owner_admin(root):
     assert (project.slug, project.roles_of(mei), project.roles_of(root)) == ("fruh-warnung-2", ["admin"], [])
     event = Event.objects.get()
     assert (event.verb, event.project, event.data) == (
-        "project.created", project, {"slug": "fruh-warnung-2", "admin": "mei"},
+        "project.created", project, {"slug": "fruh-warnung-2", "admin": mei.pk},
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ def test_create_keeps_only_the_hash(churn, mei):
     assert (row.scopes, row.hint, row.user) == (["read", "write"], new.secret[:8], mei)
     assert abs(row.expires_at - timezone.now() - timedelta(days=30)) < timedelta(minutes=1)
     event = Event.objects.get()
-    assert (event.verb, event.data) == ("token.created", {"scopes": ["read", "write"], "days": 30, "owner": "mei"})
+    assert (event.verb, event.data) == ("token.created", {"scopes": ["read", "write"], "days": 30, "owner": mei.pk})
     assert new.secret not in f"{event.data}{event.target_label}"
 
 

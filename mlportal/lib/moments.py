@@ -1,0 +1,65 @@
+"""Dates and times as people and scripts write them, always in UTC unless they say otherwise."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from mlportal.lib.errors import Invalid
+
+DAY = timedelta(days=1)
+_LEAST = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A moment, or a whole day: ``start`` and ``end`` are equal for a moment."""
+
+    start: datetime
+    end: datetime
+    is_day: bool = False
+
+
+def read(text: str, *, field: str) -> Span:
+    """Read ``2026-03-12`` (the whole day), ``2026-03-12 14:00`` or any ISO 8601 time; without a zone it is UTC.
+
+    Raises
+    ------
+    Invalid
+        When it is none of these, naming the field and what came.
+    """
+    clean = text.strip()
+    try:
+        if len(clean) == len("2026-03-12"):
+            start = datetime.combine(date.fromisoformat(clean), time.min, tzinfo=UTC)
+            return Span(start, start + DAY - _LEAST, is_day=True)
+        # An address turns the plus of an offset into a blank.
+        given = datetime.fromisoformat(clean if clean.count(" ") < 2 else "+".join(clean.rsplit(" ", 1)))
+        moment = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise Invalid(
+            f"{field} is a date as 2026-03-12 or a time as 2026-03-12T14:00 (UTC); {clean[:40]!r} is neither.",
+            field=field, got=clean[:40],
+        ) from error  # fmt: skip
+    return Span(moment, moment)
+
+
+def past(text: str, *, field: str, now: datetime) -> Span:
+    """Read a moment that has been: a day that is not over ends now.
+
+    Raises
+    ------
+    Invalid
+        Also for a moment that is still to come.
+    """
+    span = read(text, field=field)
+    if span.start > now:
+        raise Invalid(
+            f"{field} lies in the future: it is {now:%Y-%m-%d %H:%M} UTC now.", field=field,
+            limit=now.isoformat(timespec="seconds"), got=text.strip()[:40],
+        )  # fmt: skip
+    return Span(span.start, min(span.end, now), span.is_day)
+
+
+def after(text: str, *, field: str) -> datetime:
+    """Return the first moment after a date, or the time itself: the open end of a span."""
+    span = read(text, field=field)
+    return span.start + DAY if span.is_day else span.end
