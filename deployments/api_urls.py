@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.api import endpoints, models, predict, promotions
+from deployments.api import endpoints, evidence, models, predict, promotions
 
 model = "models/<str:name>/"
 version = f"{model}versions/<int:number>/"
@@ -22,6 +22,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}decide/", promotions.PromotionDecide.as_view(), name="api-promotion-decide"),
     path(f"{promotion}withdraw/", promotions.PromotionWithdraw.as_view(), name="api-promotion-withdraw"),
     path(f"{promotion}override/", promotions.PromotionOverride.as_view(), name="api-promotion-override"),
+    path(f"{promotion}evidence/", evidence.PromotionEvidence.as_view(), name="api-promotion-evidence"),
+    path(f"{promotion}retry/", evidence.PromotionRetry.as_view(), name="api-promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
     path("environments/", promotions.Environments.as_view(), name="api-environments"),
     path(place, promotions.EnvironmentPolicy.as_view(), name="api-policy"),

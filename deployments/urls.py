@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}decide/", promotions.PromotionDecide.as_view(), name="promotion-decide"),
     path(f"{promotion}withdraw/", promotions.PromotionWithdraw.as_view(), name="promotion-withdraw"),
     path(f"{promotion}override/", promotions.PromotionOverride.as_view(), name="promotion-override"),
+    path(f"{promotion}retry/", promotions.PromotionRetry.as_view(), name="promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
     path("deployments/", endpoints.EndpointList.as_view(), name="endpoint-list"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="endpoint-detail"),

@@ -9,8 +9,9 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from deployments.models import Decision, GateOverride, GateResult, PromotionRequest
-from deployments.services import endpoints, holds, promotions
-from deployments.views import review
+from deployments.models.promotions import PromotionRequestQuerySet
+from deployments.services import endpoints, evidence, holds, promotions
+from deployments.views import changes, review
 from deployments.views.answers import see
 from mlportal.lib.errors import DomainError
 from projects.access import ProjectView
@@ -23,6 +24,20 @@ FILTERS = (("", "All"), ("pending", "Waiting"), ("approved", "Approved"), ("reje
 def address(request: PromotionRequest) -> str:
     """Return the address of a request's page."""
     return reverse("deployments:promotion-detail", args=[request.project.slug, request.pk])
+
+
+def joined(rows: PromotionRequestQuerySet) -> PromotionRequestQuerySet:
+    """Join everything that a request's page shows."""
+    return rows.with_subject().select_related(
+        "version__run__experiment", "version__run__created_by", "version__dataset_version__dataset", "evaluation",
+        "version__created_by", "policy__proposed_by", "baseline__model", "baseline__dataset_version__dataset",
+        "version__run__job__created_by", "decided_by",
+    ).prefetch_related(
+        Prefetch("gate_results", GateResult.objects.order_by("position")),
+        Prefetch("decisions", Decision.objects.select_related("user")),
+        Prefetch("overrides", GateOverride.objects.select_related("user")),
+        "revisions__endpoint",
+    )  # fmt: skip
 
 
 class PromotionList(ProjectView):
@@ -58,17 +73,7 @@ class _OneRequest(ProjectView):
 
     def load(self, number: int) -> PromotionRequest:
         """Return the request with everything its page shows."""
-        rows = self.rows().in_project(self.project).with_subject()
-        joined = rows.select_related(
-            "version__run__experiment", "version__run__created_by", "version__dataset_version__dataset", "evaluation",
-            "version__created_by", "policy__proposed_by", "version__run__job__created_by", "decided_by",
-        ).prefetch_related(
-            Prefetch("gate_results", GateResult.objects.order_by("position")),
-            Prefetch("decisions", Decision.objects.select_related("user")),
-            Prefetch("overrides", GateOverride.objects.select_related("user")),
-            "revisions__endpoint",
-        )  # fmt: skip
-        found: PromotionRequest = self.find(joined, pk=number)
+        found: PromotionRequest = self.find(joined(self.rows().in_project(self.project)), pk=number)
         return found
 
     def show(self, number: int, *, error: DomainError | None = None, status: int = 200) -> HttpResponse:
@@ -82,6 +87,8 @@ class _OneRequest(ProjectView):
             "heading": f"Promote {held.version} to {held.environment.name}",
             "approvals": sum(item.verdict == Decision.Verdict.APPROVE for item in held.decisions.all()),
             "review": review.load(held),
+            "changes": changes.of(held),
+            "may_retry": evidence.may_retry(held) and allowed(self.actor, Permission.PROMOTION_REQUEST, self.project),
             "may_decide": may and not why and held.is_pending and not mine,
             "barred": why if may else "",
             "waits_for_me": may and not why and held.is_pending and bool(held.seal) and not mine,
@@ -155,6 +162,24 @@ class PromotionWithdraw(_OneRequest):
     def post(self, request: HttpRequest, number: int) -> HttpResponse:
         held = promotions.withdraw(self.actor, request=self.load(number))
         messages.success(request, f"Promotion {held.pk} is withdrawn.")
+        return see(address(held))
+
+
+class PromotionRetry(_OneRequest):
+    """Have a failed evaluation made again."""
+
+    reads = PromotionRequest
+    permission = Permission.PROMOTION_REQUEST
+
+    def post(self, request: HttpRequest, number: int) -> HttpResponse:
+        held = self.load(number)
+        try:
+            evidence.retry(self.actor, request=held)
+        except DomainError as error:
+            if error.status == 403:
+                raise
+            return self.show(number, error=error, status=error.status)
+        messages.success(request, f"A worker measures {held.version.label} again.")
         return see(address(held))
 
 

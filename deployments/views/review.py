@@ -8,12 +8,14 @@ from django.utils.functional import cached_property
 from deployments import gates
 from deployments.models import GateResult, ModelVersion, PromotionRequest
 from deployments.proof.rules import plain_number, signed
+from deployments.views.evidence import Evidence
 from experiments.training.catalogue import METRICS
 from mlportal.lib.ui import inside_a_sentence
 from projects.actor import Actor
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 CENTRE, REACH = 50.0, 44.0
+FIRST_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,27 @@ class Review:
         return [*lines, *self._latency_rows()]
 
     @property
+    def first_rows(self) -> list[Row]:
+        """What the decision needs at a glance: gates that fail and the metric judged by come first."""
+        key = next(iter(item["metric"] for item in self.found.get("metrics", [])), "")
+        label = METRICS.get(key, {"label": key})["label"]
+        ranked = sorted(self.rows, key=lambda row: (row.label != label, row.status not in ("fail", "advisory")))
+        kept = {id(row) for row in ranked[:FIRST_ROWS]}
+        return [row for row in self.rows if id(row) in kept]
+
+    @property
+    def other_rows(self) -> list[Row]:
+        """The rest of the table."""
+        first = {id(row) for row in self.first_rows}
+        return [row for row in self.rows if id(row) not in first]
+
+    @property
     def numbers(self) -> list[Number]:
-        """At most four: three metrics and the time of one prediction."""
+        """Four: two metrics, the calibration error and the time of one prediction; a third metric without the error."""
         metrics = [item for item in self.rows if not item.label.startswith("Predict")]
-        shown = [*metrics[:3], *(item for item in self.rows if item.label.startswith("Predict"))]
+        error = _calibration_error(self.found)
+        shown = [*metrics[: 2 if error else 3], *([error] if error else [])]
+        shown += [item for item in self.rows if item.label.startswith("Predict")]
         return [Number(f"{item.label} {item.arrow}", item.candidate, item.change, item.tone) for item in shown]
 
     @cached_property
@@ -120,42 +139,57 @@ class Review:
             return f"{name} is being measured."
         if not self.found:
             return f"{name} could not be measured."
-        if self.request.baseline_id is None:
-            return f"{name} would be the first version there."
-        return f"{name} {self._compared()}{self._but()}"
+        return f"{self._compared()}; {self._gates()}."
 
     @property
     def summary(self) -> str:
-        """The second sentence: gates in numbers, and what fails."""
+        """The second sentence: what fails, and where the candidate got worse."""
         if not self.results:
             return "The gates are judged as soon as the evaluation has finished."
-        text = f"{self.passed_count} of {len(self.results)} gates pass."
         if self.blocking:
-            return f"{text} Approval is blocked by {_listed(self.blocking)}."
+            return f"Approval is blocked by {_listed(self.blocking)}.{self._worse()}"
         if self.advisory:
-            word = "The failing one is advisory" if len(self.advisory) == 1 else "The failing ones are advisory"
-            return f"{text} {word}: {_listed(self.advisory)}."
-        return text
+            return f"Advisory: {_listed(self.advisory)}.{self._worse()}"
+        return f"Nothing stands against it.{self._worse()}".strip() if not self._worse() else self._worse().strip()
+
+    def _gates(self) -> str:
+        total = len(self.results)
+        if self.blocking:
+            return f"{len(self.blocking)} of {total} gates {_verb(self.blocking, 'block')}"
+        if self.advisory:
+            return f"{len(self.advisory)} of {total} gates {_verb(self.advisory, 'need')} reading"
+        return f"all {total} gates pass" if not self.failed else f"{self.passed_count} of {total} gates pass"
 
     def _compared(self) -> str:
         key = gates.primary(self.version)
         first = next((row for row in self.found.get("metrics", []) if row["metric"] == key), None)
-        rival = self.request.baseline.label if self.request.baseline else "production"
-        if first is None or first["low"] is None:
-            return f"could not be compared with {rival}."
-        label = METRICS[first["metric"]]["label"]
-        good, bad = (first["low"] > 0, first["high"] < 0)
-        if METRICS[first["metric"]]["better"] == "lower":
-            good, bad = (first["high"] < 0, first["low"] > 0)
-        if good:
-            return f"is better than {rival} on {label}."
-        return f"is worse than {rival} on {label}." if bad else f"and {rival} are about equal on {label}."
+        rows = f"on {self.found.get('rows', 0):,} frozen rows"
+        if first is None:
+            return f"{self.version.label} could not be judged by {METRICS.get(key, {'label': key})['label']}"
+        label = METRICS[key]["label"]
+        if self.request.baseline_id is None:
+            return f"First version there: {label} {plain_number(first['candidate'])} {rows}"
+        if first["low"] is None:
+            return f"Not compared with production: {label} {plain_number(first['candidate'])} {rows}"
+        turn = 1 if METRICS[key]["better"] == "higher" else -1
+        ends = sorted((turn * first["low"], turn * first["high"]))
+        word = "Better than" if ends[0] > 0 else "Worse than" if ends[1] < 0 else "About equal to"
+        between = f"{signed(_rounded(first['low']))} to {signed(_rounded(first['high']))}"
+        return f"{word} production: {label} {signed(_rounded(first['difference']))} ({between}) {rows}"
 
-    def _but(self) -> str:
-        worse = [row for row in self.rows if row.status in ("advisory", "fail") and row.tone == "down"]
+    def _worse(self) -> str:
+        """Say which metrics and segments got worse beyond their interval."""
+        metrics = [row.label for row in self.rows if row.tone == "down" and row.interval and row.interval.high < CENTRE]
+        worse = [*metrics, *self.evidence.worse_segments]
         if not worse:
             return ""
-        return " One metric got worse." if len(worse) == 1 else f" {len(worse)} metrics got worse."
+        more = f" and {len(worse) - 3} more" if len(worse) > 3 else ""
+        return f" Got worse: {', '.join(worse[:3])}{more}."
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What is shown below the decision."""
+        return Evidence(self.request, self.found)
 
     def _metric_row(self, item: dict[str, Any]) -> Row:
         known = METRICS.get(item["metric"], {"label": item["metric"], "better": "higher"})
@@ -220,6 +254,30 @@ def barred_because(by: Actor, request: PromotionRequest, people: list[tuple[Any,
     if not request.policy.four_eyes:
         return ""
     return next((f"You {why}." for other, why in people if holds.same_person(by.user, other)), "")
+
+
+def _calibration_error(found: dict[str, Any]) -> Row | None:
+    """Return the expected calibration error as a row, None without probabilities."""
+    calibration = found.get("calibration")
+    if not calibration:
+        return None
+    ours, theirs = calibration["candidate"]["ece"], (calibration.get("baseline") or {}).get("ece")
+    change = None if theirs is None else ours - theirs
+    tone = "" if not change else "up" if change < 0 else "down"
+    return Row(
+        label="Calibration error", arrow=ARROWS["lower"], candidate=plain_number(round(ours, 4)), tone=tone, words="",
+        production="–" if theirs is None else plain_number(round(theirs, 4)), interval=None,
+        change="" if change is None else signed(round(change, 4)),
+    )  # fmt: skip
+
+
+def _verb(items: list[GateResult], word: str) -> str:
+    return f"{word}s" if len(items) == 1 else word
+
+
+def _rounded(value: float) -> float:
+    """Keep three significant digits: an interval says no more."""
+    return float(f"{value:.3g}")
 
 
 def _listed(items: list[GateResult]) -> str:

@@ -180,3 +180,31 @@ def test_lists_take_the_same_queries_for_one_and_three(team, path):
         taken.append(len(seen))
     assert taken[0] == taken[2]
     assert taken[0] <= 8
+
+
+def test_the_whole_review_as_json(team):
+    make_live(team)
+    request = make_request(team, found=result(auc=0.9, production=0.87, missing=[{"part": "fairness", "why": "none"}]))
+    found = Api(team, "viewer", "read").get(f"promotions/{request.pk}/evidence/").json()
+    assert found["verdict"]["headline"].startswith("Better than production: ROC AUC +0.03 (+0.02 to +0.04)")
+    assert found["evaluation"]["state"] == "succeeded"
+    assert found["result"]["metrics"][0]["metric"] == "roc_auc"
+    assert found["missing"] == [{"part": "fairness", "why": "none"}]
+    assert {part["part"] for part in found["changes"]} == {"parameters", "data", "code", "packages"}
+    assert len(found["gates"]) == request.gate_results.filter(phase="request").count()
+    assert found["seal"] == request.seal
+
+
+def test_a_failed_evaluation_is_measured_again(team):
+    request = make_request(team, evaluated=False)
+    evaluate(request, failure="The file model/model.skops has changed on disk.")
+    by = Api(team, "scientist", "register")
+    answer = by.post(f"promotions/{request.pk}/retry/")
+    assert answer.status_code == 202
+    assert (answer.json()["evaluation"]["state"], answer.json()["seal"], answer.json()["gates"]) == ("queued", "", [])
+    again = by.post(f"promotions/{request.pk}/retry/")
+    assert (again.status_code, again.json()["code"]) == (409, "evaluation_not_failed")
+    evaluate(request)
+    request.refresh_from_db()
+    assert request.seal
+    assert Api(team, "viewer", "read").post(f"promotions/{request.pk}/retry/").status_code == 403

@@ -2,10 +2,11 @@
 // A source is a <script type="application/json">, or any element with data-url that is asked once.
 import { $, announce } from "../behaviour.js";
 import { COMPARED_KINDS } from "./compared.js";
+import { EVIDENCE_KINDS } from "./evidence.js";
 import { KINDS } from "./kinds.js";
 import { MORE_KINDS } from "./series.js";
 
-const kinds = { ...KINDS, ...MORE_KINDS, ...COMPARED_KINDS };
+const kinds = { ...KINDS, ...MORE_KINDS, ...COMPARED_KINDS, ...EVIDENCE_KINDS };
 const parsed = new Map();
 const coming = new Map();
 let loading = null;

@@ -1,0 +1,48 @@
+"""The evidence of a promotion: measure again what failed."""
+
+from django.db import transaction
+
+from deployments.models import Evaluation, GateResult, PromotionRequest
+from deployments.services import holds
+from mlportal.lib import queue
+from mlportal.lib.errors import Conflict
+from mlportal.lib.lease import WorkState
+from projects.actor import Actor
+from projects.permissions import Permission, require
+from projects.services import events
+
+TASK = "deployments.evaluate_request"
+FAILED = (WorkState.FAILED, WorkState.CANCELLED, WorkState.TIMED_OUT)
+
+
+def may_retry(request: PromotionRequest) -> bool:
+    """Whether the evaluation failed and nothing was decided on it yet."""
+    work = getattr(request, "evaluation", None)
+    return request.is_pending and work is not None and work.state in FAILED
+
+
+def retry(by: Actor, *, request: PromotionRequest) -> Evaluation:
+    """Queue a failed evaluation again; its gate results and its seal go, and come again with the new ones.
+
+    Raises
+    ------
+    Conflict
+        When the request is closed, the evaluation did not fail, or somebody has decided on it already.
+    """
+    require(by, Permission.PROMOTION_REQUEST, request.project)
+    with transaction.atomic():
+        held = holds.lock(request)
+        if not held.is_pending:
+            raise holds.closed_error(held)
+        if held.decisions.exists():
+            raise Conflict("Somebody has decided on this evaluation already.", code="decided_before")
+        again = Evaluation.objects.filter(request=held, state__in=FAILED).update(
+            state=WorkState.QUEUED, attempt=0, failure="", phase="", progress=0.0, ended_at=None, published_at=None
+        )
+        if not again:
+            raise Conflict("The evaluation did not fail.", code="evaluation_not_failed", got=held.evaluation.state)
+        GateResult.objects.filter(request=held, phase=GateResult.Phase.REQUEST).delete()
+        PromotionRequest.objects.filter(pk=held.pk).update(seal="", snapshot="", sealed_at=None)
+        events.record(by, "promotion.measured_again", project=held.project, target=held)
+        queue.enqueue(TASK, held.evaluation.pk)
+    return Evaluation.objects.get(request=held)
