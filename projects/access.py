@@ -25,11 +25,11 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from mlportal.lib.api import CursorPages
-from mlportal.lib.errors import Missing, Unauthenticated
+from mlportal.lib.errors import DomainError, Missing, Unauthenticated
 from projects.actor import Actor
 from projects.models import ApiToken, Project, User
 from projects.permissions import Permission, Role, allowed, require
-from projects.services import credentials, idempotency
+from projects.services import credentials, idempotency, refusals
 
 M = TypeVar("M", bound=models.Model)
 
@@ -67,12 +67,22 @@ class ActorMiddleware:
         known = user is not None and user.is_authenticated
         request.actor = Actor.for_user(cast(User, user), **place) if known else Actor.anonymous(**place)
         if not known:
-            return self.get_response(request)
+            return _noted(request, self.get_response(request))
         person = cast(User, user)
         if person.must_change_password and not request.path.startswith(_OPEN_WITH_GIVEN_PASSWORD):
             return HttpResponseRedirect("/account/password/")
         with timezone.override(person.time_zone):
-            return self.get_response(request)
+            return _noted(request, self.get_response(request))
+
+
+def _noted(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Put a refusal of somebody who showed a credential into the audit log."""
+    error: DomainError | None = getattr(request, "refusal", None)
+    tried = request.actor.user is not None or "HTTP_AUTHORIZATION" in request.META
+    if error is not None and error.status in (401, 403) and tried:
+        place = getattr(request, "project", None)
+        refusals.note(request.actor, method=str(request.method), path=request.path, error=error, project=place)
+    return response
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -231,7 +241,7 @@ class _HoldsPermission(BasePermission):
         slug = scoped.kwargs.pop("project", None)
         place = scoped.load_project(scoped.actor, slug) if slug is not None else None
         if place is not None:
-            scoped.project = place
+            scoped.project = request._request.project = place
         require(scoped.actor, needed, place)
         return True
 

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from projects.api import (
+    audit,
     channels,
     checks,
     dataset_diff,
@@ -23,13 +24,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", people.Account.as_view(), name="api-account"),
     path("users/", people.Users.as_view(), name="api-users"),
     path("users/<str:username>/", people.UserDetail.as_view(), name="api-user"),
+    path("users/<str:username>/erase/", people.UserErase.as_view(), name="api-user-erase"),
     path("projects/", projects.Projects.as_view(), name="api-projects"),
     path(_project, projects.ProjectDetail.as_view(), name="api-project"),
     path(f"{_project}members/", projects.Members.as_view(), name="api-members"),
     path(f"{_project}members/<int:pk>/", projects.MemberDetail.as_view(), name="api-member"),
     path(f"{_project}tokens/", projects.Tokens.as_view(), name="api-tokens"),
     path(f"{_project}tokens/<int:pk>/", projects.TokenDetail.as_view(), name="api-token"),
-    path(f"{_project}events/", projects.Events.as_view(), name="api-events"),
+    path(f"{_project}events/", audit.Events.as_view(), name="api-events"),
+    path(f"{_project}events/export/", audit.EventExport.as_view(), name="api-events-export"),
+    path(f"{_project}events/<int:seq>/", audit.EventDetail.as_view(), name="api-event"),
+    path("audit/events/", audit.SiteEvents.as_view(), name="api-site-events"),
+    path("audit/events/export/", audit.SiteEventExport.as_view(), name="api-site-events-export"),
+    path("audit/anchors/", audit.Anchors.as_view(), name="api-anchors"),
     path("projects/<slug:project>/datasets/", datasets.Datasets.as_view(), name="api-datasets"),
     path("projects/<slug:project>/datasets/<str:name>/", datasets.DatasetDetail.as_view(), name="api-dataset"),
     path(

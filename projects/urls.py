@@ -41,6 +41,7 @@ site: Routes = [
     path("admin/", admin.UserList.as_view(), name="user-list"),
     path("admin/users/<str:username>/<str:action>/", admin.UserChange.as_view(), name="user-change"),
     path("admin/audit/", audit.SiteAudit.as_view(), name="site-audit"),
+    path("admin/audit/anchor/", audit.SiteAnchor.as_view(), name="site-anchor"),
     path("admin/audit/export/", audit.SiteAuditExport.as_view(), name="site-audit-export"),
 ]
 _settings = "p/<slug:project>/settings/"

@@ -99,6 +99,8 @@ def problem(exception: Exception, context: dict[str, Any]) -> Response | None:
         return None
     body = error.as_dict()
     request = context.get("request")
+    if request is not None:
+        request._request.refusal = error  # for the audit log
     body["request_id"] = getattr(getattr(request, "actor", None), "request_id", "")
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     if error.status == 401:

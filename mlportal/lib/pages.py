@@ -37,6 +37,7 @@ class DomainErrors:
 
 def error_page(request: HttpRequest, error: DomainError) -> HttpResponse:
     """The page (or, for the API, the problem) of one error."""
+    request.refusal = error  # type: ignore[attr-defined]  # for the audit log
     if request.path.startswith("/api/"):
         response: HttpResponse = JsonResponse(
             error.as_dict(), status=error.status, content_type="application/problem+json"

@@ -24,17 +24,20 @@ def hit(key: str, *, limit: int, seconds: int) -> None:
     TooMany
         From the try after ``limit`` on, until the window ends.
     """
-    window = int(time.time() // seconds)
-    place = f"throttle:{key}:{window}"
+    if count(key, seconds=seconds) > limit:
+        wait = int((time.time() // seconds + 1) * seconds - time.time()) + 1
+        raise TooMany(f"Too many tries. Wait {-(-wait // 60)} min and try again.", retry_after=wait)
+
+
+def count(key: str, *, seconds: int) -> int:
+    """Count one try under ``key`` and return how many there were in the present window of ``seconds``."""
+    place = f"throttle:{key}:{int(time.time() // seconds)}"
     try:
         cache.add(place, 0, timeout=seconds)
-        count = cache.incr(place)
+        return int(cache.incr(place))
     except (RedisError, OSError, ValueError) as error:
         log.warning("shared cache away, counting in this process", error=type(error).__name__)
-        count = _count_here(place)
-    if count > limit:
-        wait = int((window + 1) * seconds - time.time()) + 1
-        raise TooMany(f"Too many tries. Wait {-(-wait // 60)} min and try again.", retry_after=wait)
+        return _count_here(place)
 
 
 def forget(key: str, *, seconds: int) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from projects.models import Event, Project, User
+from projects.views import event_links
 
 WORDS = {
     "project.created": "made the project", "project.edited": "edited the project", "member.added": "added",
@@ -22,10 +23,6 @@ WORDS = {
     "endpoint.switched": "switched", "endpoint.rolled_back": "rolled back", "alert.firing": "opened the alert",
     "alert.resolved": "closed the alert", "alert.acknowledged": "acknowledged",
     "audit.exported": "exported the audit log", "predictions.unlogged": "lost predictions of",
-}  # fmt: skip
-PLACES = {
-    "run": "runs/{id}/", "trainingjob": "jobs/{id}/", "promotionrequest": "promotions/{id}/", "alert": "alerts/{id}/",
-    "dataset": "datasets/{label}/", "registeredmodel": "models/{label}/", "endpoint": "deployments/{label}/",
 }  # fmt: skip
 
 
@@ -46,22 +43,17 @@ def of(project: Project, *, limit: int = 8) -> list[Line]:
     told = Event.objects.filter(project=project).exclude(
         verb__startswith="artifact."
     )  # files of a run, too many to tell
-    events = list(told.order_by("-seq")[:limit])
+    events = list(told.select_related("project", "who", "whom").order_by("-seq")[:limit])
     people = User.objects.in_bulk(
         [event.actor_id for event in events if event.actor_id and event.actor_kind != "system"]
     )
-    return [_line(event, people.get(event.actor_id or 0), project) for event in events]
+    return [_line(event, people.get(event.actor_id or 0)) for event in events]
 
 
-def _line(event: Event, person: User | None, project: Project) -> Line:
+def _line(event: Event, person: User | None) -> Line:
     words = WORDS.get(event.verb) or _plain(event.verb)
-    place = PLACES.get(event.target_type)
-    simple = event.target_label if "/" not in event.target_label and " " not in event.target_label else ""
-    href = ""
-    if place and ("{label}" not in place or simple):
-        href = f"/p/{project.slug}/" + place.format(id=event.target_id, label=simple)
     name = str(person) if person else event.actor_name
-    return Line(person, name, words, event.target_label, href, event.at)
+    return Line(person, name, words, event.target_label, event_links.address(event), event.at)
 
 
 def _plain(verb: str) -> str:

@@ -17,7 +17,9 @@ class Defect(DomainError):
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form that came without its token, mostly because the page was open across a sign-in."""
-    return error_page(request, Forbidden("This form has expired. Go back, load the page again and send it once more."))
+    return error_page(
+        request, Forbidden("This form has expired. Go back, load the page again and send it once more.", code="csrf")
+    )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -16,6 +16,7 @@ from monitoring.models import GroundTruth, Prediction
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
+from projects.services import events
 
 MOST_LABELS = 10_000
 ROW_GROUP = 10_000
@@ -82,7 +83,7 @@ def record_truth(by: Actor, *, project: Project, items: Any) -> Recorded:
 
 
 def content(by: Actor, *, prediction: Prediction) -> Content:
-    """Read the features and all outputs of a prediction from its chunk.
+    """Read the features and all outputs of a prediction from its chunk; who read them is an entry of the audit log.
 
     Raises
     ------
@@ -98,6 +99,9 @@ def content(by: Actor, *, prediction: Prediction) -> Content:
         row = part.slice(prediction.row % ROW_GROUP, 1).to_pylist()[0]
         classes = (file.schema_arrow.metadata or {}).get(b"classes", b"").decode().split("\x1f")
     shares = row["__probability__"] or []
+    with transaction.atomic():
+        told = {"prediction": str(prediction.pk), "endpoint": prediction.endpoint}
+        events.record(by, "prediction.read", project=prediction.project, data=told)
     return Content(
         features={name: row[name] for name in chunk.columns}, probability=dict(zip(classes, shares, strict=False))
     )

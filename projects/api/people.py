@@ -135,3 +135,24 @@ class UserDetail(ScopedAPIView):
         user = self.find(User.objects.all(), username__iexact=username)
         change = accounts.activate if asked.validated_data["is_active"] else accounts.deactivate
         return Response(UserSerializer(change(self.actor, user=user)).data)
+
+
+class EraseSerializer(serializers.Serializer[Any]):
+    """Why somebody is erased."""
+
+    reason = serializers.CharField(max_length=1000)
+
+
+class UserErase(ScopedAPIView):
+    """Erasure of a person."""
+
+    reads = User
+    permissions: ClassVar = {"POST": P.SITE_ADMIN}
+
+    @extend_schema(operation_id="users_erase", tags=["users"], request=EraseSerializer, responses=UserSerializer)
+    def post(self, request: Request, username: str) -> Response:
+        """Erase the name and addresses of a deactivated account, in the audit log too; what they did stays."""
+        asked = EraseSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user = self.find(User.objects.all(), username__iexact=username)
+        return Response(UserSerializer(accounts.erase(self.actor, user=user, **asked.validated_data)).data)

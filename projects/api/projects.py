@@ -1,4 +1,4 @@
-"""REST routes of projects, members, tokens and the audit log."""
+"""REST routes of projects, members and tokens."""
 
 from typing import Any, ClassVar
 
@@ -9,9 +9,9 @@ from rest_framework.response import Response
 
 from mlportal.lib.errors import Invalid
 from projects.access import ScopedAPIView
-from projects.models import ApiToken, Event, Membership, Project, User
+from projects.models import ApiToken, Membership, Project, User
 from projects.permissions import SCOPES, Permission, Role
-from projects.services import audit, members, projects, tokens
+from projects.services import members, projects, tokens
 
 P = Permission
 PAGES = [OpenApiParameter("limit", int), OpenApiParameter("cursor", str)]
@@ -270,50 +270,3 @@ class TokenDetail(ScopedAPIView):
         rows = self.rows().filter(project=self.project).select_related("user", "project")
         tokens.revoke(self.actor, token=self.find(rows, pk=pk))
         return Response(status=204)
-
-
-# ---------------------------------------------------------------- audit log
-
-
-class EventSerializer(serializers.ModelSerializer[Event]):
-    """One entry of the audit log."""
-
-    data = serializers.DictField()
-
-    class Meta:
-        model = Event
-        fields = (
-            "seq", "at", "verb", "actor_kind", "actor_name", "token_id", "address", "request_id", "target_type",
-            "target_id", "target_label", "data", "prev_hash", "hash",
-        )  # fmt: skip
-        read_only_fields = fields
-
-
-class EventFilterSerializer(serializers.Serializer[Any]):
-    """Filters of the log."""
-
-    actor = serializers.CharField(max_length=100, required=False, help_text="Part of a name.")
-    verb = serializers.CharField(max_length=60, required=False, help_text="Begins with, as promotion.")
-    target = serializers.CharField(max_length=200, required=False, help_text="A kind, 'run 12', or part of a name.")
-    since = serializers.DateTimeField(required=False)
-    until = serializers.DateTimeField(required=False)
-
-
-class Events(ScopedAPIView):
-    """The project's audit log."""
-
-    reads = Event
-    permissions: ClassVar = {"GET": P.AUDIT_VIEW}
-
-    @extend_schema(
-        operation_id="events_list",
-        tags=["audit"],
-        responses=EventSerializer(many=True),
-        parameters=[EventFilterSerializer, *PAGES],
-    )
-    def get(self, request: Request) -> Response:
-        """List entries, newest first."""
-        asked = EventFilterSerializer(data=request.query_params)
-        asked.is_valid(raise_exception=True)
-        rows = audit.Filter(**asked.validated_data).apply(self.rows().filter(project=self.project))
-        return self.page(rows, EventSerializer, ordering="-seq")

@@ -1,12 +1,15 @@
 """Forms of accounts, users, tokens, projects and members. They only parse; the services check."""
 
 import zoneinfo
+from datetime import datetime
 from typing import Any
 
 from django import forms
 
+from mlportal.lib import moments
+from mlportal.lib.errors import Invalid
 from mlportal.lib.forms import Form
-from projects.models import Project, User
+from projects.models import Event, Project, User
 from projects.permissions import ROLE_LABELS, SCOPES, Role
 
 SCOPE_WORDS = {
@@ -154,11 +157,34 @@ class NewMember(Form):
     role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
 
 
+class Moment(forms.CharField):
+    """A date or a time in UTC; ``open_end`` means the end of a day that is named."""
+
+    def __init__(self, *, open_end: bool = False, **kwargs: Any) -> None:
+        widget = forms.TextInput(attrs={"placeholder": "2026-03-12 14:00", "autocomplete": "off"})
+        super().__init__(required=False, max_length=40, widget=widget, **kwargs)
+        self.open_end = open_end
+
+    def clean(self, value: Any) -> datetime | None:
+        """Read it."""
+        text = super().clean(value)
+        if not text:
+            return None
+        name = str(self.label).lower()
+        try:
+            return moments.after(text, field=name) if self.open_end else moments.read(text, field=name).start
+        except Invalid as error:
+            raise forms.ValidationError(error.message) from error
+
+
 class AuditFilter(Form):
     """All optional; a wrong one is said and the rest still applies."""
 
     actor = forms.CharField(label="Who", max_length=100, required=False)
     verb = forms.CharField(label="Did", max_length=60, required=False)
     target = forms.CharField(label="To", max_length=200, required=False)
-    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label="Until", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    project = forms.CharField(label="Project", max_length=50, required=False)
+    text = forms.CharField(label="Text", max_length=200, required=False)
+    since = Moment(label="From, UTC")
+    until = Moment(label="Until, UTC", open_end=True)
+    result = forms.ChoiceField(label="Result", required=False, choices=[("", "any"), *Event.Result.choices])

@@ -59,6 +59,11 @@ class User(AbstractBaseUser):
         return self.display_name or self.username
 
     @property
+    def is_erased(self) -> bool:
+        """Whether name and address were erased."""
+        return self.username == f"erased-{self.pk}"
+
+    @property
     def initials(self) -> str:
         """Two letters for the avatar."""
         words = (self.display_name or self.username).replace("-", " ").replace("_", " ").split()

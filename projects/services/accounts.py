@@ -304,7 +304,7 @@ def erase(by: Actor, *, user: User, reason: str) -> User:
         held = User.objects.select_for_update().get(pk=user.pk)
         if held.is_active:
             raise Conflict(f"Deactivate {held.username} first.", field="user")
-        if held.username == f"erased-{held.pk}":
+        if held.is_erased:
             raise Conflict("This account is erased already.", field="user")
         held.username = f"erased-{held.pk}"
         held.email, held.display_name = f"{held.username}@erased.invalid", ""

@@ -63,7 +63,8 @@ def difference(target: models.Model | None) -> Difference:
 def read(target: models.Model) -> dict[str, Any] | None:
     """Return the row of an object as plain values, long ones by their hash; None when it is gone."""
     names = [each.attname for each in target._meta.concrete_fields if each.name not in RESTLESS]
-    row = type(target)._base_manager.filter(pk=target.pk).values(*names).first()
+    model = target._meta.model  # not its type: a request's user is a proxy
+    row = model._base_manager.filter(pk=target.pk).values(*names).first()
     return {name: _short(name, value) for name, value in row.items()} if row is not None else None
 
 

@@ -62,6 +62,10 @@ class UserChange(SiteView):
 
     def post(self, request: HttpRequest, username: str, action: str) -> HttpResponse:
         user = self.find(User.objects.all(), username=username)
+        if action == "erase":
+            gone = accounts.erase(self.actor, user=user, reason=request.POST.get("reason", ""))
+            messages.success(request, f"Name and address of account {gone.pk} are erased; what they did stays.")
+            return see_other(reverse("projects:user-list"))
         if action == "password":
             new = accounts.reset_password(self.actor, user=user)
             return render(request, "projects/new_password.html", {"new": new})

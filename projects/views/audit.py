@@ -1,55 +1,62 @@
-"""The audit log of a project and of the site."""
+"""The audit log of a project and of the site, and its anchors."""
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import cast
+from typing import Any
 
-from django.db.models import QuerySet
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
 
 from projects.access import ProjectView, SiteView
 from projects.forms import people
-from projects.models import Event, Project
-from projects.permissions import Permission
-from projects.services import audit
+from projects.models import Anchor, Event, Project
+from projects.permissions import Permission, allowed
+from projects.services import anchors, audit
+from projects.views import event_links
+from projects.views.accounts import see_other
 
-PAGE = 100
+PAGE, ANCHORS = 100, 10
 
 
 def chosen(form: people.AuditFilter) -> audit.Filter:
     """The filter of a form; fields that were refused do not narrow."""
     form.is_valid()
-    values = form.cleaned_data
-    until = values.get("until")
-    return audit.Filter(
-        actor=values.get("actor") or "", verb=values.get("verb") or "", target=values.get("target") or "",
-        since=_midnight(values.get("since")), until=_midnight(until + timedelta(days=1)) if until else None,
-    )  # fmt: skip
-
-
-def _midnight(day: date | None) -> datetime | None:
-    return datetime.combine(day, time.min, tzinfo=UTC) if day else None
+    return audit.Filter(**{name: value for name, value in form.cleaned_data.items() if value})
 
 
 def _page(view: ProjectView | SiteView, request: HttpRequest, project: Project | None) -> HttpResponse:
     form = people.AuditFilter(request.GET)
-    rows = cast("QuerySet[Event]", view.rows()).select_related("project")
-    rows = chosen(form).apply(rows.filter(project=project) if project else rows)
+    if project is not None:
+        del form.fields["project"]
+    rows = audit.find(view.actor, project=project, chosen=chosen(form))
     before = request.GET.get("before", "")
     if before.isascii() and before.isdigit():
         rows = rows.filter(seq__lt=int(before[:18]))
     found = list(rows.order_by("-seq")[: PAGE + 1])
-    values = {
-        "form": form, "events": found[:PAGE], "scope": project,
+    values: dict[str, Any] = {
+        "form": form, "lines": [(event, event_links.address(event)) for event in found[:PAGE]], "scope": project,
         "older": found[PAGE - 1].seq if len(found) > PAGE else None, "paged": bool(before),
+        "anchored": Anchor.objects.order_by("-number").first(), "filtered": form.is_valid() and chosen(form).words(),
     }  # fmt: skip
+    if project is None and allowed(view.actor, Permission.SITE_ADMIN, None):
+        values["anchors"] = Anchor.objects.order_by("-number").prefetch_related("copies")[:ANCHORS]
     return render(request, "projects/audit.html", values, status=422 if form.errors else 200)
 
 
-def _export(view: ProjectView | SiteView, request: HttpRequest, project: Project | None) -> StreamingHttpResponse:
-    lines = audit.export(view.actor, project=project, chosen=chosen(people.AuditFilter(request.POST)))
-    response = StreamingHttpResponse(lines, content_type="application/zip")
-    name = f"audit-{project.slug if project else 'site'}.zip"
+def _export(view: ProjectView | SiteView, request: HttpRequest, project: Project | None) -> HttpResponseBase:
+    form = people.AuditFilter(request.POST)
+    if not form.is_valid():
+        return _page(view, request, project)
+    parts = audit.export(view.actor, project=project, chosen=chosen(form))
+    return download(parts, project)
+
+
+def download(parts: Any, project: Project | None) -> StreamingHttpResponse:
+    """Answer with an export as a file named for its scope and day."""
+    response = StreamingHttpResponse(parts, content_type="application/zip")
+    name = f"audit-{project.slug if project else 'site'}-{timezone.now():%Y-%m-%d}.zip"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
@@ -65,12 +72,12 @@ class AuditList(ProjectView):
 
 
 class AuditExport(ProjectView):
-    """The same as JSON Lines; the export is an entry itself, so it is a POST."""
+    """The same as JSON Lines with a manifest and a signature; the export is an entry itself, so it is a POST."""
 
     reads = Event
     permission = Permission.AUDIT_VIEW
 
-    def post(self, request: HttpRequest) -> StreamingHttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         return _export(self, request, self.project)
 
 
@@ -85,10 +92,24 @@ class SiteAudit(SiteView):
 
 
 class SiteAuditExport(SiteView):
-    """The whole log as JSON Lines."""
+    """The whole log as JSON Lines with a manifest and a signature."""
 
     reads = Event
     permission = Permission.AUDIT_VIEW
 
-    def post(self, request: HttpRequest) -> StreamingHttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponseBase:
         return _export(self, request, None)
+
+
+class SiteAnchor(SiteView):
+    """Anchor the log now."""
+
+    reads = Anchor
+    permission = Permission.SITE_ADMIN
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        made = anchors.make(self.actor)
+        messages.success(
+            request, f"Anchor {made.number} stands at entry {made.seq}." if made else "Nothing is new since the last."
+        )
+        return see_other(reverse("projects:site-audit"))
