@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "mlportal.lib.limits.RequestLimits",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "mlportal.lib.compress.Compress",
     "csp.middleware.CSPMiddleware",
     "mlportal.lib.headers.SecurityHeaders",
     "django_structlog.middlewares.RequestMiddleware",

@@ -12,6 +12,7 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import connection
 
+from mlportal.lib import assets, modules
 from mlportal.lib.assets import UNUSED
 
 _SCHEMA_LOCK = 0x6D6C70  # any number, the same in every process
@@ -44,7 +45,7 @@ def _alone() -> Iterator[None]:
 
 def fingerprint() -> str:
     """Digest of names, sizes and times of all static files; it changes when one of them does."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"".join(Path(str(maker.__file__)).read_bytes() for maker in (assets, modules)))
     for finder in get_finders():
         for name, storage in finder.list(list(UNUSED)):
             about = Path(storage.path(name)).stat()

@@ -53,12 +53,13 @@ def _number(run: Run, text: str) -> tuple[int | None, str]:
     if text.isascii() and text.isdigit() and len(text) < 19:
         if Run.objects.filter(project=run.project_id, pk=int(text)).exists():
             return int(text), ""
-        return _usual(run), f"There is no run {text} in this project to compare with."
+        return usual(run), f"There is no run {text} in this project to compare with."
     fault = f"{text!r} is no run to compare with. Give its number, best, parent or none." if text else ""
-    return _usual(run), fault
+    return usual(run), fault
 
 
-def _usual(run: Run) -> int | None:
+def usual(run: Run) -> int | None:
+    """Number of the run that this one is measured against when nobody says which: what its job named, else the best."""
     named = TrainingJob.objects.filter(run=run).values_list("baseline", flat=True).first()
     return named or _best(run)
 

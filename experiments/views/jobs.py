@@ -15,6 +15,7 @@ from experiments.models.jobs import TrainingJobQuerySet
 from experiments.queries import versions
 from experiments.services import jobs
 from experiments.training import catalogue
+from experiments.views import baselines
 from experiments.views.job_log import log_context, number
 from experiments.views.progress import progress_context
 from mlportal.lib.lease import WorkState
@@ -139,6 +140,7 @@ def job_context(job: TrainingJob) -> dict[str, Any]:
         "changes": _changes(job),
         "asked": [(name, as_text(value)) for name, value in job.spec.get("hyper_parameters", {}).items()],
         "tries": list(job.attempts.order_by("-pk")),
+        "rival": baselines.usual(job.run) if job.state == WorkState.SUCCEEDED else None,
         "files": list(job.run.artifacts.order_by("path")[:30]) if job.state == WorkState.SUCCEEDED else [],
     }
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from django import template
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.middleware.csrf import get_token
 from django.template.base import NodeList, Parser, Token, token_kwargs
 from django.template.context import Context
@@ -19,6 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from mlportal.lib import markdown as prose
+from mlportal.lib.assets import SCRIPT, STYLE_PARTS, STYLES
 
 register = template.Library()
 MISSING = "–"
@@ -300,6 +302,24 @@ def csrf_headers(context: Context) -> SafeString:
     """The ``hx-headers`` value of ``<body>``: htmx sends the CSRF token with each unsafe request."""
     token = get_token(context["request"])
     return format_html("{}", json.dumps({"X-CSRFToken": token}))
+
+
+@register.simple_tag
+def asset_head() -> SafeString:
+    """Style sheets and, once they were collected, the modules of every page; goes into ``head``."""
+    if not getattr(staticfiles_storage, "is_collected", False):
+        return format_html_join("", '<link rel="stylesheet" href="{}">', ((static(name),) for name in STYLE_PARTS))
+    both = (static(STYLES), static(SCRIPT))
+    return format_html('<link rel="stylesheet" href="{}"><script type="module" src="{}"></script>', *both)
+
+
+@register.simple_tag
+def module(*names: str) -> SafeString:
+    """Ask for modules of ``static/js``: by name from the one file of all, before collecting each by itself."""
+    if getattr(staticfiles_storage, "is_collected", False):
+        return format_html_join("", '<template data-module="{}"></template>', ((name,) for name in names))
+    script = '<script type="module" src="{}"></script>'
+    return format_html_join("", script, ((static(f"js/{name}.js"),) for name in names))
 
 
 @register.simple_tag

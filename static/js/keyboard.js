@@ -7,7 +7,7 @@ const SECTIONS = {
   p: "deployments/", m: "monitoring/", a: "alerts/",
 };
 const FIELDS = "input:not([type=checkbox]):not([type=radio]),textarea,select,[contenteditable],dialog[open]";
-let chordAt = 0;
+let chordAt = -Infinity; // not 0: a page is younger than a chord when its first key comes
 
 async function openPalette() {
   const { open } = await import("./palette.js");
@@ -28,7 +28,7 @@ function goSection(key) {
   return true;
 }
 
-/** j and k move between the rows of the page's main table, x selects. */
+/** j and k move between the rows of the page's main table, x selects, Enter opens. */
 function moveInTable(event) {
   const table = $("table[data-rows]");
   if (!table) return;
@@ -45,6 +45,9 @@ function moveInTable(event) {
   } else if (event.key === "x" && at >= 0) {
     event.preventDefault();
     $("input[type=checkbox]", rows[at])?.click();
+  } else if (event.key === "Enter" && at >= 0 && event.target.matches("[type=checkbox]")) {
+    event.preventDefault();
+    $("th a[href], td a[href]", rows[at])?.click();
   } else if (event.key === "c") {
     $("[data-compare]:not([aria-disabled=true])")?.click();
   }
@@ -59,7 +62,7 @@ document.addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return;
   if (event.target.closest(FIELDS) || document.documentElement.dataset.shortcuts === "off") return;
   const now = performance.now();
-  if (now - chordAt < 900 && goSection(event.key)) { chordAt = 0; return; }
+  if (now - chordAt < 900 && goSection(event.key)) { chordAt = -Infinity; return; }
   if (event.key === "g") { chordAt = now; return; }
   if (event.key === "/" && $("[data-filter]")) {
     event.preventDefault();

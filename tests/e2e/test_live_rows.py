@@ -1,0 +1,83 @@
+"""Rows that change under a reader's eyes: what is focused, ticked and scrolled stays, and a dead line is told of."""
+
+import json
+import re
+import urllib.request
+
+import pytest
+from playwright.sync_api import expect
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+RUNS = "/p/churn/experiments/live/?cols=m~auc"
+
+
+def call(stage, method: str, path: str, body: object) -> None:
+    """One REST call."""
+    asked = urllib.request.Request(
+        f"{stage.portal.url}/api/v1/projects/churn/{path}", data=json.dumps(body).encode(), method=method,
+        headers={"Authorization": f"Bearer {stage.values['token']}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        answer.read()
+
+
+def log(stage, value: float, step: int) -> None:
+    """Another value of the running run."""
+    metric = {"key": "auc", "value": value, "timestamp": 1_760_000_100_000 + step, "step": step}
+    call(stage, "POST", f"runs/{stage.values['live']}/log-batch/", {"metrics": [metric]})
+
+
+def open_line(person) -> None:
+    """Wait until the page listens."""
+    person.until("document.querySelector('[data-live-stream]').dataset.liveState === 'open'")
+
+
+def test_a_changed_row_keeps_focus_scroll_and_ticks(person, stage):
+    person.page.set_viewport_size({"width": 1000, "height": 420})
+    person.go(RUNS)
+    page = person.page
+    open_line(person)
+    row = page.locator(f"#run-{stage.values['live']}")
+    other = page.locator("table.runs tbody tr:nth-of-type(12)")
+    other.get_by_role("checkbox").check()
+    other.locator("th a").first.focus()
+    wrap = page.locator(".tblwrap.tall")
+    wrap.evaluate("box => { box.scrollTop = 150; }")
+    top, across = wrap.evaluate("box => [box.scrollTop, box.scrollLeft]"), page.evaluate("scrollY")
+    log(stage, 0.8765, 7)
+    expect(row).to_contain_text(re.compile("0.876|0.877"))
+    expect(other.locator("th a").first).to_be_focused()
+    expect(other.get_by_role("checkbox")).to_be_checked()
+    assert wrap.evaluate("box => [box.scrollTop, box.scrollLeft]") == top
+    assert page.evaluate("scrollY") == across
+    expect(page.locator("#selbar [data-n]")).to_have_text("1")
+
+
+def test_new_rows_wait_behind_a_link(person, stage):
+    person.page.set_viewport_size({"width": 1440, "height": 900})
+    person.go(RUNS)
+    page = person.page
+    open_line(person)
+    first = page.locator("table.runs tbody tr").first.get_attribute("id")
+    call(stage, "POST", "runs/", {"experiment": "live", "name": "late", "start": True})
+    expect(page.get_by_role("link", name=re.compile("1 new run"))).to_be_visible()
+    assert page.locator("table.runs tbody tr").first.get_attribute("id") == first
+    page.get_by_role("link", name=re.compile("1 new run")).click()
+    expect(page.locator("table.runs tbody")).to_contain_text("late")
+
+
+def test_a_dead_line_is_told_of_and_recovers(person, stage):
+    person.go(RUNS)
+    page = person.page
+    open_line(person)
+    note = page.locator("[data-live-note]")
+    person.context.set_offline(True)  # lines that are open stay so: this one is ended by hand below
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(note).to_be_visible(timeout=20_000)
+    expect(note).to_contain_text(re.compile(r"Live paused\. The last news is \d+ s old\."))
+    expect(note).to_contain_text(re.compile(r"Next try in \d+ s|Trying now"))
+    person.context.set_offline(False)
+    note.get_by_role("button", name="Try now").click()
+    expect(note).not_to_be_visible()
+    log(stage, 0.4321, 8)
+    expect(page.locator(f"#run-{stage.values['live']}")).to_contain_text("0.432")
