@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{model}versions/", models.Versions.as_view(), name="api-versions"),
     path(version, models.VersionDetail.as_view(), name="api-version"),
     path(f"{version}verify/", models.VersionVerify.as_view(), name="api-version-verify"),
+    path(f"{version}explanation/", models.VersionExplanation.as_view(), name="api-version-explanation"),
     path(f"{model}aliases/", models.Aliases.as_view(), name="api-aliases"),
     path(f"{model}aliases/<str:alias>/", models.AliasDetail.as_view(), name="api-alias"),
     path("promotions/", promotions.Promotions.as_view(), name="api-promotions"),

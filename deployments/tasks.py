@@ -21,10 +21,19 @@ def evaluate_request(evaluation_id: int) -> None:
 
 @shared_task(name="deployments.sweep_evaluations")
 def sweep_evaluations() -> None:
-    """Take up evaluations whose worker or message was lost."""
+    """Take up evaluations and explanations whose worker or message was lost."""
     from deployments import pipeline
 
     pipeline.sweep_evaluations()
+    pipeline.sweep_explanations()
+
+
+@shared_task(name="deployments.explain_version")
+def explain_version(explanation_id: int) -> None:
+    """Explain single predictions of one version."""
+    from deployments import pipeline
+
+    pipeline.explain_version(explanation_id, worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
 @shared_task(name="deployments.expire_requests")

@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(model, models.ModelDetail.as_view(), name="model-detail"),
     path(version, models.VersionDetail.as_view(), name="version-detail"),
     path(f"{version}verify/", models.VersionVerify.as_view(), name="version-verify"),
+    path(f"{version}explain/", models.VersionExplain.as_view(), name="version-explain"),
     path(f"{version}request/", models.VersionRequest.as_view(), name="version-request"),
     path("promotions/", promotions.PromotionList.as_view(), name="promotion-list"),
     path(promotion, promotions.PromotionDetail.as_view(), name="promotion-detail"),

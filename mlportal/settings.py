@@ -181,6 +181,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "projects.cut_split": {"queue": "jobs"},
     "projects.import_dataset": {"queue": "jobs"},
     "deployments.evaluate_request": {"queue": "jobs"},
+    "deployments.explain_version": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from deployments.api import shapes
-from deployments.models import Alias, ModelVersion, RegisteredModel
-from deployments.services import aliases, registered, registry
+from deployments.models import Alias, Explanation, ModelVersion, RegisteredModel
+from deployments.services import aliases, explanations, registered, registry
 from experiments.models import Run
 from mlportal.lib.errors import Missing
 from projects.access import ScopedAPIView
@@ -135,6 +136,34 @@ class VersionVerify(_InProject):
         del request
         damaged = registry.verify(self.actor, version=self.version(name, number))
         return Response({"ok": not damaged, "damaged": list(damaged)})
+
+
+class VersionExplanation(_InProject):
+    """Explanation of single predictions of a version."""
+
+    reads = ModelVersion
+    permissions = {"GET": P.MODEL_VIEW, "POST": P.MODEL_REGISTER}
+
+    @extend_schema(operation_id="versions_explanation", tags=TAGS, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, name: str, number: int) -> Response:
+        """Read contributions per row and dependence curves; values of columns that are hidden from you are masked."""
+        del request
+        version = self.version(name, number)
+        work = explanations.found(self.actor, version=version)
+        if work is None:  # nobody asked yet; POST here does
+            return Response({"state": "none", "progress": 0.0, "failure": "", "result": None})
+        return Response(self._told(version, work))
+
+    @extend_schema(operation_id="versions_explain", tags=TAGS, request=None, responses={202: OpenApiTypes.OBJECT})
+    def post(self, request: Request, name: str, number: int) -> Response:
+        """Have a version explained; asked again it is the same explanation."""
+        del request
+        version = self.version(name, number)
+        return Response(self._told(version, explanations.ask(self.actor, version=version)), status=202)
+
+    def _told(self, version: ModelVersion, work: Explanation) -> dict[str, Any]:
+        found = work.result and explanations.readable(self.actor, version=version, result=work.result)
+        return {"state": work.state, "progress": work.progress, "failure": work.failure, "result": found}
 
 
 class Aliases(_InProject):

@@ -310,6 +310,58 @@ class Migration(migrations.Migration):
                 "verbose_name": "model version",
             },
         ),
+        migrations.CreateModel(
+            name="Explanation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("timed_out", "timed out"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                ("phase", models.CharField(blank=True, max_length=100)),
+                ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                ("result", models.JSONField(null=True)),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "version",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="explanation",
+                        to="deployments.modelversion",
+                    ),
+                ),
+            ],
+        ),
         migrations.AddField(
             model_name="endpointrevision",
             name="version",
@@ -860,6 +912,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="environment",
             constraint=models.UniqueConstraint(fields=("project", "name"), name="one_environment_a_name"),
+        ),
+        migrations.AddIndex(
+            model_name="explanation",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=["queued_at"],
+                name="explanation_open",
+            ),
         ),
         migrations.AddConstraint(
             model_name="modelversiontag",

@@ -3,6 +3,7 @@
 from deployments.models.automations import Automation, RetrainTrigger
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment
+from deployments.models.explanations import Explanation
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
@@ -16,6 +17,7 @@ __all__ = [
     "EndpointRevision",
     "Environment",
     "Evaluation",
+    "Explanation",
     "GateOverride",
     "GateResult",
     "ModelVersion",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deployments.proof import calibration, fairness, groups, timing
+from deployments.proof import calibration, explain, fairness, groups, timing
 from deployments.proof.bootstrap import OF_LABELS, Answers, Difference, compare
 from deployments.proof.groups import SMALL, Grouping
 from mlportal.lib.errors import Invalid
@@ -41,6 +41,8 @@ class Asked:
         Columns that fairness is judged by.
     segments
         Columns that a policy names; few-valued ones are added.
+    secret
+        Columns whose values must not be told, in no segment and no curve.
     seed, rounds
         Of the bootstrap.
     """
@@ -52,6 +54,7 @@ class Asked:
     production_columns: list[str] = field(default_factory=list)
     sensitive: list[str] = field(default_factory=list)
     segments: list[str] = field(default_factory=list)
+    secret: list[str] = field(default_factory=list)
     rounds: int = ROUNDS
 
 
@@ -69,6 +72,7 @@ class Result:
     fairness: list[Json]
     calibration: Json | None
     latency: Json
+    explanations: Json | None
     missing: list[Json]
 
     def plain(self) -> Json:
@@ -137,7 +141,7 @@ def evaluate(
     )
     missing = [_undefined(item.metric, said) for item in found if not np.isfinite(item.candidate)]
     on_phase("Compare by segment", 0.5)
-    features = frame.drop(columns=[name for name in RECORDED if name in frame])
+    features = frame.drop(columns=[name for name in (*RECORDED, *asked.secret) if name in frame])
     segments, unseen = _segments(features, said, asked)
     on_phase("Compare groups and probabilities", 0.8)
     fair, unfair = _fairness(features, said, asked)
@@ -145,13 +149,15 @@ def evaluate(
     on_phase("Measure the time of an answer", 0.85)
     theirs = (rival, frame[rival_columns]) if rival is not None else None
     latency = timing.compare((candidate, frame[asked.columns]), theirs, clock)
-    on_phase("Measure the time of an answer", 1.0)
+    on_phase("Explain the candidate", 0.95)
+    explained = _explained(frame[asked.columns], candidate, said, asked)
+    on_phase("Explain the candidate", 1.0)
     return Result(
         rows=len(frame), rounds=asked.rounds if rival is not None else 0,
         metrics=tuple(item for item in found if np.isfinite(item.candidate)),
         latency_ms=latency["candidate"]["p99_ms"],
         production_latency_ms=latency["baseline"]["p99_ms"] if latency["baseline"] else None,
-        note=note, segments=segments, fairness=fair, calibration=calibrated, latency=latency,
+        note=note, segments=segments, fairness=fair, calibration=calibrated, latency=latency, explanations=explained,
         missing=[*_without_rival(production, note), *missing, *unseen, *unfair, *why],
     )  # fmt: skip
 
@@ -256,6 +262,23 @@ def _calibration(said: Said) -> tuple[Json | None, list[Json]]:
     if ours is None:
         return None, [{"part": "calibration", "why": "the candidate gives no probabilities"}]
     return {"candidate": ours, "baseline": theirs}, []
+
+
+def _explained(features: pd.DataFrame, candidate: Any, said: Said, asked: Asked) -> Json:
+    """Tell what the candidate goes by: importance of each column, and how the output depends on the first ones."""
+    metric = asked.metrics[0] if _ranks(said, asked.metrics[0]) else "accuracy"
+    found = explain.importance(
+        lambda frame: _answers(candidate, frame, said.classes), features, said.truth, metric, len(said.classes)
+    )
+    names = [row["feature"] for row in found if row["feature"] not in asked.secret][: explain.DEPENDENCE_COLUMNS]
+    curves = explain.dependence(explain.output_of(candidate), features, names)
+    return {"metric": metric, "importance": found, "partial_dependence": curves}
+
+
+def _ranks(said: Said, metric: str) -> bool:
+    """Whether the metric can be had: one that reads probabilities needs them, and more than one class."""
+    labels = not said.classes or metric in OF_LABELS
+    return labels or (said.ours.probabilities is not None and len(np.unique(said.truth)) > 1)
 
 
 def _undefined(metric: str, said: Said) -> Json:

@@ -13,11 +13,12 @@ from deployments import gates, queries
 from deployments.forms import RegisterForm, RequestForm
 from deployments.models import Alias, EndpointRevision, Environment, ModelVersion, PromotionRequest, RegisteredModel
 from deployments.proof import signing
-from deployments.services import policies, promotions, registry
+from deployments.services import explanations, policies, promotions, registry
+from deployments.views import explained
 from deployments.views.answers import see
 from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
-from mlportal.lib.errors import DomainError, Missing
+from mlportal.lib.errors import Conflict, DomainError, Missing
 from projects.access import ProjectView
 from projects.permissions import Permission
 
@@ -136,7 +137,7 @@ class ModelRegister(ProjectView):
         )
 
 
-class _OneVersion(ProjectView):
+class OneVersion(ProjectView):
     """Loads the version that the address names."""
 
     abstract = True
@@ -172,11 +173,12 @@ class _OneVersion(ProjectView):
             "aliases": version.aliases.filter(valid_to=None).order_by("name"),
             "tags": version.tag_rows.order_by("key")[:TAGS],
             "ask_address": f"{address(version)}request/",
+            "explained": explained.card(self.actor, version, request.GET.get("row", "")),
         }  # fmt: skip
         return render(request, "deployments/version_detail.html", context, status=status)
 
 
-class VersionDetail(_OneVersion):
+class VersionDetail(OneVersion):
     """One version: metrics, schema, manifest, lineage, verification, requests."""
 
     reads = ModelVersion
@@ -186,7 +188,7 @@ class VersionDetail(_OneVersion):
         return self.show(request, self.load(name, number))
 
 
-class VersionVerify(_OneVersion):
+class VersionVerify(OneVersion):
     """Check a version against its files."""
 
     reads = ModelVersion
@@ -202,7 +204,34 @@ class VersionVerify(_OneVersion):
         return see(address(version))
 
 
-class VersionRequest(_OneVersion):
+class VersionExplain(OneVersion):
+    """The explanation alone, and asking for it."""
+
+    reads = ModelVersion
+    permission = Permission.MODEL_VIEW
+    write_permission = Permission.MODEL_REGISTER  # it takes a worker; who may only look sees what was computed
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        """Show the card of one row; htmx asks while a worker computes."""
+        version = self.load(name, number)
+        told = explained.card(self.actor, version, request.GET.get("row", ""))
+        return render(
+            request,
+            "deployments/_explained.html",
+            {"version": version, "explained": told, "cargo": gates.cargo(version)},
+        )
+
+    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        """Have the version explained."""
+        version = self.load(name, number)
+        try:
+            explanations.ask(self.actor, version=version)
+        except Conflict as error:
+            messages.error(request, error.message)
+        return see(f"{address(version)}#explain")
+
+
+class VersionRequest(OneVersion):
     """Ask that a version goes live."""
 
     reads = ModelVersion

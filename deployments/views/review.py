@@ -92,9 +92,9 @@ class Review:
         return f"{good} of {len(metric)}" if good else ""
 
     @property
-    def listed(self) -> list[GateResult]:
-        """Rules that get a line of their own: what failed, and what is not about a metric."""
-        return [item for item in self.results if not (item.passed and item.metric)]
+    def passed_listed(self) -> list[GateResult]:
+        """Rules that passed and are not about a metric; those are in the table."""
+        return [item for item in self.results if item.passed and not item.metric]
 
     @property
     def passed_count(self) -> int:

@@ -212,7 +212,8 @@ def test_everything_is_there_for_a_classifier():
     assert result.latency["candidate"]["batch"]["rows"] == 600
     assert result.missing == []
     assert phases[0] == ("Answer the held-out rows", 0.0)
-    assert phases[-1] == ("Measure the time of an answer", 1.0)
+    assert phases[-1] == ("Explain the candidate", 1.0)
+    assert {row["feature"] for row in result.explanations["importance"]} == set(COLUMNS)
     assert [share for _, share in phases] == sorted(share for _, share in phases)
 
 

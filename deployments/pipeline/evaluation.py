@@ -11,7 +11,7 @@ from django.db import transaction
 
 from deployments import gates
 from deployments.models import Evaluation, ModelVersion, PromotionRequest
-from deployments.services import promotions
+from deployments.services import explanations, promotions
 from mlportal.lib import blobs, lease
 from mlportal.lib.errors import DomainError, Unprocessable
 from mlportal.lib.lease import Claim, WorkState
@@ -84,6 +84,8 @@ def _end(held: Claim, state: str, *, failure: str = "", measured: Measured | Non
             transaction.set_rollback(True)
             return False
         promotions.complete_evaluation(held.pk, actor=portal(row.request.project))
+        if measured is not None:
+            explanations.queued(row.request.version, asked_by=portal(row.request.project))
     return True
 
 
@@ -114,7 +116,7 @@ def _measure(held: Claim) -> Measured:
         candidate,
         production,
         _asked(request),
-        on_phase=lambda phase, share: beat(phase, 0.1 + 0.7 * share),
+        on_phase=lambda phase, share: beat(phase, 0.1 + 0.75 * share),
     )
     beat("Describe the reference", 0.9)
     size = {
@@ -133,16 +135,17 @@ def _asked(request: PromotionRequest) -> "Asked":
         metrics=gates.metric_keys(version),
         columns=_columns(version),
         production_columns=_columns(request.baseline) if request.baseline else [],
-        sensitive=_sensitive(version),
+        sensitive=_marked(version, "personal", "sensitive"),
+        secret=_marked(version, "secret"),
         segments=_named_segments(request),
         seed=SEED,
     )
 
 
-def _sensitive(version: ModelVersion) -> list[str]:
-    """List the columns that the dataset marks as telling of people; secrets of the team are no groups of people."""
+def _marked(version: ModelVersion, *kinds: str) -> list[str]:
+    """List the columns of the dataset that carry one of these marks."""
     dataset = version.dataset_version.dataset if version.dataset_version else None
-    return sorted(name for name, mark in dataset.marks.items() if mark in ("personal", "sensitive")) if dataset else []
+    return sorted(name for name, mark in dataset.marks.items() if mark in kinds) if dataset else []
 
 
 def _named_segments(request: PromotionRequest) -> list[str]:

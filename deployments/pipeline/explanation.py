@@ -1,0 +1,111 @@
+"""What a worker runs to explain a version: a child process, so that the worker stays small."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from deployments import gates
+from deployments.models import Explanation, ModelVersion
+from deployments.services.explanations import TASK
+from mlportal.lib import blobs, lease
+from mlportal.lib.errors import DomainError, Unprocessable
+from mlportal.lib.lease import Claim, WorkState
+
+SECONDS = 600
+KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+EXAMPLE_BYTES = 4 * 2**20
+LAST_WORDS = 300
+EXAMPLE_FILE = "model/example.json"
+Json = dict[str, Any]
+
+
+def explain_version(explanation_id: int, *, worker: str) -> bool:
+    """Claim a queued explanation, compute it, store the answer. Returns whether this call did the work."""
+    rows = Explanation.objects.all()
+    held = lease.claim(rows, explanation_id, worker=worker)
+    if held is None:
+        return False
+    version = rows.select_related("version__model").get(pk=explanation_id).version
+    try:
+        answer, failure = _compute(held, _question(version))
+    except (DomainError, OSError, ValueError) as error:
+        answer, failure = None, error.message if isinstance(error, DomainError) else str(error)
+    state = WorkState.FAILED if answer is None else WorkState.SUCCEEDED
+    return lease.finish(rows, held, state=state, failure=failure, result=answer)
+
+
+def sweep_explanations() -> int:
+    """Hand on the explanations of silent workers, and wake workers for forgotten ones."""
+    rows = Explanation.objects.all()
+    moved = lease.sweep(rows, on_end=lambda row: None, on_requeue=lambda row: None)
+    return moved + lease.republish(rows, task=TASK)
+
+
+def _question(version: ModelVersion) -> Json:
+    model = version.file(gates.model_file(version) or gates.MODEL_FILE)
+    if model is None:
+        raise Unprocessable(f"{version} has no {gates.MODEL_FILE}.", code="no_model")
+    blobs.verify(model)
+    columns = [str(row["name"]) for row in version.signature["inputs"]]
+    asked: Json = {"model": str(blobs.local_path(model)), "columns": columns, "rows": None}
+    if reference := version.file(gates.reference_file(version)):
+        blobs.verify(reference)
+        return asked | {"rows": str(blobs.local_path(reference))}
+    return asked | {"examples": _examples(version, columns)}
+
+
+def _examples(version: ModelVersion, columns: list[str]) -> list[list[Any]]:
+    """Read the rows a version can be tried on: our own file, or the one an MLflow client logged."""
+    path = gates.CLIENT_EXAMPLE_FILE if version.is_of_client else EXAMPLE_FILE
+    digest = version.file(path)
+    if digest is None:
+        raise Unprocessable(f"{version} has neither held-out rows nor examples.", code="no_reference")
+    found = json.loads(blobs.read_bytes(digest, limit_bytes=EXAMPLE_BYTES))
+    if isinstance(found, dict):
+        split = found.get("dataframe_split", {"columns": [], "data": []})
+        found = [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
+    return [[row.get(name) for name in columns] for row in found]
+
+
+def _compute(held: Claim, question: Json) -> tuple[Json | None, str]:
+    """Run the child and pass its progress on; the claim may be lost meanwhile."""
+    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    with tempfile.TemporaryDirectory(dir=settings.TEMP_DIR) as folder, (Path(folder) / "words").open("w+") as words:
+        with subprocess.Popen(
+            [sys.executable, "-m", "deployments.proof.explaining"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True, cwd=settings.BASE_DIR,
+            env={**environment, **threads, "NUMBA_CACHE_DIR": folder, "HOME": folder},
+        ) as child:  # fmt: skip
+            late = threading.Timer(SECONDS, child.kill)
+            late.start()
+            try:
+                answer, failure = _watch(child, held, json.dumps(question))
+            finally:
+                late.cancel()
+                child.kill()
+        words.seek(0)
+        last = words.read().strip().splitlines()[-1:]
+        return answer, failure and f"{failure} {last[0][:LAST_WORDS] if last else ''}".strip()
+
+
+def _watch(child: subprocess.Popen[str], held: Claim, question: str) -> tuple[Json | None, str]:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(question)
+    child.stdin.close()
+    for line in child.stdout:
+        told = json.loads(line)
+        if "result" in told:
+            return told["result"], ""
+        rows = Explanation.objects.all()
+        if not lease.heartbeat(rows, held, progress=told["progress"], phase="Explain predictions"):
+            return None, "The claim was lost."
+    return None, "The explanation ended without an answer."

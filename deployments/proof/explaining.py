@@ -1,0 +1,93 @@
+"""Explain single predictions of a version, in a process of its own.
+
+Run as ``python -m deployments.proof.explaining``: it reads the question as JSON from its standard input and writes one
+JSON line a step of progress, the last with the result.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from deployments.proof import explain
+
+ROWS = 50
+MOST_COLUMNS = 30
+CURVES = 6
+OTHERS = "other columns"
+Json = dict[str, Any]
+
+
+def study(model: Any, frame: pd.DataFrame, columns: list[str]) -> Json:
+    """Explain the first rows, and say how the output depends on the columns that add most.
+
+    Parameters
+    ----------
+    model
+        A fitted model that takes the raw columns.
+    frame
+        Held-out or example rows.
+    columns
+        Raw columns the model takes.
+
+    Returns
+    -------
+    dict
+        ``method``, ``scale``, ``why``, ``class``; ``columns``, at most 30 by mean absolute contribution, the rest
+        summed as "other columns"; ``rows`` with ``values`` as text, ``contributions``, ``base``, ``output``,
+        ``prediction``; and ``partial_dependence``.
+    """
+    features, rows = frame[columns], frame[columns].head(ROWS).reset_index(drop=True)
+    found = explain.contributions(model, rows, features)
+    order = np.argsort(-np.abs(found.values).mean(axis=0), kind="stable")
+    shown, rest = order[:MOST_COLUMNS], order[MOST_COLUMNS:]
+    values = np.column_stack([found.values[:, shown], *([found.values[:, rest].sum(axis=1)] if len(rest) else [])])
+    said = model.predict(rows)
+    names = [columns[place] for place in shown]
+    classes = getattr(model, "classes_", None)
+    return {
+        "method": found.method, "scale": found.scale, "why": found.why,
+        "class": None if classes is None else str(classes[-1]),
+        "columns": [*names, *([OTHERS] if len(rest) else [])],
+        "rows": [
+            {
+                "values": [_word(rows[name].iloc[at]) for name in names], "contributions": values[at].tolist(),
+                "base": float(found.base[at]), "output": float(found.outputs[at]), "prediction": str(said[at]),
+            }
+            for at in range(len(rows))
+        ],
+        "partial_dependence": explain.dependence(explain.output_of(model), features, names[:CURVES]),
+    }  # fmt: skip
+
+
+def _word(value: Any) -> str:
+    if pd.isna(value):
+        return "empty"
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)[:80]
+
+
+def main() -> None:
+    """Answer the question on standard input."""
+    from mlportal.lib import modelfile
+
+    asked = json.load(sys.stdin)
+    _tell({"progress": 0.1})
+    model = modelfile.load(Path(asked["model"]))
+    if asked["rows"] is not None:
+        frame = pd.read_parquet(asked["rows"])
+    else:
+        frame = pd.DataFrame(asked["examples"], columns=asked["columns"])
+    _tell({"progress": 0.3})
+    _tell({"result": study(model, frame, asked["columns"])})
+
+
+def _tell(line: Json) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
