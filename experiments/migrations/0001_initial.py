@@ -1185,7 +1185,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="run",
-            index=models.Index(fields=["experiment", "state", "lifecycle"], name="run_by_state"),
+            index=models.Index(
+                fields=["experiment", "state", "lifecycle", "started_ms", "source"], name="run_by_state"
+            ),
         ),
         migrations.AddIndex(
             model_name="run",
