@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.api import endpoints, evidence, models, past, predict, promotions
+from deployments.api import delegations, endpoints, evidence, models, predict, promotions
 
 model = "models/<str:name>/"
 version = f"{model}versions/<int:number>/"
@@ -19,6 +19,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{model}aliases/", models.Aliases.as_view(), name="api-aliases"),
     path(f"{model}aliases/<str:alias>/", models.AliasDetail.as_view(), name="api-alias"),
     path("promotions/", promotions.Promotions.as_view(), name="api-promotions"),
+    path("promotions/break-glass/", promotions.BreakGlass.as_view(), name="api-break-glass"),
+    path("delegations/", delegations.Delegations.as_view(), name="api-delegations"),
+    path("delegations/<int:number>/revoke/", delegations.DelegationRevoke.as_view(), name="api-delegation-revoke"),
     path(promotion, promotions.PromotionDetail.as_view(), name="api-promotion"),
     path(f"{promotion}decide/", promotions.PromotionDecide.as_view(), name="api-promotion-decide"),
     path(f"{promotion}withdraw/", promotions.PromotionWithdraw.as_view(), name="api-promotion-withdraw"),
@@ -26,8 +29,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}evidence/", evidence.PromotionEvidence.as_view(), name="api-promotion-evidence"),
     path(f"{promotion}retry/", evidence.PromotionRetry.as_view(), name="api-promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
-    path("production/", past.Production.as_view(), name="api-production"),
-    path("production/evidence/", past.ProductionEvidence.as_view(), name="api-production-evidence"),
     path("environments/", promotions.Environments.as_view(), name="api-environments"),
     path(place, promotions.EnvironmentPolicy.as_view(), name="api-policy"),
     path(f"{place}<int:number>/confirm/", promotions.PolicyConfirm.as_view(), name="api-policy-confirm"),
@@ -35,6 +36,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(endpoint, endpoints.EndpointDetail.as_view(), name="api-endpoint"),
     path(f"{endpoint}revisions/", endpoints.EndpointRevisions.as_view(), name="api-endpoint-revisions"),
     path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="api-endpoint-rollback"),
+    path(f"{endpoint}reviews/<int:number>/close/", endpoints.ReviewClose.as_view(), name="api-review-close"),
     path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="api-endpoint-disable"),
     path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="api-endpoint-enable"),
     path(f"{endpoint}automations/", endpoints.EndpointAutomations.as_view(), name="api-endpoint-automations"),

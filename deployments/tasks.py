@@ -6,8 +6,7 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import automations, holds
-from projects.actor import Actor
+from deployments.services import automations, suspensions, timers
 from projects.services import events
 
 
@@ -36,15 +35,16 @@ def explain_version(explanation_id: int) -> None:
     pipeline.explain_version(explanation_id, worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
-@shared_task(name="deployments.expire_requests")
-def expire_requests() -> None:
-    """Close the promotion requests nobody decided in time."""
-    holds.expire(now=timezone.now(), actor_of=lambda project: Actor.system("expiry", project=project))
+@shared_task(name="deployments.keep_time")
+def keep_time() -> None:
+    """Remind, time out, expire and suspend what is due among requests and approvals."""
+    timers.tick(now=timezone.now())
 
 
 @shared_task(name="deployments.react")
 def react(delivery_id: int) -> None:
-    """React to an alert or to the end of a retraining."""
+    """React to an alert or to the end of a retraining: conditions of approvals first, then automations."""
     with events.consume(delivery_id) as event:
         if event is not None:
+            suspensions.react(event)
             automations.react(event)

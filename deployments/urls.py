@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.views import endpoints, models, past, promotions, rules, tries
+from deployments.views import endpoints, models, promotions, rules, tries
 
 app_name = "deployments"
 model = "models/<str:name>/"
@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{version}verify/", models.VersionVerify.as_view(), name="version-verify"),
     path(f"{version}explain/", models.VersionExplain.as_view(), name="version-explain"),
     path(f"{version}request/", models.VersionRequest.as_view(), name="version-request"),
+    path(f"{version}break-glass/", models.VersionBreakGlass.as_view(), name="version-break-glass"),
     path("promotions/", promotions.PromotionList.as_view(), name="promotion-list"),
     path(promotion, promotions.PromotionDetail.as_view(), name="promotion-detail"),
     path(f"{promotion}progress/", promotions.PromotionProgress.as_view(), name="promotion-progress"),
@@ -36,8 +37,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{endpoint}automation/", endpoints.AutomationConfigure.as_view(), name="automation-configure"),
     path(f"{endpoint}reviews/<int:number>/close/", endpoints.ReviewClose.as_view(), name="review-close"),
     path("endpoints/<str:endpoint>/try/", tries.EndpointTry.as_view(), name="endpoint-try"),
-    path("settings/audit/production/", past.PastProduction.as_view(), name="past-production"),
-    path("settings/audit/production/evidence/", past.PastEvidence.as_view(), name="past-evidence"),
     path(policy, rules.PolicyList.as_view(), name="policy-list"),
     path(f"{policy}<str:environment>/<int:number>/confirm/", rules.PolicyConfirm.as_view(), name="policy-confirm"),
     path(f"{policy}<str:environment>/<int:number>/drop/", rules.PolicyDrop.as_view(), name="policy-drop"),

@@ -206,7 +206,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "sweep-uploads": {"task": "mlportal.sweep_uploads", "schedule": 86_400, "options": {"expires": 3600}},
     "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
-    "expire-requests": {"task": "deployments.expire_requests", "schedule": 300, "options": {"expires": 300}},
+    "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
 }  # fmt: skip
 # Second places for anchors of the audit log; without a setting a file beside the data directory.
 AUDIT_ANCHOR_FILE = environment.str("MLPORTAL_AUDIT_ANCHOR_FILE", default="")
@@ -215,7 +215,10 @@ AUDIT_ANCHOR_MAIL = environment.list("MLPORTAL_AUDIT_ANCHOR_MAIL", default=[])
 # (event verb, task): the task gets the id of an EventDelivery row; see projects.services.events.
 NOTIFIED = (
     "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
-    "promotion.rejected", "endpoint.switched", "endpoint.rolled_back", "job.failed", "job.succeeded", "comment.added",
+    "promotion.approval_added", "promotion.rejected", "promotion.changes_requested", "promotion.reminder",
+    "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed", "promotion.suspended",
+    "delegation.given", "endpoint.frozen", "endpoint.break_glass", "break_glass.reviewed", "endpoint.switched",
+    "endpoint.rolled_back", "job.failed", "job.succeeded", "comment.added",
     "checks.failed", "checks.passed",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.

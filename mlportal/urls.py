@@ -7,6 +7,7 @@ from experiments.mlflow.urls import nothing_else
 from mlportal import health, metrics
 from mlportal.lib.public import public
 from mlportal.views import ApiDocs, ClientLink, Example, Home, Inbox, Live, Overview, Search, ShellBadges
+from mlportal.views.handover import DelegationGive, DelegationRevoke, WaitingForMe
 
 handler400 = "mlportal.views.bad_request"
 handler403 = "mlportal.views.forbidden"
@@ -15,6 +16,7 @@ handler500 = "mlportal.views.server_error"
 
 api = [
     path("schema/", public(SpectacularAPIView.as_view()), name="api-schema"),
+    path("inbox/", WaitingForMe.as_view(), name="api-inbox"),
     path("docs/", public(ApiDocs.as_view()), name="api-docs"),
     path("", include("projects.api_urls")),
     path("projects/<slug:project>/", include("experiments.api_urls")),
@@ -38,6 +40,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", Home.as_view(), name="home"),
     path("example/", Example.as_view(), name="example"),
     path("inbox/", Inbox.as_view(), name="inbox"),
+    path("inbox/delegations/", DelegationGive.as_view(), name="delegation-give"),
+    path("inbox/delegations/<int:number>/revoke/", DelegationRevoke.as_view(), name="delegation-revoke"),
     path("search/", Search.as_view(), name="search"),
     path("from-client/<str:uuid>/", ClientLink.as_view(), name="client-link"),
     path("shell/", ShellBadges.as_view(), name="shell"),

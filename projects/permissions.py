@@ -1,6 +1,7 @@
 """Who may do what: a permission enum, a grants table by role, a scope table by token, one door.
 
-``approve`` (PROMOTION_DECIDE), ``deploy`` (ENDPOINT_DEPLOY) and ``comment`` (COMMENT_ADD) are permissions of
+PROMOTION_SIGN lets a member take part where a step of a policy asks for their role; the step itself is checked by the
+service. ``approve`` (PROMOTION_DECIDE), ``deploy`` (ENDPOINT_DEPLOY) and ``comment`` (COMMENT_ADD) are permissions of
 their own, apart from editing, so that a team can hand them out separately. MARK_KEEP is what everybody keeps for
 themselves: stars and private views.
 """
@@ -44,6 +45,7 @@ class Permission(StrEnum):
     MODEL_VIEW = "model.view"
     MODEL_REGISTER = "model.register"
     PROMOTION_REQUEST = "promotion.request"
+    PROMOTION_SIGN = "promotion.sign"
     PROMOTION_DECIDE = "promotion.decide"
     GATE_OVERRIDE = "gate.override"
     POLICY_EDIT = "policy.edit"
@@ -96,17 +98,19 @@ GRANTS: dict[Role, frozenset[Permission]] = {
     | {
         P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.DATASET_CREATE, P.DATASET_EDIT, P.RUN_LOG, P.RUN_EDIT,
         P.JOB_LAUNCH, P.JOB_CANCEL,
-        P.MODEL_REGISTER, P.PROMOTION_REQUEST, P.ENDPOINT_PREDICT, P.PREDICTION_VIEW, P.PREDICTION_LABEL,
+        P.MODEL_REGISTER, P.PROMOTION_REQUEST, P.PROMOTION_SIGN, P.ENDPOINT_PREDICT, P.PREDICTION_VIEW,
+        P.PREDICTION_LABEL,
     },
     Role.MANAGER: VIEWS
     | {
-        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.AUDIT_VIEW, P.PROMOTION_DECIDE, P.ENDPOINT_PREDICT,
-        P.PREDICTION_VIEW,
+        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.AUDIT_VIEW, P.PROMOTION_SIGN, P.PROMOTION_DECIDE,
+        P.ENDPOINT_PREDICT, P.PREDICTION_VIEW,
     },
     Role.OPS: VIEWS
     | {
-        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.AUDIT_VIEW, P.JOB_CANCEL, P.ENDPOINT_DEPLOY, P.ENDPOINT_PREDICT,
-        P.AUTOMATION_EDIT, P.MONITOR_EDIT, P.ALERT_HANDLE, P.PREDICTION_VIEW, P.PREDICTION_LABEL, P.CHANNEL_EDIT,
+        P.TOKEN_CREATE, P.MARK_KEEP, P.COMMENT_ADD, P.AUDIT_VIEW, P.JOB_CANCEL, P.PROMOTION_SIGN, P.ENDPOINT_DEPLOY,
+        P.ENDPOINT_PREDICT, P.AUTOMATION_EDIT, P.MONITOR_EDIT, P.ALERT_HANDLE, P.PREDICTION_VIEW, P.PREDICTION_LABEL,
+        P.CHANNEL_EDIT,
     },
     Role.ADMIN: EVERYTHING - {P.PROMOTION_DECIDE},
 }  # fmt: skip
@@ -123,7 +127,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
     ),
     "train": frozenset({P.JOB_LAUNCH, P.JOB_CANCEL}),
     "register": frozenset({P.MODEL_REGISTER, P.PROMOTION_REQUEST}),
-    "approve": frozenset({P.PROMOTION_DECIDE}),
+    "approve": frozenset({P.PROMOTION_SIGN, P.PROMOTION_DECIDE}),
     "deploy": frozenset({P.ENDPOINT_DEPLOY}),
     "predict": frozenset({P.ENDPOINT_PREDICT}),
     "alerts": frozenset({P.ALERT_HANDLE, P.MONITOR_EDIT}),

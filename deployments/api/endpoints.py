@@ -8,14 +8,12 @@ from rest_framework.response import Response
 
 from deployments.api import shapes
 from deployments.api.models import PAGE, checked
-from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion
-from deployments.services import automations, endpoints, past
+from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RollbackReview
+from deployments.services import automations, endpoints, looks
 from mlportal.lib import names
 from mlportal.lib.errors import Missing
-from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
-from projects.services.past import Section
 
 P = Permission
 TAGS = ["endpoints"]
@@ -44,10 +42,6 @@ class Endpoints(ScopedAPIView):
     reads = Endpoint
     permissions = {"GET": P.ENDPOINT_VIEW}
 
-    def past(self, span: Span) -> list[Section]:
-        """Return what answered."""
-        return past.production(self.project, span)
-
     @extend_schema(
         operation_id="endpoints_list", tags=TAGS, responses=shapes.EndpointSerializer(many=True), parameters=PAGE
     )
@@ -62,12 +56,6 @@ class EndpointDetail(_OneEndpoint):
 
     reads = Endpoint
     permissions = {"GET": P.ENDPOINT_VIEW, "PATCH": P.ENDPOINT_DEPLOY}
-
-    def past(self, span: Span, endpoint: str) -> list[Section]:
-        """Return what answered there."""
-        found = self.endpoint_of(endpoint)
-        rows = past.traffic(self.project, span, endpoint=found)
-        return [*past.answers(rows), *past.revisions_until(found, span)]
 
     @extend_schema(operation_id="endpoints_read", tags=TAGS, responses=shapes.EndpointSerializer)
     def get(self, request: Request, endpoint: str) -> Response:
@@ -101,7 +89,9 @@ class EndpointRevisions(_OneEndpoint):
         """List revisions, newest first."""
         del request
         rows = EndpointRevision.objects.filter(endpoint=self.endpoint_of(endpoint))
-        return self.page(rows.select_related("version", "created_by"), shapes.RevisionSerializer, ordering="-number")
+        return self.page(
+            rows.select_related("version", "created_by", "review"), shapes.RevisionSerializer, ordering="-number"
+        )
 
 
 class EndpointRollback(_OneEndpoint):
@@ -132,6 +122,29 @@ class EndpointRollback(_OneEndpoint):
         if found is None:
             raise Missing(f"There is no version {number} of {endpoint.model.name}.", field="version")
         return found
+
+
+class ReviewClose(_OneEndpoint):
+    """Second look at a rollback or a break-glass."""
+
+    reads = Endpoint
+    permissions = {"POST": P.PROMOTION_DECIDE}
+
+    @extend_schema(
+        operation_id="endpoints_second_look",
+        tags=TAGS,
+        request=shapes.LookSerializer,
+        responses=shapes.EndpointSerializer,
+    )
+    def post(self, request: Request, endpoint: str, number: int) -> Response:
+        """Say what came of it: ``noted`` for a rollback, ``confirmed`` or ``rolled_back`` for a break-glass."""
+        values = checked(shapes.LookSerializer, request)
+        rows = RollbackReview.objects.filter(revision__endpoint=self.endpoint_of(endpoint)).select_related(
+            "revision__endpoint__project", "revision__endpoint__environment"
+        )
+        review = self.find(rows, revision__number=min(number, 2**31 - 1))
+        looks.close(self.actor, review=review, **values)
+        return self.answer(endpoint)
 
 
 class EndpointDisable(_OneEndpoint):

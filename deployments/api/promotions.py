@@ -1,5 +1,7 @@
 """REST routes of promotion requests, environments and their rules."""
 
+from typing import Any
+
 from django.db.models import Prefetch
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -7,13 +9,11 @@ from rest_framework.response import Response
 
 from deployments.api import shapes
 from deployments.api.models import PAGE, checked
-from deployments.models import Decision, Environment, ModelVersion, Policy, PromotionRequest
-from deployments.services import endpoints, past, policies, promotions
+from deployments.models import Environment, ModelVersion, Policy, PromotionRequest
+from deployments.services import breakglass, deciders, endpoints, policies, promotions
 from mlportal.lib.errors import Invalid, Missing
-from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
-from projects.services.past import Section
 
 P = Permission
 TAGS = ["promotions"]
@@ -30,13 +30,26 @@ class _OneRequest(ScopedAPIView):
     def request_of(self, number: int) -> PromotionRequest:
         """Return the request with what its answer shows."""
         rows = self.rows().in_project(self.project).with_subject().select_related("evaluation")
-        joined = rows.prefetch_related("gate_results", Prefetch("decisions", Decision.objects.select_related("user")))
+        joined = rows.prefetch_related("gate_results", Prefetch("decisions", deciders.with_people()), "conditions")
         found: PromotionRequest = self.find(joined, pk=min(number, 2**62))
         return found
 
     def answer(self, number: int, *, status: int = 200) -> Response:
         """Return the request as it is now."""
         return Response(shapes.PromotionDetailSerializer(self.request_of(number)).data, status=status)
+
+    def asked(self, request: Request) -> dict[str, Any]:
+        """Return the version, the environment and the reason that were asked for."""
+        values = checked(shapes.AskSerializer, request)
+        rows = ModelVersion.objects.visible_to(self.actor).in_project(self.project).with_origin()
+        version = rows.filter(model__name=values["model"], number=values["version"]).first()
+        if version is None:
+            raise Missing(f"There is no {values['model']} v{values['version']} in this project.", field="version")
+        places = Environment.objects.in_project(self.project).select_related("project")
+        place = places.filter(name=values["environment"]).first()
+        if place is None:
+            raise Missing(f"There is no environment {values['environment']} in this project.", field="environment")
+        return {"version": version, "environment": place, "reason": values["reason"]}
 
 
 class Promotions(_OneRequest):
@@ -67,15 +80,25 @@ class Promotions(_OneRequest):
     )
     def post(self, request: Request) -> Response:
         """Ask that a version goes live; a worker measures it, then an approver decides."""
-        values = checked(shapes.AskSerializer, request)
-        rows = ModelVersion.objects.visible_to(self.actor).in_project(self.project).with_origin()
-        version = rows.filter(model__name=values["model"], number=values["version"]).first()
-        if version is None:
-            raise Missing(f"There is no {values['model']} v{values['version']} in this project.", field="version")
-        place = Environment.objects.in_project(self.project).filter(name=values["environment"]).first()
-        if place is None:
-            raise Missing(f"There is no environment {values['environment']} in this project.", field="environment")
-        made = promotions.request(self.actor, version=version, environment=place, reason=values["reason"])
+        made = promotions.request(self.actor, **self.asked(request))
+        return self.answer(made.pk, status=201)
+
+
+class BreakGlass(_OneRequest):
+    """Live without an approval."""
+
+    reads = PromotionRequest
+    permissions = {"POST": P.ENDPOINT_DEPLOY}
+
+    @extend_schema(
+        operation_id="promotions_break_glass",
+        tags=TAGS,
+        request=shapes.AskSerializer,
+        responses={201: shapes.PromotionDetailSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Put a version live without an approval, where the rules allow it; a second look is forced afterwards."""
+        made = breakglass.promote(self.actor, **self.asked(request))
         return self.answer(made.pk, status=201)
 
 
@@ -96,7 +119,7 @@ class PromotionDecide(_OneRequest):
     """Decision on a request."""
 
     reads = PromotionRequest
-    permissions = {"POST": P.PROMOTION_DECIDE}
+    permissions = {"POST": P.PROMOTION_SIGN}
 
     @extend_schema(
         operation_id="promotions_decide",
@@ -105,7 +128,7 @@ class PromotionDecide(_OneRequest):
         responses=shapes.PromotionDetailSerializer,
     )
     def post(self, request: Request, number: int) -> Response:
-        """Approve, reject or ask for changes. A token needs the scope approve."""
+        """Approve, reject or ask for changes; an approval may be conditional. A token needs the scope approve."""
         values = checked(shapes.DecideSerializer, request)
         promotions.decide(self.actor, request=self.request_of(number), **values)
         return self.answer(number)
@@ -167,10 +190,6 @@ class Environments(ScopedAPIView):
     reads = Environment
     permissions = {"GET": P.MODEL_VIEW}
 
-    def past(self, span: Span) -> list[Section]:
-        """Return the environments as they were: rules, and what answered."""
-        return [*past.policies(self.project, span), *past.production(self.project, span)]
-
     @extend_schema(
         operation_id="environments_list",
         tags=TAGS,
@@ -188,10 +207,6 @@ class EnvironmentPolicy(ScopedAPIView):
 
     reads = Environment
     permissions = {"GET": P.MODEL_VIEW, "PATCH": P.POLICY_EDIT}
-
-    def past(self, span: Span, name: str) -> list[Section]:
-        """Return the rules that were in force."""
-        return past.policies(self.project, span, environment=self._place(name))
 
     @extend_schema(operation_id="policies_read", tags=TAGS, responses=shapes.PolicySerializer)
     def get(self, request: Request, name: str) -> Response:

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from deployments.models import (
     Alias,
     Automation,
+    Condition,
     Decision,
+    Delegation,
     Endpoint,
     EndpointRevision,
     Environment,
@@ -16,7 +19,9 @@ from deployments.models import (
     Policy,
     PromotionRequest,
     RegisteredModel,
+    RollbackReview,
 )
+from deployments.services import deciders
 
 Data = dict[str, Any]
 
@@ -136,15 +141,54 @@ class GateResultSerializer(serializers.ModelSerializer[GateResult]):
         read_only_fields = fields
 
 
+class ConditionSerializer(serializers.ModelSerializer[Condition]):
+    """A limit an approver bound to the approval."""
+
+    words = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = Condition
+        fields = (
+            "id", "kind", "words", "until", "metric", "column", "op", "limit", "action", "state", "breached_at",
+            "found", "done",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
 class DecisionSerializer(serializers.ModelSerializer[Decision]):
     """What one person said."""
 
     user = serializers.CharField(source="user.username", read_only=True)
+    on_behalf_of = serializers.CharField(
+        source="delegation.giver.username", read_only=True, default=None, allow_null=True
+    )
     acknowledged = serializers.ListField(child=serializers.CharField(), read_only=True)
 
     class Meta:
         model = Decision
-        fields = ("user", "verdict", "comment", "acknowledged", "created_at")
+        fields = ("user", "on_behalf_of", "role", "step", "verdict", "comment", "acknowledged", "created_at")
+        read_only_fields = fields
+
+
+class StepSerializer(serializers.Serializer[Data]):
+    """One step of the policy, and how many have approved in it."""
+
+    name = serializers.CharField()
+    roles = serializers.ListField(child=serializers.CharField())
+    needed = serializers.IntegerField()
+    approvals = serializers.IntegerField()
+
+
+class DelegationSerializer(serializers.ModelSerializer[Delegation]):
+    """A right to decide that was handed to somebody."""
+
+    giver = serializers.CharField(source="giver.username", read_only=True)
+    taker = serializers.CharField(source="taker.username", read_only=True)
+    revoked_by = serializers.CharField(source="revoked_by.username", read_only=True, default=None, allow_null=True)
+
+    class Meta:
+        model = Delegation
+        fields = ("id", "giver", "taker", "reason", "valid_from", "until", "revoked_at", "revoked_by")
         read_only_fields = fields
 
 
@@ -160,13 +204,14 @@ class PromotionSerializer(serializers.ModelSerializer[PromotionRequest]):
     requested_by = serializers.CharField(source="requested_by.username", read_only=True)
     decided_by = serializers.CharField(source="decided_by.username", read_only=True, default=None, allow_null=True)
     evaluated = serializers.SerializerMethodField(help_text="Whether it is measured and sealed.")
+    lifted_by = serializers.IntegerField(source="lifted_by_id", read_only=True, allow_null=True)
 
     class Meta:
         model = PromotionRequest
         fields = (
             "id", "model", "version", "environment", "endpoint", "replaces", "state", "evaluated", "reason", "policy",
             "requested_by", "requested_at", "alert_id", "expires_at", "seal", "decided_by", "decided_at",
-            "closing_note", "single_person",
+            "closing_note", "single_person", "break_glass", "step", "ended_at", "lifted_by",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -180,11 +225,23 @@ class PromotionDetailSerializer(PromotionSerializer):
 
     gates = serializers.SerializerMethodField()
     decisions = DecisionSerializer(many=True, read_only=True)
+    steps = serializers.SerializerMethodField()
+    conditions = ConditionSerializer(many=True, read_only=True)
     comparison = serializers.SerializerMethodField(help_text="Candidate and production on the same rows.")
 
     class Meta(PromotionSerializer.Meta):
-        fields = (*PromotionSerializer.Meta.fields, "gates", "decisions", "comparison")
+        fields = (*PromotionSerializer.Meta.fields, "gates", "decisions", "steps", "conditions", "comparison")
         read_only_fields = fields
+
+    @extend_schema_field(StepSerializer(many=True))
+    def get_steps(self, request: PromotionRequest) -> list[Data]:
+        """Who has to approve, in sequence, and how many have."""
+        progress = deciders.count(request, list(request.decisions.all()))
+        rows = zip(progress.steps, progress.counts, strict=True)
+        return [
+            {"name": item.name, "roles": list(item.roles), "needed": item.needed, "approvals": have}
+            for item, have in rows
+        ]
 
     def get_gates(self, request: PromotionRequest) -> list[Data]:
         """Verdicts as they were sealed."""
@@ -203,10 +260,17 @@ class RevisionSerializer(serializers.ModelSerializer[EndpointRevision]):
     version = serializers.IntegerField(source="version.number", read_only=True)
     promotion = serializers.IntegerField(source="promotion_id", read_only=True, allow_null=True)
     created_by = serializers.CharField(source="created_by.username", read_only=True)
+    second_look = serializers.SerializerMethodField(help_text="Of a rollback or break-glass: open, or what came of it.")
+
+    def get_second_look(self, revision: EndpointRevision) -> str | None:
+        """Nothing for a promotion."""
+        if revision.kind == EndpointRevision.Kind.PROMOTION:
+            return None
+        return revision.review.outcome or "open"
 
     class Meta:
         model = EndpointRevision
-        fields = ("number", "version", "kind", "promotion", "reason", "created_by", "created_at")
+        fields = ("number", "version", "kind", "promotion", "reason", "created_by", "created_at", "second_look")
         read_only_fields = fields
 
 
@@ -219,10 +283,17 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         source="current_revision.version.number", read_only=True, default=None, allow_null=True
     )
     revision = serializers.IntegerField(source="current_revision.number", read_only=True, default=None, allow_null=True)
+    approval = serializers.CharField(
+        source="current_revision.promotion.state", read_only=True, default=None, allow_null=True,
+        help_text="State of the promotion of what is live: approved, or suspended.",
+    )  # fmt: skip
 
     class Meta:
         model = Endpoint
-        fields = ("id", "name", "environment", "model", "enabled", "log_mode", "version", "revision", "created_at")
+        fields = (
+            "id", "name", "environment", "model", "enabled", "log_mode", "version", "revision", "approval",
+            "frozen_at", "created_at",
+        )  # fmt: skip
         read_only_fields = fields
 
 
@@ -277,6 +348,28 @@ class DecideSerializer(serializers.Serializer[Data]):
     acknowledged = serializers.ListField(
         child=serializers.CharField(max_length=130), default=list, max_length=100, help_text="Advisory gates read."
     )
+    conditions = serializers.ListField(
+        child=serializers.DictField(), default=list, max_length=10,
+        help_text="Limits of the approval: kind until, traffic, metric or drift; action notify, freeze or rollback.",
+    )  # fmt: skip
+    seen = serializers.CharField(
+        default="", allow_blank=True, max_length=64, help_text="Seal of what was looked at; another one is refused."
+    )
+
+
+class DelegateSerializer(serializers.Serializer[Data]):
+    """Who may decide for the caller, until when, and why."""
+
+    taker = serializers.CharField(max_length=100)
+    until = serializers.DateTimeField()
+    reason = serializers.CharField(max_length=1000)
+
+
+class LookSerializer(serializers.Serializer[Data]):
+    """What came of a second look."""
+
+    comment = serializers.CharField(default="", allow_blank=True, max_length=4000)
+    outcome = serializers.ChoiceField(choices=RollbackReview.Outcome.choices, default="", allow_blank=True)
 
 
 class OverrideSerializer(serializers.Serializer[Data]):

@@ -19,6 +19,158 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="Decision",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[("approve", "approved"), ("reject", "rejected"), ("changes", "asked for changes")],
+                        max_length=10,
+                    ),
+                ),
+                ("comment", models.TextField(blank=True)),
+                ("acknowledged", models.JSONField(default=list, help_text="Advisory failures the person ticked.")),
+                ("seal", models.CharField(max_length=64)),
+                (
+                    "step",
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="Place of the step of the policy it was given in."
+                    ),
+                ),
+                ("role", models.CharField(blank=True, help_text="Role that gave the right to decide.", max_length=20)),
+                ("token_id", models.BigIntegerField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Condition",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("until", "holds until a date"),
+                            ("traffic", "requests an hour at most"),
+                            ("metric", "metric within a limit"),
+                            ("drift", "drift at most"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[("notify", "notify"), ("freeze", "freeze the endpoint"), ("rollback", "roll back")],
+                        default="notify",
+                        max_length=8,
+                    ),
+                ),
+                ("until", models.DateTimeField(null=True)),
+                ("metric", models.CharField(blank=True, max_length=30)),
+                ("column", models.CharField(blank=True, max_length=500)),
+                (
+                    "op",
+                    models.CharField(
+                        choices=[("above", "above"), ("below", "below")],
+                        default="above",
+                        help_text="Side of the limit that is a breach.",
+                        max_length=5,
+                    ),
+                ),
+                ("limit", models.FloatField(null=True)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("bound", "bound"),
+                            ("watched", "watched"),
+                            ("breached", "breached"),
+                            ("ended", "ended"),
+                        ],
+                        default="bound",
+                        max_length=8,
+                    ),
+                ),
+                ("rule_id", models.BigIntegerField(help_text="Alert rule that watches it.", null=True)),
+                ("breached_at", models.DateTimeField(null=True)),
+                ("found", models.TextField(blank=True, help_text="What was seen at the breach.")),
+                ("done", models.TextField(blank=True, help_text="What was done about it.")),
+                (
+                    "decision",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="conditions",
+                        to="deployments.decision",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["pk"],
+            },
+        ),
+        migrations.CreateModel(
+            name="Delegation",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("reason", models.TextField()),
+                ("valid_from", models.DateTimeField()),
+                ("until", models.DateTimeField()),
+                ("revoked_at", models.DateTimeField(null=True)),
+                (
+                    "giver",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="delegations_given",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="delegations", to="projects.project"
+                    ),
+                ),
+                (
+                    "revoked_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "taker",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="delegations_taken",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+        ),
+        migrations.AddField(
+            model_name="decision",
+            name="delegation",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="decisions",
+                to="deployments.delegation",
+            ),
+        ),
+        migrations.CreateModel(
             name="Endpoint",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -44,7 +196,20 @@ class Migration(migrations.Migration):
                         max_length=6,
                     ),
                 ),
+                (
+                    "frozen_at",
+                    models.DateTimeField(help_text="Since when nothing may switch, until a newer approval.", null=True),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "frozen_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="deployments.condition",
+                    ),
+                ),
                 (
                     "project",
                     models.ForeignKey(
@@ -101,9 +266,9 @@ class Migration(migrations.Migration):
                 (
                     "kind",
                     models.CharField(
-                        choices=[("promotion", "promotion"), ("rollback", "rollback")],
+                        choices=[("promotion", "promotion"), ("rollback", "rollback"), ("break_glass", "break-glass")],
                         default="promotion",
-                        max_length=10,
+                        max_length=12,
                     ),
                 ),
                 ("reason", models.TextField(blank=True)),
@@ -481,6 +646,8 @@ class Migration(migrations.Migration):
                             ("withdrawn", "withdrawn"),
                             ("expired", "expired"),
                             ("stale", "stale"),
+                            ("suspended", "suspended"),
+                            ("lapsed", "lapsed"),
                         ],
                         default="pending",
                         max_length=20,
@@ -502,7 +669,26 @@ class Migration(migrations.Migration):
                     "closing_note",
                     models.TextField(blank=True, help_text="Why it closed, for the states no person chose."),
                 ),
+                ("ended_at", models.DateTimeField(help_text="When an approval lapsed or was suspended.", null=True)),
                 ("single_person", models.BooleanField(default=False)),
+                (
+                    "break_glass",
+                    models.BooleanField(
+                        default=False, help_text="Went live without an approval; looked at afterwards."
+                    ),
+                ),
+                (
+                    "step",
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="Place of the step of the policy that is asked now."
+                    ),
+                ),
+                (
+                    "asked_roles",
+                    models.CharField(blank=True, help_text="Roles of that step, as ',manager,ops,'.", max_length=100),
+                ),
+                ("reminded_at", models.DateTimeField(null=True)),
+                ("escalated_at", models.DateTimeField(null=True)),
                 (
                     "baseline",
                     models.ForeignKey(
@@ -522,11 +708,29 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "ended_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
                     "environment",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="promotion_requests",
                         to="deployments.environment",
+                    ),
+                ),
+                (
+                    "lifted_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="lifts",
+                        to="deployments.promotionrequest",
                     ),
                 ),
                 (
@@ -687,40 +891,21 @@ class Migration(migrations.Migration):
                 to="deployments.promotionrequest",
             ),
         ),
-        migrations.CreateModel(
-            name="Decision",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                (
-                    "verdict",
-                    models.CharField(
-                        choices=[("approve", "approved"), ("reject", "rejected"), ("changes", "asked for changes")],
-                        max_length=10,
-                    ),
-                ),
-                ("comment", models.TextField(blank=True)),
-                ("acknowledged", models.JSONField(default=list, help_text="Advisory failures the person ticked.")),
-                ("seal", models.CharField(max_length=64)),
-                ("token_id", models.BigIntegerField(null=True)),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "user",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-                    ),
-                ),
-                (
-                    "request",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="decisions",
-                        to="deployments.promotionrequest",
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["pk"],
-            },
+        migrations.AddField(
+            model_name="decision",
+            name="request",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="decisions", to="deployments.promotionrequest"
+            ),
+        ),
+        migrations.AddField(
+            model_name="condition",
+            name="request",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="conditions",
+                to="deployments.promotionrequest",
+            ),
         ),
         migrations.CreateModel(
             name="RegisteredModel",
@@ -874,6 +1059,14 @@ class Migration(migrations.Migration):
                 ("closed_at", models.DateTimeField(null=True)),
                 ("comment", models.TextField(blank=True)),
                 (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[("noted", "noted"), ("confirmed", "confirmed"), ("rolled_back", "rolled back")],
+                        max_length=12,
+                    ),
+                ),
+                (
                     "closed_by",
                     models.ForeignKey(
                         null=True,
@@ -891,6 +1084,35 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+        ),
+        migrations.AddIndex(
+            model_name="delegation",
+            index=models.Index(
+                condition=models.Q(("revoked_at", None)), fields=["taker", "until"], name="delegation_of_taker"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="delegation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("giver", models.F("taker")), _negated=True), name="a_delegation_goes_to_another"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="delegation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("until__gt", models.F("valid_from"))), name="a_delegation_ends_after_its_start"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="delegation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("revoked_at", None), ("revoked_by", None)),
+                    models.Q(("revoked_at__isnull", False), ("revoked_by__isnull", False)),
+                    _connector="OR",
+                ),
+                name="a_revoked_delegation_names_who",
+            ),
         ),
         migrations.AddConstraint(
             model_name="automation",
@@ -986,7 +1208,7 @@ class Migration(migrations.Migration):
             model_name="promotionrequest",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(("state__in", ["approved", "rejected", "changes_requested"]), _negated=True),
+                    models.Q(("state__in", ["approved", "changes_requested", "suspended", "lapsed"]), _negated=True),
                     ("decided_by__isnull", False),
                     _connector="OR",
                 ),
@@ -997,7 +1219,19 @@ class Migration(migrations.Migration):
             model_name="promotionrequest",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    models.Q(("state", "approved"), _negated=True),
+                    models.Q(("state", "rejected"), _negated=True),
+                    ("decided_by__isnull", False),
+                    models.Q(("closing_note", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="a_rejected_request_names_who_or_why",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="promotionrequest",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state__in", ["approved", "suspended", "lapsed"]), _negated=True),
                     models.Q(("seal", ""), _negated=True),
                     _connector="OR",
                 ),
@@ -1027,26 +1261,22 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="endpointrevision",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("kind", "promotion")), fields=("promotion",), name="one_switch_a_promotion"
+                condition=models.Q(("kind", "rollback"), _negated=True),
+                fields=("promotion",),
+                name="one_switch_a_promotion",
             ),
         ),
         migrations.AddConstraint(
             model_name="endpointrevision",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "promotion"), _negated=True), ("promotion__isnull", False), _connector="OR"
-                ),
+                condition=models.Q(("kind", "rollback"), ("promotion__isnull", False), _connector="OR"),
                 name="a_switch_names_its_promotion",
             ),
         ),
         migrations.AddConstraint(
             model_name="endpointrevision",
             constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("kind", "rollback"), _negated=True),
-                    models.Q(("reason", ""), _negated=True),
-                    _connector="OR",
-                ),
+                condition=models.Q(("kind", "promotion"), models.Q(("reason", ""), _negated=True), _connector="OR"),
                 name="a_rollback_has_a_reason",
             ),
         ),
@@ -1060,6 +1290,36 @@ class Migration(migrations.Migration):
                 condition=models.Q(("verdict", "approve"), _negated=True),
                 fields=("request",),
                 name="one_refusal_a_request",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="condition",
+            index=models.Index(condition=models.Q(("state", "watched")), fields=["rule_id"], name="condition_by_rule"),
+        ),
+        migrations.AddIndex(
+            model_name="condition",
+            index=models.Index(
+                condition=models.Q(("state__in", ["bound", "watched"])), fields=["until"], name="condition_due"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="condition",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("kind", "until"), ("until__isnull", False)),
+                    models.Q(models.Q(("kind", "until"), _negated=True), ("limit__isnull", False)),
+                    _connector="OR",
+                ),
+                name="a_condition_has_a_date_or_a_limit",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="condition",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "breached"), _negated=True), ("breached_at__isnull", False), _connector="OR"
+                ),
+                name="a_breach_says_when",
             ),
         ),
         migrations.AddConstraint(

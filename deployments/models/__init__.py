@@ -1,5 +1,6 @@
 """Models of the deployments app."""
 
+from deployments.models.approvals import Condition, Delegation
 from deployments.models.automations import Automation, RetrainTrigger
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment
@@ -11,7 +12,9 @@ from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, Re
 __all__ = [
     "Alias",
     "Automation",
+    "Condition",
     "Decision",
+    "Delegation",
     "Endpoint",
     "EndpointInterval",
     "EndpointRevision",

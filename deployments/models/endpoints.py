@@ -24,7 +24,10 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
 
     def with_live(self) -> Self:
         """Join what every line about an endpoint shows."""
-        return self.select_related("project", "environment", "model", "current_revision__version__model")
+        return self.select_related(
+            "project", "environment", "model", "current_revision__version__model", "current_revision__promotion",
+            "frozen_by",
+        )  # fmt: skip
 
 
 class Endpoint(models.Model):
@@ -48,6 +51,8 @@ class Endpoint(models.Model):
     log_mode = models.CharField(max_length=10, choices=LogMode, default=LogMode.ALL)
     on_log_failure = models.CharField(max_length=6, choices=OnLogFailure, default=OnLogFailure.SERVE)
     current_revision = models.ForeignKey("deployments.EndpointRevision", models.PROTECT, null=True, related_name="+")
+    frozen_at = models.DateTimeField(null=True, help_text="Since when nothing may switch, until a newer approval.")
+    frozen_by = models.ForeignKey("deployments.Condition", models.PROTECT, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = EndpointQuerySet.as_manager()
@@ -68,11 +73,12 @@ class EndpointRevision(models.Model):
     class Kind(models.TextChoices):
         PROMOTION = "promotion", "promotion"
         ROLLBACK = "rollback", "rollback"
+        BREAK_GLASS = "break_glass", "break-glass"
 
     endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="revisions")
     number = models.PositiveIntegerField()
     version = models.ForeignKey("deployments.ModelVersion", models.PROTECT, related_name="revisions")
-    kind = models.CharField(max_length=10, choices=Kind, default=Kind.PROMOTION)
+    kind = models.CharField(max_length=12, choices=Kind, default=Kind.PROMOTION)
     promotion = models.ForeignKey("deployments.PromotionRequest", models.PROTECT, null=True, related_name="revisions")
     previous = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
     reason = models.TextField(blank=True)
@@ -82,11 +88,11 @@ class EndpointRevision(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["endpoint", "number"], name="one_revision_a_number"),
-            models.UniqueConstraint(fields=["promotion"], condition=Q(kind="promotion"), name="one_switch_a_promotion"),
+            models.UniqueConstraint(fields=["promotion"], condition=~Q(kind="rollback"), name="one_switch_a_promotion"),
             models.CheckConstraint(
-                condition=~Q(kind="promotion") | Q(promotion__isnull=False), name="a_switch_names_its_promotion"
+                condition=Q(kind="rollback") | Q(promotion__isnull=False), name="a_switch_names_its_promotion"
             ),
-            models.CheckConstraint(condition=~Q(kind="rollback") | ~Q(reason=""), name="a_rollback_has_a_reason"),
+            models.CheckConstraint(condition=Q(kind="promotion") | ~Q(reason=""), name="a_rollback_has_a_reason"),
         ]
 
     def __str__(self) -> str:
@@ -115,12 +121,21 @@ class EndpointInterval(models.Model):
 
 
 class RollbackReview(models.Model):
-    """Opened by every rollback: somebody with the right to approve looks at it afterwards."""
+    """Opened by every rollback and every break-glass: somebody with the right to approve looks at it afterwards.
+
+    That of a rollback is closed with a comment. That of a break-glass is forced: it is confirmed or rolled back.
+    """
+
+    class Outcome(models.TextChoices):
+        NOTED = "noted", "noted"
+        CONFIRMED = "confirmed", "confirmed"
+        ROLLED_BACK = "rolled_back", "rolled back"
 
     revision = models.OneToOneField(EndpointRevision, models.PROTECT, related_name="review")
     closed_at = models.DateTimeField(null=True)
     closed_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
     comment = models.TextField(blank=True)
+    outcome = models.CharField(max_length=12, choices=Outcome, blank=True)
 
     class Meta:
         constraints: ClassVar = [

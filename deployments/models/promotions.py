@@ -27,11 +27,20 @@ class PromotionRequestQuerySet(models.QuerySet["PromotionRequest"]):
         """Requests that wait for a decision."""
         return self.filter(state=PromotionRequest.State.PENDING)
 
+    def unused(self) -> Self:
+        """Approvals that no switch has used yet."""
+        return self.filter(state=PromotionRequest.State.APPROVED, revisions=None)
+
+    def suspended(self) -> Self:
+        """Approvals that broke a condition and that no newer approval has lifted."""
+        return self.filter(state=PromotionRequest.State.SUSPENDED, lifted_by=None)
+
     def with_subject(self) -> Self:
         """Join what every line about a request shows."""
         return self.select_related(
-            "project", "version__model__project", "environment", "policy", "requested_by", "decided_by", "baseline"
-        )
+            "project", "version__model__project", "environment__project", "policy", "requested_by", "decided_by",
+            "ended_by", "baseline",
+        )  # fmt: skip
 
 
 class PromotionRequest(models.Model):
@@ -45,6 +54,8 @@ class PromotionRequest(models.Model):
         WITHDRAWN = "withdrawn", "withdrawn"
         EXPIRED = "expired", "expired"
         STALE = "stale", "stale"
+        SUSPENDED = "suspended", "suspended"
+        LAPSED = "lapsed", "lapsed"
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="promotion_requests")
     version = models.ForeignKey("deployments.ModelVersion", models.PROTECT, related_name="promotion_requests")
@@ -65,7 +76,15 @@ class PromotionRequest(models.Model):
     decided_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
     decided_at = models.DateTimeField(null=True)
     closing_note = models.TextField(blank=True, help_text="Why it closed, for the states no person chose.")
+    ended_at = models.DateTimeField(null=True, help_text="When an approval lapsed or was suspended.")
+    ended_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
+    lifted_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="lifts")
     single_person = models.BooleanField(default=False)
+    break_glass = models.BooleanField(default=False, help_text="Went live without an approval; looked at afterwards.")
+    step = models.PositiveSmallIntegerField(default=0, help_text="Place of the step of the policy that is asked now.")
+    asked_roles = models.CharField(max_length=100, blank=True, help_text="Roles of that step, as ',manager,ops,'.")
+    reminded_at = models.DateTimeField(null=True)
+    escalated_at = models.DateTimeField(null=True)
 
     objects = PromotionRequestQuerySet.as_manager()
 
@@ -76,10 +95,18 @@ class PromotionRequest(models.Model):
                 fields=["version", "environment"], condition=Q(state="pending"), name="one_open_request_a_version"
             ),
             models.CheckConstraint(
-                condition=~Q(state__in=["approved", "rejected", "changes_requested"]) | Q(decided_by__isnull=False),
+                condition=~Q(state__in=["approved", "changes_requested", "suspended", "lapsed"])
+                | Q(decided_by__isnull=False),
                 name="a_decided_request_names_who",
             ),
-            models.CheckConstraint(condition=~Q(state="approved") | ~Q(seal=""), name="an_approved_request_is_sealed"),
+            models.CheckConstraint(
+                condition=~Q(state="rejected") | Q(decided_by__isnull=False) | ~Q(closing_note=""),
+                name="a_rejected_request_names_who_or_why",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["approved", "suspended", "lapsed"]) | ~Q(seal=""),
+                name="an_approved_request_is_sealed",
+            ),
         ]
         indexes: ClassVar = [
             models.Index(fields=["project", "-id"], name="request_by_project"),  # promotions list
@@ -182,6 +209,9 @@ class Decision(models.Model):
     comment = models.TextField(blank=True)
     acknowledged = models.JSONField(default=list, help_text="Advisory failures the person ticked.")
     seal = models.CharField(max_length=64)
+    step = models.PositiveSmallIntegerField(default=0, help_text="Place of the step of the policy it was given in.")
+    role = models.CharField(max_length=20, blank=True, help_text="Role that gave the right to decide.")
+    delegation = models.ForeignKey("deployments.Delegation", models.PROTECT, null=True, related_name="decisions")
     token_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

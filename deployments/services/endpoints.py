@@ -13,17 +13,14 @@ from deployments.models import (
     EndpointInterval,
     EndpointRevision,
     Environment,
-    GateOverride,
-    GateResult,
     ModelVersion,
     PromotionRequest,
     RegisteredModel,
     RollbackReview,
 )
-from deployments.proof import seal
-from deployments.services import holds, registry
+from deployments.services import admission, conditions, holds
 from mlportal.lib import names
-from mlportal.lib.errors import Conflict, DomainError, Forbidden, Invalid
+from mlportal.lib.errors import Conflict, Invalid
 from monitoring.services import monitors
 from projects.actor import Actor
 from projects.permissions import Permission, require
@@ -54,14 +51,15 @@ def switch(by: Actor, *, request: PromotionRequest) -> EndpointRevision:
     Raises
     ------
     Conflict
-        When the request is not approved, used already, expired, stale, a gate is red or a file is damaged.
+        When the request is not approved, used already, lapsed, stale or suspended, its decisions do not fit the audit
+        log, the endpoint is frozen, a gate is red or a file is damaged.
     """
     require(by, Permission.ENDPOINT_DEPLOY, request.project)
     damaged = gates.damage(request.version)
     revision = None
     with transaction.atomic():
         held = holds.lock(request)
-        refused = _refusal(by, held, damaged)
+        refused = admission.refusal(held, damaged, actor=by)
         if refused is None:
             revision = _switch(by, held)
     if refused is not None or revision is None:
@@ -88,10 +86,12 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
     damaged = gates.damage(goal) if goal else ()
     with transaction.atomic():
         holds.lock_environment(endpoint.environment)
-        held = _lock(endpoint)
+        held = lock(endpoint)
         approved = _approved(held, goal)
-        _check_whole(approved.version, damaged)
-        made = _revise(by, held, approved.version, kind=Kind.ROLLBACK, reason=reason, promotion=approved.promotion)
+        admission.check_whole(approved.version, damaged)
+        made = revise(
+            by, endpoint=held, version=approved.version, kind=Kind.ROLLBACK, reason=reason, promotion=approved.promotion
+        )
         RollbackReview.objects.create(revision=made)
         holds.make_stale(
             environment=held.environment, model_id=held.model_id, actor=by,
@@ -102,36 +102,6 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
             data={"to": approved.version.label, "revision": made.number, "reason": reason},
         )  # fmt: skip
     return made
-
-
-def close_review(by: Actor, *, review: RollbackReview, comment: str) -> RollbackReview:
-    """Say that a rollback was looked at, as somebody who may approve and did not roll back.
-
-    Raises
-    ------
-    Forbidden
-        When the same person rolled back.
-    Conflict
-        When it is closed already.
-    """
-    require(by, Permission.PROMOTION_DECIDE, review.revision.endpoint.project)
-    comment = names.clean_text(comment, field="comment", limit=4000)
-    with transaction.atomic():
-        held = RollbackReview.objects.select_for_update(of=("self",)).select_related(
-            "revision__endpoint__project", "revision__created_by", "closed_by"
-        ).get(pk=review.pk)  # fmt: skip
-        if held.closed_at:
-            raise Conflict(f"{held.closed_by} closed this review.", code="already_closed")
-        if holds.same_person(by.user, held.revision.created_by):
-            raise Forbidden("You rolled back, so another person has to review it.", code="four_eyes")
-        held.closed_at, held.closed_by, held.comment = timezone.now(), by.user, comment
-        held.save(update_fields=["closed_at", "closed_by", "comment"])
-        place = held.revision.endpoint
-        events.record(
-            by, "rollback.reviewed", project=place.project, target=place,
-            data={"revision": held.revision.number, "comment": comment},
-        )  # fmt: skip
-    return held
 
 
 def disable(by: Actor, *, endpoint: Endpoint, reason: str) -> Endpoint:
@@ -174,9 +144,11 @@ def configure(by: Actor, *, endpoint: Endpoint, log_mode: str) -> Endpoint:
         )  # fmt: skip
     with transaction.atomic():
         holds.lock_environment(endpoint.environment)
-        held = _lock(endpoint)
+        held = lock(endpoint)
         if held.log_mode == log_mode:
             return held
+        if held.frozen_at:
+            raise admission.frozen_error(held)
         before, held.log_mode = held.log_mode, log_mode
         held.save(update_fields=["log_mode"])
         _overtake(by, held, f"The settings of {held.name} changed after the request.")
@@ -187,70 +159,40 @@ def configure(by: Actor, *, endpoint: Endpoint, log_mode: str) -> Endpoint:
 
 
 def previous_version(endpoint: Endpoint) -> ModelVersion | None:
-    """Return the version that was live before the current one, by approval."""
+    """Return the version that was live before the current one, by an approval that still holds."""
     revision = endpoint.current_revision
     if revision is None:
         return None
-    earlier = revisions_by_approval(endpoint).filter(number__lt=revision.number)
+    earlier = admission.revisions_by_approval(endpoint).filter(number__lt=revision.number)
     found = earlier.exclude(version=revision.version_id).order_by("-number").first()
     return found.version if found else None
 
 
-def revisions_by_approval(endpoint: Endpoint) -> Any:
-    """Return the revisions that an approval made: only their versions may be returned to."""
-    rows = EndpointRevision.objects.filter(endpoint=endpoint, kind=Kind.PROMOTION)
-    return rows.select_related("version__model__project", "promotion")
-
-
-def _refusal(by: Actor, held: PromotionRequest, damaged: tuple[str, ...]) -> DomainError | None:
-    if held.state != State.APPROVED:
-        raise Conflict(
-            f"Promotion {held.pk} is {held.get_state_display()}, not approved.", code="not_approved", got=held.state
-        )
-    if held.revisions.filter(kind=Kind.PROMOTION).exists():
-        raise Conflict(f"Promotion {held.pk} went live already.", code="already_live")
-    if held.decided_at and held.decided_at + held.policy.expiry <= timezone.now():
-        holds.close(held, State.EXPIRED, actor=by, note="The approval was not used in time.")
-        return holds.closed_error(held)
-    if changed := seal.changed(held.snapshot, holds.current_snapshot(held)):
-        words = ", ".join(holds.PART_WORDS[name] for name in changed)
-        holds.close(held, State.STALE, actor=by, note=f"Changed after the request: {words}.")
-        return holds.closed_error(held)
-    if reason := gates.cargo(held.version):
-        return Conflict(reason, code="not_servable")
-    if damaged:
-        registry.mark(held.version, damaged)
-        events.record(by, "version.damaged", project=held.project, target=held.version, data={"damaged": list(damaged)})
-        return Conflict(f"{held.version} is damaged: {damaged[0]}", code="artifact_damaged", got=list(damaged))
-    return None
+def lock(endpoint: Endpoint) -> Endpoint:
+    """Hold an endpoint and read it again."""
+    rows = Endpoint.objects.select_for_update(of=("self",)).with_live().select_related("environment__project")
+    return rows.get(pk=endpoint.pk)
 
 
 def _switch(by: Actor, held: PromotionRequest) -> EndpointRevision:
-    _check_gates(held)
-    endpoint = _endpoint(held)
-    made = _revise(by, endpoint, held.version, kind=Kind.PROMOTION, reason=held.reason, promotion=held)
+    admission.check_gates(held)
+    endpoint = endpoint_for(held)
+    admission.check_frozen(endpoint, held)
+    made = revise(by, endpoint=endpoint, version=held.version, kind=Kind.PROMOTION, reason=held.reason, promotion=held)
     holds.make_stale(
         environment=held.environment, model_id=held.version.model_id, spare=held.pk, actor=by,
         why=f"{held.version.label} went live on {endpoint.name} after the request.",
     )  # fmt: skip
+    lifted = admission.lift(endpoint, held)
     events.record(
         by, "endpoint.switched", project=held.project, target=endpoint,
-        data={"to": held.version.label, "revision": made.number, "promotion": held.pk, "seal": held.seal},
+        data={"to": held.version.label, "revision": made.number, "promotion": held.pk, "seal": held.seal, **lifted},
     )  # fmt: skip
     return made
 
 
-def _check_gates(held: PromotionRequest) -> None:
-    outcomes = gates.run_all(held)
-    passed_over = set(GateOverride.objects.filter(request=held).values_list("gate", flat=True))
-    red = [item for item in outcomes if not item.passed and item.level == "blocking" and item.name not in passed_over]
-    if red:
-        words = "; ".join(f"{item.title}: {item.found}" for item in red)
-        raise Conflict(f"Blocked by {words}.", code="gates_failed", got=[item.name for item in red])
-    gates.store(held, outcomes, GateResult.Phase.SWITCH)
-
-
-def _endpoint(held: PromotionRequest) -> Endpoint:
+def endpoint_for(held: PromotionRequest) -> Endpoint:
+    """Return the endpoint of a request, locked; the first promotion makes it."""
     name = held.endpoint_name
     try:
         with transaction.atomic():
@@ -261,12 +203,7 @@ def _endpoint(held: PromotionRequest) -> Endpoint:
             )
     except IntegrityError as error:
         raise Conflict(f"The endpoint name {name} is taken by another model.", code="name_taken") from error
-    return _lock(found)
-
-
-def _lock(endpoint: Endpoint) -> Endpoint:
-    rows = Endpoint.objects.select_for_update(of=("self",)).with_live().select_related("environment__project")
-    return rows.get(pk=endpoint.pk)
+    return lock(found)
 
 
 def _approved(held: Endpoint, goal: ModelVersion | None) -> EndpointRevision:
@@ -274,31 +211,29 @@ def _approved(held: Endpoint, goal: ModelVersion | None) -> EndpointRevision:
         raise Conflict(f"{held.name} has no earlier approved version.", code="nothing_earlier")
     if held.current_revision and held.current_revision.version_id == goal.pk:
         raise Conflict(f"{goal.label} is live on {held.name} now.", code="already_live")
-    found = revisions_by_approval(held).filter(version=goal).order_by("-number").first()
-    if found is None:
-        raise Conflict(
-            f"{goal.label} was never approved for {held.name}; ask for a promotion instead.", code="never_approved"
-        )
-    return found
+    return admission.returnable(held, goal)
 
 
-def _check_whole(version: ModelVersion, damaged: tuple[str, ...]) -> None:
-    if reason := gates.cargo(version):
-        raise Conflict(reason, code="not_servable")
-    if damaged:
-        raise Conflict(f"{version} is damaged: {damaged[0]}", code="artifact_damaged", got=list(damaged))
+def revise(by: Actor, *, endpoint: Endpoint, version: ModelVersion, **facts: Any) -> EndpointRevision:
+    """Write the next revision, move the pointer and the history, bind the monitor and the conditions.
 
-
-def _revise(by: Actor, held: Endpoint, version: ModelVersion, **facts: Any) -> EndpointRevision:
-    """Write the next revision, move the pointer and the history, bind the monitor."""
-    last = held.revisions.order_by("-number").values_list("number", flat=True).first() or 0
+    The caller holds the environment and the endpoint, and has checked that the version may answer.
+    """
+    require(by, Permission.ENDPOINT_DEPLOY, endpoint.project)
+    last = endpoint.revisions.order_by("-number").values_list("number", flat=True).first() or 0
     made = EndpointRevision.objects.create(
-        endpoint=held, number=last + 1, version=version, previous=held.current_revision, created_by=by.user, **facts
+        endpoint=endpoint,
+        number=last + 1,
+        version=version,
+        previous=endpoint.current_revision,
+        created_by=by.user,
+        **facts,
     )
-    held.current_revision = made
-    held.save(update_fields=["current_revision"])
-    _mark_interval(held)
-    _bind(by, held, version)
+    endpoint.current_revision = made
+    endpoint.save(update_fields=["current_revision"])
+    _mark_interval(endpoint)
+    _bind(by, endpoint, version)
+    conditions.follow(endpoint, made.promotion, on_behalf_of=by.user)
     return made
 
 
@@ -334,9 +269,11 @@ def _set_enabled(by: Actor, endpoint: Endpoint, *, enabled: bool, reason: str) -
     word = "enabled" if enabled else "disabled"
     with transaction.atomic():
         holds.lock_environment(endpoint.environment)
-        held = _lock(endpoint)
+        held = lock(endpoint)
         if held.enabled == enabled:
             raise Conflict(f"{held.name} is {word} already.", code=f"already_{word}")
+        if enabled and held.frozen_at:
+            raise admission.frozen_error(held)
         held.enabled = enabled
         held.save(update_fields=["enabled"])
         _mark_interval(held)

@@ -1,6 +1,6 @@
 """Ask that a version goes to an environment, and decide on it with four eyes."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -10,6 +10,7 @@ from deployments import gates
 from deployments.models import (
     Decision,
     Endpoint,
+    EndpointRevision,
     Environment,
     Evaluation,
     GateOverride,
@@ -17,32 +18,23 @@ from deployments.models import (
     ModelVersion,
     PromotionRequest,
 )
-from deployments.proof import seal
+from deployments.proof import quorum, seal
 from deployments.proof.rules import Outcome
-from deployments.services import endpoints, holds, policies, registry
-from mlportal.lib import names, queue
-from mlportal.lib.errors import Conflict, DomainError, Forbidden, Invalid, Missing, Unprocessable
+from deployments.services import conditions as bindings
+from deployments.services import deciders, endpoints, holds, policies, registry, signatures, votes
+from deployments.services.deciders import Standing
+from deployments.services.votes import Vote
+from mlportal.lib import queue
+from mlportal.lib.errors import Conflict, DomainError, Forbidden, Missing, Unprocessable
 from projects.actor import Actor
-from projects.models import User
 from projects.permissions import Permission, require
 from projects.services import events
 
 State = PromotionRequest.State
 Verdict = Decision.Verdict
 MIN_REASON = 10
-MIN_COMMENT = 10
 MIN_OVERRIDE = 20
-MAX_TEXT = 4000
 CLOSED_BY = {Verdict.APPROVE: State.APPROVED, Verdict.REJECT: State.REJECTED, Verdict.CHANGES: State.CHANGES}
-
-
-@dataclass(frozen=True)
-class Vote:
-    """What one person says: verdict, comment and the advisory failures they ticked."""
-
-    verdict: str
-    comment: str
-    ticked: list[str]
 
 
 def request(
@@ -65,7 +57,7 @@ def request(
     """
     require(by, Permission.PROMOTION_REQUEST, version.model.project)
     project = version.model.project
-    reason = _text(reason, "reason", MIN_REASON)
+    reason = votes.text(reason, "reason", MIN_REASON)
     if environment.project_id != project.pk:
         raise Missing(f"There is no environment {environment.name!r} in this project.", field="environment")
     if version.state == ModelVersion.State.DAMAGED:
@@ -94,31 +86,39 @@ def decide(
     verdict: str,
     comment: str = "",
     acknowledged: list[str] | tuple[str, ...] = (),
+    conditions: list[Any] | tuple[Any, ...] = (),
+    seen: str = "",
 ) -> PromotionRequest:
-    """Approve, reject or ask for changes. The approval that completes the quorum switches the endpoint.
+    """Approve, reject or ask for changes. The approval that completes the last step switches the endpoint.
 
-    Rights, four eyes, seal and gates are read again inside the transaction, on locked rows.
+    Rights, the step that is asked, four eyes, seal and gates are read again inside the transaction, on locked rows.
+
+    Parameters
+    ----------
+    conditions
+        Limits the approval is bound to, see :func:`deployments.services.conditions.parse`.
+    seen
+        Seal of what the person was shown; when given, another one is refused.
 
     Raises
     ------
     Forbidden
-        When the person may not decide this request.
+        When the person may not decide this request, or not in the step that is asked.
     Conflict
         When somebody decided before (with who and when), or it is stale, expired, damaged or a gate is red.
     Invalid, Unprocessable
-        When a comment is missing, or an advisory failure was not ticked.
+        When a comment is missing, a condition is wrong, or an advisory failure was not ticked.
     """
-    require(by, Permission.PROMOTION_DECIDE, request.project)
-    chosen = _verdict(verdict)
-    least = 0 if chosen == Verdict.APPROVE else MIN_COMMENT
-    vote = Vote(chosen, _text(comment, "comment", least), _names(acknowledged))
-    damaged = gates.damage(request.version) if chosen == Verdict.APPROVE else ()
+    require(by, Permission.PROMOTION_SIGN, request.project)
+    vote = votes.read(verdict, comment, acknowledged, conditions)
+    damaged = gates.damage(request.version) if vote.verdict == Verdict.APPROVE else ()
     with transaction.atomic():
         held = holds.lock(request)
-        person = holds.check_decider(by, held)
+        standing = deciders.check(by, held)
         refused = holds.refusal(by, held) or _damaged(by, held, damaged)
         if refused is None:
-            _settle(by, held, person, vote)
+            _check_seen(held, seen)
+            _settle(by, held, standing, vote)
     if refused is not None:
         raise refused
     return held
@@ -137,7 +137,7 @@ def override(by: Actor, *, request: PromotionRequest, gate: str, reason: str) ->
         When the person counts as requester.
     """
     require(by, Permission.GATE_OVERRIDE, request.project)
-    reason = _text(reason, "reason", MIN_OVERRIDE)
+    reason = votes.text(reason, "reason", MIN_OVERRIDE)
     with transaction.atomic():
         held = holds.lock(request)
         require(by, Permission.GATE_OVERRIDE, held.project, fresh=True)
@@ -194,10 +194,12 @@ def complete_evaluation(evaluation_id: int, *, actor: Actor) -> PromotionRequest
 
 
 def _create(by: Actor, version: ModelVersion, environment: Environment, reason: str, **extra: Any) -> PromotionRequest:
-    live = Endpoint.objects.filter(model=version.model, environment=environment).select_related("current_revision")
+    live = Endpoint.objects.filter(model=version.model, environment=environment).select_related(
+        "current_revision__version__model", "current_revision__promotion"
+    )
     endpoint = live.first()
     revision = endpoint.current_revision if endpoint else None
-    if revision and revision.version_id == version.pk:
+    if revision and revision.version_id == version.pk and not _is_suspended(revision):
         raise Conflict(f"{version} is live in {environment.name} already.", code="already_live")
     policy = policies.current(environment)
     try:
@@ -206,7 +208,8 @@ def _create(by: Actor, version: ModelVersion, environment: Environment, reason: 
                 project=environment.project, version=version, environment=environment, policy=policy,
                 baseline=revision.version if revision else None,
                 endpoint_name=endpoints.name_for(version.model, environment),
-                reason=reason, requested_by=by.user, expires_at=timezone.now() + policy.expiry, **extra,
+                reason=reason, requested_by=by.user, expires_at=timezone.now() + policy.expiry,
+                asked_roles=roles_asked(quorum.read(policy.steps)[0].roles), **extra,
             )  # fmt: skip
     except IntegrityError as error:
         known = PromotionRequest.objects.pending().filter(version=version, environment=environment).first()
@@ -218,41 +221,83 @@ def _create(by: Actor, version: ModelVersion, environment: Environment, reason: 
         ) from error  # fmt: skip
 
 
-def _settle(by: Actor, held: PromotionRequest, person: User, vote: Vote) -> None:
+def _is_suspended(revision: EndpointRevision) -> bool:
+    """Tell whether what is live needs a new approval."""
+    return revision.promotion is not None and revision.promotion.state == State.SUSPENDED
+
+
+def _settle(by: Actor, held: PromotionRequest, standing: Standing, vote: Vote) -> None:
     approving = vote.verdict == Verdict.APPROVE
-    outcomes = _check_approval(held, person, vote.ticked) if approving else []
-    if Decision.objects.filter(request=held, user=person).exists():
-        raise Conflict("You have decided on this request already.", code="decided_before")
-    Decision.objects.create(
-        request=held, user=person, verdict=vote.verdict, comment=vote.comment, acknowledged=vote.ticked,
-        seal=held.seal, token_id=by.token.pk if by.token else None,
-    )  # fmt: skip
-    if approving and approvals(held) < held.policy.min_approvals:
+    outcomes = _check_approval(held, standing, vote.ticked) if approving else []
+    mark = _write(by, held, standing, vote)
+    progress = deciders.progress(held)
+    if approving and not progress.is_complete:
+        _ask_next(held, progress)
         events.record(
             by, "promotion.approval_added", project=held.project, target=held,
-            data={"approvals": approvals(held), "needed": held.policy.min_approvals, "comment": vote.comment},
+            data={
+                "approvals": sum(progress.counts), "needed": held.policy.min_approvals, "comment": vote.comment,
+                "waits_for": [f"{missing} of {step.name}" for step, missing in progress.missing], **mark,
+            },
+            on_behalf_of=standing.giver,
         )  # fmt: skip
         return
     gates.store(held, outcomes, GateResult.Phase.DECISION)
-    _finish(by, held, person, vote)
+    _finish(by, held, standing, vote, mark)
 
 
-def _finish(by: Actor, held: PromotionRequest, person: User, vote: Vote) -> None:
+def _write(by: Actor, held: PromotionRequest, standing: Standing, vote: Vote) -> dict[str, Any]:
+    """Keep the decision with its conditions. Returns what its audit entry says of it."""
+    made = Decision.objects.create(
+        request=held, user=standing.person, verdict=vote.verdict, comment=vote.comment, acknowledged=vote.ticked,
+        seal=held.seal, step=held.step, role=standing.role, delegation=standing.delegation,
+        token_id=by.token.pk if by.token else None,
+    )  # fmt: skip
+    bound = bindings.bind(made, vote.terms)
+    facts: dict[str, Any] = {"decision": signatures.mark(made, bound), "role": standing.role}
+    if standing.delegation:
+        facts["for"] = standing.delegation.giver_id
+    if bound:
+        facts["conditions"] = [f"{item.words}, else {item.get_action_display()}" for item in bound]
+    return facts
+
+
+def _ask_next(held: PromotionRequest, progress: quorum.Progress) -> None:
+    """Point the request at the step that is asked now."""
+    held.step, held.asked_roles = progress.present, roles_asked(progress.steps[progress.present].roles)
+    held.save(update_fields=["step", "asked_roles"])
+
+
+def _finish(by: Actor, held: PromotionRequest, standing: Standing, vote: Vote, mark: dict[str, Any]) -> None:
     approving = vote.verdict == Verdict.APPROVE
-    held.single_person = approving and any(holds.same_person(person, other) for other, _ in holds.involved(held))
+    held.single_person = approving and any(
+        holds.same_person(standing.person, other) for other, _ in deciders.involved(held)
+    )
     held.save(update_fields=["single_person"])
     holds.close(
-        held, CLOSED_BY[Verdict(vote.verdict)], actor=by, person=person,
-        comment=vote.comment, seal=held.seal, single_person=held.single_person,
+        held, CLOSED_BY[Verdict(vote.verdict)], actor=by, person=standing.person, giver=standing.giver,
+        comment=vote.comment, seal=held.seal, single_person=held.single_person, **mark,
     )  # fmt: skip
     if approving and held.policy.switch_at_approval:
         endpoints.switch(_switcher(by, held), request=held)
 
 
+def roles_asked(roles: Sequence[str]) -> str:
+    """Write the roles of a step so that one of them can be searched for: ``,manager,ops,``."""
+    return f",{','.join(sorted(roles))},"
+
+
 def approvals(request: PromotionRequest) -> int:
     """Count the people who approved; two accounts of one mail box are one."""
-    given = Decision.objects.filter(request=request, verdict=Verdict.APPROVE).select_related("user")
-    return len({holds.mailbox(item.user.email) for item in given})
+    return sum(deciders.progress(request).counts)
+
+
+def _check_seen(held: PromotionRequest, seen: object) -> None:
+    if seen and seen != held.seal:
+        raise Conflict(
+            f"Promotion {held.pk} is not what you were shown. Look at it again.", code="seal_changed", field="seen",
+            got=str(seen)[:64],
+        )  # fmt: skip
 
 
 def _switcher(by: Actor, held: PromotionRequest) -> Actor:
@@ -261,7 +306,7 @@ def _switcher(by: Actor, held: PromotionRequest) -> Actor:
     return Actor.system(f"promotion {held.pk}", project=held.project, grants=grants, on_behalf_of=by.user)
 
 
-def _check_approval(held: PromotionRequest, person: User, ticked: list[str]) -> list[Outcome]:
+def _check_approval(held: PromotionRequest, standing: Standing, ticked: list[str]) -> list[Outcome]:
     if not held.seal:
         raise Conflict("The evaluation is still running. Approve once its results are here.", code="not_evaluated")
     outcomes = gates.run_all(held)
@@ -270,7 +315,7 @@ def _check_approval(held: PromotionRequest, person: User, ticked: list[str]) -> 
     if red:
         words = "; ".join(f"{item.title}: {item.found}" for item in red)
         raise Conflict(f"Blocked by {words}.", code="gates_failed", got=[item.name for item in red])
-    if any(holds.same_person(person, item.user) for item in overrides.values()):
+    if any(holds.same_person(one, item.user) for item in overrides.values() for one in standing.people):
         raise Forbidden("You overrode a gate of this request, so another person has to decide.", code="four_eyes")
     unread = [item for item in outcomes if not item.passed and item.level == "advisory" and item.name not in ticked]
     if unread:
@@ -286,7 +331,7 @@ def _check_override(by: Actor, held: PromotionRequest, gate: str) -> None:
         raise holds.closed_error(held)
     if not held.seal:
         raise Conflict("The evaluation is still running.", code="not_evaluated")
-    for other, why in holds.involved(held):
+    for other, why in deciders.involved(held):
         if holds.same_person(by.user, other):
             raise Forbidden(f"You {why}, so another person has to override a gate.", code="four_eyes")
     red = {item.name for item in gates.run_all(held) if not item.passed and item.level == "blocking"}
@@ -300,27 +345,3 @@ def _damaged(by: Actor, held: PromotionRequest, damaged: tuple[str, ...]) -> Dom
     registry.mark(held.version, damaged)
     events.record(by, "version.damaged", project=held.project, target=held.version, data={"damaged": list(damaged)})
     return Conflict(f"{held.version} is damaged: {damaged[0]}", code="artifact_damaged", got=list(damaged))
-
-
-def _verdict(given: object) -> str:
-    if given not in Verdict.values:
-        raise Invalid(
-            f"verdict must be one of {', '.join(Verdict.values)}.", field="verdict", limit=Verdict.values,
-            got=str(given)[:50],
-        )  # fmt: skip
-    return str(given)
-
-
-def _text(given: object, field: str, least: int) -> str:
-    text = names.clean_text(given, field=field, limit=MAX_TEXT)
-    if len(text) < least:
-        raise Invalid(
-            f"{field} needs at least {least} characters; it has {len(text)}.", field=field, limit=least, got=len(text)
-        )
-    return text
-
-
-def _names(given: object) -> list[str]:
-    if not isinstance(given, list | tuple) or len(given) > 100 or not all(isinstance(item, str) for item in given):
-        raise Invalid("acknowledged must be a list of gate names.", field="acknowledged")
-    return [item[:130] for item in given]

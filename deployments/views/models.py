@@ -11,19 +11,24 @@ from django.urls import reverse
 
 from deployments import gates, queries
 from deployments.forms import RegisterForm, RequestForm
-from deployments.models import Alias, EndpointRevision, Environment, ModelVersion, PromotionRequest, RegisteredModel
+from deployments.models import (
+    Alias,
+    EndpointRevision,
+    Environment,
+    ModelVersion,
+    Policy,
+    PromotionRequest,
+    RegisteredModel,
+)
 from deployments.proof import signing
-from deployments.services import explanations, past, policies, promotions, registry
+from deployments.services import breakglass, explanations, policies, promotions, registry
 from deployments.views import explained
 from deployments.views.answers import see
-from deployments.views.past import evidence_of
 from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
 from mlportal.lib.errors import Conflict, DomainError, Missing
-from mlportal.lib.moments import Span
 from projects.access import ProjectView
-from projects.permissions import Permission
-from projects.services.past import Section
+from projects.permissions import Permission, allowed
 
 PAGE_ROWS = 50
 TAGS = 100
@@ -57,30 +62,12 @@ class ModelList(ProjectView):
         }
         return render(request, "deployments/model_list.html", context)
 
-    def past(self, span: Span) -> list[Section]:
-        return past.models(self.project, span)
-
-    def past_heading(self, **kwargs: Any) -> str:
-        del kwargs
-        return "Models"
-
-    def past_evidence(self, **kwargs: Any) -> dict[str, str]:
-        del kwargs
-        return evidence_of(self.project)
-
 
 class ModelDetail(ProjectView):
     """One model: versions, aliases, where it answers, open requests."""
 
     reads = RegisteredModel
     permission = Permission.MODEL_VIEW
-
-    def past(self, span: Span, name: str) -> list[Section]:
-        model = self.find(self.rows().in_project(self.project).select_related("project"), name=name)
-        return past.model(self.project, span, model=model)
-
-    def past_evidence(self, **kwargs: Any) -> dict[str, str]:
-        return evidence_of(self.project, kwargs["name"])
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         model = self.find(self.rows().in_project(self.project).select_related("created_by", "project"), name=name)
@@ -195,8 +182,15 @@ class OneVersion(ProjectView):
             "tags": version.tag_rows.order_by("key")[:TAGS],
             "ask_address": f"{address(version)}request/",
             "explained": explained.card(self.actor, version, request.GET.get("row", "")),
+            "break_glass": self._break_glass(),
         }  # fmt: skip
         return render(request, "deployments/version_detail.html", context, status=status)
+
+    def _break_glass(self) -> list[Environment]:
+        """Return where this reader could put a version live without an approval."""
+        if not allowed(self.actor, Permission.ENDPOINT_DEPLOY, self.project):
+            return []
+        return list(self.environments().filter(policies__state=Policy.State.ACTIVE, policies__allow_break_glass=True))
 
 
 class VersionDetail(OneVersion):
@@ -207,14 +201,6 @@ class VersionDetail(OneVersion):
 
     def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
         return self.show(request, self.load(name, number))
-
-    def past(self, span: Span, name: str, number: int) -> list[Section]:
-        version = self.load(name, number)
-        rows = past.traffic(self.project, span, revision__version=version)
-        return [*past.answers(rows), *past.versions(version.model, span, pk=version.pk)]
-
-    def past_heading(self, **kwargs: Any) -> str:
-        return f"{kwargs['name']} v{kwargs['number']}"
 
 
 class VersionVerify(OneVersion):
@@ -284,6 +270,28 @@ class VersionRequest(OneVersion):
                 messages.success(request, f"Promotion {made.pk} is open. A worker measures {version.label} now.")
                 return see(promotion_address(made))
         return self.show(request, version, form=form, status=422)
+
+
+class VersionBreakGlass(OneVersion):
+    """Put a version live without an approval; somebody else looks at it afterwards."""
+
+    reads = ModelVersion
+    permission = Permission.ENDPOINT_DEPLOY
+
+    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        version = self.load(name, number)
+        place = self.find(self.environments().select_related("project"), name=request.POST.get("environment", ""))
+        try:
+            made = breakglass.promote(
+                self.actor, version=version, environment=place, reason=request.POST.get("reason", "")
+            )
+        except DomainError as error:
+            if error.status == 403:
+                raise
+            messages.error(request, f"Nothing was changed. {error.message}")
+            return self.show(request, version, status=409 if error.status == 409 else 422)
+        messages.success(request, f"{version.label} is live without an approval. A second look waits for a manager.")
+        return see(promotion_address(made))
 
 
 def _public_key(version: ModelVersion) -> str:

@@ -8,17 +8,20 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from deployments.models import Decision, GateOverride, GateResult, PromotionRequest
+from deployments.models import GateOverride, GateResult, PromotionRequest
 from deployments.models.promotions import PromotionRequestQuerySet
-from deployments.services import endpoints, evidence, holds, promotions
-from deployments.views import changes, review
+from deployments.services import deciders, endpoints, evidence, promotions
+from deployments.views import changes, deciding, review
 from deployments.views.answers import see
 from mlportal.lib.errors import DomainError
 from projects.access import ProjectView
 from projects.permissions import Permission, allowed
 
 PAGE_ROWS = 50
-FILTERS = (("", "All"), ("pending", "Waiting"), ("approved", "Approved"), ("rejected", "Rejected"), ("stale", "Stale"))
+FILTERS = (
+    ("", "All"), ("pending", "Waiting"), ("approved", "Approved"), ("suspended", "Suspended"),
+    ("rejected", "Rejected"), ("stale", "Stale"), ("lapsed", "Lapsed"),
+)  # fmt: skip
 
 
 def address(request: PromotionRequest) -> str:
@@ -31,10 +34,11 @@ def joined(rows: PromotionRequestQuerySet) -> PromotionRequestQuerySet:
     return rows.with_subject().select_related(
         "version__run__experiment", "version__run__created_by", "version__dataset_version__dataset", "evaluation",
         "version__created_by", "policy__proposed_by", "baseline__model", "baseline__dataset_version__dataset",
-        "version__run__job__created_by", "decided_by",
+        "version__run__job__created_by", "version__logged_model__created_by", "decided_by", "lifted_by",
     ).prefetch_related(
         Prefetch("gate_results", GateResult.objects.order_by("position")),
-        Prefetch("decisions", Decision.objects.select_related("user")),
+        Prefetch("decisions", deciders.with_people()),
+        "conditions",
         Prefetch("overrides", GateOverride.objects.select_related("user")),
         "revisions__endpoint",
     )  # fmt: skip
@@ -79,28 +83,17 @@ class _OneRequest(ProjectView):
     def show(self, number: int, *, error: DomainError | None = None, status: int = 200) -> HttpResponse:
         """Render the page, with a refusal and what was typed when there is one."""
         held = self.load(number)
-        why = review.barred_because(self.actor, held, holds.involved(held))
-        may = allowed(self.actor, Permission.PROMOTION_DECIDE, self.project)
-        mine = any(item.user_id == self.actor.user.pk for item in held.decisions.all()) if self.actor.user else False
         context: dict[str, Any] = {
             "request_": held,
             "heading": f"Promote {held.version} to {held.environment.name}",
-            "approvals": sum(item.verdict == Decision.Verdict.APPROVE for item in held.decisions.all()),
             "review": review.load(held),
             "changes": changes.of(held),
             "may_retry": evidence.may_retry(held) and allowed(self.actor, Permission.PROMOTION_REQUEST, self.project),
-            "may_decide": may and not why and held.is_pending and not mine,
-            "barred": why if may else "",
-            "waits_for_me": may and not why and held.is_pending and bool(held.seal) and not mine,
-            "decided_myself": mine,
-            "may_withdraw": held.is_pending and held.requested_by_id == getattr(self.actor.user, "pk", None),
-            "may_override": held.is_pending and allowed(self.actor, Permission.GATE_OVERRIDE, self.project) and not why,
-            "may_switch": held.state == "approved"
-            and not held.revisions.all()
-            and allowed(self.actor, Permission.ENDPOINT_DEPLOY, self.project),
-            "revision": next((item for item in held.revisions.all() if item.kind == "promotion"), None),
+            **deciding.context(self.actor, held),
+            "revision": next((item for item in held.revisions.all() if item.kind != "rollback"), None),
             "error": error,
             "comment": self.request.POST.get("comment", "") if error else "",
+            "typed": self.request.POST if error else {},
             "ticked": self.request.POST.getlist("acknowledged") if error else [],
         }
         return render(self.request, "deployments/promotion_detail.html", context, status=status)
@@ -134,7 +127,7 @@ class PromotionDecide(_OneRequest):
     """Approve, reject or ask for changes."""
 
     reads = PromotionRequest
-    permission = Permission.PROMOTION_DECIDE
+    permission = Permission.PROMOTION_SIGN
 
     def post(self, request: HttpRequest, number: int) -> HttpResponse:
         held = self.load(number)
@@ -145,6 +138,8 @@ class PromotionDecide(_OneRequest):
                 verdict=request.POST.get("verdict", ""),
                 comment=request.POST.get("comment", ""),
                 acknowledged=request.POST.getlist("acknowledged"),
+                conditions=deciding.terms(request.POST),
+                seen=request.POST.get("seen", ""),
             )
         except DomainError as error:
             if error.status == 403:

@@ -11,7 +11,6 @@ from deployments.proof.rules import plain_number, signed
 from deployments.views.evidence import Evidence
 from experiments.training.catalogue import METRICS
 from mlportal.lib.ui import inside_a_sentence
-from projects.actor import Actor
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 CENTRE, REACH = 50.0, 44.0
@@ -245,15 +244,6 @@ def load(request: PromotionRequest) -> Review:
     results = [item for item in request.gate_results.all() if item.phase == GateResult.Phase.REQUEST]
     found = work.result if work is not None and work.result else {}
     return Review(request, results, found)
-
-
-def barred_because(by: Actor, request: PromotionRequest, people: list[tuple[Any, str]]) -> str:
-    """Say why this reader may not decide, in the words of the four-eyes rules, or nothing."""
-    from deployments.services import holds
-
-    if not request.policy.four_eyes:
-        return ""
-    return next((f"You {why}." for other, why in people if holds.same_person(by.user, other)), "")
 
 
 def _calibration_error(found: dict[str, Any]) -> Row | None:

@@ -34,10 +34,8 @@ SORTED_WINDOW = 8000
 # Counting by a test that the index does not hold reads more than it counts; only long walks pay for that.
 UNBOUNDED_FROM = 4000
 COUNT_CAP = 10_000
-# Fewer than these are read from the index of their condition, not by testing every run.
+# Fewer than these are counted from the index of their condition, not by testing every run.
 FEW_TO_COUNT = 3000
-# A count ends at its cap, so there the index pays for longer.
-INDEXED = 30_000
 PAGE_LIMIT = 1000
 
 
@@ -101,9 +99,7 @@ def first(question: Question) -> int | None:
 
 def count(question: Question) -> int:
     """Count the runs that match, up to 10,001: more is "10,000+"."""
-    predicates = [compiled(c, question.context) for c in question.conditions]
-    alone = predicates[0] if len(predicates) == 1 and predicates[0].start else None
-    source, params, where, more = _placed(question, predicates, alone or rarest(predicates, INDEXED, by_index=True))
+    source, params, where, more = matching(question, FEW_TO_COUNT)
     sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT %s) found"
     return int(rows(sql, [*params, *more, COUNT_CAP + 1])[0][0])
 
@@ -114,13 +110,8 @@ def matching(question: Question, few: int) -> tuple[str, Params, str, Params]:
     Where a condition keeps at most `few`, they come from its index, else all runs of the experiment are tested.
     """
     predicates = [compiled(c, question.context) for c in question.conditions]
-    return _placed(question, predicates, rarest(predicates, few))
-
-
-def _placed(
-    question: Question, predicates: Sequence[Predicate], rare: Predicate | None
-) -> tuple[str, Params, str, Params]:
-    where, params = _where(question, [p for p in predicates if p is not rare])
+    where, params = _where(question, predicates)
+    rare = rarest(predicates, few)
     if rare is None or rare.start is None:
         return "experiments_run r", [], where, params
     table, test, given = rare.start
@@ -156,15 +147,14 @@ def _collect(question: Question, place: _Row | None, want: int, *, backward: boo
         behind = (place[1], place[2]) if place and place[0] == at else None
         look = _Look(question, predicates, phase, few)
         rows.extend((at, value, run_id) for value, run_id in look.rows(behind, want - len(rows)))
-        few = look.few
         if len(rows) >= want:
             break
     return rows
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Look:
-    """The search inside one phase; ``few`` is the condition to start from, if one is known to keep few runs."""
+    """The search inside one phase."""
 
     question: Question
     predicates: list[Predicate]
@@ -192,9 +182,9 @@ class _Look:
             ahead = max(walked, window)
             if ahead >= check:
                 # Where a condition keeps fewer than are to be walked, starting from it costs less than going on.
-                self.few = rarest(self.predicates, ahead)
-                if self.few is not None:
-                    return found + self._from_condition(self.few, place, room - len(found))
+                few = rarest(self.predicates, ahead)
+                if few is not None:
+                    return found + self._from_condition(few, place, room - len(found))
                 check = 2 * ahead
 
     def _window(self, place: _Place | None, window: int) -> list[tuple[object, int, int]]:
@@ -241,19 +231,15 @@ def rows(sql: str, params: Params) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def _where(question: Question, predicates: Sequence[Predicate]) -> tuple[str, Params]:
+def _where(question: Question, predicates: list[Predicate]) -> tuple[str, Params]:
     parts = ["r.experiment_id = %s", "r.lifecycle = %s", *(p.sql for p in predicates)]
     params = [question.context.experiment_id, question.lifecycle, *(v for p in predicates for v in p.params)]
     return " AND ".join(parts), params
 
 
-def rarest(predicates: Sequence[Predicate], limit: int, *, by_index: bool = False) -> Predicate | None:
-    """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query.
-
-    With ``by_index`` only conditions count that their index holds.
-    """
-    least = math.inf if by_index else UNBOUNDED_FROM
-    leaves = [leaf for leaf in _leaves(predicates) if leaf.start and (leaf.bounded or limit >= least)]
+def rarest(predicates: Sequence[Predicate], limit: int) -> Predicate | None:
+    """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query."""
+    leaves = [leaf for leaf in _leaves(predicates) if leaf.start and (leaf.bounded or limit >= UNBOUNDED_FROM)]
     if not leaves:
         return None
     counts, params = [], []

@@ -123,14 +123,9 @@ def _keyed(condition: Condition, context: Context) -> Predicate:
     test, params = _VALUE_TESTS[condition.kind](condition)
     # LIMIT keeps PostgreSQL from hashing the whole table for what is one look by primary key.
     found = f"(SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s{test} LIMIT 1)"
-    own = f"x.experiment_id = %s AND x.key_id = %s{test}"
-    given = [context.experiment_id, key_id, *params]
     if missing_holds:
-        rest = f"""(SELECT z.id AS run_id FROM experiments_run z WHERE z.experiment_id = %s
-                    AND NOT EXISTS (SELECT 1 FROM {table} x WHERE {own} AND x.run_id = z.id)) x"""
-        start = (rest, "1 = 1", [context.experiment_id, *given])
-        return Predicate(f"{found} IS NULL", [key_id, *params], start, bounded=False)
-    start = (f"{table} x", own, given)
+        return Predicate(f"{found} IS NULL", [key_id, *params])
+    start = (f"{table} x", f"x.experiment_id = %s AND x.key_id = %s{test}", [context.experiment_id, key_id, *params])
     return Predicate(f"{found} IS NOT NULL", [key_id, *params], start, condition.op not in ("!=", "like", "ilike"))
 
 

@@ -525,7 +525,6 @@ class Migration(migrations.Migration):
                 (
                     "dataset_version",
                     models.ForeignKey(
-                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="runs",
@@ -535,7 +534,6 @@ class Migration(migrations.Migration):
                 (
                     "deleted_by",
                     models.ForeignKey(
-                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
@@ -545,16 +543,12 @@ class Migration(migrations.Migration):
                 (
                     "experiment",
                     models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="runs",
-                        to="experiments.experiment",
+                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="experiments.experiment"
                     ),
                 ),
                 (
                     "parent",
                     models.ForeignKey(
-                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="children",
@@ -564,10 +558,7 @@ class Migration(migrations.Migration):
                 (
                     "project",
                     models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="runs",
-                        to="projects.project",
+                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="projects.project"
                     ),
                 ),
             ],
@@ -1186,25 +1177,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(
-                fields=["experiment", "state", "lifecycle", "started_ms", "source"], name="run_by_state"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(condition=models.Q(("parent__isnull", False)), fields=["parent"], name="run_by_parent"),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("dataset_version__isnull", False)),
-                fields=["dataset_version"],
-                name="run_by_dataset",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("deleted_by__isnull", False)), fields=["deleted_by"], name="run_by_deleter"
+                condition=models.Q(("state__in", ["queued", "running"])),
+                fields=["experiment", "state"],
+                name="run_working",
             ),
         ),
         migrations.AddIndex(

@@ -27,12 +27,7 @@ def canonical(value: Any) -> bytes:
 
 def sha256(value: Any) -> str:
     """sha256 of the canonical text, 64 hexadecimal digits."""
-    return digest(canonical(value))
-
-
-def digest(content: bytes) -> str:
-    """sha256 of bytes, 64 hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(canonical(value)).hexdigest()
 
 
 def person(salt: str, name: str, address: str) -> str:

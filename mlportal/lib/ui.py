@@ -38,10 +38,11 @@ STATES: dict[str, tuple[str, str]] = {
                     ("circle-dashed", "")),
     **dict.fromkeys(["warning", "waiting", "advisory", "changes", "high", "medium", "drifting", "retrying",
                      "changes requested", "acknowledged", "review", "expiring"], ("alert-triangle", "warn")),
-    **dict.fromkeys(["failed", "error", "rejected", "blocked", "critical", "firing", "refused", "altered", "fail"],
+    **dict.fromkeys(["failed", "error", "rejected", "blocked", "critical", "firing", "refused", "altered", "fail",
+                     "suspended", "breached", "break-glass"],
                     ("circle-x", "bad")),
     **dict.fromkeys(["cancelled", "stopped", "withdrawn", "disabled", "inactive", "revoked", "expired",
-                     "superseded", "archived", "retired", "off"], ("player-stop", "")),
+                     "superseded", "archived", "retired", "off", "lapsed", "stale", "ended"], ("player-stop", "")),
     **dict.fromkeys(["silenced", "snoozed"], ("bell-off", "")),
     **dict.fromkeys(["low", "info"], ("info-circle", "info")),
 }  # fmt: skip

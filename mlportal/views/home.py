@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from experiments.models import TrainingJob
-from mlportal.views import example, waiting
+from mlportal.views import example, handover, waiting
 from monitoring.models import Alert
 from projects.access import SiteView
 from projects.models import Project
@@ -42,7 +42,8 @@ class Inbox(SiteView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         items = waiting.for_person(self.actor)
-        return render(request, "inbox.html", {"items": items, "item_count": len(items)})
+        values = {"items": items, "item_count": len(items), **handover.context(self.actor)}
+        return render(request, "inbox.html", values)
 
 
 class ShellBadges(SiteView):

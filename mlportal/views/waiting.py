@@ -2,61 +2,37 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from deployments.models import PromotionRequest, RollbackReview
 from experiments.models import TrainingJob
 from mlportal.lib import markdown
 from mlportal.lib.lease import WorkState
+from mlportal.views import approvals
+from mlportal.views.waiting_items import AT_MOST, Item, holding
 from monitoring.models import Alert
 from projects.actor import Actor
-from projects.models import Membership, Mention, Project
-from projects.permissions import GRANTS, Permission, Role
+from projects.models import Mention, Project
+from projects.permissions import Permission
 from projects.services import targets
 
-AT_MOST = 100
 FAILED_FOR = timedelta(days=3)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One thing that waits: a state word with its label, a sentence, a place to act."""
-
-    state: str
-    label: str
-    title: str
-    detail: str
-    href: str
-    action: str
-    project: Project
-    at: datetime
-    rank: int
-
-
-def holding(actor: Actor, permission: Permission) -> QuerySet[Membership]:
-    """Projects (as ids) in which the person's roles give them the permission."""
-    roles = [role for role in Role if permission in GRANTS[role]]
-    mine = Membership.objects.filter(user=actor.user, valid_to=None, role__in=roles, project__archived_at=None)
-    return mine.values("project")  # type: ignore[return-value]
 
 
 def for_person(actor: Actor, project: Project | None = None) -> list[Item]:
     """Everything, worst first and then newest first; a query for each kind of thing, whatever there is."""
     items = [
-        *_alerts(actor, project), *_requests(actor, project), *_reviews(actor, project), *_failed(actor, project),
+        *_alerts(actor, project), *approvals.items(actor, project), *_failed(actor, project),
         *_mentions(actor, project),
     ]  # fmt: skip
-    return sorted(items, key=lambda item: (item.rank, -item.at.timestamp()))
+    return sorted(items, key=lambda item: item.order)
 
 
 def count(actor: Actor) -> int:
     """How many promotion requests, reviews, alerts and mentions wait for the person."""
-    asked = _open_requests(actor, None).count() + _open_mentions(actor, None).count()
-    return asked + _open_reviews(actor, None).count() + _open_alerts(actor, None).count()
+    return approvals.count(actor) + _open_mentions(actor, None).count() + _open_alerts(actor, None).count()
 
 
 def _open_alerts(actor: Actor, project: Project | None) -> QuerySet[Alert]:
@@ -71,43 +47,6 @@ def _alerts(actor: Actor, project: Project | None) -> Iterable[Item]:
             detail=" · ".join(part for part in (alert.endpoint, alert.version, alert.detail) if part),
             href=f"/p/{alert.project.slug}/alerts/{alert.pk}/", action="Triage", project=alert.project,
             at=alert.changed_at, rank=alert.severity_rank,
-        )  # fmt: skip
-
-
-def _open_requests(actor: Actor, project: Project | None) -> QuerySet[PromotionRequest]:
-    rows = PromotionRequest.objects.pending().filter(project__in=holding(actor, Permission.PROMOTION_DECIDE))
-    rows = rows.exclude(requested_by=actor.user)
-    return rows.filter(project=project) if project else rows
-
-
-def _requests(actor: Actor, project: Project | None) -> Iterable[Item]:
-    for request in _open_requests(actor, project).with_subject().order_by("-pk")[:AT_MOST]:
-        version = request.version
-        yield Item(
-            state="review", label="Review", title=f"Promote {version} to {request.environment.name}",
-            detail=f"{request.requested_by} asked: {request.reason[:120]}",
-            href=f"/p/{request.project.slug}/promotions/{request.pk}/", action="Review", project=request.project,
-            at=request.requested_at, rank=1,
-        )  # fmt: skip
-
-
-def _open_reviews(actor: Actor, project: Project | None) -> QuerySet[RollbackReview]:
-    rows = RollbackReview.objects.filter(
-        closed_at=None, revision__endpoint__project__in=holding(actor, Permission.PROMOTION_DECIDE)
-    )
-    return rows.filter(revision__endpoint__project=project) if project else rows
-
-
-def _reviews(actor: Actor, project: Project | None) -> Iterable[Item]:
-    rows = _open_reviews(actor, project).select_related("revision__endpoint__project", "revision__created_by")
-    for review in rows.order_by("-pk")[:AT_MOST]:
-        revision = review.revision
-        endpoint = revision.endpoint
-        yield Item(
-            state="review", label="Review", title=f"Rollback of {endpoint.name}",
-            detail=f"{revision.created_by}: {revision.reason[:120]}",
-            href=f"/p/{endpoint.project.slug}/deployments/{endpoint.name}/", action="Review", project=endpoint.project,
-            at=revision.created_at, rank=2,
         )  # fmt: skip
 
 

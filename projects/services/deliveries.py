@@ -256,6 +256,8 @@ def _subject(event: Event) -> str:
 def _link(event: Event | None, slug: str) -> str:
     if event and event.verb in ("comment.added", "checks.failed", "checks.passed"):
         return f"{settings.BASE_URL}{event.data['page']}"
+    if event and event.target_type == "endpoint":
+        return f"{settings.BASE_URL}/p/{slug}/deployments/{event.target_label}/"
     page = PAGES.get(event.target_type) if event else None
     place = f"{page}/{event.target_id}/" if event and page else ""
     return f"{settings.BASE_URL}/p/{slug}/{place}"

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
-from deployments.models import Endpoint, Environment, Evaluation, ModelVersion, PromotionRequest
+from deployments.models import Endpoint, Environment, Evaluation, ModelVersion, Policy, PromotionRequest
 from deployments.services import policies, promotions, registry
 from experiments.models import Run
 from experiments.services import artifacts, runs
@@ -147,8 +148,29 @@ def evaluate(request: PromotionRequest, found: dict[str, Any] | None = None, *, 
         promotions.complete_evaluation(held.pk, actor=Actor.system("evaluation", project=request.project))
 
 
-def make_live(team: Team, *, version: ModelVersion | None = None, place: str = "production") -> Endpoint:
+def set_policy(team: Team, place: str = "production", **rules: Any) -> Policy:
+    """Put other rules into force, as if two admins had agreed; nobody of the team proposed them."""
+    environment_ = environment(team, place)
+    before = policies.current(environment_)
+    Policy.objects.filter(pk=before.pk).update(state="replaced", valid_to=timezone.now())
+    kept = {name: getattr(before, name) for name in (*Policy.RULES, "gates")}
+    return Policy.objects.create(
+        environment=environment_, number=before.number + 1, valid_from=timezone.now(), **{**kept, **rules}
+    )
+
+
+def step(*roles: str, needed: int = 1, name: str = "Approval") -> dict[str, Any]:
+    return {"name": name, "roles": list(roles), "needed": needed}
+
+
+def make_live(
+    team: Team,
+    *,
+    version: ModelVersion | None = None,
+    place: str = "production",
+    conditions: list[dict[str, Any]] | None = None,
+) -> Endpoint:
     """An endpoint that answers with an approved version."""
     request = make_request(team, version=version, place=place)
-    promotions.decide(team.manager, request=request, verdict="approve")
+    promotions.decide(team.manager, request=request, verdict="approve", conditions=conditions or [])
     return Endpoint.objects.with_live().get(model=request.version.model, environment=request.environment)

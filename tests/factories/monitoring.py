@@ -7,7 +7,7 @@ import numpy as np
 from monitoring import drift
 from monitoring.drift import shape
 from monitoring.drift.lifecycle import Sample
-from monitoring.models import AlertRule, Monitor, Window
+from monitoring.models import AlertRule, Bucket, Monitor, Window
 from monitoring.services import monitors
 from projects.actor import Actor
 from projects.models import Project
@@ -65,3 +65,13 @@ def requests(size: int = 300, **changes: object) -> dict:
     values = {name: np.asarray(column, dtype=object)[draw] for name, column in SAMPLE.items()} | changes
     counts = {name: drift.fill(GRIDS[name], column) for name, column in values.items()}
     return counts | {shape.TRAFFIC: shape.traffic([2000.0] * size, errors=0)}
+
+
+def fill_traffic(project: Project, *, endpoint: str, at: datetime, requests: int) -> None:
+    """Count requests of a live endpoint in the hour of a moment, as the shipper adds them."""
+    monitor = Monitor.objects.live().get(project=project, endpoint=endpoint)
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    bucket, _ = Bucket.objects.get_or_create(
+        monitor=monitor, hour=hour, column=shape.TRAFFIC, defaults={"counts": {}, "rows": 0}
+    )
+    Bucket.objects.filter(pk=bucket.pk).update(rows=bucket.rows + requests)

@@ -11,7 +11,7 @@ APPS = ("projects", "experiments", "monitoring", "deployments")
 # Functions that take the actor without acting on a project, each with its reason.
 EXEMPT = {
     "projects/services/events.py:record": "writes the entry of a change that its caller has checked",
-    "deployments/services/holds.py:check_decider": "locks the person and the membership first, then requires",
+    "deployments/services/deciders.py:check": "locks the person and the membership first, then requires",
     "deployments/services/holds.py:refusal": "says whether a request is still open; its callers have checked",
 }
 

@@ -1,11 +1,13 @@
 """One project with a row of everything, and the values that address them."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.utils import timezone
 
+from deployments.models import Delegation
 from experiments.models import Experiment, Folder, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
@@ -21,7 +23,6 @@ from projects.models import (
     DatasetImport,
     DatasetVersion,
     Delivery,
-    Event,
     Membership,
     Project,
     SplitRecipe,
@@ -81,7 +82,6 @@ def make_world() -> World:
     _marks(world)
     _deployments(world, team)
     _monitoring(world)
-    world.values["events"] = str(Event.objects.filter(project=team.project).latest("seq").seq)
     return world
 
 
@@ -221,8 +221,16 @@ def _deployments(world: World, team: Team) -> None:
         "models": version.model.name, "models/v": str(version.number), "promotions": str(waiting.pk),
         "deployments": endpoint.name, "endpoints": endpoint.name, "environments": endpoint.environment.name,
         "policies": endpoint.environment.name, "policies/number": "1", "policy": "1",
-        "aliases": "best", "reviews": "1", "jobs": str(job.pk),
+        "aliases": "best", "reviews": "1", "jobs": str(job.pk), "delegations": str(_delegation(world).pk),
     }  # fmt: skip
+
+
+def _delegation(world: World) -> Delegation:
+    now = timezone.now()
+    return Delegation.objects.create(
+        project=world.project, giver=world.people["manager"], taker=world.people["ops"], reason="On leave.",
+        valid_from=now, until=now + timedelta(days=3),
+    )  # fmt: skip
 
 
 def _monitoring(world: World) -> None:

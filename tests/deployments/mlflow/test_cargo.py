@@ -9,7 +9,7 @@ from django.db import transaction
 
 from deployments import gates, pipeline
 from deployments.models import Evaluation, ModelVersion, PromotionRequest
-from deployments.services import endpoints, holds, promotions
+from deployments.services import deciders, endpoints, holds, promotions
 from experiments.models import Artifact, LoggedModel
 from mlportal.lib.errors import Conflict, Unprocessable
 from mlportal.lib.modelfile import ModelRefused
@@ -138,7 +138,7 @@ def test_whoever_uploaded_a_file_of_a_clients_version_does_not_decide(team):
     Artifact.objects.filter(logged_model=version.logged_model).update(created_by=team.people["manager"])
     LoggedModel.objects.update(created_by=team.people["manager2"])
     made = promotions.request(team.scientist2, version=version, environment=environment(team), reason=REASON)
-    reasons = {person.username: why for person, why in holds.involved(holds_locked(made)) if person}
+    reasons = {person.username: why for person, why in deciders.involved(holds_locked(made)) if person}
     assert reasons["churn-manager"] == "uploaded a file of this version"
     assert reasons["churn-manager2"] == "logged the model of this version"
 

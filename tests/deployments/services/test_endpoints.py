@@ -1,7 +1,7 @@
 import pytest
 
 from deployments.models import Endpoint, EndpointInterval, RollbackReview
-from deployments.services import endpoints
+from deployments.services import endpoints, looks
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from monitoring.models import Monitor
 from projects.models import Event
@@ -66,12 +66,12 @@ def test_e12_the_review_is_closed_by_an_approver_who_did_not_roll_back(team):
     endpoints.rollback(team.ops, endpoint=endpoint, reason=REASON)
     review = RollbackReview.objects.get()
     with pytest.raises(Forbidden):
-        endpoints.close_review(team.ops, review=review, comment="Fine.")
-    endpoints.close_review(team.manager, review=review, comment="Agreed, the new version was wrong.")
+        looks.close(team.ops, review=review, comment="Fine.")
+    looks.close(team.manager, review=review, comment="Agreed, the new version was wrong.")
     review.refresh_from_db()
     assert (review.closed_by, review.closed_at is None) == (team.people["manager"], False)
     with pytest.raises(Conflict) as caught:
-        endpoints.close_review(team.manager2, review=review, comment="")
+        looks.close(team.manager2, review=review, comment="")
     assert caught.value.code == "already_closed"
 
 

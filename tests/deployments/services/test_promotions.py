@@ -17,7 +17,7 @@ from deployments.models import (
     PromotionRequest,
 )
 from deployments.proof import seal
-from deployments.services import endpoints, holds, policies, promotions
+from deployments.services import endpoints, policies, promotions, timers
 from experiments.models import Artifact
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing, Unprocessable
 from monitoring.models import Monitor
@@ -401,7 +401,9 @@ def test_e7_quorum_counts_distinct_people_and_a_reject_ends_it(team):
         approve(team.manager, request)
     assert code_of(caught) == "decided_before"
     twin = make_user("twin", role="manager", project=team.project, email="churn-manager+1@example.org")
-    approve(actor(twin), request)
+    with pytest.raises(Conflict) as caught:
+        approve(actor(twin), request)
+    assert (code_of(caught), caught.value.got["by"]) == ("decided_before", "churn-manager")
     assert state_of(request) == "pending"
     approve(team.manager2, request)
     assert state_of(request) == "approved"
@@ -477,8 +479,7 @@ def test_e9_a_request_expires(team):
 def test_e9_the_sweeper_closes_what_nobody_decided(team):
     due, fresh = make_request(team), make_request(team)
     PromotionRequest.objects.filter(pk=due.pk).update(expires_at=timezone.now())
-    by = Actor.system("expiry", project=team.project)
-    assert holds.expire(now=timezone.now(), actor_of=lambda project: by) == 1
+    assert timers.tick(now=timezone.now())["expired"] == 1
     assert (state_of(due), state_of(fresh)) == ("expired", "pending")
     assert Event.objects.filter(verb="promotion.expired").count() == 1
 
@@ -491,8 +492,8 @@ def test_e9_an_unused_approval_expires(team):
     PromotionRequest.objects.filter(pk=request.pk).update(decided_at=timezone.now() - timedelta(days=8))
     with pytest.raises(Conflict) as caught:
         endpoints.switch(team.ops, request=request)
-    assert code_of(caught) == "request_expired"
-    assert state_of(request) == "expired"
+    assert code_of(caught) == "request_lapsed"
+    assert state_of(request) == "lapsed"
 
 
 def test_e10_an_approved_request_is_used_once_and_by_ops_only(team):

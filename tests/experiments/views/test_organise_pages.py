@@ -191,23 +191,6 @@ def test_an_experiment_is_removed_after_a_tick(admin, project, by):
     assert (Experiment.objects.count(), Run.objects.count()) == (0, 0)
 
 
-def test_the_trash_costs_the_same_queries_for_any_number_of_rows(web, project, by):
-    def asked():
-        with CaptureQueriesContext(connection) as seen:
-            assert web.get("/p/churn/trash/").status_code == 200
-        return len(seen)
-
-    counts = []
-    for at in range(3):
-        place = make_experiment(project, f"old-{at}")
-        runs.delete(by, run=make_run(place, f"gone-{at}"))
-        experiments.delete(by, experiment=place)
-        runs.delete(by, run=make_run(make_experiment(project), f"alone-{at}"))
-        asked()
-        counts.append(asked())
-    assert counts[0] == counts[2]
-
-
 def test_the_trash_is_emptied_by_who_types_the_word(admin, project, by):
     runs.delete(by, run=make_run(make_experiment(project)))
     refused = admin.post("/p/churn/trash/empty/", {"word": "yes"})

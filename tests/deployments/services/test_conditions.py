@@ -1,0 +1,231 @@
+"""Conditions bound to an approval: a breach suspends it, whatever door is used afterwards (N3, E9)."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from deployments import tasks
+from deployments.models import Condition, Endpoint, PromotionRequest
+from deployments.services import endpoints, promotions, suspensions, timers
+from mlportal.lib.errors import Conflict, Invalid
+from monitoring.models import AlertRule
+from monitoring.services import rules
+from projects.models import Event, EventDelivery
+from projects.services import events
+from tests.factories.deployments import make_live, make_request, set_policy
+from tests.factories.monitoring import fill_traffic
+
+REASON = "Errors doubled after the switch."
+DRIFT = {"kind": "drift", "limit": 0.2, "column": "age", "action": "rollback"}
+
+
+def until(days: int = 5, action: str = "notify") -> dict[str, object]:
+    return {"kind": "until", "until": (timezone.now() + timedelta(days=days)).isoformat(), "action": action}
+
+
+def live(endpoint: Endpoint) -> str:
+    found = Endpoint.objects.with_live().get(pk=endpoint.pk)
+    assert found.current_revision is not None
+    return found.current_revision.version.label
+
+
+def of(endpoint: Endpoint) -> PromotionRequest:
+    return PromotionRequest.objects.with_subject().get(pk=endpoint.current_revision.promotion_id)
+
+
+def fire(team, condition: Condition, **extra: object) -> None:
+    """The event that monitoring writes when the condition's rule fires, consumed as the worker does."""
+    data = {
+        "alert": 7, "rule_id": condition.rule_id, "version": condition.request.version.label, "title": "age drifted",
+        "endpoint": condition.request.endpoint_name, "kind": "drift", **extra,
+    }  # fmt: skip
+    with transaction.atomic():
+        event = events.record(team.ops, "alert.firing", project=team.project, data=data)
+    for pk in EventDelivery.objects.filter(event=event, task="deployments.react").values_list("pk", flat=True):
+        tasks.react(pk)
+
+
+def test_conditions_are_kept_with_the_decision_and_watched_once_live(team):
+    given = [until(), {"kind": "traffic", "limit": 500, "action": "freeze"}, DRIFT]
+    endpoint = make_live(team, conditions=given)
+    rows = Condition.objects.order_by("pk")
+    assert [(row.kind, row.action, row.state) for row in rows] == [
+        ("until", "notify", "watched"), ("traffic", "freeze", "watched"), ("drift", "rollback", "watched"),
+    ]  # fmt: skip
+    rule = AlertRule.objects.get(pk=rows[2].rule_id)
+    assert (rule.endpoint, rule.metric, rule.column, rule.op, rule.critical, rule.needed, rule.of, rule.enabled) == (
+        endpoint.name, "drift.psi", "age", "above", 0.2, 1, 1, True,
+    )  # fmt: skip
+    said = Event.objects.get(verb="promotion.approved").data["conditions"]
+    assert said[1:] == [
+        "requests an hour at most 500, else freeze the endpoint",
+        "drift (PSI) of age at most 0.2, else roll back",
+    ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "soon", [1], [{}], [{"kind": "x"}], [{"kind": "until"}], [{"kind": "until", "until": "2020-01-01"}],
+        [{"kind": "until", "until": "2026-12-01T10:00"}], [{"kind": "traffic", "limit": 0}],
+        [{"kind": "traffic", "limit": "many"}], [{"kind": "traffic", "limit": True}],
+        [{"kind": "drift", "limit": float("nan")}], [{"kind": "drift", "limit": 0.2, "action": "explode"}],
+        [{"kind": "metric", "metric": "nothing", "limit": 1}], [{"kind": "drift", "limit": 0.2, "metric": "x"}],
+        [{"kind": "metric", "metric": "error.rate", "limit": 0.1, "column": "age"}], [until()] * 11,
+    ],
+)  # fmt: skip
+def test_wrong_conditions_are_refused_and_nothing_is_decided(team, given):
+    request = make_request(team)
+    with pytest.raises(Invalid) as caught:
+        promotions.decide(team.manager, request=request, verdict="approve", conditions=given)
+    assert caught.value.field == "conditions"
+    assert not Condition.objects.exists()
+
+
+def test_a_refusal_takes_no_conditions(team):
+    with pytest.raises(Invalid):
+        promotions.decide(
+            team.manager, request=make_request(team), verdict="reject", comment="Not on these numbers.",
+            conditions=[until()],
+        )  # fmt: skip
+
+
+def test_a_breach_of_drift_suspends_and_rolls_back_in_one_go(team):
+    make_live(team)
+    endpoint = make_live(team, conditions=[DRIFT])
+    [condition] = Condition.objects.all()
+    fire(team, condition)
+    request = of(endpoint)
+    condition.refresh_from_db()
+    assert (request.state, condition.state, live(endpoint)) == ("suspended", "breached", "v1")
+    assert "Alert 7: age drifted" in condition.found
+    assert condition.done == "churn-production answers with v1 again."
+    assert request.decided_by == team.people["manager"]
+    assert Event.objects.get(verb="promotion.suspended").data["action"] == "rollback"
+    assert not AlertRule.objects.get(pk=condition.rule_id).enabled
+    before = Event.objects.count()
+    assert suspensions.breach(condition, now=timezone.now(), found="again") is None
+    assert Event.objects.count() == before
+
+
+def test_an_alert_about_another_version_breaks_nothing(team):
+    endpoint = make_live(team, conditions=[DRIFT])
+    fire(team, Condition.objects.get(), version="v9")
+    assert of(endpoint).state == "approved"
+
+
+def test_without_a_version_to_return_to_a_breach_freezes(team):
+    endpoint = make_live(team, conditions=[DRIFT])
+    fire(team, Condition.objects.get())
+    assert live(endpoint) == "v1"
+    endpoint.refresh_from_db()
+    assert endpoint.frozen_by == Condition.objects.get()
+    assert Condition.objects.get().done.startswith("No earlier version may answer.")
+
+
+def test_a_frozen_endpoint_takes_a_newer_approval_only(team):
+    set_policy(team, switch_at_approval=False)
+    first = make_request(team)
+    promotions.decide(team.manager, request=first, verdict="approve", conditions=[until(action="freeze")])
+    endpoints.switch(team.ops, request=first)
+    early = make_request(team)
+    promotions.decide(team.manager, request=early, verdict="approve")
+    assert timers.tick(now=timezone.now() + timedelta(days=6))["suspended"] == 1
+    endpoint = Endpoint.objects.with_live().get()
+    assert endpoint.frozen_at is not None
+    Endpoint.objects.update(frozen_at=timezone.now())
+    for act in (
+        lambda: endpoints.switch(team.ops, request=early),
+        lambda: endpoints.configure(team.ops, endpoint=endpoint, log_mode="none"),
+    ):
+        with pytest.raises(Conflict) as caught:
+            act()
+        assert caught.value.code == "endpoint_frozen"
+    endpoints.disable(team.ops, endpoint=endpoint, reason=REASON)
+    with pytest.raises(Conflict) as caught:
+        endpoints.enable(team.ops, endpoint=endpoint)
+    assert caught.value.code == "endpoint_frozen"
+    again = make_request(team, version=first.version)
+    promotions.decide(team.manager, request=again, verdict="approve")
+    endpoints.switch(team.ops, request=again)
+    first.refresh_from_db()
+    endpoint.refresh_from_db()
+    assert (first.state, first.lifted_by, endpoint.frozen_at) == ("suspended", again, None)
+    assert Event.objects.filter(verb="endpoint.switched").order_by("-seq")[0].data["lifts"] == [first.pk]
+
+
+def test_e9_a_date_that_is_over_suspends_at_the_given_clock_only_and_once(team):
+    endpoint = make_live(team, conditions=[until(days=5)])
+    now = timezone.now()
+    assert timers.tick(now=now + timedelta(days=4))["suspended"] == 0
+    assert timers.tick(now=now + timedelta(days=6))["suspended"] == 1
+    assert timers.tick(now=now + timedelta(days=6))["suspended"] == 0
+    assert (of(endpoint).state, live(endpoint)) == ("suspended", "v1")
+    assert Event.objects.filter(verb="promotion.suspended").count() == 1
+
+
+def test_e9_an_unused_approval_is_not_used_after_its_date(team):
+    set_policy(team, switch_at_approval=False)
+    request = make_request(team)
+    promotions.decide(team.manager, request=request, verdict="approve", conditions=[until(days=1)])
+    timers.tick(now=timezone.now() + timedelta(days=2))
+    with pytest.raises(Conflict) as caught:
+        endpoints.switch(team.ops, request=request)
+    assert caught.value.code == "request_suspended"
+    assert not Endpoint.objects.exists()
+
+
+def test_more_requests_than_allowed_suspend(team):
+    endpoint = make_live(team, conditions=[{"kind": "traffic", "limit": 100, "action": "notify"}])
+    now = timezone.now()
+    fill_traffic(team.project, endpoint=endpoint.name, at=now, requests=100)
+    assert timers.tick(now=now)["suspended"] == 0
+    fill_traffic(team.project, endpoint=endpoint.name, at=now, requests=50)
+    assert timers.tick(now=now)["suspended"] == 1
+    assert "150 requests" in Condition.objects.get().found
+
+
+def test_e12_no_return_to_a_version_whose_approval_is_suspended(team):
+    make_live(team)
+    second = make_live(team, conditions=[until()])
+    timers.tick(now=timezone.now() + timedelta(days=6))
+    third = make_live(team)
+    assert (live(third), endpoints.previous_version(third).label) == ("v3", "v1")
+    version = of(second).version
+    with pytest.raises(Conflict) as caught:
+        endpoints.rollback(team.ops, endpoint=third, reason=REASON, version=version)
+    assert caught.value.code == "approval_suspended"
+    endpoints.rollback(team.ops, endpoint=third, reason=REASON)
+    assert live(third) == "v1"
+
+
+def test_conditions_rest_while_another_version_is_live_and_hold_again_after_a_return(team):
+    make_live(team, conditions=[DRIFT])
+    [condition] = Condition.objects.all()
+    endpoint = make_live(team)
+    condition.refresh_from_db()
+    assert (condition.state, AlertRule.objects.get(pk=condition.rule_id).enabled) == ("ended", False)
+    endpoints.rollback(team.ops, endpoint=endpoint, reason=REASON)
+    condition.refresh_from_db()
+    assert (condition.state, AlertRule.objects.get(pk=condition.rule_id).enabled) == ("watched", True)
+
+
+def test_who_edits_rules_does_not_disarm_a_condition(team):
+    make_live(team, conditions=[DRIFT])
+    [condition] = Condition.objects.all()
+    rule = AlertRule.objects.get(pk=condition.rule_id)
+    rules.update(team.ops, rule=rule, critical=9.0)
+    rules.disable(team.ops, rule=rule)
+    assert timers.tick(now=timezone.now())["watched_again"] == 1
+    rule.refresh_from_db()
+    assert (rule.enabled, rule.critical) == (True, 0.2)
+    assert timers.tick(now=timezone.now())["watched_again"] == 0
+
+
+def test_the_database_refuses_to_change_what_a_condition_says(team):
+    make_live(team, conditions=[DRIFT])
+    for change in ({"limit": 9.0}, {"action": "notify"}, {"kind": "until"}, {"column": "plan"}, {"metric": "x"}):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            Condition.objects.update(**change)
