@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.api import delegations, endpoints, evidence, models, predict, promotions
+from deployments.api import delegations, endpoints, evidence, models, past, predict, promotions
 
 model = "models/<str:name>/"
 version = f"{model}versions/<int:number>/"
@@ -29,6 +29,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}evidence/", evidence.PromotionEvidence.as_view(), name="api-promotion-evidence"),
     path(f"{promotion}retry/", evidence.PromotionRetry.as_view(), name="api-promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
+    path("production/", past.Production.as_view(), name="api-production"),
+    path("production/evidence/", past.ProductionEvidence.as_view(), name="api-production-evidence"),
     path("environments/", promotions.Environments.as_view(), name="api-environments"),
     path(place, promotions.EnvironmentPolicy.as_view(), name="api-policy"),
     path(f"{place}<int:number>/confirm/", promotions.PolicyConfirm.as_view(), name="api-policy-confirm"),

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.views import endpoints, models, promotions, rules, tries
+from deployments.views import endpoints, models, past, promotions, rules, tries
 
 app_name = "deployments"
 model = "models/<str:name>/"
@@ -37,6 +37,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{endpoint}automation/", endpoints.AutomationConfigure.as_view(), name="automation-configure"),
     path(f"{endpoint}reviews/<int:number>/close/", endpoints.ReviewClose.as_view(), name="review-close"),
     path("endpoints/<str:endpoint>/try/", tries.EndpointTry.as_view(), name="endpoint-try"),
+    path("settings/audit/production/", past.PastProduction.as_view(), name="past-production"),
+    path("settings/audit/production/evidence/", past.PastEvidence.as_view(), name="past-evidence"),
     path(policy, rules.PolicyList.as_view(), name="policy-list"),
     path(f"{policy}<str:environment>/<int:number>/confirm/", rules.PolicyConfirm.as_view(), name="policy-confirm"),
     path(f"{policy}<str:environment>/<int:number>/drop/", rules.PolicyDrop.as_view(), name="policy-drop"),

@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.shortcuts import render
 from django.utils import timezone
 from django.views import View
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -24,12 +25,15 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from mlportal.lib import moments
 from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import DomainError, Missing, Unauthenticated
+from mlportal.lib.moments import Span
 from projects.actor import Actor
 from projects.models import ApiToken, Project, User
 from projects.permissions import Permission, Role, allowed, require
 from projects.services import credentials, idempotency, refusals
+from projects.services.past import Section
 
 M = TypeVar("M", bound=models.Model)
 
@@ -127,6 +131,8 @@ class _Scoped:
     """Loads the project of the address and objects of the declared model inside it."""
 
     reads: ClassVar[type[models.Model] | None] = None
+    # ``def past(self, span, **kwargs) -> list[Section]``: the same as it was, for ``?as_of=``.
+    past: ClassVar[Any] = None
     actor: Actor
     project: Project
 
@@ -172,7 +178,38 @@ class ProjectView(_Scoped, LoginRequiredMixin, View):
         reading = request.method in ("GET", "HEAD", "OPTIONS")
         needed = self.permission if reading else self.write_permission or self.permission
         require(self.actor, cast(Permission, needed), self.project)
+        if reading and self.past is not None and (span := asked_moment(request)):
+            return self._show_past(request, span, kwargs)
         return super().dispatch(request, *args, **kwargs)
+
+    def _show_past(self, request: HttpRequest, span: Span, kwargs: dict[str, Any]) -> HttpResponse:
+        sections = cast(Any, self).past(span, **kwargs)
+        values = {
+            "sections": sections, "span": span, "now": request.path, "heading": self.past_heading(**kwargs),
+            "evidence": self.past_evidence(**kwargs),
+        }  # fmt: skip
+        return render(request, "past.html", values)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        """Return the heading of the page as it was; by default the name in the address, else the project's."""
+        return str(kwargs.get("name") or self.project.name)
+
+    def past_evidence(self, **kwargs: Any) -> dict[str, str] | None:
+        """Return what the button that exports evidence sends, None without one."""
+        del kwargs
+        return None
+
+
+def asked_moment(request: HttpRequest) -> Span | None:
+    """The moment that ``?as_of=`` names, None when it is empty.
+
+    Raises
+    ------
+    Invalid
+        For what is no date, and for one that is still to come.
+    """
+    asked = request.GET.get("as_of", "").strip()
+    return moments.past(asked, field="as_of", now=timezone.now()) if asked else None
 
 
 ScopedView = ProjectView
@@ -246,6 +283,11 @@ class _HoldsPermission(BasePermission):
         return True
 
 
+def _as_it_was(span: Span, sections: list[Section]) -> Response:
+    body: dict[str, Any] = {"as_of": {"from": span.start, "to": span.end}}
+    return Response(body | {section.key: section.rows for section in sections})
+
+
 class ScopedAPIView(_Scoped, APIView):
     """A REST route. Declare ``reads`` (a model) and ``permissions`` ({method: Permission}).
 
@@ -273,6 +315,8 @@ class ScopedAPIView(_Scoped, APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Authenticate, check, and wrap a creating call in its idempotency key."""
         super().initial(request, *args, **kwargs)
+        if request.method == "GET" and self.past is not None and (span := asked_moment(request._request)):
+            vars(self)["get"] = lambda *_, **k: _as_it_was(span, cast(Any, self).past(span, **k))
         key = request.headers.get("Idempotency-Key", "")
         if key and request.method == "POST" and self.idempotent:
             handler = self.post

@@ -9,11 +9,13 @@ from rest_framework.response import Response
 from deployments.api import shapes
 from deployments.api.models import PAGE, checked
 from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RollbackReview
-from deployments.services import automations, endpoints, looks
+from deployments.services import automations, endpoints, looks, past
 from mlportal.lib import names
 from mlportal.lib.errors import Missing
+from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
+from projects.services.past import Section
 
 P = Permission
 TAGS = ["endpoints"]
@@ -42,6 +44,10 @@ class Endpoints(ScopedAPIView):
     reads = Endpoint
     permissions = {"GET": P.ENDPOINT_VIEW}
 
+    def past(self, span: Span) -> list[Section]:
+        """Return what answered."""
+        return past.production(self.project, span)
+
     @extend_schema(
         operation_id="endpoints_list", tags=TAGS, responses=shapes.EndpointSerializer(many=True), parameters=PAGE
     )
@@ -56,6 +62,12 @@ class EndpointDetail(_OneEndpoint):
 
     reads = Endpoint
     permissions = {"GET": P.ENDPOINT_VIEW, "PATCH": P.ENDPOINT_DEPLOY}
+
+    def past(self, span: Span, endpoint: str) -> list[Section]:
+        """Return what answered there."""
+        found = self.endpoint_of(endpoint)
+        rows = past.traffic(self.project, span, endpoint=found)
+        return [*past.answers(rows), *past.revisions_until(found, span)]
 
     @extend_schema(operation_id="endpoints_read", tags=TAGS, responses=shapes.EndpointSerializer)
     def get(self, request: Request, endpoint: str) -> Response:

@@ -9,11 +9,13 @@ from rest_framework.response import Response
 
 from deployments.api import shapes
 from deployments.models import Alias, Explanation, ModelVersion, RegisteredModel
-from deployments.services import aliases, explanations, registered, registry
+from deployments.services import aliases, explanations, past, registered, registry
 from experiments.models import Run
 from mlportal.lib.errors import Missing
+from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
+from projects.services.past import Section
 
 P = Permission
 PAGE = [OpenApiParameter("limit", int), OpenApiParameter("cursor", str)]
@@ -51,6 +53,10 @@ class Models(ScopedAPIView):
     reads = RegisteredModel
     permissions = {"GET": P.MODEL_VIEW}
 
+    def past(self, span: Span) -> list[Section]:
+        """Return the registry as it was."""
+        return past.models(self.project, span)
+
     @extend_schema(operation_id="models_list", tags=TAGS, responses=shapes.ModelSerializer(many=True), parameters=PAGE)
     def get(self, request: Request) -> Response:
         """List models, newest first."""
@@ -63,6 +69,10 @@ class ModelDetail(_InProject):
 
     reads = RegisteredModel
     permissions = {"GET": P.MODEL_VIEW, "PATCH": P.MODEL_REGISTER}
+
+    def past(self, span: Span, name: str) -> list[Section]:
+        """Return the model as it was."""
+        return past.model(self.project, span, model=self.model(name))
 
     @extend_schema(operation_id="models_read", tags=TAGS, responses=shapes.ModelSerializer)
     def get(self, request: Request, name: str) -> Response:
@@ -84,6 +94,10 @@ class Versions(_InProject):
 
     reads = ModelVersion
     permissions = {"GET": P.MODEL_VIEW, "POST": P.MODEL_REGISTER}
+
+    def past(self, span: Span, name: str) -> list[Section]:
+        """Return the versions there were."""
+        return past.versions(self.model(name), span)
 
     @extend_schema(
         operation_id="versions_list", tags=TAGS, responses=shapes.ModelVersionSerializer(many=True), parameters=PAGE
@@ -116,6 +130,12 @@ class VersionDetail(_InProject):
 
     reads = ModelVersion
     permissions = {"GET": P.MODEL_VIEW}
+
+    def past(self, span: Span, name: str, number: int) -> list[Section]:
+        """Return where the version answered."""
+        version = self.version(name, number)
+        rows = past.traffic(self.project, span, revision__version=version)
+        return [*past.answers(rows), *past.versions(version.model, span, pk=version.pk)]
 
     @extend_schema(operation_id="versions_read", tags=TAGS, responses=shapes.ModelVersionDetailSerializer)
     def get(self, request: Request, name: str, number: int) -> Response:
@@ -171,6 +191,10 @@ class Aliases(_InProject):
 
     reads = RegisteredModel
     permissions = {"GET": P.MODEL_VIEW}
+
+    def past(self, span: Span, name: str) -> list[Section]:
+        """Return the aliases there were."""
+        return past.aliases(self.model(name), span)
 
     @extend_schema(operation_id="aliases_list", tags=TAGS, responses=shapes.AliasSerializer(many=True), parameters=PAGE)
     def get(self, request: Request, name: str) -> Response:

@@ -10,10 +10,12 @@ from rest_framework.response import Response
 from deployments.api import shapes
 from deployments.api.models import PAGE, checked
 from deployments.models import Environment, ModelVersion, Policy, PromotionRequest
-from deployments.services import breakglass, deciders, endpoints, policies, promotions
+from deployments.services import breakglass, deciders, endpoints, past, policies, promotions
 from mlportal.lib.errors import Invalid, Missing
+from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
+from projects.services.past import Section
 
 P = Permission
 TAGS = ["promotions"]
@@ -190,6 +192,10 @@ class Environments(ScopedAPIView):
     reads = Environment
     permissions = {"GET": P.MODEL_VIEW}
 
+    def past(self, span: Span) -> list[Section]:
+        """Return the environments as they were: rules, and what answered."""
+        return [*past.policies(self.project, span), *past.production(self.project, span)]
+
     @extend_schema(
         operation_id="environments_list",
         tags=TAGS,
@@ -207,6 +213,10 @@ class EnvironmentPolicy(ScopedAPIView):
 
     reads = Environment
     permissions = {"GET": P.MODEL_VIEW, "PATCH": P.POLICY_EDIT}
+
+    def past(self, span: Span, name: str) -> list[Section]:
+        """Return the rules that were in force."""
+        return past.policies(self.project, span, environment=self._place(name))
 
     @extend_schema(operation_id="policies_read", tags=TAGS, responses=shapes.PolicySerializer)
     def get(self, request: Request, name: str) -> Response:

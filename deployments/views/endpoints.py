@@ -14,13 +14,16 @@ from deployments import queries
 from deployments.forms import AutomationForm, EndpointForm
 from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RollbackReview
 from deployments.runtime import example
-from deployments.services import automations, endpoints, looks
+from deployments.services import automations, endpoints, looks, past
 from deployments.views.answers import see
+from deployments.views.past import evidence_of
 from mlportal.lib import names
 from mlportal.lib.errors import DomainError, Missing
+from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.models import Event
 from projects.permissions import Permission
+from projects.services.past import Section
 
 HOURS = 24
 HISTORY = 20
@@ -42,6 +45,17 @@ class EndpointList(ProjectView):
         counts = queries.request_counts(self.project, since=timezone.now() - timedelta(hours=HOURS))
         lines = [(row, counts.get(row.name, 0)) for row in rows[:200]]
         return render(request, "deployments/endpoint_list.html", {"lines": lines, "hours": HOURS})
+
+    def past(self, span: Span) -> list[Section]:
+        return past.production(self.project, span)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        del kwargs
+        return "Deployments"
+
+    def past_evidence(self, **kwargs: Any) -> dict[str, str]:
+        del kwargs
+        return evidence_of(self.project)
 
 
 class _OneEndpoint(ProjectView):
@@ -110,6 +124,14 @@ class EndpointDetail(_OneEndpoint):
 
     reads = Endpoint
     permission = Permission.ENDPOINT_VIEW
+
+    def past(self, span: Span, name: str) -> list[Section]:
+        found = self.load(name)
+        rows = past.traffic(self.project, span, endpoint=found)
+        return [*past.answers(rows), *past.revisions_until(found, span)]
+
+    def past_evidence(self, **kwargs: Any) -> dict[str, str]:
+        return evidence_of(self.project, self.load(kwargs["name"]).model.name)
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         return self.show(self.load(name))

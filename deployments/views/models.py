@@ -21,14 +21,17 @@ from deployments.models import (
     RegisteredModel,
 )
 from deployments.proof import signing
-from deployments.services import breakglass, explanations, policies, promotions, registry
+from deployments.services import breakglass, explanations, past, policies, promotions, registry
 from deployments.views import explained
 from deployments.views.answers import see
+from deployments.views.past import evidence_of
 from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
 from mlportal.lib.errors import Conflict, DomainError, Missing
+from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.permissions import Permission, allowed
+from projects.services.past import Section
 
 PAGE_ROWS = 50
 TAGS = 100
@@ -62,12 +65,30 @@ class ModelList(ProjectView):
         }
         return render(request, "deployments/model_list.html", context)
 
+    def past(self, span: Span) -> list[Section]:
+        return past.models(self.project, span)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        del kwargs
+        return "Models"
+
+    def past_evidence(self, **kwargs: Any) -> dict[str, str]:
+        del kwargs
+        return evidence_of(self.project)
+
 
 class ModelDetail(ProjectView):
     """One model: versions, aliases, where it answers, open requests."""
 
     reads = RegisteredModel
     permission = Permission.MODEL_VIEW
+
+    def past(self, span: Span, name: str) -> list[Section]:
+        model = self.find(self.rows().in_project(self.project).select_related("project"), name=name)
+        return past.model(self.project, span, model=model)
+
+    def past_evidence(self, **kwargs: Any) -> dict[str, str]:
+        return evidence_of(self.project, kwargs["name"])
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
         model = self.find(self.rows().in_project(self.project).select_related("created_by", "project"), name=name)
@@ -201,6 +222,14 @@ class VersionDetail(OneVersion):
 
     def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
         return self.show(request, self.load(name, number))
+
+    def past(self, span: Span, name: str, number: int) -> list[Section]:
+        version = self.load(name, number)
+        rows = past.traffic(self.project, span, revision__version=version)
+        return [*past.answers(rows), *past.versions(version.model, span, pk=version.pk)]
+
+    def past_heading(self, **kwargs: Any) -> str:
+        return f"{kwargs['name']} v{kwargs['number']}"
 
 
 class VersionVerify(OneVersion):

@@ -1,6 +1,7 @@
 """Page of the rules: one card per environment, changes, and the second admin's answer."""
 
 import json
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -10,11 +11,13 @@ from django.urls import reverse
 from deployments.forms import PolicyForm
 from deployments.models import Environment, Policy
 from deployments.proof import rules
-from deployments.services import holds, policies
+from deployments.services import holds, past, policies
 from deployments.views.answers import see
 from mlportal.lib.errors import DomainError
+from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.permissions import Permission
+from projects.services.past import Section
 
 
 class PolicyList(ProjectView):
@@ -23,6 +26,13 @@ class PolicyList(ProjectView):
     reads = Policy
     permission = Permission.MODEL_VIEW
     write_permission = Permission.POLICY_EDIT
+
+    def past(self, span: Span) -> list[Section]:
+        return past.policies(self.project, span)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        del kwargs
+        return "Promotion rules"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self.show(request)

@@ -27,7 +27,12 @@ def canonical(value: Any) -> bytes:
 
 def sha256(value: Any) -> str:
     """sha256 of the canonical text, 64 hexadecimal digits."""
-    return hashlib.sha256(canonical(value)).hexdigest()
+    return digest(canonical(value))
+
+
+def digest(content: bytes) -> str:
+    """sha256 of bytes, 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def person(salt: str, name: str, address: str) -> str:

@@ -17,6 +17,15 @@ class Span:
     end: datetime
     is_day: bool = False
 
+    def __str__(self) -> str:
+        """As an address gives it back."""
+        return f"{self.start:%Y-%m-%d}" if self.is_day else self.start.isoformat(timespec="seconds")
+
+    @property
+    def words(self) -> str:
+        """As a sentence says it: ``12 March 2026 14:00 UTC``."""
+        return f"{self.start:%-d %B %Y}" + (", the whole day in UTC" if self.is_day else f" {self.start:%H:%M} UTC")
+
 
 def read(text: str, *, field: str) -> Span:
     """Read ``2026-03-12`` (the whole day), ``2026-03-12 14:00`` or any ISO 8601 time; without a zone it is UTC.

@@ -11,13 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mlportal.lib.errors import Invalid
+from mlportal.lib.moments import Span
 from monitoring import queries
 from monitoring.api import shapes
 from monitoring.models import Alert, Silence
-from monitoring.services import alerts
+from monitoring.services import alerts, past
 from projects.access import ScopedAPIView
 from projects.models import User
 from projects.permissions import Permission
+from projects.services.past import Section
 
 STATES = ("open", "acknowledged", "silenced", "resolved", "all")
 
@@ -27,6 +29,10 @@ class Alerts(ScopedAPIView):
 
     reads = Alert
     permissions = {"GET": Permission.MONITOR_VIEW}
+
+    def past(self, span: Span) -> list[Section]:
+        """Return the alerts that were open."""
+        return past.alerts(self.project, span)
 
     @extend_schema(
         operation_id="alerts_list",

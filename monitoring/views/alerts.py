@@ -11,14 +11,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mlportal.lib.errors import DomainError, Invalid, Missing
+from mlportal.lib.moments import Span
 from monitoring import charts, queries
 from monitoring.drift import shape
 from monitoring.models import Alert, AlertTransition, Monitor
 from monitoring.models.alerts import Severity
-from monitoring.services import alerts, timeline
+from monitoring.services import alerts, past, timeline
 from projects.access import ProjectView
 from projects.models import User
 from projects.permissions import Permission, allowed
+from projects.services.past import Section
 
 PAGE = 50
 SEVERITY_LOOK = {
@@ -64,6 +66,15 @@ class AlertList(ProjectView):
         listed = list(queries.alerts_in(self.project, tab)[:PAGE])
         chosen = listed[0] if listed else None
         return render(request, "monitoring/alerts.html", _context(self, tab, listed, chosen, alone=False))
+
+    def past(self, span: Span) -> list[Section]:
+        """Return the alerts that were open."""
+        return past.alerts(self.project, span)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        """Return the name of the page."""
+        del kwargs
+        return "Alerts"
 
 
 class AlertDetail(ProjectView):

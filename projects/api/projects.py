@@ -8,10 +8,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mlportal.lib.errors import Invalid
+from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.models import ApiToken, Membership, Project, User
 from projects.permissions import SCOPES, Permission, Role
-from projects.services import members, projects, tokens
+from projects.services import members, past, projects, tokens
+from projects.services.past import Section
 
 P = Permission
 PAGES = [OpenApiParameter("limit", int), OpenApiParameter("cursor", str)]
@@ -153,6 +155,10 @@ class Members(ScopedAPIView):
 
     reads = Membership
     permissions: ClassVar = {"GET": P.PROJECT_VIEW, "POST": P.MEMBER_MANAGE}
+
+    def past(self, span: Span) -> list[Section]:
+        """Return who belonged to the project, and who could have approved."""
+        return past.members(self.project, span)
 
     @extend_schema(
         operation_id="members_list", tags=["members"], responses=MemberSerializer(many=True), parameters=PAGES

@@ -1,5 +1,7 @@
 """Who belongs to a project, with their tokens here."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.db.models import Count, Max, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -8,11 +10,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from mlportal.lib.errors import Invalid
+from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.forms import people
 from projects.models import ApiToken, Membership, User
 from projects.permissions import GRANTS, ROLE_LABELS, Permission, Role, allowed
-from projects.services import members
+from projects.services import members, past
+from projects.services.past import Section
 from projects.views.accounts import see_other
 
 
@@ -40,6 +44,13 @@ class MemberList(ProjectView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         return self._page(request, people.NewMember(), 200)
+
+    def past(self, span: Span) -> list[Section]:
+        return past.members(self.project, span)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        del kwargs
+        return "Members"
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = people.NewMember(request.POST)

@@ -23,6 +23,7 @@ from projects.models import (
     DatasetImport,
     DatasetVersion,
     Delivery,
+    Event,
     Membership,
     Project,
     SplitRecipe,
@@ -82,6 +83,7 @@ def make_world() -> World:
     _marks(world)
     _deployments(world, team)
     _monitoring(world)
+    world.values["events"] = str(Event.objects.filter(project=team.project).latest("seq").seq)
     return world
 
 

@@ -1,0 +1,225 @@
+"""What the registry, the environments and the endpoints were at a moment that has been, and who had allowed it."""
+
+from typing import Any
+from urllib.parse import quote
+
+from django.db.models import Count, Q
+
+from deployments.models import (
+    Alias,
+    Endpoint,
+    EndpointInterval,
+    EndpointRevision,
+    ModelVersion,
+    Policy,
+    PromotionRequest,
+    RegisteredModel,
+)
+from mlportal.lib.moments import Span
+from projects.models import Event, Project
+from projects.services.past import Section, standing, words
+
+MOST = 500
+STAGES = ("request", "decision", "switch")
+
+
+def traffic(project: Project, span: Span, **where: Any) -> list[dict[str, Any]]:
+    """Return what answered where, and by whose permission: one row a span of time, oldest first; five queries."""
+    rows = EndpointInterval.objects.filter(endpoint__project=project, **where).select_related(
+        "endpoint__environment", "endpoint__model", "revision__version__model",
+        "revision__version__dataset_version__dataset",
+        "revision__created_by", "revision__promotion__policy__environment", "revision__promotion__requested_by",
+    )  # fmt: skip
+    rows = standing(rows, span).prefetch_related(
+        "revision__promotion__decisions__user", "revision__promotion__gate_results"
+    )
+    found = list(rows.order_by("-endpoint__environment__position", "endpoint__name", "valid_from")[:MOST])
+    entries = _entries(project, found, span)
+    return [_answer(project, interval, entries) for interval in found]
+
+
+def production(project: Project, span: Span, *, model: RegisteredModel | None = None) -> list[Section]:
+    """Tables of what answered and who had allowed it."""
+    return answers(traffic(project, span, **({"endpoint__model": model} if model else {})))
+
+
+def answers(rows: list[dict[str, Any]]) -> list[Section]:
+    """Return rows of :func:`traffic` as two tables."""
+    return [_traffic_section(rows), _allowed_section(rows)]
+
+
+def models(project: Project, span: Span) -> list[Section]:
+    """Return the registry of a project: models with their newest version, and what answered."""
+    until = Q(versions__created_at__lte=span.end)
+    rows = RegisteredModel.objects.in_project(project).filter(created_at__lte=span.end).order_by("name")
+    lines = [
+        {
+            "model": row.name, "versions": row.versions_then, "created_by": str(row.created_by),
+            "created_at": row.created_at, "href": _model(project, row.name),
+        }
+        for row in rows.annotate(versions_then=Count("versions", filter=until)).select_related("created_by")[:MOST]
+    ]  # fmt: skip
+    columns = {"model": "Model", "versions": "Versions", "created_by": "Started by", "created_at": "Started"}
+    return [Section("models", "Models", columns, lines, "No model was registered."), *production(project, span)]
+
+
+def model(project: Project, span: Span, *, model: RegisteredModel) -> list[Section]:
+    """Return one model: what answered, who had allowed it, versions and aliases."""
+    return [*production(project, span, model=model), *versions(model, span), *aliases(model, span)]
+
+
+def versions(model: RegisteredModel, span: Span, **where: Any) -> list[Section]:
+    """Return the versions that were registered."""
+    rows = ModelVersion.objects.filter(model=model, created_at__lte=span.end, **where)
+    lines = [
+        {
+            "version": row.label, "number": row.number, "run": row.run_id, "dataset": words(row.dataset_version),
+            "manifest_sha256": row.manifest_sha256, "created_by": str(row.created_by), "created_at": row.created_at,
+            "href": f"{_model(model.project, model.name)}v/{row.number}/",
+        }
+        for row in rows.select_related("created_by", "dataset_version__dataset").order_by("-number")[:MOST]
+    ]  # fmt: skip
+    columns = {
+        "version": "Version", "run": "Run", "dataset": "Data", "created_by": "Registered by",
+        "created_at": "Registered", "manifest_sha256": "Manifest",
+    }  # fmt: skip
+    return [Section("versions", "Versions", columns, lines, "No version was registered.")]
+
+
+def aliases(model: RegisteredModel, span: Span) -> list[Section]:
+    """Return the names that pointed at versions."""
+    rows = standing(Alias.objects.filter(model=model), span).select_related("version__model", "set_by")
+    lines = [
+        {
+            "alias": row.name, "version": row.version.label, "set_by": str(row.set_by), "since": row.valid_from,
+            "until": row.valid_to,
+        }
+        for row in rows.order_by("name", "valid_from")[:MOST]
+    ]  # fmt: skip
+    columns = {"alias": "Alias", "version": "Version", "set_by": "Set by", "since": "Since", "until": "Until"}
+    return [Section("aliases", "Aliases", columns, lines, "No alias was set.")]
+
+
+def policies(project: Project, span: Span, **where: Any) -> list[Section]:
+    """Return the rules that were in force, a line an environment."""
+    rows = standing(Policy.objects.in_project(project).filter(valid_from__isnull=False, **where), span)
+    lines = [
+        {
+            "environment": row.environment.name, "policy": f"{row.environment.name} {row.number}", "number": row.number,
+            "approvals": row.min_approvals, "four_eyes": "on" if row.four_eyes else "off", "gate_count": len(row.gates),
+            "gates": row.gates, "rules": row.plain(), "proposed_by": words(row.proposed_by),
+            "confirmed_by": words(row.confirmed_by), "since": row.valid_from, "until": row.valid_to,
+        }
+        for row in rows.select_related("environment", "proposed_by", "confirmed_by").order_by(
+            "-environment__position", "valid_from"
+        )
+    ]  # fmt: skip
+    columns = {
+        "policy": "Rules", "approvals": "Approvals", "four_eyes": "Four eyes", "gate_count": "Gates",
+        "proposed_by": "Proposed by", "confirmed_by": "Confirmed by", "since": "In force since", "until": "Until",
+    }  # fmt: skip
+    return [Section("policies", "Rules of environments", columns, lines, "No rules were in force.")]
+
+
+def _traffic_section(rows: list[dict[str, Any]]) -> Section:
+    columns = {
+        "environment": "Environment", "answering": "Version", "endpoint": "Endpoint", "state": "State",
+        "since": "Since", "until": "Until", "switched_by": "Switched by", "kind": "By",
+    }  # fmt: skip
+    return Section("production", "What answered", columns, rows, "Nothing answered anywhere.")
+
+
+def _allowed_section(rows: list[dict[str, Any]]) -> Section:
+    lines: list[dict[str, Any]] = []
+    for row in rows:
+        asked = row["promotion"]
+        if asked is None or any(line["number"] == asked["number"] for line in lines):
+            continue
+        agreed = [f"{each['by']} {each['verdict']} at {each['at']:%Y-%m-%d %H:%M}" for each in asked["decisions"]]
+        lines.append(
+            asked | {
+                "promotion": f"Promotion {asked['number']}", "answering": row["answering"],
+                "decided": "; ".join(agreed), "rules": asked["policy"]["name"],
+                "gates_passed": f"{sum(g['passed'] for g in asked['gates'])} of {len(asked['gates'])}",
+            }
+        )  # fmt: skip
+    columns = {
+        "promotion": "Promotion", "answering": "Version", "requested_by": "Asked by", "requested_at": "Asked",
+        "reason": "Why", "decided": "Decided", "rules": "Rules", "gates_passed": "Gates passed",
+    }  # fmt: skip
+    return Section("allowed_by", "Who allowed it", columns, lines, "Nothing had to be allowed.")
+
+
+def _answer(project: Project, interval: EndpointInterval, entries: dict[tuple[str, int], list[Any]]) -> dict[str, Any]:
+    revision, endpoint = interval.revision, interval.endpoint
+    version, asked = revision.version, revision.promotion
+    told = entries.get(("endpoint", endpoint.pk), []) + (
+        entries.get(("promotionrequest", asked.pk), []) if asked else []
+    )
+    return {
+        "environment": endpoint.environment.name, "endpoint": endpoint.name, "model": version.model.name,
+        "version": version.number, "answering": str(version), "revision": revision.number,
+        "state": "on" if interval.enabled else "switched off", "enabled": interval.enabled,
+        "since": interval.valid_from, "until": interval.valid_to, "kind": revision.get_kind_display(),
+        "switched_by": str(revision.created_by), "reason": revision.reason, "run": version.run_id,
+        "dataset": words(version.dataset_version), "manifest_sha256": version.manifest_sha256,
+        "promotion": _promotion(project, asked) if asked else None, "entries": told,
+        "href": f"/p/{project.slug}/deployments/{quote(endpoint.name, safe='')}/",
+    }  # fmt: skip
+
+
+def _promotion(project: Project, asked: PromotionRequest) -> dict[str, Any]:
+    gates = list(asked.gate_results.all())
+    newest = next((phase for phase in reversed(STAGES) if any(gate.phase == phase for gate in gates)), "")
+    return {
+        "number": asked.pk, "requested_by": str(asked.requested_by), "requested_at": asked.requested_at,
+        "reason": asked.reason, "seal": asked.seal, "single_person": asked.single_person,
+        "policy": asked.policy.plain() | {"name": str(asked.policy), "gates": asked.policy.gates},
+        "decisions": [
+            {
+                "by": str(each.user), "verdict": each.get_verdict_display(), "at": each.created_at,
+                "comment": each.comment, "token": each.token_id,
+            }
+            for each in asked.decisions.all()
+        ],
+        "gates": [
+            {"name": gate.title, "passed": gate.passed, "level": gate.level, "rule": gate.rule, "found": gate.found}
+            for gate in gates if gate.phase == newest
+        ],
+        "href": f"/p/{project.slug}/promotions/{asked.pk}/",
+    }  # fmt: skip
+
+
+def _entries(project: Project, found: list[EndpointInterval], span: Span) -> dict[tuple[str, int], list[Any]]:
+    """Lines of the audit log about what is shown: what moved the endpoint, what was decided."""
+    moved = {interval.endpoint_id for interval in found}
+    asked = {interval.revision.promotion_id for interval in found} - {None}
+    about = Q(target_type="endpoint", target_id__in=moved, verb__startswith="endpoint.") | Q(
+        target_type="promotionrequest", target_id__in=asked
+    )
+    kept: dict[tuple[str, int], list[Any]] = {}
+    for event in Event.objects.filter(about, project=project, at__lte=span.end).order_by("seq")[: MOST * 4]:
+        line = {"entry": event.seq, "at": event.at, "verb": event.verb, "by": event.actor_name, "hash": event.hash}
+        kept.setdefault((event.target_type, event.target_id or 0), []).append(line)
+    return kept
+
+
+def _model(project: Project, name: str) -> str:
+    return f"/p/{project.slug}/models/{quote(name, safe='')}/"
+
+
+def revisions_until(endpoint: Endpoint, span: Span) -> list[Section]:
+    """Return the revisions an endpoint had had until then, newest first."""
+    rows = EndpointRevision.objects.filter(endpoint=endpoint, created_at__lte=span.end)
+    lines = [
+        {
+            "revision": row.number, "version": str(row.version), "kind": row.get_kind_display(), "reason": row.reason,
+            "created_by": str(row.created_by), "created_at": row.created_at,
+        }
+        for row in rows.select_related("version__model", "created_by").order_by("-number")[:MOST]
+    ]  # fmt: skip
+    columns = {
+        "revision": "Revision", "version": "Version", "kind": "By", "reason": "Why", "created_by": "Switched by",
+        "created_at": "Time",
+    }  # fmt: skip
+    return [Section("revisions", "Revisions until then", columns, lines, "It had no revision.")]

@@ -1,0 +1,91 @@
+"""The auditor's answer as files: what was in production at a moment, who allowed it, and the log lines that say so."""
+
+import csv
+import io
+import json
+import zipfile
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from deployments.models import RegisteredModel
+from deployments.services import past
+from mlportal.lib import chain, signing
+from mlportal.lib.moments import Span
+from projects.actor import Actor
+from projects.models import Project
+from projects.permissions import Permission, require
+from projects.services import anchors, events
+from projects.services import past as people
+
+DOMAIN = b"mlportal audit evidence v1\n"
+COLUMNS = (
+    "environment", "endpoint", "model", "version", "revision", "kind", "enabled", "since", "until", "switched_by",
+    "reason", "run", "dataset", "manifest_sha256", "promotion", "requested_by", "requested_at", "policy", "decided_by",
+    "verdict", "decided_at", "comment", "seal",
+)  # fmt: skip
+
+
+def export(by: Actor, *, project: Project, span: Span, model: RegisteredModel | None = None) -> bytes:
+    """Zip of ``evidence.json``, ``evidence.csv``, ``manifest.json`` and its signature. An entry of the log itself."""
+    require(by, Permission.AUDIT_VIEW, project)
+    rows = past.traffic(project, span, **({"endpoint__model": model} if model else {}))
+    found = {
+        "question": f"What was in production in {project.name} on {span.words}, and who allowed it?",
+        "project": project.slug, "model": model.name if model else None, "from": span.start, "to": span.end,
+        "production": rows, "rules": past.policies(project, span)[0].rows,
+        "members": people.members(project, span)[0].rows, "made_at": timezone.now(), "made_by": by.name,
+    }  # fmt: skip
+    with transaction.atomic():
+        told = {"as_of": span.end.isoformat(), "model": model.name if model else "", "rows": len(rows)}
+        events.record(by, "evidence.exported", project=project, target=model or project, data=told)
+    return _pack(
+        {"evidence.json": _json(found), "evidence.csv": _csv(rows).encode()},
+        {"project": project.slug, "rows": len(rows)},
+    )
+
+
+def _pack(files: dict[str, bytes], about: dict[str, Any]) -> bytes:
+    ring = anchors.keyring()
+    manifest = about | {"files": {name: chain.digest(body) for name, body in files.items()}, "key": ring.key_id}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, body in files.items():
+            archive.writestr(name, body)
+        archive.writestr("manifest.json", json.dumps(manifest, indent=2, sort_keys=True))
+        archive.writestr("manifest.sig", signing.sign(ring, DOMAIN, chain.canonical(manifest)))
+        archive.writestr("public-key.pem", signing.public_pem(ring, ring.key_id))
+    return out.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False, default=_text).encode()
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    for row in rows:
+        asked = row["promotion"] or {}
+        facts = row | {
+            "promotion": asked.get("number"), "requested_by": asked.get("requested_by"), "seal": asked.get("seal"),
+            "requested_at": asked.get("requested_at"), "policy": asked.get("policy", {}).get("name"),
+        }  # fmt: skip
+        for said in asked.get("decisions") or [{}]:
+            decided = {"decided_by": said.get("by"), "verdict": said.get("verdict"), "comment": said.get("comment"),
+                       "decided_at": said.get("at")}  # fmt: skip
+            writer.writerow({name: _cell((facts | decided).get(name)) for name in COLUMNS})
+    return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """Text of a cell; what a spreadsheet would take for a formula is marked as text."""
+    text = "" if value is None else _text(value)
+    return f"'{text}" if text[:1] in "=+-@\t\r" and text else text

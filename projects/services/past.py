@@ -1,0 +1,87 @@
+"""How things stood at a moment that has been: the shape of an answer, and who belonged to a project."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Model, Q, QuerySet
+
+from mlportal.lib.moments import Span
+from projects.models import Event, Project
+from projects.permissions import GRANTS, ROLE_LABELS, Permission, Role
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of an answer: ``columns`` names what people see, ``rows`` holds that and more for programs.
+
+    A row may have ``href``, the address of what its first column names.
+    """
+
+    key: str
+    title: str
+    columns: dict[str, str]
+    rows: list[dict[str, Any]]
+    empty: str = "Nothing at that moment."
+
+    @property
+    def lines(self) -> list[tuple[str, list[tuple[bool, Any]]]]:
+        """What people see: the address of each row, and its cells with whether they are moments."""
+        return [
+            (
+                row.get("href", ""),
+                [(isinstance(row.get(name), datetime), row.get(name)) for name in self.columns],
+            )
+            for row in self.rows
+        ]
+
+
+def held(span: Span, *, prefix: str = "") -> Q:
+    """Condition for interval rows that held at a moment, or at some time of a day."""
+    begun = Q(**{f"{prefix}valid_from__lte": span.end})
+    return begun & (Q(**{f"{prefix}valid_to": None}) | Q(**{f"{prefix}valid_to__gt": span.start}))
+
+
+def standing(rows: QuerySet[Any], span: Span) -> QuerySet[Any]:
+    """Narrow rows with ``valid_from`` and ``valid_to`` to those that held."""
+    return rows.filter(held(span))
+
+
+def words(row: Model | None) -> str:
+    """Name of something that may be absent."""
+    return str(row) if row is not None else ""
+
+
+def members(project: Project, span: Span) -> list[Section]:
+    """Who held which role, and who of them could have approved a promotion; two queries."""
+    rows = standing(project.memberships.all(), span).select_related("user", "granted_by")
+    found = list(rows.order_by("user__username", "role", "valid_from"))
+    closed = _closed({member.user_id for member in found}, span.end)
+    lines = [
+        {
+            "member": str(member.user), "username": member.user.username, "role": ROLE_LABELS[Role(member.role)],
+            "could_approve": Permission.PROMOTION_DECIDE in GRANTS[Role(member.role)] and member.user_id not in closed,
+            "approver": _approver(member.role, is_open=member.user_id not in closed),
+            "since": member.valid_from, "until": member.valid_to, "granted_by": words(member.granted_by),
+        }
+        for member in found
+    ]  # fmt: skip
+    columns = {
+        "member": "Member", "role": "Role", "approver": "Could approve", "since": "Since", "until": "Until",
+        "granted_by": "Role given by",
+    }  # fmt: skip
+    return [Section("members", "Members and roles", columns, lines, "Nobody belonged to the project.")]
+
+
+def _approver(role: str, *, is_open: bool) -> str:
+    if Permission.PROMOTION_DECIDE not in GRANTS[Role(role)]:
+        return "no"
+    return "yes" if is_open else "no, the account was closed"
+
+
+def _closed(users: set[int], at: datetime) -> set[int]:
+    """Accounts that were deactivated at a moment, by the audit log."""
+    verbs = ("user.deactivated", "user.activated")
+    rows = Event.objects.filter(target_type="user", target_id__in=users, verb__in=verbs, at__lte=at)
+    last = dict(rows.order_by("seq").values_list("target_id", "verb"))
+    return {user for user, verb in last.items() if user is not None and verb == "user.deactivated"}

@@ -1,0 +1,97 @@
+"""The auditor's journey: what decided on 12 March, and who allowed it, in three clicks."""
+
+import contextlib
+import csv
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Error, expect, sync_playwright
+
+from tests.e2e.browser import Person, launch
+from tests.portal.running import ROOT, running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+# Two versions were in production, the first until the afternoon of 12 March.
+HISTORY = """
+import django
+django.setup()
+from datetime import datetime, UTC
+from deployments.models import EndpointInterval
+from tests.factories.deployments import make_live, make_team, make_trained_run, make_version
+team = make_team()
+make_live(team)
+make_live(team, version=make_version(team, run=make_trained_run(team)))
+moves = [datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 12, 15, tzinfo=UTC), None]
+for at, row in enumerate(EndpointInterval.objects.order_by("pk")):
+    EndpointInterval.objects.filter(pk=row.pk).update(valid_from=moves[at], valid_to=moves[at + 1])
+"""
+
+
+@pytest.fixture(scope="module")
+def auditor(tmp_path_factory):
+    """A manager's window on a portal with that history."""
+    with running(tmp_path_factory.mktemp("auditor") / "p") as portal, sync_playwright() as playwright:
+        place = portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
+        made = subprocess.run(
+            [sys.executable, "-c", HISTORY], env=place, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert made.returncode == 0, made.stderr
+        browser = launch(playwright)
+        person = Person(browser, portal.url)
+        person.sign_in("churn-manager", "correct horse battery")
+        yield person
+        with contextlib.suppress(Error):
+            browser.close()
+
+
+@pytest.fixture
+def clicks(auditor):
+    """Counts every click that a person makes on a page, over all pages."""
+    made: list[str] = []
+    with contextlib.suppress(Error):
+        auditor.context.expose_function("countClick", made.append)
+    auditor.context.add_init_script(
+        "addEventListener('click', (e) => e.isTrusted && e.detail && countClick(e.target.textContent.trim()), true)"
+    )
+    return made
+
+
+def downloaded(page, act) -> zipfile.ZipFile:
+    with page.expect_download() as held:
+        act()
+    return zipfile.ZipFile(io.BytesIO(Path(held.value.path()).read_bytes()))
+
+
+def test_from_the_model_to_the_evidence_in_three_clicks(auditor, clicks):
+    page = auditor.page
+    auditor.go("/p/churn/models/churn/")
+    page.get_by_label("As of").click()
+    page.get_by_label("As of").fill("2026-03-12")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_text("As it was on 12 March 2026")).to_be_visible()
+    expect(page.get_by_role("rowheader", name="Promotion 1")).to_be_visible()
+    archive = downloaded(page, page.get_by_role("button", name="Export evidence").click)
+    assert len(clicks) == 3, clicks
+    found = json.loads(archive.read("evidence.json"))
+    assert [row["answering"] for row in found["production"]] == ["churn v1", "churn v2"]
+    rows = list(csv.DictReader(io.StringIO(archive.read("evidence.csv").decode())))
+    assert {row["decided_by"] for row in rows} == {"churn-manager"}
+    page.get_by_role("link", name="Back to now").click()
+    expect(page).to_have_url(f"{auditor.url}/p/churn/models/churn/")
+
+
+def test_the_pages_of_the_auditor_have_no_barrier(auditor):
+    auditor.expected = {422}
+    for name, path in {
+        "audit": "settings/audit/", "audit-wrong": "settings/audit/?since=soon",
+        "past-ask": "settings/audit/production/", "past": "settings/audit/production/?as_of=2026-03-12",
+        "past-model": "models/churn/?as_of=2026-03-12T14:00", "model": "models/churn/",
+    }.items():  # fmt: skip
+        auditor.go(f"/p/churn/{path}")
+        auditor.look(name)
+    assert auditor.trouble == []
