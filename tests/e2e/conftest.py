@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.browser import Person, launch
 from tests.factories.projects import PASSWORD
 from tests.portal.running import ROOT, Portal
+
+expect.set_options(timeout=15_000)  # other work may share the machine
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ PAGES = {
     "run": ("/p/churn/runs/{rich}/", CHARTED),
     "compare": ("/p/churn/experiments/curves/compare/?runs={curves}", CHARTED),
     "datasets": ("/p/lab/datasets/", PLAIN), "dataset": ("/p/lab/datasets/table-0001/v/1/", PLAIN),
-    "promotion": ("/p/churn/promotions/{promotions}/", PLAIN), "alerts": ("/p/churn/alerts/", CHARTED),
+    "promotion": ("/p/churn/promotions/{promotions}/", CHARTED), "alerts": ("/p/churn/alerts/", CHARTED),
     "deployment": ("/p/churn/deployments/churn-production/", PLAIN),
 }  # fmt: skip
 WATCH_SHIFTS = """

@@ -125,7 +125,7 @@ def test_200_runs_are_compared_and_shared_in_six_clicks(person, chrome, hands):
     expect(page.get_by_role("link", name=name)).to_have_attribute("aria-current", "page")
     other = Person(chrome, person.url)
     other.sign_in("site", PASSWORD)
-    other.page.goto(page.url)  # the address is all that is shared
+    other.page.goto(page.url, timeout=60_000)  # the address is all that is shared
     expect(other.page.locator("#pc-n")).to_have_text(page.locator("#pc-n").inner_text())
     assert other.trouble == []
     other.close()

@@ -47,6 +47,7 @@ behaviour("parallel", async (box) => {
     announce(ranges.size ? `${kept} of ${data.rows.length} runs kept` : "All runs kept");
   }
   function draw() {
+    if (!box.clientHeight) return; // hidden behind its table: drawn when it is shown again
     const width = Math.max(box.clientWidth, 110 * data.dims.length);
     const height = box.clientHeight;
     const place = (i) => SIDE + (i * (width - 2 * SIDE)) / (data.dims.length - 1);

@@ -1,0 +1,58 @@
+"""A phone with fingers: targets of 44 px, nothing to the side, and the main action within reach."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.browser import SIZES, Person
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+PAGES = {
+    "home": "/", "inbox": "/inbox/", "overview": "/p/lab/", "run": "/p/churn/runs/{rich}/",
+    "runs": "/p/lab/experiments/everything/?q=depth%3E2", "alerts": "/p/churn/alerts/",
+    "alert": "/p/churn/alerts/{drifted}/", "promotion": "/p/churn/promotions/{promotions}/",
+    "datasets": "/p/lab/datasets/", "dataset": "/p/churn/datasets/people/v/1/", "job": "/p/churn/jobs/{jobs}/",
+    "trained": "/p/churn/runs/{trained}/", "compare": "/p/churn/experiments/curves/compare/?runs={curves}",
+}  # fmt: skip
+SMALL = """() => [...document.querySelectorAll(
+  "button, .btn, .iconbtn, select, .tabs a, .seg label, .menu a, input:not([type=checkbox],[type=radio],[type=range])")]
+  .filter((each) => each.checkVisibility({ opacityProperty: true, visibilityProperty: true }))
+  .map((each) => [each, each.getBoundingClientRect()])
+  .filter(([each, box]) => box.width > 2 && box.height < 43.5)
+  .map(([each, box]) => `${Math.round(box.height)} px: ${each.outerHTML.slice(0, 120)}`)"""
+
+
+@pytest.fixture(scope="module")
+def finger(chrome, everyone):
+    """A phone with the session of everyone."""
+    phone = Person(chrome, everyone.url)
+    phone.context.close()
+    phone.context = chrome.new_context(
+        viewport=SIZES["phone"], has_touch=True, is_mobile=True, reduced_motion="reduce",
+        storage_state=everyone.context.storage_state(),
+    )  # fmt: skip
+    phone.page = phone.context.new_page()
+    yield phone
+    phone.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_is_pressed_is_44_px_high_and_nothing_scrolls_sideways(finger, stage, name):
+    finger.trouble.clear()
+    finger.go(PAGES[name].format_map(stage.values))
+    expect(finger.page.locator("h1")).to_be_visible()
+    finger._no_sideways(name)
+    assert finger.trouble == []
+    assert finger.page.evaluate(SMALL) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "bar"), [("trained", ".runactions"), ("alert", ".actionbar"), ("promotion", ".actionbar")]
+)
+def test_the_main_action_is_in_a_bar_at_the_bottom(finger, stage, name, bar):
+    finger.go(PAGES[name].format_map(stage.values))
+    shown = finger.page.locator(bar)
+    expect(shown).to_be_visible()
+    for share in (0, 0.5, 1):
+        finger.page.evaluate(f"scrollTo(0, {share} * document.documentElement.scrollHeight)")
+        box = shown.bounding_box()
+        assert box["y"] + box["height"] == pytest.approx(SIZES["phone"]["height"], abs=1)
