@@ -8,7 +8,7 @@ from django.db import connections
 
 from projects import pipeline
 from projects.pipeline import check_runs, split_rows
-from projects.services import anchors, dataset_removal, deliveries, events
+from projects.services import anchors, dataset_trash, deliveries, events
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +85,7 @@ def sweep_imports() -> dict[str, int]:
 @shared_task(name="projects.expire_datasets", ignore_result=True)
 def expire_datasets() -> dict[str, int]:
     """Remove for good what was in the trash long enough."""
-    return dataset_removal.expire()
+    return dataset_trash.expire()
 
 
 @shared_task(name="projects.notify", ignore_result=True)

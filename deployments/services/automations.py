@@ -19,7 +19,13 @@ from projects.services import datasets, events
 
 MAX_FAILURES = 2
 MAX_COOLDOWN_HOURS = 24 * 90
+NOT_YET = ("split_not_ready", "checks_running")
+PATIENCE = timedelta(hours=1)
 State = RetrainTrigger.State
+
+
+class NotYet(Exception):
+    """The newest data is still being prepared; the event is tried again later."""
 
 
 def configure(
@@ -112,6 +118,8 @@ def _consider(automation: Automation, event: Event) -> None:
         trigger.state, trigger.reason = State.SKIPPED, "another retraining of this model is under way"
         _keep(trigger)
     except DomainError as error:
+        if error.code in NOT_YET and timezone.now() - event.at < PATIENCE:
+            raise NotYet(error.message) from error
         trigger.state, trigger.reason = State.FAILED, error.message
         _keep(trigger)
         _count_failure(automation, error.message)

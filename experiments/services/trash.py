@@ -16,11 +16,12 @@ from mlportal.lib.errors import Conflict
 from mlportal.lib.lease import TERMINAL
 from projects.actor import Actor
 from projects.models import Project
-from projects.permissions import Permission, require
+from projects.permissions import Permission, allowed, require
+from projects.services import dataset_trash
 
 
 def empty(by: Actor, *, project: Project) -> BulkAction:
-    """Remove all that is in the trash now; what something needs stays.
+    """Remove all that is in the trash now, with its datasets for who may delete those; what something needs stays.
 
     Raises
     ------
@@ -28,7 +29,10 @@ def empty(by: Actor, *, project: Project) -> BulkAction:
         While it is being emptied already.
     """
     require(by, Permission.RUN_DELETE, project)
-    return _remove(by, project, timezone.now(), "all")
+    action = _remove(by, project, timezone.now(), "all")
+    if allowed(by, Permission.DATASET_DELETE, project):
+        dataset_trash.empty(by, project=project)
+    return action
 
 
 def remove_experiment(by: Actor, *, experiment: Experiment) -> BulkAction:

@@ -12,10 +12,16 @@ from experiments.services import bulk, experiments, runs, trash
 from experiments.services.bulk import Chosen
 from mlportal.lib.errors import Conflict, DomainError, Invalid
 from projects.access import ProjectView
-from projects.permissions import Permission
-from projects.services import projects
+from projects.permissions import Permission, allowed
+from projects.services import dataset_trash, projects
 
-PAGE = 100
+PAGE, PART = 100, 20
+KINDS = ("experiments", "runs", "datasets")
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    given = request.GET.get(name, "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
 
 
 class TrashPage(ProjectView):
@@ -27,11 +33,27 @@ class TrashPage(ProjectView):
     write_permission = Permission.RUN_EDIT
 
     def page(self, request: HttpRequest, error: DomainError | None = None) -> HttpResponse:
-        """Show what is in the trash."""
-        number = request.GET.get("before", "")
-        before = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else None
-        context = {"trash": trash_of(self.actor, self.project, limit=PAGE, before=before), "error": error}
+        """Show what is in the trash: a little of each kind, or all of one."""
+        kind = request.GET.get("kind", "")
+        kind = kind if kind in KINDS else ""
+        limit, query = PAGE if kind else PART, request.GET.get("q", "").strip()[:200]
+        found = trash_of(
+            self.actor, self.project, limit=limit, before=_number(request, "before"), kind=kind, query=query
+        )
+        datasets = self._datasets(request, kind, query, limit)
+        counts = {"runs": found.run_count, "experiments": found.experiment_count, "datasets": datasets.count}
+        context = {
+            "trash": found, "datasets": datasets, "error": error, "kind": kind, "query": query, "counts": counts,
+            "total": sum(counts.values()),
+        }  # fmt: skip
         return render(request, "experiments/trash.html", context, status=error.status if error else 200)
+
+    def _datasets(self, request: HttpRequest, kind: str, query: str, limit: int) -> dataset_trash.TrashPage:
+        if not allowed(self.actor, Permission.DATASET_VIEW, self.project):
+            return dataset_trash.TrashPage([], None, 0)
+        skip = _number(request, "skip") or 0 if kind == "datasets" else 0
+        shown = limit if kind in ("", "datasets") else 0
+        return dataset_trash.trashed(self.actor, project=self.project, query=query, skip=skip, limit=shown)
 
     def back(self) -> HttpResponse:
         """Go to the trash."""

@@ -18,7 +18,7 @@ class VersionSerializer(serializers.ModelSerializer[DatasetVersion]):
         model = DatasetVersion
         fields = (
             "dataset", "number", "state", "phase", "progress", "failure", "sample", "filename", "format", "size_bytes",
-            "sha256", "parquet_sha256", "source_kind", "source", "row_count", "column_count",
+            "sha256", "parquet_sha256", "source_kind", "source", "row_count", "column_count", "check_state",
             "created_by", "created_at", "ended_at",
         )  # fmt: skip
         read_only_fields = fields

@@ -9,8 +9,10 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from mlportal.lib import names
+from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import Conflict, Invalid
 from projects.access import ScopedAPIView
 from projects.api.dataset_shapes import (
@@ -25,7 +27,7 @@ from projects.api.dataset_shapes import (
 from projects.forms.uploads import StoredUpload, TableUploadHandler
 from projects.models import Dataset, DatasetVersion
 from projects.permissions import Permission
-from projects.services import dataset_facts, dataset_removal, datasets, marks
+from projects.services import dataset_facts, dataset_listing, dataset_removal, datasets, marks
 from projects.tabular import sniff
 from projects.views.dataset_files import download
 
@@ -71,13 +73,32 @@ class Datasets(ScopedAPIView):
         operation_id="datasets_list",
         tags=["datasets"],
         responses=DatasetSerializer(many=True),
-        parameters=[OpenApiParameter("limit", int), OpenApiParameter("cursor", str)],
+        parameters=[
+            OpenApiParameter("limit", int),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("q", str, description="Words, tag:eu owner:ana column:age source:url checks:failed."),
+            OpenApiParameter(
+                "sort", str, description=f"As on the page, starred first: {', '.join(dataset_listing.SORTS)}; or -name."
+            ),
+            OpenApiParameter("after", int, description="Next page of a sorted list; stands in next."),
+        ],
     )
     def get(self, request: Request) -> Response:
-        """List datasets, newest first."""
-        del request
+        """List datasets, newest first; with sort in the order of the page."""
+        query, me = request.query_params.get("q", "").strip()[:200], self.actor.user
+        if sort := request.query_params.get("sort"):
+            return self._sorted(request, query, sort)
         rows = self.rows().in_project(self.project).with_latest().select_related("created_by", "owner")
-        return self.page(rows, DatasetSerializer)
+        return self.page(rows.matching(query, me=me.username if me else "") if query else rows, DatasetSerializer)
+
+    def _sorted(self, request: Request, query: str, sort: str) -> Response:
+        page = dataset_listing.listed(
+            self.actor, project=self.project, query=query, sort=sort, after=request.query_params.get("after", ""),
+            limit=CursorPages().get_page_size(request),
+        )  # fmt: skip
+        onward = replace_query_param(request.build_absolute_uri(), "after", page.after) if page.after else None
+        rows = DatasetSerializer(page.rows, many=True).data
+        return Response({"next": onward, "previous": None, "results": rows})
 
     @extend_schema(
         operation_id="datasets_register_sample",

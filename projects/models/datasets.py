@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 
 from mlportal.lib.lease import LeasedWork, WorkState
+from projects.models.marks import Star
 from projects.models.projects import Project
 
 if TYPE_CHECKING:
@@ -18,9 +20,14 @@ def _facet(key: str, value: str) -> Q:
         return Q(tags__icontains=f'"{value}"')
     if key == "owner":
         return Q(owner__username__iexact=value) | Q(owner=None, created_by__username__iexact=value)
-    newest = DatasetVersion.objects.filter(dataset=models.OuterRef("pk"), deleted_at=None).order_by("-number")
+    later = DatasetVersion.objects.filter(
+        dataset=models.OuterRef("dataset"), number__gt=models.OuterRef("number"), deleted_at=None
+    )
+    newest = DatasetVersion.objects.filter(~models.Exists(later), dataset=models.OuterRef("pk"), deleted_at=None)
     if key == "source":
         return Q(models.Exists(newest.filter(source_kind=value)))
+    if key == "checks":
+        return Q(models.Exists(newest.filter(check_state=value)))
     # names of columns stand in the schema as "name": "age"
     return Q(models.Exists(newest.filter(schema__icontains=f'"name": "{value}')))
 
@@ -43,12 +50,16 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
     def matching(self, text: str, *, me: str = "") -> Self:
         """Datasets that fit each word: in the name, description, owner, a tag, or a column of the newest version.
 
-        ``tag:eu``, ``owner:ana`` (or ``me``), ``column:age`` and ``source:url`` look at one of these only.
+        ``tag:eu``, ``owner:ana`` (or ``me``), ``column:age``, ``source:url`` and ``checks:failed`` (or passed,
+        error, none) look at one of these only; ``is:starred`` keeps what ``me`` has starred.
         """
         found = self
         for word in text.split()[:20]:
             key, colon, value = word.partition(":")
-            if colon and value and key in ("tag", "owner", "column", "source"):
+            if word == "is:starred":
+                stars = Star.objects.filter(user__username=me, target_type="dataset")
+                found = found.filter(pk__in=stars.values("target_id"))
+            elif colon and value and key in ("tag", "owner", "column", "source", "checks"):
                 found = found.filter(_facet(key, me if key == "owner" and value == "me" else value))
             else:
                 found = found.filter(
@@ -59,11 +70,13 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
 
     def with_latest(self) -> Self:
         """Add the id of the newest version and the count of versions, without a query a row."""
-        newest = DatasetVersion.objects.filter(dataset=models.OuterRef("pk"), deleted_at=None).order_by("-number")
+        kept = DatasetVersion.objects.filter(dataset=models.OuterRef("pk"), deleted_at=None)
+        newest = kept.order_by("-number")
+        counted = kept.order_by().values("dataset").annotate(count=models.Count("pk"))
         return self.annotate(
             latest_id=models.Subquery(newest.values("pk")[:1]),
             latest_at=models.Subquery(newest.values("created_at")[:1]),
-            version_count=models.Count("versions", filter=Q(versions__deleted_at=None)),
+            version_count=Coalesce(models.Subquery(counted.values("count")), 0),
         )
 
 

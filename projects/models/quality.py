@@ -161,6 +161,7 @@ class SplitRecipe(LeasedWork):
     seed = models.PositiveBigIntegerField(default=0)
     report = models.JSONField(default=dict, blank=True, help_text="Sizes, balance and leakage of the parts.")
     rows_sha256 = models.CharField(max_length=64, blank=True, help_text="Row numbers and their parts, as Parquet.")
+    carried_from = models.ForeignKey("self", models.SET_NULL, null=True, related_name="carried_to")
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

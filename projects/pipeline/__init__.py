@@ -24,7 +24,7 @@ from mlportal.lib.failpoints import failpoint
 from mlportal.lib.lease import Claim, WorkState
 from projects.actor import Actor
 from projects.models import DatasetVersion
-from projects.services import checks, events, tables
+from projects.services import checks, events, split_carrying, tables
 from projects.services.datasets import PROFILE_TASK
 from projects.tabular import child
 from projects.tabular.limits import Limits
@@ -240,6 +240,7 @@ def _settle(version: DatasetVersion, held: Claim, outcome: Outcome) -> str:
         _note_end(row)
         if row.state == WorkState.SUCCEEDED:
             checks.follow_profile(row)
+            split_carrying.follow_profile(row)
     log.info("dataset version profiled", version=version.pk, state=row.state)
     return row.state
 

@@ -1,6 +1,7 @@
 """Saved ways to split a version: save, read, remove. A worker cuts once; the rows stay the same for ever."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, QuerySet
@@ -11,7 +12,7 @@ from mlportal.lib.lease import TERMINAL, WorkState
 from projects.actor import Actor
 from projects.models import DatasetVersion, SplitRecipe
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, marks
 from projects.tabular.split import recipe as reading
 from projects.tabular.split.recipe import Recipe
 
@@ -81,7 +82,19 @@ def remove(by: Actor, *, split: SplitRecipe) -> None:
 def of_version(by: Actor, *, version: DatasetVersion) -> QuerySet[SplitRecipe]:
     """Splits of a version by name."""
     require(by, Permission.DATASET_VIEW, version.dataset.project)
-    return version.splits.select_related("created_by", "version__dataset__project").order_by("name_key")
+    known = version.splits.select_related("created_by", "version__dataset__project", "carried_from__version")
+    return known.defer("carried_from__version__profile", "carried_from__version__schema").order_by("name_key")
+
+
+def shown_report(split: SplitRecipe, hidden: frozenset[str]) -> dict[str, Any]:
+    """Report of a split without the values of the columns in ``hidden``; their shares stay."""
+    report = dict(split.report)
+    balance = report.get("balance")
+    if balance and balance["column"] in hidden:
+        report["balance"] = balance | {"values": [marks.MASK] * len(balance["values"])}
+    if split.params.get("column") in hidden:
+        report.pop("times", None)
+    return report
 
 
 def ready(by: Actor, *, version: DatasetVersion, name: str) -> SplitRecipe:

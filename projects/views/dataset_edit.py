@@ -1,4 +1,4 @@
-"""Pages that change a dataset: what is said of it, deletion after a look at its uses, and the trash."""
+"""Pages that change a dataset: what is said of it, and deletion after a look at its uses."""
 
 from typing import Any
 
@@ -143,57 +143,6 @@ class DatasetVersionDelete(OneVersion):
         values = _uses(self, [version]) | {"dataset": version.dataset, "what": str(version), "problem": problem}
         values["back"] = version_url(version)
         return render(request, "projects/dataset_delete.html", values, status=status)
-
-
-class DatasetTrash(ProjectView):
-    """Datasets and versions that wait in the trash."""
-
-    reads = Dataset
-    permission = Permission.DATASET_VIEW
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """List them, newest first."""
-        found = dataset_removal.trashed(self.actor, project=self.project)
-        return render(request, "projects/dataset_trash.html", {"found": found, "days": self.project.trash_days})
-
-
-class DatasetRestore(ProjectView):
-    """Take a dataset out of the trash."""
-
-    reads = Dataset
-    permission = Permission.DATASET_DELETE
-    http_method_names = ["post"]
-
-    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Restore it and go to its page."""
-        dataset = self.find(Dataset.objects.trashed(self.project).select_related("project"), pk=pk)
-        return _restored(self, request, dataset, None)
-
-
-class DatasetVersionRestore(ProjectView):
-    """Take one version out of the trash."""
-
-    reads = DatasetVersion
-    permission = Permission.DATASET_DELETE
-    http_method_names = ["post"]
-
-    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Restore it and go to its dataset."""
-        rows = DatasetVersion.objects.light().filter(dataset__project=self.project, dataset__deleted_at=None)
-        version = self.find(rows.filter(deleted_at__isnull=False).select_related("dataset__project"), pk=pk)
-        return _restored(self, request, version.dataset, version)
-
-
-def _restored(
-    view: ProjectView, request: HttpRequest, dataset: Dataset, version: DatasetVersion | None
-) -> HttpResponse:
-    try:
-        dataset_removal.restore(view.actor, dataset=dataset, version=version)
-    except Conflict as error:
-        messages.error(request, error.message)
-        return see_other(reverse("projects:dataset-trash", args=[view.project.slug]))
-    messages.success(request, f"{version or dataset} is back.")
-    return see_other(dataset_url(dataset))
 
 
 def _uses(view: ProjectView, versions: list[DatasetVersion]) -> dict[str, Any]:

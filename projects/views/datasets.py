@@ -15,7 +15,7 @@ from projects.forms.datasets import DatasetUpload, SampleChoice
 from projects.forms.uploads import StoredUpload, TableUploadHandler
 from projects.models import Dataset, DatasetVersion
 from projects.permissions import Permission
-from projects.services import datasets
+from projects.services import dataset_listing, datasets
 from projects.views import dataset_context
 from projects.views.dataset_files import download
 
@@ -35,20 +35,33 @@ class DatasetList(ProjectView):
     permission = Permission.DATASET_VIEW
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """One page; ``q`` filters by name, description, owner, tag and column, ``after`` continues."""
+        """One page; ``q`` filters, ``sort`` orders by a column, ``after`` continues."""
         query = request.GET.get("q", "").strip()[:200]
-        rows = self.rows().in_project(self.project).with_latest().select_related("created_by", "owner")
-        rows = rows.order_by("name_key")
-        known = rows
-        if query:
-            rows = rows.matching(query, me=self.actor.user.username if self.actor.user else "")
-        if after := request.GET.get("after", "")[:100]:
-            rows = rows.filter(name_key__gt=after)
-        found = list(rows[: PAGE_ROWS + 1])
-        context = dataset_context.listing(self.actor, self.project, found[:PAGE_ROWS])
-        context |= {"query": query, "after": found[PAGE_ROWS - 1].name_key if len(found) > PAGE_ROWS else ""}
-        context["hidden"] = known.count() if query and not found else 0
+        sort = request.GET.get("sort", "name")
+        if sort.removeprefix("-") not in dataset_listing.SORTS:
+            sort = "name"
+        page = dataset_listing.listed(
+            self.actor, project=self.project, query=query, sort=sort, after=request.GET.get("after", "")
+        )
+        context = dataset_context.listing(self.actor, self.project, page.rows) | {
+            "query": query, "after": page.after, "hidden": page.hidden, "heads": _heads(sort),
+            "sort_words": dataset_listing.SORTS[sort.removeprefix("-")],
+            "narrowed": bool(query or request.GET.get("after")),
+        }  # fmt: skip
         return render(request, "projects/datasets.html", context)
+
+
+def _heads(sort: str) -> dict[str, dict[str, str]]:
+    """Each sortable column: how it is sorted now, and what the next click asks for."""
+    key, down = sort.removeprefix("-"), sort.startswith("-")
+    rising = ("name", "checks")  # the others are asked for by their greatest first
+    heads = {}
+    for name in dataset_listing.SORTS:
+        first = name if name in rising else f"-{name}"
+        turned = name if down else f"-{name}"
+        aria = ("descending" if down else "ascending") if name == key else ""
+        heads[name] = {"aria": aria, "next": turned if name == key else first}
+    return heads
 
 
 @method_decorator(csrf_exempt, name="dispatch")

@@ -13,7 +13,7 @@ from projects.access import ProjectView
 from projects.forms.splits import SplitForm
 from projects.models import DatasetVersion, SplitRecipe
 from projects.permissions import Permission
-from projects.services import splits
+from projects.services import marks, split_carrying, split_preview, splits
 from projects.views import dataset_context
 from projects.views.accounts import see_other
 
@@ -24,26 +24,27 @@ class Card:
 
     split: SplitRecipe
     sentence: str
+    report: dict[str, Any]
 
     @property
     def parts(self) -> list[tuple[str, Any]]:
         """Parts with their sizes."""
-        return list(self.split.report.get("parts", {}).items())
+        return list(self.report.get("parts", {}).items())
 
     @property
     def train_until(self) -> float:
         """Where the training part ends in the bar, 0 to 100."""
-        return round(100 * float(self.split.report["parts"]["train"]["share"]), 2)
+        return round(100 * float(self.report["parts"]["train"]["share"]), 2)
 
     @property
     def held_until(self) -> float:
         """Where the validation part ends in the bar, 0 to 100."""
-        return round(100 * (1 - float(self.split.report["parts"]["test"]["share"])), 2)
+        return round(100 * (1 - float(self.report["parts"]["test"]["share"])), 2)
 
     @property
     def balance(self) -> list[tuple[str, list[float]]]:
         """Each value of the shown column, with its share in each part."""
-        found = self.split.report.get("balance")
+        found = self.report.get("balance")
         if not found:
             return []
         columns = list(found["parts"].values())
@@ -53,7 +54,7 @@ class Card:
     def warnings(self) -> list[str]:
         """What should worry who trusts a metric."""
         told = []
-        for part, count in self.split.report.get("duplicates", {}).items():
+        for part, count in self.report.get("duplicates", {}).items():
             if count:
                 rows = "row" if count == 1 else "rows"
                 told.append(f"{count:,} {rows} of the {part} part also {'is' if count == 1 else 'are'} in training.")
@@ -85,9 +86,11 @@ class VersionSplits(_Version):
         return self._show(request, version, SplitForm(columns=_columns(version)), 200)
 
     def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
-        """Save, or say what needs a change."""
+        """Save, or show the sizes that saving would give, or say what needs a change."""
         version = self.version(name, number)
         form = SplitForm(request.POST, columns=_columns(version))
+        if "preview" in request.POST:
+            return self._preview(request, version, form)
         if form.is_valid() and form.attempt(lambda: self._save(version, form)) is not None:
             messages.success(request, "The split is saved and is being cut.")
             return see_other(request.path)
@@ -96,14 +99,44 @@ class VersionSplits(_Version):
     def _save(self, version: DatasetVersion, form: SplitForm) -> SplitRecipe:
         return splits.save(self.actor, version=version, name=form.cleaned_data["name"], recipe=form.recipe())
 
-    def _show(self, request: HttpRequest, version: DatasetVersion, form: SplitForm, status: int) -> HttpResponse:
+    def _preview(self, request: HttpRequest, version: DatasetVersion, form: SplitForm) -> HttpResponse:
+        form.fields["name"].required = False
+        found = None
+        if form.is_valid():
+            found = form.attempt(lambda: split_preview.preview(self.actor, version=version, recipe=form.recipe()))
+        return self._show(request, version, form, 200 if found else 422, found)
+
+    def _show(
+        self, request: HttpRequest, version: DatasetVersion, form: SplitForm, status: int,
+        preview: split_preview.Preview | None = None,
+    ) -> HttpResponse:  # fmt: skip
         found = list(splits.of_version(self.actor, version=version))
+        hidden = marks.hidden(self.actor, dataset=version.dataset)
+        source, left = split_carrying.left_behind(self.actor, version=version) if version.is_ready else (None, [])
         context = dataset_context.frame(self.actor, version) | {
-            "cards": [Card(split, splits.recipe_of(split).sentence) for split in found],
+            "cards": [
+                Card(split, splits.recipe_of(split).sentence, splits.shown_report(split, hidden)) for split in found
+            ],
             "cutting": any(not split.is_terminal for split in found),
             "form": form,
+            "preview": preview,
+            "carry_from": source,
+            "left_behind": left,
         }
         return render(request, "projects/dataset_splits.html", context, status=status)
+
+
+class SplitCarry(_Version):
+    """Take over splits of the version before."""
+
+    reads = DatasetVersion
+    permission = Permission.DATASET_CREATE
+
+    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        """Carry over all that this version has not."""
+        made = split_carrying.carry(self.actor, version=self.version(name, number))
+        messages.success(request, f"{len(made):,} {'split is' if len(made) == 1 else 'splits are'} carried over.")
+        return see_other(reverse("projects:dataset-version-splits", args=[self.project.slug, name, number]))
 
 
 class SplitRemove(_Version):

@@ -13,7 +13,8 @@ from mlportal.lib import lease
 from mlportal.lib.errors import Forbidden, Invalid
 from monitoring.models import Monitor
 from projects.models import Event, EventDelivery, Membership
-from projects.services import events
+from projects.pipeline import split_rows
+from projects.services import events, split_carrying, splits
 from tests.deployments.services.test_registry import tamper
 from tests.factories.deployments import Team, environment, make_live
 from tests.factories.jobs import iris, make_job
@@ -180,6 +181,26 @@ def test_an_alert_retrains_and_asks_but_never_deploys(team):
     fire(team, endpoint, alert=77)
     deliver()
     assert RetrainTrigger.objects.count() == 1
+
+
+def test_a_recipe_with_a_split_is_repeated_on_the_next_version_once_that_is_cut(team):
+    recipe = {"kind": "stratified", "column": "species", "seed": 4}
+    first = make_data(team.project)
+    split_rows.cut_split(splits.save(team.scientist, version=first, name="fixed", recipe=recipe).pk, worker="test")
+    request = ask(team, register(team, train(team, split="fixed")))
+    promotions.decide(team.manager, request=request, verdict="approve", acknowledged=failed_advisory(request))
+    endpoint = Endpoint.objects.with_live().get()
+    configure(team, endpoint)
+    newer = make_data(team.project, iris().iloc[1:])
+    [carried] = split_carrying.follow_profile(newer)
+    with pytest.raises(automations.NotYet, match="is being cut"):
+        fire(team, endpoint, alert=7)
+    assert not RetrainTrigger.objects.exists()
+    split_rows.cut_split(carried.pk, worker="test")
+    deliver()
+    trigger = RetrainTrigger.objects.get()
+    job = TrainingJob.objects.get(run=trigger.run_id)
+    assert (trigger.state, job.dataset_version, job.split) == ("training", newer, carried)
 
 
 def test_guards_hold_a_retraining_back(team):

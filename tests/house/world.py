@@ -149,7 +149,7 @@ def _dataset(world: World) -> None:
     world.values |= {
         "datasets": "people", "v": "1", "versions": "1", "connections": str(place.pk), "imports": str(fetch.pk),
         "dataset-imports": str(fetch.pk), "datasets/pk": str(gone.pk),
-        "versions/pk": str(old.pk), "new/source": "url", "new/store": "postgres",
+        "versions/pk": str(old.pk), "dataset-versions/pk": str(old.pk), "new/source": "url", "new/store": "postgres",
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from experiments.models import Run
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.models import Dataset, DatasetVersion, Event
-from projects.services import dataset_facts, dataset_removal, lineage, marks
+from projects.services import dataset_facts, dataset_removal, dataset_trash, lineage, marks
 from tests.factories.datasets import CHURN, profiled, upload
 from tests.factories.experiments import make_experiment, make_run
 from tests.factories.jobs import make_job
@@ -211,9 +211,9 @@ def test_a_name_is_free_once_its_dataset_is_in_the_trash_and_restore_asks(versio
     again = upload(project)
     assert (again.dataset.pk != old.pk, again.number) == (True, 1)
     with pytest.raises(Conflict, match="another dataset churn"):
-        dataset_removal.restore(adam, dataset=old)
+        dataset_trash.restore(adam, dataset=old)
     again.dataset.delete()
-    assert dataset_removal.restore(adam, dataset=old).deleted_at is None
+    assert dataset_trash.restore(adam, dataset=old).deleted_at is None
 
 
 def test_the_trash_is_emptied_after_its_days_but_not_of_what_is_named(version, adam, project):
@@ -222,9 +222,9 @@ def test_the_trash_is_emptied_after_its_days_but_not_of_what_is_named(version, a
     Run.objects.filter(pk=run.pk).update(dataset_version=kept)
     for each in (version, kept):
         dataset_removal.delete_dataset(adam, dataset=each.dataset)
-    assert dataset_removal.expire() == {"versions": 0, "datasets": 0}
+    assert dataset_trash.expire() == {"versions": 0, "datasets": 0}
     later = timezone.now() + timedelta(days=project.trash_days + 1)
-    assert dataset_removal.expire(now=later) == {"versions": 1, "datasets": 1}
+    assert dataset_trash.expire(now=later) == {"versions": 1, "datasets": 1}
     assert list(Dataset.objects.values_list("name", flat=True)) == ["kept"]
     assert Event.objects.get(verb="version.removed").data["name"] == "churn v1"
 

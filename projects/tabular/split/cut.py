@@ -6,7 +6,6 @@ part is a second such cut of what is left, with the same seed and a whole number
 """
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from mlportal.lib.errors import Unprocessable
 
-from .recipe import Recipe
+from .recipe import Recipe, held_out
 
 Rows = NDArray[np.int64]
 _NOBODY: Rows = np.empty(0, dtype=np.int64)
@@ -51,8 +50,8 @@ def cut(recipe: Recipe, rows: int, values: NDArray[Any] | None) -> Cut:
     Unprocessable
         When a part would be empty or a class is too small.
     """
-    count = _held_out(rows, recipe.validation_share)
-    if rows - count - _held_out(rows, recipe.test_share) < 1:
+    count = held_out(rows, recipe.validation_share)
+    if rows - count - held_out(rows, recipe.test_share) < 1:
         raise _unfit(f"{rows:,} rows are too few: the training part would be empty.")
     if recipe.kind == "time":
         return _by_time(recipe, rows, values)
@@ -63,11 +62,6 @@ def cut(recipe: Recipe, rows: int, values: NDArray[Any] | None) -> Cut:
     return _drawn(recipe, rows, labels)
 
 
-def _held_out(rows: int, share: float) -> int:
-    """As many rows as scikit-learn holds out; a share such as 0.2 of 10 is 2, whatever the floats say."""
-    return ceil(round(rows * share, 9))
-
-
 def _drawn(recipe: Recipe, rows: int, labels: NDArray[Any] | None) -> Cut:
     if labels is not None:
         _check_classes(recipe, rows, labels)
@@ -76,7 +70,7 @@ def _drawn(recipe: Recipe, rows: int, labels: NDArray[Any] | None) -> Cut:
     if not recipe.validation_share:
         return Cut(rest, _NOBODY, test)
     again = None if labels is None else labels[rest]
-    count = _held_out(rows, recipe.validation_share)
+    count = held_out(rows, recipe.validation_share)
     train, validation = train_test_split(rest, test_size=count, stratify=again, **options)
     return Cut(train, validation, test)
 
@@ -91,7 +85,7 @@ def _check_classes(recipe: Recipe, rows: int, labels: NDArray[Any]) -> None:
             code="class_too_small", limit=needed, got=int(counts.min()),
         )  # fmt: skip
     shares = [share for share in (recipe.test_share, recipe.validation_share) if share]
-    least = min(_held_out(rows, share) for share in shares)
+    least = min(held_out(rows, share) for share in shares)
     if least < len(classes):
         raise _unfit(
             f"A part of {least:,} rows cannot hold each of the {len(classes):,} values of {recipe.column}. "
@@ -105,10 +99,10 @@ def _by_time(recipe: Recipe, rows: int, times: NDArray[Any] | None) -> Cut:
     moments = np.arange(rows) if times is None else times
     order = np.argsort(moments, kind="stable")
     ordered = moments[order]
-    start = _begin(ordered, rows - _held_out(rows, recipe.test_share))
+    start = _begin(ordered, rows - held_out(rows, recipe.test_share))
     middle = start
     if recipe.validation_share:
-        middle = _begin(ordered[:start], max(0, start - _held_out(rows, recipe.validation_share)))
+        middle = _begin(ordered[:start], max(0, start - held_out(rows, recipe.validation_share)))
     if middle < 1 or (recipe.validation_share and middle == start):
         raise _unfit(
             f"Too many rows have the same {recipe.column or 'place'}: a part would be empty. Choose other shares."
@@ -123,7 +117,7 @@ def _begin(ordered: NDArray[Any], place: int) -> int:
 def _by_group(recipe: Recipe, groups: NDArray[Any]) -> Cut:
     number = len(np.unique(groups))
     needed = 3 if recipe.validation_share else 2
-    held = _held_out(number, recipe.test_share) + _held_out(number, recipe.validation_share)
+    held = held_out(number, recipe.test_share) + held_out(number, recipe.validation_share)
     if number < needed or held >= number:
         raise _unfit(
             f"{recipe.column} has {number:,} {'value' if number == 1 else 'values'}, which is too few for "
@@ -134,7 +128,7 @@ def _by_group(recipe: Recipe, groups: NDArray[Any]) -> Cut:
     rest, test = _groups_cut(groups, recipe.test_share, recipe.seed)
     if not recipe.validation_share:
         return Cut(rest, _NOBODY, test)
-    train, validation = _groups_cut(groups[rest], _held_out(number, recipe.validation_share), recipe.seed)
+    train, validation = _groups_cut(groups[rest], held_out(number, recipe.validation_share), recipe.seed)
     return Cut(places[rest][train], places[rest][validation], test)
 
 

@@ -60,6 +60,11 @@ class Recipe:
                 "balance": self.balance}  # fmt: skip
 
 
+def held_out(rows: int, share: float) -> int:
+    """As many rows as scikit-learn holds out; a share such as 0.2 of 10 is 2, whatever the floats say."""
+    return math.ceil(round(rows * share, 9))
+
+
 def read(given: object, schema: Sequence[Mapping[str, Any]]) -> Recipe:
     """Check a recipe against the columns of a version.
 
