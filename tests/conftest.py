@@ -43,13 +43,21 @@ def uses_a_database(item: pytest.Item) -> bool:
     return bool(fixtures or item.get_closest_marker("django_db") or item.nodeid.startswith(OWN_PORTAL))
 
 
+def meant_here(item: pytest.Item) -> bool:
+    """Tell whether a test is about this database: the other pass runs what is about the other one."""
+    only = item.get_closest_marker("only_on")
+    if only and connection.vendor not in only.args:
+        return False
+    return uses_a_database(item) or not os.environ.get("ONLY_WHAT_USES_A_DATABASE")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the long files, whatever order was drawn for the rest; run once what touches no database."""
-    if os.environ.get("ONLY_WHAT_USES_A_DATABASE"):
-        done = [item for item in items if not uses_a_database(item)]
-        items[:] = [item for item in items if uses_a_database(item)]
-        config.hook.pytest_deselected(items=done)
+    left = [item for item in items if not meant_here(item)]
+    if left:
+        items[:] = [item for item in items if meant_here(item)]
+        config.hook.pytest_deselected(items=left)
     items.sort(key=lambda item: next((at for at, place in enumerate(LONG) if item.nodeid.startswith(place)), len(LONG)))
 
 

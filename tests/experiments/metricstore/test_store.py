@@ -258,7 +258,7 @@ def test_nan_is_a_flag_in_the_narrow_table(experiment):
     assert (row.value, row.is_nan, row.step, row.stamp_ms) == (0.0, True, 1, 5)
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="SQLite's own check")
+@pytest.mark.only_on("sqlite")
 def test_sqlite_finds_its_file_sound(experiment):
     run = make_run(experiment)
     metricstore.append(run.pk, metrics=[("auc", 0.5, 1, 0)], params={"a": "1"}, tags={"b": "2"})

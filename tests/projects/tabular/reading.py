@@ -7,7 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from mlportal.lib.errors import DomainError
+from projects.tabular.guard import UploadGuard
 from projects.tabular.limits import DEFAULT, Limits
 from projects.tabular.profile import Report, profile_file
 from projects.tabular.source import BLOCK_BYTES
@@ -48,3 +51,14 @@ def parquet(table: pa.Table, **options: Any) -> bytes:
 
 def packed(content: bytes) -> bytes:
     return gzip.compress(content, 1)
+
+
+def refusal(folder, content: bytes, **options) -> DomainError:
+    with pytest.raises(DomainError) as caught:
+        profile(folder, content, **options)
+    return caught.value
+
+
+def feed(guard: UploadGuard, parts) -> None:
+    for part in parts:
+        guard.feed(part)
