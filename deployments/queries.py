@@ -244,6 +244,13 @@ def version_targets(numbers: Sequence[int]) -> Iterable[Target]:
         yield Target("version", row, model.project_id, str(row), href, Permission.MODEL_VIEW)
 
 
+def endpoint_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Endpoints as things that carry stars and comments."""
+    for row in Endpoint.objects.filter(pk__in=numbers).select_related("project"):
+        href = f"/p/{row.project.slug}/deployments/{quote(row.name, safe='')}/"
+        yield Target("endpoint", row, row.project_id, row.name, href, Permission.ENDPOINT_VIEW)
+
+
 def promotion_targets(numbers: Sequence[int]) -> Iterable[Target]:
     """Promotion requests as things that carry stars and comments."""
     rows = PromotionRequest.objects.filter(pk__in=numbers).select_related("project", "version__model")

@@ -243,6 +243,7 @@ TARGETS = {
     "model": "deployments.queries.model_targets",
     "version": "deployments.queries.version_targets",
     "promotion": "deployments.queries.promotion_targets",
+    "endpoint": "deployments.queries.endpoint_targets",
     "alert": "monitoring.queries.alert_targets",
 }
 # Functions of the apps above projects that tell what dataset versions are used by.

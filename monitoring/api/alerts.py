@@ -17,6 +17,7 @@ from monitoring.api import shapes
 from monitoring.models import Alert, Silence
 from monitoring.services import alerts, past
 from projects.access import ScopedAPIView
+from projects.api.marks import CommentOut
 from projects.models import User
 from projects.permissions import Permission
 from projects.services.past import Section
@@ -145,15 +146,15 @@ class Assign(_One):
 
 
 class Comments(_One):
-    """Lines in the timeline."""
+    """Comments on an alert."""
 
     permissions = {"POST": Permission.COMMENT_ADD}
 
-    @extend_schema(operation_id="alerts_comment", request=shapes.CommentIn, responses={201: shapes.TransitionOut})
+    @extend_schema(operation_id="alerts_comment", request=shapes.CommentIn, responses={201: CommentOut})
     def post(self, request: Request, number: int) -> Response:
-        """Add a comment."""
-        line = alerts.comment(self.actor, alert=self.alert(number), **shapes.body(request, shapes.CommentIn))
-        return Response(shapes.TransitionOut(line).data, status=status.HTTP_201_CREATED)
+        """Add a comment; ``@username`` calls a member."""
+        said = alerts.comment(self.actor, alert=self.alert(number), **shapes.body(request, shapes.CommentIn))
+        return Response(CommentOut(said).data, status=status.HTTP_201_CREATED)
 
 
 class Silences(ScopedAPIView):

@@ -196,9 +196,9 @@ class AssignIn(serializers.Serializer):
 
 
 class CommentIn(serializers.Serializer):
-    """A line for the timeline."""
+    """What somebody says of an alert."""
 
-    text = serializers.CharField(max_length=4000)
+    text = serializers.CharField(max_length=10_000, help_text="Markdown.")
 
 
 class SilenceOut(serializers.ModelSerializer):

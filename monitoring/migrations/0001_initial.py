@@ -231,7 +231,6 @@ class Migration(migrations.Migration):
                             ("silenced", "silenced"),
                             ("unsilenced", "silence ended"),
                             ("assigned", "assigned"),
-                            ("comment", "comment"),
                         ],
                         max_length=14,
                     ),

@@ -221,7 +221,6 @@ class AlertTransition(models.Model):
         SILENCED = "silenced", "silenced"
         UNSILENCED = "unsilenced", "silence ended"
         ASSIGNED = "assigned", "assigned"
-        COMMENT = "comment", "comment"
 
     alert = models.ForeignKey(Alert, models.CASCADE, related_name="transitions")
     seq = models.PositiveIntegerField()

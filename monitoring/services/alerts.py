@@ -13,9 +13,9 @@ from monitoring.models import Alert, AlertRule, AlertTransition, Monitor, RuleEv
 from monitoring.services import gaps, timeline
 from monitoring.services.timeline import Happening
 from projects.actor import Actor
-from projects.models import Project, User
+from projects.models import Comment, Project, User
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import comments, events, targets
 
 LONGEST_SILENCE = timedelta(days=30)
 
@@ -161,15 +161,11 @@ def assign(by: Actor, *, alert: Alert, user: User | None) -> Alert:
     return held
 
 
-def comment(by: Actor, *, alert: Alert, text: str) -> AlertTransition:
-    """Add a line to the timeline."""
+def comment(by: Actor, *, alert: Alert, text: str) -> Comment:
+    """Say something about an alert; members called by ``@username`` find it in their inbox."""
     require(by, Permission.COMMENT_ADD, alert.project)
-    text = names.clean_text(text, field="text", limit=4000, required=True)
-    with transaction.atomic():
-        held = _locked(alert)
-        line = timeline.write(held, Happening(by, timezone.now(), text=text), AlertTransition.Kind.COMMENT)
-        events.record(by, "alert.commented", project=held.project, target=held, data={"alert": held.pk})
-    return line
+    target = targets.find(by, project=alert.project, kind="alert", number=alert.pk)
+    return comments.add(by, project=alert.project, target=target, text=text)
 
 
 def close_of_rule(by: Actor, *, rule: AlertRule) -> None:

@@ -32,7 +32,7 @@ SEVERITY_LOOK = {
 TAB_WORDS = {"open": "Open", "acknowledged": "Acknowledged", "silenced": "Silenced", "resolved": "Resolved, 7 days"}
 LINE_ICONS = {
     "state": "alert-triangle", "level": "arrow-up", "acknowledged": "check", "unacknowledged": "arrow-back-up",
-    "silenced": "bell-off", "unsilenced": "bell", "assigned": "user-plus", "comment": "message",
+    "silenced": "bell-off", "unsilenced": "bell", "assigned": "user-plus",
 }  # fmt: skip
 STATE_WORDS = {
     "pending": "Limit passed for the first time",
@@ -181,7 +181,7 @@ def _assign(view: AlertAction, alert: Alert) -> str:
 
 def _comment(view: AlertAction, alert: Alert) -> str:
     alerts.comment(view.actor, alert=alert, text=view.request.POST.get("text", ""))
-    return "Your comment is in the timeline."
+    return "Your comment is below the timeline."
 
 
 ACTIONS: dict[str, Callable[[AlertAction, Alert], str]] = {

@@ -324,10 +324,16 @@ def test_assign_to_members_only(firing):
 
 
 def test_comment_is_kept_as_text(firing):
-    line = alerts.comment(firing.by, alert=firing.alert(), text="<b>It is real</b>")
-    assert (line.text, line.by, line.kind) == ("<b>It is real</b>", firing.ops, "comment")
+    said = alerts.comment(firing.by, alert=firing.alert(), text="<b>It is real</b>")
+    assert (said.text, said.author, said.target_type) == ("<b>It is real</b>", firing.ops, "alert")
     with pytest.raises(Invalid):
         alerts.comment(firing.by, alert=firing.alert(), text="  ")
+
+
+def test_a_comment_calls_members(firing):
+    eve = make_user("eve", role="viewer", project=firing.project)
+    said = alerts.comment(firing.by, alert=firing.alert(), text="@eve, is this yours?")
+    assert list(eve.mentions.values_list("comment", flat=True)) == [said.pk]
 
 
 @pytest.mark.parametrize("action", ["acknowledge", "resolve"])
