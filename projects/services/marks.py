@@ -19,7 +19,7 @@ MARKS = {
 MASK = "•••"
 MASKED_TEXT = "masked"
 # what a profile says of values; counts of missing and distinct ones stay
-_OF_VALUES = ("histogram", "quantiles", "mean", "std", "min", "max")
+_OF_VALUES = ("histogram", "quantiles", "mean", "std", "min", "max", "levels")
 
 
 def hidden(by: Actor, *, dataset: Dataset) -> frozenset[str]:

@@ -133,7 +133,7 @@ def _stratified(
         note = f"Values of {recipe.column} are marked, so their shares are not shown to you."
         return Preview(recipe.sentence, True, parts, recipe.column, problems=problems, notes=(note,))
     nulls, distinct = int(facts.get("nulls", 0)), int(facts.get("distinct", 0))
-    counted = [(str(entry["value"]), int(entry["count"])) for entry in facts.get("top", [])]
+    counted = [(str(entry["value"]), int(entry["count"])) for entry in facts.get("top") or facts.get("levels") or []]
     complete = len(counted) == distinct
     counted += [(MISSING, nulls)] if nulls else []
     classes = tuple(

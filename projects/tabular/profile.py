@@ -158,6 +158,8 @@ def _column(file: pq.ParquetFile, table: counts.Table, at: int, kind: str, *, ex
         facts |= moments.of_column(file, table.schema.names[at], integer=kind == "integer")
         moment = kind == "datetime"
         facts["quantiles"] = _labelled(table.quantiles(at, moment=moment, exact=exact))
+        if kind == "integer" and facts["distinct"] <= counts.TOP:  # codes of classes, most likely
+            facts["levels"] = table.top(at)
         return _as_times(facts) if moment else _as_integers(facts) if kind == "integer" else facts
     facts["top"] = table.top(at)
     if kind == "text":

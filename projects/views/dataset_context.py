@@ -4,15 +4,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.template.defaultfilters import filesizeformat
+
 from mlportal.lib.ui import num
 from projects import charts
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion, Project
-from projects.services import dataset_diff, dataset_facts, datasets, imports, marks
+from projects.services import checks, dataset_diff, dataset_facts, datasets, imports, marks
 from projects.tabular import sniff
 from projects.tabular.diff import LARGE, NOTABLE, Difference
 from projects.views import dataset_tabs
 
+SHOWN_CHECKS = 4
 KIND_WORDS = {
     "numeric": "decimal",
     "integer": "int",
@@ -88,6 +91,8 @@ def detail(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
         context["changes"] = found.changes if found else ()
         context["remarks"] = marks.remarks(version, hidden)
         context["reading"] = _reading(version)
+        context["quality"] = _quality(actor, version)
+        context["derived_from"] = _parent(actor, version)
         context["took"] = version.ended_at - version.started_at if version.ended_at and version.started_at else None
     return context
 
@@ -98,6 +103,7 @@ def frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
     versions = dataset.versions.kept().light().order_by("-number")
     newest = list(versions[:10])
     uses = datasets.uses(actor, project=dataset.project, versions=[version.pk], newest=5)[version.pk]
+    before = next((one for one in newest if one.number < version.number and one.is_ready), None)
     return {
         "version": version,
         "source_words": imports.words(version.source_kind, version.source),
@@ -106,7 +112,7 @@ def frame(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
         "is_latest": bool(newest) and newest[0].pk == version.pk,
         "version_count": newest[0].number if newest else 0,
         "uses": uses,
-        "facts": _facts(version, uses),
+        "facts": _facts(version, before, uses),
         "warning_words": _warning_words(version),
         "tabs": dataset_tabs.shown(version, {"versions": newest[0].number if newest else 0}),
     }
@@ -117,19 +123,48 @@ def _warning_words(version: DatasetVersion) -> str:
     return "" if not count else "1 warning" if count == 1 else f"{count:,} warnings"
 
 
-def _facts(version: DatasetVersion, uses: datasets.Uses) -> list[dict[str, str]]:
+def _facts(version: DatasetVersion, before: DatasetVersion | None, uses: datasets.Uses) -> list[dict[str, str]]:
     targets = sum(field["kind"] == "id" for field in version.schema)
     period = _period(version)
     facts = [
-        {"label": "Rows", "value": f"{version.row_count or 0:,}"},
+        {"label": "Rows", "value": f"{version.row_count or 0:,}", "small": _more_rows(version, before)},
         {"label": "Columns", "value": f"{version.column_count or 0:,}", "small": f"{targets} id" if targets else ""},
     ]
+    if version.size_bytes:
+        facts.append({"label": "Size", "value": filesizeformat(version.size_bytes), "small": _form(version)})
     if period:
         facts.append({"label": "Period", "value": period[0], "small": period[1]})
     runs = "run" if uses.runs == 1 else "runs"
     models = "model" if uses.models == 1 else "models"
     facts.append({"label": "Used by", "value": f"{uses.models:,}", "small": f"{models}, {uses.runs:,} {runs}"})
     return facts
+
+
+def _more_rows(version: DatasetVersion, before: DatasetVersion | None) -> str:
+    """How many rows more than the version before: ``+41,870``."""
+    more = (version.row_count or 0) - (before.row_count or 0) if before else 0
+    return f"{more:+,}".replace("-", "−") if more else ""
+
+
+def _form(version: DatasetVersion) -> str:
+    files = f", {len(version.manifest):,} files" if version.manifest else ""
+    return f"{version.get_format_display()}{files}"
+
+
+def _quality(actor: Actor, version: DatasetVersion) -> dict[str, Any]:
+    """What the newest run of the checks found, worst first; empty without one."""
+    run = checks.newest_run(actor, version=version)
+    if run is None:
+        return {}
+    return {"run": run, "results": checks.results(actor, run=run)[:SHOWN_CHECKS] if run.is_terminal else []}
+
+
+def _parent(actor: Actor, version: DatasetVersion) -> DatasetVersion | None:
+    """The version that this one was made from, unless it lies in the trash."""
+    if version.derived_from_id is None:
+        return None
+    rows = DatasetVersion.objects.visible_to(actor).light().select_related("dataset")
+    return rows.filter(pk=version.derived_from_id).first()
 
 
 def _period(version: DatasetVersion) -> tuple[str, str] | None:
@@ -190,7 +225,8 @@ def _summary(kind: str, facts: dict[str, Any], rows: int) -> list[str]:
             return []
         return [value_words(value) for value in (facts["min"], facts["quantiles"]["0.5"], facts["max"])]
     present = max(1, rows - facts["nulls"])
-    return [f"{_short(entry['value'])} {entry['count'] / present:.0%}" for entry in facts["top"][:3]]
+    few = facts["top"][:3] if all(len(entry["value"]) <= 8 for entry in facts["top"][:3]) else facts["top"][:2]
+    return [f"{_short(entry['value'])} {entry['count'] / present:.0%}" for entry in few]
 
 
 def _describes(kind: str, facts: dict[str, Any]) -> str:

@@ -66,6 +66,6 @@ def test_pages_and_api_of_connections_never_show_the_secret(lab_admin, scientist
     api = Client(headers={"authorization": f"Bearer {make_token(lab_admin.user, lab, ['admin'])}"})
     answer = api.get(f"/api/v1/projects/churn/connections/{kept.pk}/")
     assert (answer.json()["facts"]["host"], "secret" in answer.content.decode()) == ("db.example.org", False)
-    scientist = Client()
-    scientist.force_login(scientist.user)
-    assert scientist.get(home).status_code == 403
+    page = Client()
+    page.force_login(scientist.user)
+    assert page.get(home).status_code == 403

@@ -125,5 +125,5 @@ def test_values_of_a_marked_column_are_masked_in_reports(project, ana, first):
     client = Client()
     client.force_login(vic)
     assert "plan = •••" in client.get("/p/churn/datasets/churn/v/1/splits/").content.decode()
-    seen = Client(headers={"authorization": f"Bearer {make_token(ana, project, ['read'])}"}).get(f"{place}Labels/")
-    assert seen.json()["report"]["balance"]["values"] == ["a", "b"]
+    client.force_login(ana)
+    assert "plan = a<" in client.get("/p/churn/datasets/churn/v/1/splits/").content.decode()

@@ -91,6 +91,11 @@ def test_what_the_cut_would_refuse_is_said_before(project, ana, recipe, words):
 
 
 def test_shares_of_many_or_marked_values_are_not_invented(project, version, ana):
+    codes = profiled(
+        project, ("n,code\n" + "".join(f"k{n},{n % 4 == 0:d}\n" for n in range(40))).encode(), name="codes"
+    )
+    few = split_preview.preview(actor(ana), version=codes, recipe={"kind": "stratified", "column": "code"})
+    assert [(one["value"], one["rows"]) for one in few.classes] == [("0", [24, 6]), ("1", [8, 2])]
     many = split_preview.preview(actor(ana), version=version, recipe={"kind": "stratified", "column": "age"})
     assert (many.classes, many.notes) == ((), ("age has 40 values; their shares follow with the cut.",))
     project.datasets.update(marks={"left": "personal"})
@@ -108,7 +113,7 @@ def test_shares_of_many_or_marked_values_are_not_invented(project, version, ana)
 def test_page_and_rest_show_sizes_and_save_nothing(project, version, ana):
     client = Client()
     client.force_login(ana)
-    values = {"kind": "stratified", "column": "left", "test_share": "20", "preview": "1"}
+    values = {"kind": "stratified", "column": "left", "test_share": "20", "seed": "1", "preview": "1"}
     page = client.post(f"{ROOT}splits/", values).content.decode()
     assert "left = yes" in page
     assert "25.7% in each part" in page

@@ -13,6 +13,8 @@ from mlportal.lib.errors import Invalid
 SEVERITIES = ("gate", "warn")
 KINDS = ("numeric", "integer", "boolean", "categorical", "text", "datetime", "id")
 MOST_RULES, MOST_WORDS, MOST_CHARACTERS, MOST_COLUMNS = 500, 1_000, 10_000, 20
+_COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_FIRST_WORD = re.compile(r"[\s(]*([A-Za-z_]+)")
 MAX_NAME = 100
 _KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _LOOKAROUND = re.compile(r"\(\?(=|!|<=|<!|>|P=|\()|\\[1-9]")
@@ -146,6 +148,16 @@ def _text(name: str, value: Any, *, most: int = MOST_CHARACTERS) -> str:
     return value
 
 
+def _query(name: str, value: Any) -> str:
+    """A text that begins as a query does; the sandbox judges the rest of it."""
+    text = _text(name, value)
+    first = _FIRST_WORD.match(_COMMENTS.sub(" ", text))
+    if first is None or first[1].upper() not in ("SELECT", "WITH", "FROM", "VALUES"):
+        begins = f"begins with {first[1][:40]!r}" if first else "holds no statement"
+        raise _fail(name, f"{begins}. A check is one SELECT on the table data.", text[:100])
+    return text
+
+
 def _words(name: str, value: Any) -> list[str]:
     if not isinstance(value, Sequence) or isinstance(value, str) or not 1 <= len(value) <= MOST_WORDS:
         raise _fail(name, f"must be a list of 1 to {MOST_WORDS:,} values.", "", MOST_WORDS)
@@ -197,7 +209,7 @@ EXPECTATIONS: dict[str, Expectation] = {
     "columns": E("Columns", "These columns are there; if exact, no others.", (0, 0),
                  {"names": _words, "exact": _flag}, needs=("names",)),
     "sql": E("SQL", "A SELECT on the table data that finds offending rows: the check passes when it returns none.",
-             (0, 0), {"query": _text}, needs=("query",)),
+             (0, 0), {"query": _query}, needs=("query",)),
 }  # fmt: skip
 
 
