@@ -23,13 +23,13 @@ from django.views.decorators.csrf import csrf_exempt
 from experiments.mlflow import wire
 from experiments.mlflow.fields import Fields
 from mlportal.lib.api import as_domain_error
-from mlportal.lib.errors import Missing
+from mlportal.lib.errors import Forbidden, Missing
 from mlportal.lib.public import public
 from projects.access import address_of, request_id_of
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
-from projects.services import entry
+from projects.services import entry, refusals
 
 log = structlog.get_logger(__name__)
 WORKSPACE_HEADER = "HTTP_X_MLFLOW_WORKSPACE"
@@ -92,7 +92,11 @@ def _call(found: Endpoint | None, request: HttpRequest, slug: str, words: dict[s
         request.META.get("HTTP_AUTHORIZATION", ""), named=slug or request.META.get(WORKSPACE_HEADER, "").strip(),
         address=address_of(request), request_id=request_id_of(request),
     )  # fmt: skip
-    require(actor, found.permission, project)
+    try:
+        require(actor, found.permission, project)
+    except Forbidden as error:
+        refusals.note(actor, method=str(request.method), path=request.path, error=error, project=project)
+        raise
     fields = Fields({}) if found.raw else Fields.of(request)
     return found.function(Call(request, actor, project, fields, words))
 
