@@ -27,6 +27,7 @@ NO_PAGE = {
     **dict.fromkeys([f"{VERSION}checks/progress/", f"{VERSION}progress/"], PART),
     **dict.fromkeys([f"{P}jobs/<int:job>/live/", f"{P}jobs/<int:job>/log/"], PART),
     f"{P}datasets/imports/<int:number>/progress/": PART,
+    f"{P}models/<str:name>/v/<int:number>/explain/": PART,
     **dict.fromkeys([f"{P}experiments/<experiment>/export.csv", f"{EXPERIMENT}compare/data.csv"], FILE),
     **dict.fromkeys([f"{EXPERIMENT}compare/export/", f"{P}reports/<int:report>/export/"], FILE),
     **dict.fromkeys([f"{VERSION}download/", f"{VERSION}rows/export/", f"{P}jobs/<int:job>/log.txt"], FILE),
