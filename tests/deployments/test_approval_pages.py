@@ -18,6 +18,7 @@ from tests.deployments.mlflow.calls import Caller
 from tests.deployments.test_api import Api
 from tests.deployments.test_pages import browser
 from tests.factories.deployments import make_live, make_request, make_version, set_policy, step
+from tests.factories.projects import actor, make_user
 
 REASON = "The live version refuses every request since 03:00."
 UNTIL = {"kind": "until", "until": (timezone.now() + timedelta(days=300)).date().isoformat()}
@@ -284,33 +285,34 @@ def test_a_live_approval_that_ends_soon_is_told(team):
     assert "Expiring: churn v1 in production" in titles(team.manager)
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_the_inbox_takes_the_same_queries(team, count):
-    for turn in range(count):
-        make_live(team, version=make_version(team, model=f"m{turn}"), conditions=[UNTIL])
-    for item in Condition.objects.all():
-        suspensions.breach(item, now=timezone.now(), found="by hand")
-    for _turn in range(count):
-        make_request(team)
-    hand_over(team)
-    client = browser(team, "manager")
-    client.get("/inbox/")
+def queries_of(client: Client, address: str) -> int:
+    """How many queries a page takes, once what is read a first time is known."""
+    client.get(address)
     with CaptureQueriesContext(connection) as seen:
-        client.get("/inbox/")
-    assert len(seen) == 15
+        assert client.get(address).status_code == 200
+    return len(seen)
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_the_page_of_a_request_takes_the_same_queries(team, count):
+def test_the_inbox_takes_the_same_queries_for_1_and_3_rows(team):
+    hand_over(team)
+    client, taken = browser(team, "manager"), []
+    for turn in range(3):
+        make_live(team, version=make_version(team, model=f"m{turn}"), conditions=[UNTIL])
+        suspensions.breach(Condition.objects.order_by("-pk")[0], now=timezone.now(), found="by hand")
+        make_request(team)
+        taken.append(queries_of(client, "/inbox/"))
+    assert taken[0] == taken[2]
+
+
+def test_the_page_of_a_request_takes_the_same_queries_for_1_and_3_approvals(team):
     set_policy(team, steps=[step("manager", needed=4)])
     request = make_request(team)
-    for by in (team.manager, team.manager2)[: count - 1]:
+    third = actor(make_user("third", role="manager", project=team.project))
+    client, taken = browser(team, "viewer"), []
+    for by in (team.manager, team.manager2, third):
         promotions.decide(by, request=request, verdict="approve", conditions=[UNTIL])
-    client = browser(team, "viewer")
-    client.get(page_of(request))
-    with CaptureQueriesContext(connection) as seen:
-        client.get(page_of(request))
-    assert len(seen) <= 27
+        taken.append(queries_of(client, page_of(request)))
+    assert taken[0] == taken[2]
 
 
 # --- messages ---------------------------------------------------------------------------------------
