@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from experiments.api import artifacts, bulk, compare, jobs, organising, reports, runs, saved
+from experiments.api import artifacts, bulk, compare, jobs, organising, reports, run_export, runs, saved
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", runs.Experiments.as_view(), name="api-experiments"),
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reports/<int:report>/", reports.ReportDetail.as_view(), name="api-report"),
     path("reports/<int:report>/freeze/", reports.ReportFreeze.as_view(), name="api-report-freeze"),
     path("runs/", runs.Runs.as_view(), name="api-runs"),
+    path("runs/export/", run_export.AllRunsExport.as_view(), name="api-runs-export"),
     path("folders/", organising.Folders.as_view(), name="api-folders"),
     path("folders/<int:folder>/", organising.FolderDetail.as_view(), name="api-folder"),
     path("experiments/<str:experiment>/folder/", organising.ExperimentPlace.as_view(), name="api-experiment-folder"),
@@ -25,7 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         "experiments/<str:experiment>/restore/", organising.ExperimentRestore.as_view(), name="api-experiment-restore"
     ),
     path("experiments/<str:experiment>/remove/", organising.ExperimentRemove.as_view(), name="api-experiment-remove"),
-    path("experiments/<str:experiment>/export/", organising.RunExport.as_view(), name="api-run-export"),
+    path("experiments/<str:experiment>/export/", run_export.RunExport.as_view(), name="api-run-export"),
     path("trash/runs/", organising.TrashRuns.as_view(), name="api-trash-runs"),
     path("trash/experiments/", organising.TrashExperiments.as_view(), name="api-trash-experiments"),
     path("trash/empty/", organising.TrashEmpty.as_view(), name="api-trash-empty"),

@@ -9,8 +9,10 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from experiments import queries
 from experiments.api.shapes import Strict, Text
 from experiments.models import BulkAction, Experiment
+from experiments.queries import Place
 from experiments.services import bulk
 from experiments.services.bulk import Chosen
 from mlportal.lib.errors import Invalid
@@ -19,13 +21,18 @@ from projects.permissions import Permission
 
 
 class BulkIn(Strict):
-    """A change to many runs: those named by ``runs``, or all of one experiment that the filter ``q`` keeps."""
+    """A change to many runs: those named by ``runs``, or all that the filter ``q`` keeps.
+
+    The filter holds for one ``experiment``, for a ``folder`` with those in it, or for ``all`` of the project.
+    """
 
     action = serializers.ChoiceField(BulkAction.Kind.values)
     experiment = Text(max_length=500, required=False, default="", help_text="Its number or exact name.")
     runs = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), max_length=bulk.MAX_CHOSEN, required=False
     )
+    folder = serializers.IntegerField(min_value=1, max_value=2**63 - 1, required=False)
+    all = serializers.BooleanField(default=False, help_text="All experiments of the project.")
     q = Text(max_length=10_000, allow_blank=True, required=False, default="")
     deleted = serializers.BooleanField(default=False, help_text="Choose among archived runs.")
     key = Text(max_length=250, required=False, default="", help_text="Of the tag.")
@@ -92,15 +99,19 @@ class BulkActions(ScopedAPIView):
         return answer(begin(self.actor, project=self.project, kind=kind, chosen=self._chosen(given), given=values))
 
     def _chosen(self, given: dict[str, Any]) -> Chosen:
-        named = given["experiment"]
-        place: Experiment | None = None
+        named, folder = given["experiment"], given.get("folder")
+        if sum((bool(named), folder is not None, given["all"])) > 1:
+            raise Invalid("Name an experiment, a folder or all, not several of these.", field="experiment")
+        place: Place | None = None
+        if folder is not None or given["all"]:
+            place = queries.run_set(self.actor, self.project, folder)
         if named:
             rows = Experiment.objects.visible_to(self.actor).in_project(self.project)
             place = rows.addressed(named).first() or rows.filter(name=named).first()
             if place is None:
                 raise Invalid("There is no such experiment here.", field="experiment", got=named[:100])
         if given.get("runs") is None and place is None:
-            raise Invalid("Name runs, or an experiment whose runs are meant.", field="runs")
+            raise Invalid("Name runs, or an experiment or a folder whose runs are meant, or all.", field="runs")
         return Chosen(place, given.get("runs"), given["q"], given["deleted"])
 
 

@@ -1,26 +1,21 @@
-"""REST routes of folders, of the trash, and of exports."""
+"""REST routes of folders and of the trash."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.http import StreamingHttpResponse
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import queries
 from experiments.api import shapes
 from experiments.api.bulk import BulkOut, answer
 from experiments.api.shapes import Strict, Text
-from experiments.metricstore import NEWEST_FIRST, FilterError
 from experiments.models import BulkAction, Experiment, Folder, Run
-from experiments.queries import exports
 from experiments.queries.folders import FolderLine, tree_of
 from experiments.queries.trash import trashed_experiments, trashed_runs
 from experiments.services import experiments, folders, trash
-from experiments.services.exports import AGGREGATES, FORMS, begin
 from mlportal.lib.errors import Invalid
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
@@ -244,43 +239,6 @@ class TrashEmpty(ScopedAPIView):
     def post(self, request: Request) -> Response:
         """Empty the trash; what something needs stays."""
         return answer(trash.empty(self.actor, project=self.project))
-
-
-class RunExport(_OneExperiment):
-    """All runs of a filter as a file."""
-
-    permissions = {"GET": Permission.RUN_VIEW}
-
-    @extend_schema(
-        operation_id="runs_export",
-        parameters=[
-            OpenApiParameter("form", str, enum=list(FORMS), description="csv by default."),
-            OpenApiParameter("q", str, description="A filter; all runs without one."),
-            OpenApiParameter("sort", str),
-            OpenApiParameter("agg", str, enum=list(AGGREGATES), description="Which value of each metric."),
-            OpenApiParameter("deleted", bool, description="Export archived runs."),
-            OpenApiParameter("count", bool, description="Only say how many runs these are."),
-        ],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
-    )  # fmt: skip
-    def get(self, request: Request, experiment: str) -> Any:
-        """Send everything these runs recorded, written while it is read."""
-        found, asked = self.load(experiment), request.query_params
-        try:
-            order = queries.order_of(found, asked["sort"]) if asked.get("sort") else NEWEST_FIRST
-            lifecycle = "deleted" if asked.get("deleted", "").lower() in ("1", "true") else "active"
-            question = queries.question(self.actor, found, asked.get("q", ""), order, lifecycle)
-            wanted = exports.Wanted(question, None, asked.get("agg", "last"))
-            if asked.get("count", "").lower() in ("1", "true"):
-                return Response({"runs": exports.count(wanted)})
-            form = asked.get("form", "csv")
-            body = begin(self.actor, experiment=found, wanted=wanted, form=form)
-        except FilterError as fault:
-            field = "q" if asked.get("q") else "sort"
-            raise Invalid(
-                fault.message, code="bad_filter", field=field, got={"start": fault.start, "stop": fault.stop}
-            ) from fault
-        return StreamingHttpResponse(body, content_type=FORMS[form])
 
 
 def _valid(shape: type[Strict], request: Request) -> dict[str, Any]:

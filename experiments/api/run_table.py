@@ -18,7 +18,7 @@ _CONTEXT = {
     "state": lambda run: run.state, "user": lambda run: run.created_by.username if run.created_by else None,
     "data": queries.dataset_label, "name": lambda run: run.name, "source": lambda run: run.source,
     "took": lambda run: run.took_seconds, "started": lambda run: shapes.moment(run.started_at),
-    "ended": lambda run: shapes.moment(run.ended_at),
+    "ended": lambda run: shapes.moment(run.ended_at), "experiment": lambda run: run.experiment.name,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from experiments.api import run_table, shapes
 from experiments.api.batch import RunLog
 from experiments.metricstore import NEWEST_FIRST, FilterError, Order
 from experiments.models import Experiment, Run
-from experiments.queries import tokens
+from experiments.queries import Place, tokens
 from experiments.services import experiments, runs
 from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import Invalid, Missing
@@ -80,8 +80,29 @@ class ExperimentDetail(ScopedAPIView):
         return Response(shapes.ExperimentOut(changed).data)
 
 
+def place_of(view: ScopedAPIView, asked: QueryDict) -> Place:
+    """Return the experiment that an address names, else all of the project or of the folder it names.
+
+    Raises
+    ------
+    Invalid
+        If it names both, or the folder is no number.
+    Missing
+        If there is no such experiment or folder.
+    """
+    named, folder = asked.get("experiment", ""), asked.get("folder", "")
+    if named and folder:
+        raise Invalid("Name an experiment or a folder, not both.", field="folder", got=folder[:40])
+    if named:
+        seen = Experiment.objects.visible_to(view.actor).in_project(view.project).active()
+        found: Experiment = view.find(seen.select_related("project").addressed(named))
+        return found
+    number = _whole(folder, "folder", 1, 999_999_999) if folder else None
+    return queries.run_set(view.actor, view.project, number)
+
+
 class Runs(ScopedAPIView):
-    """Runs of an experiment."""
+    """Runs of a project."""
 
     reads = Run
     permissions = {"GET": Permission.RUN_VIEW, "POST": Permission.RUN_LOG}
@@ -89,7 +110,8 @@ class Runs(ScopedAPIView):
     @extend_schema(
         operation_id="runs_search",
         parameters=[
-            OpenApiParameter("experiment", str, required=True, description="Its number, or its exact name."),
+            OpenApiParameter("experiment", str, description="Its number or exact name; without it, all experiments."),
+            OpenApiParameter("folder", int, description="Only experiments in this folder and the folders in it."),
             OpenApiParameter("q", str, description=FILTER),
             OpenApiParameter("sort", str, description=SORT),
             OpenApiParameter("cols", str, description=COLS),
@@ -105,7 +127,7 @@ class Runs(ScopedAPIView):
     def get(self, request: Request) -> Response:
         """Search runs by filter and order, page by cursor."""
         asked = request.query_params
-        found = self._experiment(asked.get("experiment", ""))
+        found = place_of(self, asked)
         try:
             return Response(self._grouped(found, request) if asked.get("group") else self._listed(found, request))
         except FilterError as fault:
@@ -113,7 +135,7 @@ class Runs(ScopedAPIView):
                 fault.message, code="bad_filter", field="q", got={"start": fault.start, "stop": fault.stop}
             ) from fault
 
-    def _listed(self, found: Experiment, request: Request) -> dict[str, Any]:
+    def _listed(self, found: Place, request: Request) -> dict[str, Any]:
         asked = request.query_params
         agg, columns = tokens.aggregate(asked.get("agg", "")), tokens.checked(asked.get("cols", ""))
         page = queries.page_of_runs(
@@ -132,7 +154,7 @@ class Runs(ScopedAPIView):
             "results": bodies,
         }
 
-    def _grouped(self, found: Experiment, request: Request) -> dict[str, Any]:
+    def _grouped(self, found: Place, request: Request) -> dict[str, Any]:
         asked = request.query_params
         columns = tokens.checked(asked.get("cols", "")) or queries.leading_columns(found)
         question = self._question(found, asked, NEWEST_FIRST)
@@ -147,7 +169,7 @@ class Runs(ScopedAPIView):
             "groups": run_table.groups_body(page),
         }
 
-    def _question(self, found: Experiment, asked: QueryDict, order: Order) -> metricstore.Question:
+    def _question(self, found: Place, asked: QueryDict, order: Order) -> metricstore.Question:
         lifecycle = "deleted" if asked.get("deleted", "").lower() in ("1", "true") else "active"
         return queries.question(self.actor, found, asked.get("q", ""), order, lifecycle)
 
@@ -170,12 +192,6 @@ class Runs(ScopedAPIView):
         if given["start"]:
             run = runs.start(self.actor, run=run)
         return Response(shapes.run_body(queries.facts(run)), status=status.HTTP_201_CREATED)
-
-    def _experiment(self, named: str) -> Experiment:
-        if not named:
-            raise Invalid("experiment is required.", field="experiment")
-        seen = Experiment.objects.visible_to(self.actor).in_project(self.project).active()
-        return self.find(seen.addressed(named))
 
     def _dataset(self, name: str, number: int | None) -> DatasetVersion | None:
         return datasets.ready_version(self.actor, project=self.project, name=name, number=number) if name else None
@@ -313,9 +329,9 @@ def series_body(name: str, series: metricstore.Series) -> dict[str, Any]:
     }
 
 
-def _order(experiment: Experiment, asked: QueryDict, agg: str) -> Order:
+def _order(place: Place, asked: QueryDict, agg: str) -> Order:
     try:
-        return queries.order_of(experiment, asked["sort"], agg) if asked.get("sort") else NEWEST_FIRST
+        return queries.order_of(place, asked["sort"], agg) if asked.get("sort") else NEWEST_FIRST
     except FilterError as fault:
         raise Invalid(fault.message, code="bad_filter", field="sort", got=asked["sort"][:100]) from fault
 

@@ -18,10 +18,12 @@ from .many import key_names, keys_used, move_many, retag_many
 from .meaning import Condition, FilterError, Group, Node
 from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
 from .names import search as search_names
+from .narrowing import narrowed
 from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order
 from .predicates import Context
 from .reading import Latest, at_step, latest, latest_rows, many_series, sampled, series, sparks
 from .recording import append, begin, drop_tag
+from .scope import Scope
 from .sorting import Key, Sort, Source
 from .thinning import Series
 from .turn import retried, writing
@@ -48,6 +50,7 @@ __all__ = [
     "Order",
     "Question",
     "RunGroup",
+    "Scope",
     "Series",
     "Sort",
     "Sorted",
@@ -82,6 +85,7 @@ __all__ = [
     "many_series",
     "move_many",
     "names_of",
+    "narrowed",
     "newest_each",
     "numbers",
     "parse",

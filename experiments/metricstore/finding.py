@@ -1,4 +1,4 @@
-"""Finding runs of an experiment: filter, order, page.
+"""Finding runs of one experiment or of several: filter, order, page.
 
 A page is found by walking the index of its order and testing the other conditions by primary key.
 Where a condition keeps few runs, the search starts from that condition's index instead: its size is
@@ -34,8 +34,10 @@ SORTED_WINDOW = 8000
 # Counting by a test that the index does not hold reads more than it counts; only long walks pay for that.
 UNBOUNDED_FROM = 4000
 COUNT_CAP = 10_000
-# Fewer than these are counted from the index of their condition, not by testing every run.
+# Fewer than these are read from the index of their condition, not by testing every run.
 FEW_TO_COUNT = 3000
+# A count ends at its cap, so there the index pays for longer.
+INDEXED = 30_000
 PAGE_LIMIT = 1000
 
 
@@ -76,7 +78,7 @@ def search(question: Question, *, limit: int = 100, after: str = "", before: str
     Invalid
         If a cursor is not one of ours for this order.
     """
-    folding.fold_experiment(question.context.experiment_id)
+    folding.fold_experiments(question.context.scope.ids)
     place = _decoded(after or before, question)
     rows = _collect(question, place, limit + 1, backward=bool(before))
     more, rows = len(rows) > limit, rows[:limit]
@@ -92,14 +94,16 @@ def search(question: Question, *, limit: int = 100, after: str = "", before: str
 
 def first(question: Question) -> int | None:
     """Return the first run of an order, None when no run passes."""
-    folding.fold_experiment(question.context.experiment_id)
+    folding.fold_experiments(question.context.scope.ids)
     rows = _collect(question, None, 1, backward=False)
     return rows[0][2] if rows else None
 
 
 def count(question: Question) -> int:
     """Count the runs that match, up to 10,001: more is "10,000+"."""
-    source, params, where, more = matching(question, FEW_TO_COUNT)
+    predicates = [compiled(c, question.context) for c in question.conditions]
+    alone = predicates[0] if len(predicates) == 1 and predicates[0].start else None
+    source, params, where, more = _placed(question, predicates, alone or rarest(predicates, INDEXED, by_index=True))
     sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT %s) found"
     return int(rows(sql, [*params, *more, COUNT_CAP + 1])[0][0])
 
@@ -107,11 +111,16 @@ def count(question: Question) -> int:
 def matching(question: Question, few: int) -> tuple[str, Params, str, Params]:
     """SQL of all runs `r` that match: FROM and its values, WHERE and its values.
 
-    Where a condition keeps at most `few`, they come from its index, else all runs of the experiment are tested.
+    Where a condition keeps at most `few`, they come from its index, else all runs of the experiments are tested.
     """
     predicates = [compiled(c, question.context) for c in question.conditions]
-    where, params = _where(question, predicates)
-    rare = rarest(predicates, few)
+    return _placed(question, predicates, rarest(predicates, few))
+
+
+def _placed(
+    question: Question, predicates: Sequence[Predicate], rare: Predicate | None
+) -> tuple[str, Params, str, Params]:
+    where, params = _where(question, [p for p in predicates if p is not rare])
     if rare is None or rare.start is None:
         return "experiments_run r", [], where, params
     table, test, given = rare.start
@@ -122,7 +131,7 @@ def matching(question: Question, few: int) -> tuple[str, Params, str, Params]:
 
 def numbers(question: Question, *, after: int = 0, limit: int = 20_000) -> list[int]:
     """Return the numbers of the runs that match, in their own order: the next `limit` behind `after`."""
-    folding.fold_experiment(question.context.experiment_id)
+    folding.fold_experiments(question.context.scope.ids)
     predicates = [compiled(c, question.context) for c in question.conditions]
     where, params = _where(question, predicates)
     found = rows(
@@ -147,14 +156,15 @@ def _collect(question: Question, place: _Row | None, want: int, *, backward: boo
         behind = (place[1], place[2]) if place and place[0] == at else None
         look = _Look(question, predicates, phase, few)
         rows.extend((at, value, run_id) for value, run_id in look.rows(behind, want - len(rows)))
+        few = look.few
         if len(rows) >= want:
             break
     return rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Look:
-    """The search inside one phase."""
+    """The search inside one phase; ``few`` is the condition to start from, if one is known to keep few runs."""
 
     question: Question
     predicates: list[Predicate]
@@ -167,7 +177,7 @@ class _Look:
             return self._from_condition(self.few, place, room)
         found: list[tuple[object, int]] = []
         walked, check, window = 0, FIRST_CHECK, FIRST_WINDOW if self.predicates else 2 * room
-        if not self.phase.by_index:
+        if not self.phase.is_walked(self.question.context.scope):
             window = max(window, SORTED_WINDOW)
         while True:
             seen = self._window(place, window)
@@ -182,19 +192,19 @@ class _Look:
             ahead = max(walked, window)
             if ahead >= check:
                 # Where a condition keeps fewer than are to be walked, starting from it costs less than going on.
-                few = rarest(self.predicates, ahead)
-                if few is not None:
-                    return found + self._from_condition(few, place, room - len(found))
+                self.few = rarest(self.predicates, ahead)
+                if self.few is not None:
+                    return found + self._from_condition(self.few, place, room - len(found))
                 check = 2 * ahead
 
     def _window(self, place: _Place | None, window: int) -> list[tuple[object, int, int]]:
         """Walk `window` entries of the order's index and mark those that pass all conditions."""
-        inner, inner_params = self.phase.walk(self.question.context.experiment_id, place)
+        inner, inner_params = self.phase.walk(self.question.context.scope, place, window)
         where, params = self._where(self.predicates)
         return rows(
             f"""SELECT o.v, o.run_id, CASE WHEN {where} THEN 1 ELSE 0 END
-                FROM ({inner} LIMIT %s) o {run_of_each()} ORDER BY {self.phase.outer_order}""",
-            [*params, *inner_params, window],
+                FROM ({inner}) o {run_of_each()} ORDER BY {self.phase.outer_order}""",
+            [*params, *inner_params],
         )
 
     def _from_condition(self, rare: Predicate, place: _Place | None, room: int) -> list[tuple[object, int]]:
@@ -231,15 +241,19 @@ def rows(sql: str, params: Params) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def _where(question: Question, predicates: list[Predicate]) -> tuple[str, Params]:
-    parts = ["r.experiment_id = %s", "r.lifecycle = %s", *(p.sql for p in predicates)]
-    params = [question.context.experiment_id, question.lifecycle, *(v for p in predicates for v in p.params)]
+def _where(question: Question, predicates: Sequence[Predicate]) -> tuple[str, Params]:
+    parts = [question.context.scope.holds("r.experiment_id"), "r.lifecycle = %s", *(p.sql for p in predicates)]
+    params = [question.lifecycle, *(v for p in predicates for v in p.params)]
     return " AND ".join(parts), params
 
 
-def rarest(predicates: Sequence[Predicate], limit: int) -> Predicate | None:
-    """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query."""
-    leaves = [leaf for leaf in _leaves(predicates) if leaf.start and (leaf.bounded or limit >= UNBOUNDED_FROM)]
+def rarest(predicates: Sequence[Predicate], limit: int, *, by_index: bool = False) -> Predicate | None:
+    """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query.
+
+    With ``by_index`` only conditions count that their index holds.
+    """
+    least = math.inf if by_index else UNBOUNDED_FROM
+    leaves = [leaf for leaf in _leaves(predicates) if leaf.start and (leaf.bounded or limit >= least)]
     if not leaves:
         return None
     counts, params = [], []

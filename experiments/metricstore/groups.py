@@ -92,7 +92,7 @@ def grouped(
     limit, skip : int
         The page: groups are sorted whole, so a page is told by its place.
     """
-    folding.fold_experiment(question.context.experiment_id)
+    folding.fold_experiments(question.context.scope.ids)
     read, params = _rows_sql(question, by, measures)
     names = [f"a{i}" for i in range(len(by))]
     same = " AND ".join(f"s.{n} = g.{n}" for n in names)
@@ -117,7 +117,8 @@ def _rows_sql(question: Question, by: Sequence[tuple[str, str]], measures: Seque
     columns, joins, params = [], [], []
     for at, (kind, name) in enumerate(by):
         if kind == "experiment":
-            columns.append(f"'=' || r.experiment_id AS a{at}, r.experiment_id AS n{at}")
+            columns.append(f"'=' || g{at}.name AS a{at}, NULL AS n{at}")
+            joins.append(f"JOIN experiments_experiment g{at} ON g{at}.id = r.experiment_id")
             continue
         number = f"g{at}.number" if kind == "param" else "NULL"
         # An equals sign in front tells an empty value from none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import connection
 
@@ -42,13 +43,13 @@ def tops(question: Question, wanted: Sequence[Top], total: int) -> list[float | 
     """
     if not wanted or not total:
         return [None] * len(wanted)
-    folding.fold_experiment(question.context.experiment_id)
+    folding.fold_experiments(question.context.scope.ids)
     ids = keys.find(top.name for top in wanted)
     placed = [(top, ids.get(top.name, -1)) for top in wanted]  # no row has the key -1
     if total <= FEW_TO_COUNT:
         return _asked(*_read(question, placed))
     found = _asked(*_walked(question, placed))
-    left = [at for at, value in enumerate(found) if value is None and placed[at][1] >= 0]
+    left = [at for at, value in enumerate(found) if value is not None and math.isinf(value)]
     for at, value in zip(left, _asked(*_read(question, [placed[at] for at in left])) if left else (), strict=True):
         found[at] = value
     return found
@@ -75,23 +76,32 @@ def _known(top: Top, alias: str, value: str) -> str:
 
 def _walked(question: Question, placed: Sequence[tuple[Top, int]]) -> tuple[str, Params]:
     _, _, where, given = matching(question, -1)  # never from a condition's index
+    looks, params = [], []
+    for top, key_id in placed:
+        looks.append(question.context.scope.end(top.end, partial(_walk, where, top)))
+        own: Params = [key_id, *([False] if top.agg == "last" else [])]
+        best = math.inf if top.end == "max" else -math.inf
+        params += [*given, *own, *own, -best, *own, best]
+    return f"SELECT {', '.join(looks)}", params
+
+
+def _walk(where: str, top: Top, experiment: str) -> str:
+    """SQL of the best value of one experiment: infinitely good where the walk ended before it met a run that passes.
+
+    So of several experiments none is left out unseen: what is infinitely good is read again, run by run.
+    """
+    column, way, ahead = column_of(top.agg), *(("DESC", ">=") if top.end == "max" else ("ASC", "<="))
+    known = "q.is_nan = %s" if top.agg == "last" else f"q.{column} IS NOT NULL"
+    own = f"q.experiment_id = {experiment} AND q.key_id = %s AND {known}"
+    order = f"ORDER BY q.{column} {way}, q.run_id {way} LIMIT 1"
+    # The value so many entries on ends the walk; where there are not so many, the other end of all numbers.
+    last = f"(SELECT q.{column} FROM experiments_runmetric q WHERE {own} {order} OFFSET {WALKED})"
     # LATERAL and LIMIT hold PostgreSQL to the walk, CROSS JOIN holds SQLite to it.
     join = (
         f"CROSS JOIN LATERAL (SELECT 1 FROM experiments_run r WHERE r.id = q.run_id AND {where} LIMIT 1) passing WHERE"
         if connection.vendor == "postgresql"
         else f"CROSS JOIN experiments_run r WHERE r.id = q.run_id AND {where} AND"
     )
-    looks, params = [], []
-    for top, key_id in placed:
-        column, way, ahead = column_of(top.agg), *(("DESC", ">=") if top.end == "max" else ("ASC", "<="))
-        known = "q.is_nan = %s" if top.agg == "last" else f"q.{column} IS NOT NULL"
-        own = f"q.experiment_id = %s AND q.key_id = %s AND {known}"
-        order = f"ORDER BY q.{column} {way}, q.run_id {way} LIMIT 1"
-        given_own = [question.context.experiment_id, key_id, *([False] if top.agg == "last" else [])]
-        # The value so many entries on ends the walk; where there are not so many, the other end of all numbers.
-        end = f"COALESCE((SELECT q.{column} FROM experiments_runmetric q WHERE {own} {order} OFFSET {WALKED}), %s)"
-        looks.append(
-            f"(SELECT q.{column} FROM experiments_runmetric q {join} {own} AND q.{column} {ahead} {end} {order})"
-        )
-        params += [*given, *given_own, *given_own, -math.inf if top.end == "max" else math.inf]
-    return f"SELECT {', '.join(looks)}", params
+    reach = f"q.{column} {ahead} COALESCE({last}, %s)"
+    found = f"(SELECT q.{column} FROM experiments_runmetric q {join} {own} AND {reach} {order})"
+    return f"SELECT COALESCE({found}, CASE WHEN {last} IS NOT NULL THEN %s END)"

@@ -17,6 +17,7 @@ ATTRIBUTES = {
     **dict.fromkeys(("run", "id"), "number"),
     "run_id": "uuid",
     **dict.fromkeys(("data", "dataset"), "data"),
+    "experiment": "experiment",
     "source": "source",
     **dict.fromkeys(("started", "start_time", "created"), "started"),
     **dict.fromkeys(("ended", "end_time"), "ended"),
@@ -261,6 +262,8 @@ def _attribute(kind: str, clause: Clause) -> Condition:
         return clause.means(kind, op, tuple(_state(word) for word in clause.values))
     if kind == "name" and clause.operator == ":":
         op = "ilike"
+    if kind == "experiment" and op in ("=", "!="):  # digits are its number, unless quotes say that they are its name
+        return clause.means(kind, op, tuple(_name_or_number(word) for word in clause.values))
     return clause.texts(kind, op)
 
 
@@ -319,6 +322,11 @@ def _whole(word: Word) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > INT64_MAX:
         raise word.fail(f"{text!r} is no whole number.")
     return int(text)
+
+
+def _name_or_number(word: Word) -> str | int:
+    is_number = word.text.isascii() and word.text.isdigit() and not word.quoted
+    return _whole(word) if is_number else word.text
 
 
 def _state(word: Word) -> str:

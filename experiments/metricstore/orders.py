@@ -15,8 +15,9 @@ from . import keys
 from .meaning import FilterError
 from .names import have
 from .predicates import TABLES, Params, head
+from .scope import Scope
 
-ATTRIBUTES = ("started", "ended", "took", "name", "state", "user", "data", "id")
+ATTRIBUTES = ("started", "ended", "took", "name", "state", "user", "data", "experiment", "id")
 AGGREGATES = ("last", "best", "min", "max")
 _AGGREGATED = {"last": "value", "min": "low", "max": "high"}
 _PREFIXES = (("metrics.", "metric"), ("params.", "param"), ("tags.", "tag"), ("attributes.", "attribute"))
@@ -36,9 +37,11 @@ _EXPRESSIONS: dict[str, tuple[str, type]] = {
         "ON d.id = w.dataset_id WHERE w.id = q.dataset_version_id)",
         str,
     ),
+    "experiment": ("(SELECT lower(p.name) FROM experiments_experiment p WHERE p.id = q.experiment_id)", str),
     "id": ("q.id", int),
 }
 _OPTIONAL = {"ended": "q.ended_ms", "took": "q.ended_ms", "data": "q.dataset_version_id"}
+_RUNS, _STARTED = "experiments_run", "q.started_ms"
 _REST = "r.state IN ('failed', 'queued')"
 
 
@@ -64,8 +67,7 @@ NEWEST_FIRST = Order()
 class Phase:
     """One stretch of an order.
 
-    ``table`` has the alias `q`; ``own`` are its conditions and ``own_params`` their values, where
-    the first two always are the experiment and, for run rows, the lifecycle.
+    ``table`` has the alias `q`; ``own`` are its conditions behind that on the experiment, ``own_params`` their values.
     """
 
     table: str
@@ -84,12 +86,39 @@ class Phase:
         """The same stretch read backwards."""
         return replace(self, descending=not self.descending, newest_first=not self.newest_first)
 
-    def walk(self, experiment_id: int, place: tuple[object, int] | None) -> tuple[str, Params]:
-        """SQL that gives (v, run_id) of this stretch in order, behind `place`."""
+    def is_walked(self, scope: Scope) -> bool:
+        """Whether an index gives the order over these experiments, so that no more is read than is wanted."""
+        return self.by_index and (scope.is_single or self._of_project(scope) or connection.vendor == "postgresql")
+
+    def walk(self, scope: Scope, place: tuple[object, int] | None, window: int) -> tuple[str, Params]:
+        """SQL that gives the next `window` of (v, run_id) of this stretch in order, behind `place`.
+
+        Of several experiments each is walked by its own index, and what they give is put in order: no more than
+        `window` a experiment. The newest runs of a whole project have an index of their own.
+        """
         behind, params = self._behind(place)
-        sql = f"""SELECT {self.value} AS v, {self.run} AS run_id FROM {self.table} q
-                  WHERE q.experiment_id = %s{self.own}{behind} ORDER BY {self._order(self.value, self.run)}"""
-        return sql, [experiment_id, *self.own_params, *params]
+        if self._of_project(scope):
+            own_place = f"q.project_id = {scope.project_id}"
+        else:
+            own_place = "q.experiment_id = e.id" if self._by_each(scope) else scope.holds("q.experiment_id")
+        sql = f"""SELECT {self.value} AS v, {self.run} AS run_id FROM {self.table} q WHERE {own_place}{self.own}{behind}
+                  ORDER BY {self._order(self.value, self.run)} LIMIT %s"""
+        given = [*self.own_params, *params, window]
+        if not self._by_each(scope):
+            return sql, given
+        order = self._order("l.v", "l.run_id")
+        each = f"SELECT l.v, l.run_id FROM {scope.rows} CROSS JOIN LATERAL ({sql}) l ORDER BY {order} LIMIT %s"
+        return each, [*given, window]
+
+    def _by_each(self, scope: Scope) -> bool:
+        """Whether each experiment is walked by itself; SQLite cannot, and reads their entries of the index."""
+        if scope.is_single or self._of_project(scope):
+            return False
+        return self.by_index and connection.vendor == "postgresql"
+
+    def _of_project(self, scope: Scope) -> bool:
+        by_start = self.table == _RUNS and self.value == _STARTED
+        return scope.project_id is not None and not scope.is_single and by_start
 
     def probe(self, place: tuple[object, int] | None) -> tuple[str, Params]:
         """Conditions on `q` when runs come from elsewhere and are sorted afterwards."""
@@ -138,7 +167,7 @@ def phases_of(order: Order, lifecycle: str) -> list[Phase]:
     return [*good, replace(_newest(lifecycle), guard=_REST)]
 
 
-def parse_order(text: str, experiment_id: int, agg: str = "last") -> Order:
+def parse_order(text: str, scope: Scope, agg: str = "last") -> Order:
     """Read an order such as ``-auc``, ``params.depth``, ``metrics.auc DESC`` or ``metrics.loss@min``.
 
     A key that holds an @ of its own stands between backquotes.
@@ -146,7 +175,7 @@ def parse_order(text: str, experiment_id: int, agg: str = "last") -> Order:
     Parameters
     ----------
     text : str
-    experiment_id : int
+    scope : Scope
     agg : str
         What a metric without an aggregate of its own is ordered by.
 
@@ -161,7 +190,7 @@ def parse_order(text: str, experiment_id: int, agg: str = "last") -> Order:
     for prefix, kind in _PREFIXES:
         if name.startswith(prefix):
             return replace(_ordered(kind, name.removeprefix(prefix), agg, text), descending=descending)
-    kind = "attribute" if name in ATTRIBUTES else _kind_of(name, experiment_id)
+    kind = "attribute" if name in ATTRIBUTES else _kind_of(name, scope)
     if not kind:
         raise FilterError(f"Runs cannot be ordered by {name[:60]!r}.", 0, max(1, len(text)))
     return replace(_ordered(kind, name, agg, text), descending=descending)
@@ -184,9 +213,9 @@ def _key_and_aggregate(written: str) -> tuple[str, str]:
     return (found["key"], found["agg"] or "") if found else (written, "")
 
 
-def _kind_of(name: str, experiment_id: int) -> str:
+def _kind_of(name: str, scope: Scope) -> str:
     key = _key_and_aggregate(name)[0]
-    return next((kind for kind in TABLES if have(experiment_id, kind, [key])), "")
+    return next((kind for kind in TABLES if have(scope, kind, [key])), "")
 
 
 def _metric_phases(order: Order, key_id: int) -> list[Phase]:
@@ -242,7 +271,7 @@ def _without(table: str, key_id: int, lifecycle: str) -> Phase:
 
 
 def _newest(lifecycle: str) -> Phase:
-    return Phase("experiments_run", "q.id", "q.started_ms", int, " AND q.lifecycle = %s", (lifecycle,), descending=True)
+    return Phase(_RUNS, "q.id", _STARTED, int, " AND q.lifecycle = %s", (lifecycle,), descending=True)
 
 
 def _way(descending: bool) -> str:  # noqa: FBT001 - one word for one flag

@@ -9,6 +9,7 @@ from django.db import connection
 
 from . import keys
 from .meaning import Age, Condition, FilterError, Group, Node, number
+from .scope import Scope
 
 HEAD_CHARS = 250
 Params = list[object]
@@ -20,9 +21,9 @@ TABLES = {"metric": "experiments_runmetric", "param": "experiments_runparam", "t
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a filter needs to know from outside: the experiment, the clock, the reader."""
+    """What a filter needs to know from outside: the experiments, the clock, the reader."""
 
-    experiment_id: int
+    scope: Scope
     now_ms: int
     user_id: int | None = None
 
@@ -55,7 +56,7 @@ def compiled(node: Node, context: Context, *, turned: bool = False) -> Predicate
     Raises
     ------
     FilterError
-        If a bare name is neither a metric nor a parameter of the experiment.
+        If a bare name is neither a metric nor a parameter of the experiments.
     """
     turned ^= node.negated
     if isinstance(node, Group):
@@ -87,7 +88,7 @@ def _resolved(condition: Condition, context: Context) -> Condition:
     key_id = keys.find([condition.key]).get(condition.key)
     order = ("metric", "param", "tag") if condition.op in _ORDERED else ("param", "tag", "metric")
     for kind in order:
-        if key_id is not None and _exists(TABLES[kind], context.experiment_id, key_id):
+        if key_id is not None and _exists(TABLES[kind], context.scope, key_id):
             return _as_kind(condition, kind)
     place = condition.name or condition.span
     raise FilterError(f"No run here has a metric, parameter or tag called {condition.key!r}.", *place)
@@ -106,11 +107,9 @@ def _as_kind(condition: Condition, kind: str) -> Condition:
     return replace(condition, kind=kind, values=values)
 
 
-def _exists(table: str, experiment_id: int, key_id: int) -> bool:
+def _exists(table: str, scope: Scope, key_id: int) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT 1 FROM {table} WHERE experiment_id = %s AND key_id = %s LIMIT 1", [experiment_id, key_id]
-        )
+        cursor.execute(f"SELECT 1 FROM {table} WHERE {scope.holds('experiment_id')} AND key_id = %s LIMIT 1", [key_id])
         return cursor.fetchone() is not None
 
 
@@ -123,9 +122,14 @@ def _keyed(condition: Condition, context: Context) -> Predicate:
     test, params = _VALUE_TESTS[condition.kind](condition)
     # LIMIT keeps PostgreSQL from hashing the whole table for what is one look by primary key.
     found = f"(SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s{test} LIMIT 1)"
+    own = f"{context.scope.holds('x.experiment_id')} AND x.key_id = %s{test}"
+    given: Params = [key_id, *params]
     if missing_holds:
-        return Predicate(f"{found} IS NULL", [key_id, *params])
-    start = (f"{table} x", f"x.experiment_id = %s AND x.key_id = %s{test}", [context.experiment_id, key_id, *params])
+        rest = f"""(SELECT z.id AS run_id FROM experiments_run z WHERE {context.scope.holds("z.experiment_id")}
+                    AND NOT EXISTS (SELECT 1 FROM {table} x WHERE {own} AND x.run_id = z.id)) x"""
+        start = (rest, "1 = 1", given)
+        return Predicate(f"{found} IS NULL", [key_id, *params], start, bounded=False)
+    start = (f"{table} x", own, given)
     return Predicate(f"{found} IS NOT NULL", [key_id, *params], start, condition.op not in ("!=", "like", "ilike"))
 
 
@@ -282,6 +286,22 @@ def _data(condition: Condition, context: Context) -> tuple[str, Params]:
     return f"r.dataset_version_id IS NOT NULL AND NOT {sql}" if condition.op == "!=" else sql, params
 
 
+def _experiment(condition: Condition, context: Context) -> tuple[str, Params]:
+    """By exact name or by number; a pattern is one of names."""
+    sql, params = experiments_named(condition, "p")
+    negative = "NOT " if condition.op == "!=" else ""
+    return f"{negative}EXISTS (SELECT 1 FROM experiments_experiment p WHERE p.id = r.experiment_id AND ({sql}))", params
+
+
+def experiments_named(condition: Condition, alias: str) -> tuple[str, Params]:
+    """SQL of the test that an experiment has one of the names or numbers, or a name like one of the patterns."""
+    if condition.op in ("like", "ilike"):
+        found = [compare_text(f"{alias}.name", str(v), fold=condition.op == "ilike") for v in condition.values]
+    else:
+        found = [(f"{alias}.{'name' if isinstance(v, str) else 'id'} = %s", [v]) for v in condition.values]
+    return " OR ".join(sql for sql, _ in found), [p for _, params in found for p in params]
+
+
 def _numbers(column: str, scale: float = 1) -> Callable[[Condition, Context], tuple[str, Params]]:
     """Compare a number of the run; one that it lacks passes nothing, and the opposite of nothing is all."""
     known = f"{column} IS NOT NULL AND "
@@ -321,6 +341,7 @@ _ATTRIBUTES: dict[str, Callable[[Condition, Context], tuple[str, Params]]] = {
     "tagged": _tagged,
     "user": _user,
     "data": _data,
+    "experiment": _experiment,
     "number": _numbers("r.id"),
     "started": _numbers("r.started_ms"),
     "ended": _numbers("r.ended_ms"),

@@ -20,6 +20,7 @@ from . import attributes, folding, predicates
 from .finding import rarest, rows, run_of_each
 from .meaning import Condition
 from .predicates import Context, Params, Predicate
+from .scope import Scope
 from .sorting import (
     PRESENT,
     Key,
@@ -90,7 +91,7 @@ def find(
 
 
 def _compiled(conditions: Sequence[Condition], source: Source) -> list[Predicate]:
-    context = Context(source.experiment_id, 0)
+    context = Context(Scope.of(source.experiment_id), 0)
     found = [
         predicates.compiled(c, context) if c.kind in predicates.TABLES else attributes.compiled(c, source)
         for c in conditions

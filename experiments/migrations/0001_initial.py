@@ -921,7 +921,16 @@ class Migration(migrations.Migration):
                 (
                     "experiment",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="experiments.experiment"
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="experiments.experiment",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="projects.project"
                     ),
                 ),
                 (
@@ -1171,6 +1180,7 @@ class Migration(migrations.Migration):
                 models.F("project"),
                 models.F("lifecycle"),
                 models.OrderBy(models.F("started_ms"), descending=True),
+                models.OrderBy(models.F("id"), descending=True),
                 name="run_newest_in_project",
             ),
         ),
@@ -1331,6 +1341,12 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="selection",
             constraint=models.UniqueConstraint(fields=("user", "experiment"), name="one_selection_a_person"),
+        ),
+        migrations.AddConstraint(
+            model_name="selection",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("experiment", None)), fields=("user", "project"), name="one_selection_over_all"
+            ),
         ),
         migrations.AddIndex(
             model_name="trainingjob",

@@ -24,20 +24,27 @@ class SelectionQuerySet(models.QuerySet["Selection"]):
 
 
 class Selection(models.Model):
-    """The runs a person has chosen in one experiment, once they are too many for an address."""
+    """The runs a person has chosen in one experiment or in all, once they are too many for an address."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="+")
+    project = models.ForeignKey("projects.Project", on_delete=models.CASCADE, related_name="+")
+    # None on the page of all runs of the project.
+    experiment = models.ForeignKey(Experiment, null=True, on_delete=models.CASCADE, related_name="+")
     run_ids = models.JSONField(default=list)
     updated_at = models.DateTimeField()
 
     objects = SelectionQuerySet.as_manager()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "experiment"], name="one_selection_a_person")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "experiment"], name="one_selection_a_person"),
+            models.UniqueConstraint(
+                fields=["user", "project"], condition=Q(experiment=None), name="one_selection_over_all"
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{len(self.run_ids)} runs of experiment {self.experiment_id}"
+        return f"{len(self.run_ids)} runs of {self.experiment or self.project}"
 
 
 class BulkAction(LeasedWork):

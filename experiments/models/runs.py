@@ -156,16 +156,18 @@ class Run(models.Model):
 
     TERMINAL = (State.FINISHED, State.FAILED, State.CANCELLED)
 
-    project = models.ForeignKey("projects.Project", on_delete=models.CASCADE, related_name="runs")
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="runs")
+    # Each index is one more thing that creating a run writes, so there is none that another one begins with,
+    # and what is mostly empty has one without the empty ones.
+    project = models.ForeignKey("projects.Project", on_delete=models.CASCADE, related_name="runs", db_index=False)
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="runs", db_index=False)
     uuid = models.CharField(max_length=32, unique=True, default=new_uuid)
     name = models.CharField(max_length=250)
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     source = models.CharField(max_length=6, choices=Source, default=Source.API)
     lifecycle = models.CharField(max_length=8, choices=Lifecycle, default=Lifecycle.ACTIVE)
-    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children")
+    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children", db_index=False)
     dataset_version = models.ForeignKey(
-        "projects.DatasetVersion", null=True, on_delete=models.PROTECT, related_name="runs"
+        "projects.DatasetVersion", null=True, on_delete=models.PROTECT, related_name="runs", db_index=False
     )
     primary_metric = models.CharField(max_length=250, blank=True, default="")
     params = models.TextField(default="{}")
@@ -183,7 +185,9 @@ class Run(models.Model):
     started_ms = models.BigIntegerField()
     ended_ms = models.BigIntegerField(null=True)
     deleted_at = models.DateTimeField(null=True)
-    deleted_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    deleted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
 
     objects = RunQuerySet.as_manager()
 
@@ -208,12 +212,17 @@ class Run(models.Model):
                 ],
                 name="run_facts",
             ),
-            # Serves home and palette: the project's newest runs.
-            models.Index("project", "lifecycle", models.F("started_ms").desc(), name="run_newest_in_project"),
-            # Serves the counts of a page head: only runs that still work.
+            # Serves home, palette and the page of all runs: the project's newest runs.
             models.Index(
-                fields=["experiment", "state"], name="run_working", condition=Q(state__in=["queued", "running"])
-            ),
+                "project", "lifecycle", models.F("started_ms").desc(), models.F("id").desc(),
+                name="run_newest_in_project",
+            ),  # fmt: skip
+            # Serves the counts of a page head and of the list of experiments. Not of working runs only: SQLite binds
+            # the states of a question as values and cannot tell that they are those of a partial index.
+            models.Index(fields=["experiment", "state", "lifecycle", "started_ms", "source"], name="run_by_state"),
+            models.Index(fields=["parent"], name="run_by_parent", condition=Q(parent__isnull=False)),
+            models.Index(fields=["dataset_version"], name="run_by_dataset", condition=Q(dataset_version__isnull=False)),
+            models.Index(fields=["deleted_by"], name="run_by_deleter", condition=Q(deleted_by__isnull=False)),
             # Serves the trash and its emptying: only what is in it.
             models.Index(fields=["project", "-deleted_at"], name="run_in_trash", condition=Q(lifecycle="deleted")),
         ]

@@ -15,6 +15,7 @@ from .experiments import (
 )
 from .groups import leading_columns
 from .metrics import SYSTEM, arrow_of, default_metrics, higher_is_better, label_of, leading_metrics, unit_of
+from .places import Place, RunSet, hints_of, run_set, runs_of, scope_of
 from .recorded import (
     CHILDREN,
     LOGGED_MODELS,
@@ -80,9 +81,11 @@ __all__ = [
     "Family",
     "Listing",
     "ModelLine",
+    "Place",
     "Registered",
     "RunFacts",
     "RunPage",
+    "RunSet",
     "aggregated",
     "arrow_of",
     "best_run",
@@ -104,6 +107,7 @@ __all__ = [
     "fill_metrics",
     "first_order",
     "higher_is_better",
+    "hints_of",
     "label_of",
     "leading_columns",
     "leading_metrics",
@@ -120,6 +124,9 @@ __all__ = [
     "page_of_runs",
     "points_per_metric",
     "question",
+    "run_set",
+    "runs_of",
+    "scope_of",
     "state_counts",
     "tags_of",
     "technical_tags",

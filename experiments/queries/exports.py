@@ -9,12 +9,15 @@ from experiments import metricstore
 from experiments.metricstore import Question
 from experiments.models import Run
 
-from .runs import RunFacts, aggregated, dataset_label, facts_of
-from .tokens import settled
+from .runs import RunFacts, aggregated, dataset_label, facts_of, values_at
+from .tokens import settled, step_of
 
 ROWS_AT_ONCE = 200
 IDS_AT_ONCE = 1000
-FACTS = ("run", "name", "state", "user", "dataset", "started_at", "ended_at", "took_seconds", "uuid", "notes")
+METRICS_AT_ONCE = 200
+FACTS = (
+    "run", "name", "experiment", "state", "user", "dataset", "started_at", "ended_at", "took_seconds", "uuid", "notes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +79,22 @@ def facts_line(row: RunFacts) -> list[object]:
     """The facts of a run in the order of `FACTS`."""
     run = row.run
     return [
-        run.pk, run.name, run.state, run.created_by.username if run.created_by else run.user_name,
+        run.pk, run.name, run.experiment.name, run.state, run.created_by.username if run.created_by else run.user_name,
         dataset_label(run) or "", run.started_at.isoformat() if run.started_at else "",
         run.ended_at.isoformat() if run.ended_at else "", run.took_seconds, run.uuid, run.notes,
     ]  # fmt: skip
 
 
-def value(row: RunFacts, metric: str, agg: str) -> float | None:
-    """A metric of a run by the aggregate, None where it has none."""
-    return aggregated(row.metrics.get(metric), settled(agg, metric))
+def metrics_of(rows: Sequence[RunFacts], agg: str) -> list[dict[str, float | None]]:
+    """All metrics of each run by the aggregate, None where a run did not come to the step asked for."""
+    step = step_of(agg)
+    if step is None:
+        return [{name: aggregated(point, settled(agg, name)) for name, point in row.metrics.items()} for row in rows]
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    found: dict[tuple[int, str, int], float] = {}
+    for start in range(0, len(names), METRICS_AT_ONCE):
+        found |= values_at(rows, names[start : start + METRICS_AT_ONCE], step)
+    return [{name: found.get((row.run.pk, name, step)) for name in row.metrics} for row in rows]
 
 
 def _numbers(wanted: Wanted, at_once: int) -> Iterator[list[int]]:
@@ -100,7 +110,10 @@ def _numbers(wanted: Wanted, at_once: int) -> Iterator[list[int]]:
 def _named(wanted: Wanted, named: Sequence[int], at_once: int) -> Iterator[list[int]]:
     """The named runs that are there, in the order given."""
     asked = wanted.question
-    there = Run.objects.filter(experiment=asked.context.experiment_id, lifecycle=asked.lifecycle)
+    scope = asked.context.scope
+    there = Run.objects.filter(lifecycle=asked.lifecycle)
+    whole = scope.project_id is not None
+    there = there.filter(project=scope.project_id) if whole else there.filter(experiment__in=scope.ids)
     for start in range(0, len(named), at_once):
         part = named[start : start + at_once]
         known = set(there.filter(pk__in=part).values_list("pk", flat=True))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments import metricstore
-from experiments.metricstore import Grouping, Measure, Question, RunGroup, Sorted, Stat
-from experiments.models import Experiment
+from experiments.metricstore import Grouping, Measure, Question, RunGroup, Sorted, Stat, spelling
 from mlportal.lib.errors import Invalid
 
 from .metrics import higher_is_better, leading_metrics
+from .places import Place
 from .runs import SHOWN_METRICS
 from .student import half_width
 from .tokens import MAX_GROUPS, Token, one, settled, step_of
@@ -44,7 +44,9 @@ class By:
 
     def condition(self, value: str | None) -> str:
         """The condition of the filter that keeps one group, empty where the language cannot say it."""
-        if self.kind == "e" or any(mark in self.name for mark in '"`\0'):
+        if self.kind == "e":
+            return f"experiment:{spelling.quoted(value or '')}"
+        if any(mark in self.name for mark in '"`\0'):
             return ""
         field = f'{_ENTITIES[self.kind]}."{self.name}"'
         if value is None:
@@ -121,9 +123,9 @@ def measures_of(tokens: Sequence[Token], agg: str) -> list[Measure]:
     return list(out.values())[:MAX_MEASURES]
 
 
-def leading_columns(experiment: Experiment) -> list[Token]:
+def leading_columns(place: Place) -> list[Token]:
     """Return the metrics that groups show where nobody chose."""
-    return [Token("m", name) for name in leading_metrics(experiment)[:SHOWN_METRICS]]
+    return [Token("m", name) for name in leading_metrics(place)[:SHOWN_METRICS]]
 
 
 def order_of_groups(text: str, measures: Sequence[Measure]) -> Sorted:
@@ -162,5 +164,5 @@ def interval(stat: Stat) -> float | None:
 
 def filter_of(group: RunGroup, by: Sequence[By], text: str) -> str:
     """Return the filter that keeps the runs of one group, empty where the language cannot say it."""
-    conditions = [b.condition(value) for b, value in zip(by, group.values, strict=True) if b.kind != "e"]
+    conditions = [b.condition(value) for b, value in zip(by, group.values, strict=True)]
     return " ".join([*([text] if text else []), *conditions]) if all(conditions) and conditions else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from experiments import metricstore
-from experiments.models import Experiment, Run
 from experiments.training import catalogue
+
+from .places import Place, hints_of, runs_of
 
 _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
 _HIGHER_IS_BETTER = ("acc", "auc", "f1", "score", "precision", "recall", "iou", "dice", "r2", "bleu", "rouge", "map",
@@ -50,10 +51,10 @@ def unit_of(metric: str) -> str:
     return _UNITS.get(words[-1], "") if len(words) > 1 else ""
 
 
-def default_metrics(experiment: Experiment, known: Sequence[str]) -> list[str]:
+def default_metrics(place: Place, known: Sequence[str]) -> list[str]:
     """Order metrics for people: the primary first, then the catalogue's order, folds and the machine's last."""
     rank = {name: i for i, name in enumerate(catalogue.METRICS)}
-    primary = experiment.primary_metric or next((m for m in catalogue.PRIMARY_METRIC.values() if m in known), "")
+    primary = place.primary_metric or next((m for m in catalogue.PRIMARY_METRIC.values() if m in known), "")
     return sorted(known, key=lambda m: (m != primary, _class_of(m), rank.get(m, len(rank)), m))
 
 
@@ -68,17 +69,18 @@ def _class_of(metric: str) -> int:
     return 1 if metric.lower().startswith("train") else 0
 
 
-def leading_metrics(experiment: Experiment) -> list[str]:
+def leading_metrics(place: Place) -> list[str]:
     """Return the metrics people look at first, best known first, at a cost that does not grow with their number.
 
-    Up to 200 metrics are all put in order. Of more, those are that people named: the primary one, those of the
-    catalogue, and what the newest runs logged.
+    Up to 200 metrics of an experiment are all put in order. Of more, and of several experiments, those are that
+    people named: the primary one, those of the catalogue, and what the newest runs logged.
     """
-    names = metricstore.some(experiment.pk, "metric", ALL_AT_MOST + 1)
-    if len(names) <= ALL_AT_MOST:
-        return default_metrics(experiment, names)
-    named = [experiment.primary_metric, *catalogue.METRICS, *catalogue.PRIMARY_METRIC.values()]
-    known = metricstore.have(experiment.pk, "metric", dict.fromkeys(n for n in named if n))
-    newest = Run.objects.active().filter(experiment=experiment).order_by("-started_ms", "-pk")[:LOOKED_AT_RUNS]
+    scope = hints_of(place)
+    names = metricstore.some(scope, "metric", ALL_AT_MOST + 1) if scope.is_single else []
+    if scope.is_single and len(names) <= ALL_AT_MOST:
+        return default_metrics(place, names)
+    named = [place.primary_metric, *catalogue.METRICS, *catalogue.PRIMARY_METRIC.values()]
+    known = metricstore.have(scope, "metric", dict.fromkeys(n for n in named if n))
+    newest = runs_of(place).active().order_by("-started_ms", "-pk")[:LOOKED_AT_RUNS]
     of_runs = [metricstore.names_of(pk, ALL_AT_MOST) for pk in newest.values_list("pk", flat=True)]
-    return default_metrics(experiment, list(dict.fromkeys([*known, *(n for part in of_runs for n in part)])))
+    return default_metrics(place, list(dict.fromkeys([*known, *(n for part in of_runs for n in part)])))

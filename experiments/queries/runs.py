@@ -12,7 +12,7 @@ from django.db import models
 from django.utils import timezone
 
 from experiments import metricstore
-from experiments.metricstore import NEWEST_FIRST, Context, Latest, Order, Question
+from experiments.metricstore import NEWEST_FIRST, Context, Latest, Order, Question, Scope
 from experiments.models import Experiment, Lifecycle, MetricChunk, Run, TrainingJob
 from mlportal.lib.lease import TERMINAL
 from projects.actor import Actor
@@ -22,6 +22,7 @@ from projects.services.lineage import MOST as LINEAGE
 from projects.services.lineage import Graph, Node
 
 from .metrics import higher_is_better, leading_metrics
+from .places import Place, runs_of, scope_of
 from .recorded import own_tags
 from .tokens import settled
 
@@ -67,7 +68,7 @@ class Difference:
     differs: bool = field(default=True)
 
 
-def question(by: Actor, experiment: Experiment, text: str, order: Order, lifecycle: str = "active") -> Question:
+def question(by: Actor, place: Place, text: str, order: Order, lifecycle: str = "active") -> Question:
     """Make the question of a filter text.
 
     Raises
@@ -76,13 +77,16 @@ def question(by: Actor, experiment: Experiment, text: str, order: Order, lifecyc
         If the text cannot be read.
     """
     now_ms = int(timezone.now().timestamp() * 1000)
-    context = Context(experiment.pk, now_ms, by.user.pk if by.user else None)
-    return Question(context, metricstore.parse(text), order, lifecycle)
+    conditions = metricstore.parse(text)
+    scope = metricstore.narrowed(scope_of(place), conditions)
+    return Question(Context(scope, now_ms, by.user.pk if by.user else None), conditions, order, lifecycle)
 
 
 def narrowed(asked: Question, text: str, order: Order) -> Question:
     """Return the same question with another filter and order."""
-    return replace(asked, conditions=metricstore.parse(text), order=order)
+    conditions = metricstore.parse(text)
+    context = replace(asked.context, scope=metricstore.narrowed(asked.context.scope, conditions))
+    return replace(asked, context=context, conditions=conditions, order=order)
 
 
 def page_of_runs(
@@ -139,7 +143,7 @@ def aggregated(point: Latest | None, agg: str) -> float | None:
     return math.nan if found is None else found
 
 
-def order_of(experiment: Experiment, text: str, agg: str = "last") -> Order:
+def order_of(place: Place, text: str, agg: str = "last") -> Order:
     """Read an order; a metric without an aggregate of its own is ordered by `agg`.
 
     Raises
@@ -147,15 +151,18 @@ def order_of(experiment: Experiment, text: str, agg: str = "last") -> Order:
     FilterError
         If runs cannot be ordered so.
     """
-    found = metricstore.parse_order(text, experiment.pk, agg)
+    found = metricstore.parse_order(text, scope_of(place), agg)
     if found.kind == "metric":
         found = replace(found, agg=settled(found.agg, found.key))
     return replace(found, settled_first=found.kind != "attribute")
 
 
-def first_order(experiment: Experiment, agg: str = "last") -> Order:
-    """Return the order of a table nobody sorted: best first by the first metric, else newest first."""
-    names = leading_metrics(experiment)
+def first_order(place: Place, agg: str = "last") -> Order:
+    """Return the order of a table nobody sorted: best first by the first metric, else newest first.
+
+    Of several experiments always the newest come first: their metrics do not measure the same.
+    """
+    names = leading_metrics(place) if isinstance(place, Experiment) else []
     if not names:
         return NEWEST_FIRST
     wanted = "last" if agg.startswith("step") else settled(agg, names[0])
@@ -179,7 +186,7 @@ def best_run(experiment: Experiment, metric: str, *, without: Iterable[int] = ()
     """Return the best run of an experiment by a metric, leaving some out."""
     left_out = set(without)
     asked = Question(
-        Context(experiment.pk, 0), (), Order("metric", metric, higher_is_better(metric), settled_first=True)
+        Context(Scope.of(experiment.pk), 0), (), Order("metric", metric, higher_is_better(metric), settled_first=True)
     )
     found = metricstore.search(asked, limit=len(left_out) + 1).run_ids
     values = metricstore.latest(found, [metric])
@@ -202,9 +209,9 @@ def points_per_metric(run_id: int) -> dict[str, int]:
     return dict(rows.values_list("key__name").annotate(count=models.Sum("points")))
 
 
-def state_counts(experiment: Experiment) -> dict[str, int]:
-    """Count an experiment's working runs: few, so counting is cheap."""
-    rows = Run.objects.active().filter(experiment=experiment, state__in=[Run.State.RUNNING, Run.State.QUEUED])
+def state_counts(place: Place) -> dict[str, int]:
+    """Count a place's working runs: few, so counting is cheap."""
+    rows = runs_of(place).active().filter(state__in=[Run.State.RUNNING, Run.State.QUEUED])
     return dict(Counter(rows.values_list("state", flat=True)))
 
 

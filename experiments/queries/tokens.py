@@ -20,7 +20,7 @@ MAX_COLUMNS = 40
 MAX_GROUPS = 2
 CONTEXT = {
     "state": "State", "data": "Data", "user": "By", "started": "Started", "ended": "Ended", "took": "Took",
-    "name": "Name", "source": "Source",
+    "name": "Name", "source": "Source", "experiment": "Experiment",
 }  # fmt: skip
 DEFAULT_CONTEXT = ("data", "user", "started", "took")
 AGGREGATES = ("last", "best", "min", "max")

@@ -9,7 +9,7 @@ from django.db.models import Max, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import MD5
 
 from experiments.models import Artifact, Experiment, JobAttempt, MetricChunk, Run, TrainingJob
-from projects.models import DatasetVersion, Event
+from projects.models import DatasetVersion, Event, Project
 
 GONE = "gone"
 # Clients leave runs behind that work for ever; only the newest are looked at for new points.
@@ -41,13 +41,26 @@ def of_runs(experiment: int) -> str:
     Tags of a run that has ended change nothing here: they write no event.
     """
     working = Run.objects.filter(experiment=experiment, state__in=[Run.State.QUEUED, Run.State.RUNNING])
-    newest = working.order_by("-started_ms").values("pk")[:WATCHED]
     event = Event.objects.filter(project=OuterRef("project")).order_by("-seq").values("seq")[:1]
-    rows = Experiment.objects.filter(pk=experiment).annotate(
-        work=Subquery(working.order_by().values("experiment").annotate(n=Sum("pk")).values("n")),
-        event=Subquery(event), points=_points(MetricChunk.objects.filter(run__in=newest), "experiment"),
-    )  # fmt: skip
+    rows = Experiment.objects.filter(pk=experiment).annotate(event=Subquery(event), **_work(working))
     return _hash(rows.values_list("updated_at", "work", "event", "points"))
+
+
+def of_project_runs(project: int) -> str:
+    """Version of all runs of a project, as of those of one experiment."""
+    working = Run.objects.filter(project=project, state__in=[Run.State.QUEUED, Run.State.RUNNING])
+    event = Event.objects.filter(project=OuterRef("pk")).order_by("-seq").values("seq")[:1]
+    rows = Project.objects.filter(pk=project).annotate(event=Subquery(event), **_work(working))
+    return _hash(rows.values_list("work", "event", "points"))
+
+
+def _work(working: QuerySet[Run]) -> dict[str, Subquery]:
+    """Which runs work, and how many points the newest of them have."""
+    newest = working.order_by("-started_ms").values("pk")[:WATCHED]
+    return {
+        "work": Subquery(working.order_by().values("project").annotate(n=Sum("pk")).values("n")),
+        "points": _points(MetricChunk.objects.filter(run__in=newest), "run__project"),
+    }
 
 
 def of_dataset_version(number: int) -> str:

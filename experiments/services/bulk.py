@@ -17,6 +17,7 @@ from django.utils import timezone
 from experiments import metricstore, queries
 from experiments.metricstore import NEWEST_FIRST, FilterError
 from experiments.models import BulkAction, BulkPage, Experiment, Lifecycle, Run
+from experiments.queries import Place
 from experiments.queries.holding import runs_held
 from experiments.services import bulk_steps
 from mlportal.lib import lease, queue
@@ -46,12 +47,17 @@ UNDONE_BY = {
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The runs meant: those named, or those of one experiment that a filter keeps."""
+    """The runs meant: those named, or those of one experiment or of several that a filter keeps."""
 
-    experiment: Experiment | None = None
+    place: Place | None = None
     run_ids: Sequence[int] | None = None
     text: str = ""
     deleted: bool = False
+
+    @property
+    def experiment(self) -> Experiment | None:
+        """The one experiment, None where there are several."""
+        return self.place if isinstance(self.place, Experiment) else None
 
 
 def right_of(kind: str) -> Permission:
@@ -203,12 +209,13 @@ def _record(by: Actor, action: BulkAction) -> None:
 def _question(chosen: Chosen) -> dict[str, Any] | None:
     if chosen.run_ids is not None:
         return None
-    return {"q": chosen.text, "deleted": chosen.deleted}
+    folder = None if chosen.place is None or chosen.experiment is not None else chosen.place.folder
+    return {"q": chosen.text, "deleted": chosen.deleted, **({"folder": folder.pk} if folder else {})}
 
 
 def _numbers(by: Actor, project: Project, chosen: Chosen, kind: str, given: Mapping[str, Any]) -> Iterator[list[int]]:
     """The chosen runs, some thousands at a time."""
-    if chosen.run_ids is None and chosen.experiment is None:
+    if chosen.run_ids is None and chosen.place is None:
         yield from _trashed(project, given)
     elif chosen.run_ids is not None:
         named = sorted(set(chosen.run_ids))
@@ -216,15 +223,15 @@ def _numbers(by: Actor, project: Project, chosen: Chosen, kind: str, given: Mapp
         rows = rows.filter(experiment=chosen.experiment) if chosen.experiment is not None else rows
         for start in range(0, len(named), PAGE):
             yield list(rows.filter(pk__in=named[start : start + PAGE]).order_by("pk").values_list("pk", flat=True))
-    elif chosen.experiment is not None:
-        yield from _answers(by, chosen.experiment, chosen)
+    elif chosen.place is not None:
+        yield from _answers(by, chosen.place, chosen)
 
 
-def _answers(by: Actor, experiment: Experiment, chosen: Chosen) -> Iterator[list[int]]:
+def _answers(by: Actor, place: Place, chosen: Chosen) -> Iterator[list[int]]:
     lifecycle = Lifecycle.DELETED if chosen.deleted else Lifecycle.ACTIVE
     last = 0
     try:
-        question = queries.question(by, experiment, chosen.text, NEWEST_FIRST, lifecycle)
+        question = queries.question(by, place, chosen.text, NEWEST_FIRST, lifecycle)
         while found := metricstore.numbers(question, after=last):
             yield found
             last = found[-1]

@@ -13,7 +13,7 @@ import orjson
 from django.db import transaction
 
 from experiments.models import Experiment
-from experiments.queries import exports
+from experiments.queries import Place, exports, tokens
 from experiments.queries.exports import FACTS, Names, Wanted
 from experiments.queries.runs import RunFacts
 from mlportal.lib.errors import Invalid
@@ -24,12 +24,11 @@ from projects.services import events
 FORMS = {
     "csv": "text/csv; charset=utf-8", "json": "application/json", "parquet": "application/vnd.apache.parquet",
 }  # fmt: skip
-AGGREGATES = ("last", "best", "min", "max")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)", re.IGNORECASE)
 _CELLS_AT_ONCE = 1_000_000
 
 
-def begin(by: Actor, *, experiment: Experiment, wanted: Wanted, form: str) -> Iterator[bytes]:
+def begin(by: Actor, *, place: Place, wanted: Wanted, form: str) -> Iterator[bytes]:
     """Record that runs were exported, and return the file in parts.
 
     Raises
@@ -37,14 +36,14 @@ def begin(by: Actor, *, experiment: Experiment, wanted: Wanted, form: str) -> It
     Invalid
         If the form or the aggregate is unknown.
     """
-    require(by, Permission.RUN_VIEW, experiment.project)
+    require(by, Permission.RUN_VIEW, place.project)
     if form not in FORMS:
         raise Invalid(f"Export as one of {', '.join(FORMS)}.", field="form", got=form[:20])
-    if wanted.agg not in AGGREGATES:
-        raise Invalid(f"Aggregate by one of {', '.join(AGGREGATES)}.", field="agg", got=wanted.agg[:20])
+    tokens.aggregate(wanted.agg)
     data = {"form": form, "runs": exports.count(wanted), "agg": wanted.agg}
+    target = place if isinstance(place, Experiment) else place.project
     with transaction.atomic():
-        events.record(by, "runs.exported", project=experiment.project, target=experiment, data=data)
+        events.record(by, "runs.exported", project=place.project, target=target, data=data)
     return _WRITERS[form](wanted)
 
 
@@ -52,7 +51,7 @@ def _csv(wanted: Wanted) -> Iterator[bytes]:
     names = exports.names(wanted)
     yield _lines([[_harmless(head) for head in names.heads]])
     for rows in exports.rows(wanted):
-        yield _lines([[_harmless(cell) for cell in _line(row, names, wanted.agg)] for row in rows])
+        yield _lines([[_harmless(cell) for cell in line] for line in _cells(rows, names, wanted.agg)])
 
 
 def _lines(lines: list[list[object]]) -> bytes:
@@ -61,10 +60,13 @@ def _lines(lines: list[list[object]]) -> bytes:
     return out.getvalue().encode()
 
 
-def _line(row: RunFacts, names: Names, agg: str) -> list[object]:
+def _cells(rows: list[RunFacts], names: Names, agg: str) -> list[list[object]]:
     return [
-        *exports.facts_line(row), *(exports.value(row, name, agg) for name in names.metrics),
-        *(row.params.get(name) for name in names.params), *(row.tags.get(name) for name in names.tags),
+        [
+            *exports.facts_line(row), *(metrics.get(name) for name in names.metrics),
+            *(row.params.get(name) for name in names.params), *(row.tags.get(name) for name in names.tags),
+        ]
+        for row, metrics in zip(rows, exports.metrics_of(rows, agg), strict=True)
     ]  # fmt: skip
 
 
@@ -80,15 +82,14 @@ def _harmless(value: object) -> object:
 def _json(wanted: Wanted) -> Iterator[bytes]:
     lead = b"["
     for rows in exports.rows(wanted):
-        for row in rows:
-            yield lead + orjson.dumps(_item(row, wanted.agg))
+        for row, metrics in zip(rows, exports.metrics_of(rows, wanted.agg), strict=True):
+            yield lead + orjson.dumps(_item(row, metrics))
             lead = b",\n"
     yield b"]" if lead == b",\n" else b"[]"
 
 
-def _item(row: RunFacts, agg: str) -> dict[str, Any]:
+def _item(row: RunFacts, metrics: dict[str, float | None]) -> dict[str, Any]:
     facts = dict(zip(FACTS, exports.facts_line(row), strict=True))
-    metrics = {name: exports.value(row, name, agg) for name in row.metrics}
     return {**facts, "metrics": {n: _number(v) for n, v in metrics.items()}, "params": row.params, "tags": row.tags}
 
 
@@ -102,14 +103,14 @@ def _parquet(wanted: Wanted) -> Iterator[bytes]:
     from pyarrow import parquet
 
     names = exports.names(wanted)
-    kinds = [pa.int64(), *[pa.string()] * 6, pa.float64(), pa.string(), pa.string()]
+    kinds = [pa.int64(), *[pa.string()] * 7, pa.float64(), pa.string(), pa.string()]
     kinds += [pa.float64()] * len(names.metrics) + [pa.string()] * (len(names.params) + len(names.tags))
     schema = pa.schema(list(zip(names.heads, kinds, strict=True)))
     sink, at_once = _Sink(), max(exports.ROWS_AT_ONCE, _CELLS_AT_ONCE // len(kinds))
     with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
         waiting: list[list[object]] = []
         for rows in exports.rows(wanted):
-            waiting += [_line(row, names, wanted.agg) for row in rows]
+            waiting += _cells(rows, names, wanted.agg)
             if len(waiting) >= at_once:
                 writer.write_table(_table(pa, schema, waiting))
                 waiting = []

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.http import QueryDict
+from django.urls import reverse
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 
@@ -207,7 +208,11 @@ def _context(column: Column, run: Run, known: dict[object, str]) -> str:
     if name == "took":
         seconds = None if run.took_seconds is None else f"{run.took_seconds:g}s"
         return _td(column, ui.duration(run.took_seconds), "muted", value=seconds)
-    key: object = {"data": run.dataset_version_id, "user": run.created_by_id}.get(name) or getattr(run, name, None)
+    key: object = {
+        "data": run.dataset_version_id,
+        "user": run.created_by_id,
+        "experiment": ("experiment", run.experiment_id),
+    }.get(name) or getattr(run, name, None)
     if key not in known:
         known[key] = _td(column, _rare(name, run), "muted", value=_said(name, run))
     return known[key]
@@ -217,6 +222,9 @@ def _rare(name: str, run: Run) -> str:
     """A cell that many runs share."""
     if name == "data":
         return _text(queries.dataset_label(run))
+    if name == "experiment":
+        link = reverse("experiments:run-list", args=[run.project.slug, run.experiment.address])
+        return f'<a class="trunc val" href="{escape(link)}">{escape(run.experiment.name)}</a>'
     if name == "user":
         if run.created_by is None:
             return MISSING
@@ -239,6 +247,8 @@ def _said(name: str, run: Run) -> str | None:
         return None if version is None else f"{version.dataset.name}@v{version.number}"
     if name == "user":
         return None if run.created_by is None else run.created_by.username
+    if name == "experiment":  # digits would be read as a number
+        return str(run.experiment_id) if run.experiment.name.isdigit() else run.experiment.name
     return str(getattr(run, name, ""))
 
 

@@ -75,6 +75,7 @@ class Column:
 
 
 STUCK = 3
+EXPERIMENT = Token("c", "experiment")
 
 
 def defaults(metrics: Sequence[str], varying: Sequence[str]) -> list[Token]:

@@ -13,9 +13,9 @@ from experiments.views.runs_of import RunsOf
 class FilterCompletion(RunsOf):
     """Suggestions for a text and a place in it, as options of a list."""
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponse:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """``text`` is what stands in the field, ``at`` the place of the cursor."""
-        found, text = self.experiment(experiment), request.GET.get("text", "")[:MAX_CHARS].replace("\0", "")
+        found, text = self.place(experiment), request.GET.get("text", "")[:MAX_CHARS].replace("\0", "")
         at = request.GET.get("at", "")
         place = min(int(at), len(text)) if at.isascii() and at.isdigit() and len(at) < 6 else len(text)
         values = {"suggestions": suggest(found, text, place)}

@@ -10,8 +10,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from experiments.models import BulkAction, Experiment
+from experiments.queries import Place
 from experiments.services import bulk
-from experiments.views.runs_of import RunsOf
+from experiments.views.runs_of import Addresses, RunsOf
 from experiments.views.selection import IN_ADDRESS, chosen_of
 from mlportal.lib.errors import DomainError
 from projects.access import ProjectView
@@ -27,9 +28,9 @@ class RunBulk(RunsOf):
 
     write_permission = Permission.RUN_EDIT
 
-    def post(self, request: HttpRequest, experiment: str) -> HttpResponse:
+    def post(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """Tag a few runs at once; before anything else, show how many runs it would change."""
-        place = self.experiment(experiment)
+        place = self.place(experiment)
         chosen, kind = chosen_of(self, place, request.POST), request.POST.get("action", "")
         if kind == Kind.MOVE and not request.POST.get("to", "").strip():
             return self._ask_where(request, place)
@@ -43,15 +44,18 @@ class RunBulk(RunsOf):
             raise
         if kind in AT_ONCE and chosen.run_ids is not None and len(chosen.run_ids) <= IN_ADDRESS:
             action = bulk.confirm(self.actor, action=action)
-            return redirect(_back(request, place, action))
-        context = {"action": action, "experiment": place, "back": request.POST.get("back", "")}
+            return redirect(_back(request, action))
+        context = {"action": action, "runs": _table(action), "experiment": action.experiment}
+        context["back"] = request.POST.get("back", "")
         return render(request, "experiments/bulk_confirm.html", context)
 
-    def _ask_where(self, request: HttpRequest, place: Experiment, error: DomainError | None = None) -> HttpResponse:
-        others = self.rows().in_project(self.project).active().exclude(pk=place.pk).order_by("-updated_at", "-pk")
+    def _ask_where(self, request: HttpRequest, place: Place, error: DomainError | None = None) -> HttpResponse:
+        others = self.rows().in_project(self.project).active().order_by("-updated_at", "-pk")
+        others = others.exclude(pk=place.pk) if isinstance(place, Experiment) else others
         fields = [(name, value) for name, values in request.POST.lists() for value in values]
         context = {
-            "experiment": place, "others": others[:OFFERED], "error": error, "given": request.POST,
+            "place": place, "at": Addresses.of(place), "others": others[:OFFERED], "error": error,
+            "given": request.POST,
             "fields": [(name, value) for name, value in fields if name not in ("to", "csrfmiddlewaretoken")],
         }  # fmt: skip
         return render(request, "experiments/bulk_move.html", context, status=422 if error else 200)
@@ -77,7 +81,7 @@ class BulkShow(BulkPage):
     def get(self, request: HttpRequest, bulk_action: int) -> HttpResponse:
         """Show it; a page that waits for its end takes the part alone."""
         action = self.load(bulk_action)
-        context = {"action": action, "undoable": not bulk.undo_refusal(action), "experiment": action.experiment}
+        context = {"action": action, "undoable": not bulk.undo_refusal(action), "runs": _table(action)}
         part = request.headers.get("HX-Target") == f"bulk-{action.pk}"
         return render(request, f"experiments/{'_bulk_note' if part else 'bulk_show'}.html", context)
 
@@ -88,7 +92,7 @@ class BulkConfirm(BulkPage):
     def post(self, request: HttpRequest, bulk_action: int) -> HttpResponse:
         """Begin, and go back to the runs."""
         action = bulk.confirm(self.actor, action=self.load(bulk_action))
-        return redirect(_back(request, action.experiment, action))
+        return redirect(_back(request, action))
 
 
 class BulkUndo(BulkPage):
@@ -97,7 +101,7 @@ class BulkUndo(BulkPage):
     def post(self, request: HttpRequest, bulk_action: int) -> HttpResponse:
         """Undo it, and go back to the runs."""
         inverse = bulk.undo(self.actor, action=self.load(bulk_action))
-        return redirect(_back(request, inverse.experiment, inverse))
+        return redirect(_back(request, inverse))
 
 
 class BulkStop(BulkPage):
@@ -106,7 +110,7 @@ class BulkStop(BulkPage):
     def post(self, request: HttpRequest, bulk_action: int) -> HttpResponse:
         """Stop after the page of runs that is being changed."""
         action = bulk.stop(self.actor, action=self.load(bulk_action))
-        return redirect(_back(request, action.experiment, action))
+        return redirect(_back(request, action))
 
 
 def _given(kind: str, request: HttpRequest) -> dict[str, Any]:
@@ -116,12 +120,19 @@ def _given(kind: str, request: HttpRequest) -> dict[str, Any]:
     return {"experiment": request.POST.get("to", "").strip()} if kind == Kind.MOVE else {}
 
 
-def _back(request: HttpRequest, place: Experiment | None, action: BulkAction) -> str:
+def _table(action: BulkAction) -> str:
+    """The address of the table that an action was begun on, empty where there is none."""
+    place = action.experiment
+    if place is None:  # all runs of the project, or the trash
+        return "" if action.kind == Kind.REMOVE else Addresses(action.project.slug)["runs"]
+    return Addresses(action.project.slug, place.address)["runs"] if place.lifecycle == "active" else ""
+
+
+def _back(request: HttpRequest, action: BulkAction) -> str:
     """The table the action came from, with a word about it; the action's own page where there is none."""
-    said = request.POST.get("back", "")
-    if place is None or place.lifecycle != "active":
+    said, top = request.POST.get("back", ""), _table(action)
+    if not top:
         return reverse("experiments:bulk-show", args=[action.project.slug, action.pk])
     pairs = parse_qsl(said[1:]) if said.startswith("?") else []
     kept = [(name, value) for name, value in pairs if name not in ("sel", "bulk", "cursor", "before")]
-    top = reverse("experiments:run-list", args=[action.project.slug, place.address])
     return f"{top}?{urlencode([*kept, ('bulk', action.pk)])}"

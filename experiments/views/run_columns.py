@@ -1,4 +1,4 @@
-"""The chooser of columns: what is shown, in order, and a search over all names an experiment has."""
+"""The chooser of columns: what is shown, in order, and a search over all names that runs have."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.shortcuts import render
 
 from experiments import metricstore, queries
 from experiments.models import Experiment
-from experiments.queries import tokens
+from experiments.queries import Place, tokens
 from experiments.queries.tokens import CONTEXT, Token
 from experiments.views import columns
 from experiments.views.run_list import asked_columns
-from experiments.views.runs_of import Asked, RunsOf
+from experiments.views.runs_of import Addresses, Asked, RunsOf
 from mlportal.lib import ui
 
 LISTED = 40
@@ -52,14 +52,15 @@ class Group:
 class RunColumns(RunsOf):
     """The chooser of columns, as a page of its own or inside the runs table's."""
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponse:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """List the columns shown, and at most 40 names a group of those that match the search."""
-        found = self.experiment(experiment)
+        found = self.place(experiment)
         chosen, text = tokens.read(asked_columns(request)), request.GET.get("find", "").strip()[:MAX_FIND]
         kept = [(k, v) for k, values in request.GET.lists() for v in values if k not in LEFT_OUT]
         agg = Asked.of(request).agg
         context = {
-            "experiment": found, "shown": columns.made(chosen, [], "last", metricstore.NEWEST_FIRST),
+            "place": found, "at": Addresses.of(found),
+            "shown": columns.made(chosen, [], "last", metricstore.NEWEST_FIRST),
             "pinned": sum(token.pinned for token in chosen), "found": _groups(found, text.replace("\0", ""), chosen),
             "aggregates": AGGREGATES, "agg_kind": agg.partition(":")[0], "agg_step": tokens.step_of(agg),
             "find": text, "kept": kept, "cols_text": tokens.written(chosen), "most": tokens.MAX_COLUMNS,
@@ -71,19 +72,19 @@ class RunColumns(RunsOf):
         return render(request, f"experiments/{part or 'run_columns.html'}", context)
 
 
-def _groups(experiment: Experiment, text: str, chosen: list[Token]) -> list[Group]:
+def _groups(place: Place, text: str, chosen: list[Token]) -> list[Group]:
     shown = {token.text for token in chosen}
-    names, total = metricstore.search_names(experiment.pk, "metric", text, LISTED)
-    names = queries.default_metrics(experiment, names)
+    names, total = metricstore.search_names(queries.hints_of(place), "metric", text, LISTED)
+    names = queries.default_metrics(place, names)
     system = [n for n in names if n.startswith(queries.SYSTEM)]
-    ranges = metricstore.ranges(experiment.pk, names)
+    ranges = metricstore.ranges(queries.hints_of(place), names)
     metrics = [Choice(t, queries.label_of(t.name), _range(ranges.get(t.name)), t.text in shown)
                for name in names if name not in system for t in [Token("m", name)]]  # fmt: skip
     machine = [
         Choice(t, name, _range(ranges.get(name)), t.text in shown) for name in system for t in [Token("m", name)]
     ]
-    params, fixed, params_total = _texts(experiment, "param", text, shown)
-    tags, one_tag, tags_total = _texts(experiment, "tag", text, shown)
+    params, fixed, params_total = _texts(place, "param", text, shown)
+    tags, one_tag, tags_total = _texts(place, "tag", text, shown)
     found = [
         Group("Metrics", metrics, total - len(machine)), Group("Parameters that vary", params, len(params)),
         Group("Parameters with one value", fixed, params_total - len(params)),
@@ -93,10 +94,10 @@ def _groups(experiment: Experiment, text: str, chosen: list[Token]) -> list[Grou
     return [group for group in found if group.choices]
 
 
-def _texts(experiment: Experiment, kind: str, text: str, shown: set[str]) -> tuple[list[Choice], list[Choice], int]:
+def _texts(place: Place, kind: str, text: str, shown: set[str]) -> tuple[list[Choice], list[Choice], int]:
     """Parameters or tags that vary, those of one value, and how many match."""
-    names, total = metricstore.search_names(experiment.pk, kind, text, LISTED)
-    counts = metricstore.value_counts(experiment.pk, kind, names)
+    names, total = metricstore.search_names(queries.hints_of(place), kind, text, LISTED)
+    counts = metricstore.value_counts(queries.hints_of(place), kind, names)
     choices = [
         Choice(t, name, _count(counts.get(name, 0)), t.text in shown) for name in names for t in [Token(kind[0], name)]
     ]
@@ -104,13 +105,15 @@ def _texts(experiment: Experiment, kind: str, text: str, shown: set[str]) -> tup
     return varying, [c for c in choices if c not in varying], total
 
 
-def _by_choices(experiment: Experiment) -> list[tuple[str, list[Token]]]:
-    """What runs may be grouped by: parameters and tags, at most 100 of each."""
-    found = [
-        (heading, [Token(kind[0], name) for name in metricstore.search_names(experiment.pk, kind, "", BY_LISTED)[0]])
+def _by_choices(place: Place) -> list[tuple[str, list[Token]]]:
+    """What runs may be grouped by: at most 100 parameters and tags; the experiment where there are several."""
+    scope = queries.hints_of(place)
+    known = [
+        (heading, [Token(kind[0], name) for name in metricstore.search_names(scope, kind, "", BY_LISTED)[0]])
         for kind, heading in (("param", "Parameters"), ("tag", "Tags"))
     ]
-    return [(heading, choices) for heading, choices in found if choices]
+    several = [] if isinstance(place, Experiment) else [("Place", [Token("e", "experiment")])]
+    return [*several, *((heading, choices) for heading, choices in known if choices)]
 
 
 def _context(text: str, shown: set[str]) -> Group:

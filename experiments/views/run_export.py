@@ -8,10 +8,11 @@ from django.shortcuts import render
 from experiments import queries
 from experiments.metricstore import FilterError
 from experiments.models import Experiment
-from experiments.queries import exports
+from experiments.queries import Place, exports, tokens
 from experiments.queries.exports import Wanted
-from experiments.services.exports import AGGREGATES, FORMS, begin
-from experiments.views.runs_of import Asked, RunsOf, numbers
+from experiments.services.exports import FORMS, begin
+from experiments.views.run_columns import AGGREGATES
+from experiments.views.runs_of import Addresses, Asked, RunsOf, numbers
 from experiments.views.selection import ALL, picked
 from mlportal.lib.errors import Invalid
 
@@ -19,51 +20,55 @@ from mlportal.lib.errors import Invalid
 class _Export(RunsOf):
     abstract = True
 
-    def wanted(self, request: HttpRequest, found: Experiment) -> Wanted:
+    def wanted(self, request: HttpRequest, found: Place) -> Wanted:
         """Read the address: a filter in the table's order, or the chosen runs."""
         asked = Asked.of(request)
         order = self.order(found, asked.order_text, asked.agg)
-        agg = request.GET.get("agg", "")
         try:
             question = queries.question(self.actor, found, asked.text, order, "deleted" if asked.deleted else "active")
         except FilterError as fault:
             raise Invalid(fault.message, code="bad_filter", field="q") from fault
         chosen = picked(self, found, request.GET)
         named = numbers(request.GET.get("runs", "")) or chosen.run_ids
-        return Wanted(
-            question, None if chosen.mode == ALL or not named else named, agg if agg in AGGREGATES else "last"
-        )
+        return Wanted(question, None if chosen.mode == ALL or not named else named, asked.agg)
 
 
 class RunExport(_Export):
     """The file."""
 
-    def get(self, request: HttpRequest, experiment: str, form: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, form: str, experiment: str = "") -> HttpResponseBase:
         """Send all of it, read and written some hundred runs at a time."""
-        found = self.experiment(experiment)
+        found = self.place(experiment)
         try:
-            body = begin(self.actor, experiment=found, wanted=self.wanted(request, found), form=form)
+            body = begin(self.actor, place=found, wanted=self.wanted(request, found), form=form)
         except FilterError as fault:
             raise Invalid(fault.message, code="bad_filter", field="q") from fault
         response = StreamingHttpResponse(body, content_type=FORMS[form])
-        response["Content-Disposition"] = f'attachment; filename="{found.address}-runs.{form}"'
+        response["Content-Disposition"] = f'attachment; filename="{_file_name(found)}.{form}"'
         return response
 
 
 class RunExportAsk(_Export):
     """What would be exported."""
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponse:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """Say how many runs, and offer the forms."""
-        found = self.experiment(experiment)
+        found = self.place(experiment)
         wanted, query = self.wanted(request, found), request.GET.copy()
-        query.pop("agg", None)
+        for own in ("agg", "step"):
+            query.pop(own, None)
         try:
             count = exports.count(wanted)
         except FilterError as fault:
             raise Invalid(fault.message, code="bad_filter", field="q") from fault
         context = {
-            "experiment": found, "count": count, "wanted": wanted, "text": request.GET.get("q", ""),
-            "forms": list(FORMS), "aggregates": AGGREGATES, "query": list(query.items()),
+            "place": found, "at": Addresses.of(found), "count": count, "wanted": wanted,
+            "text": request.GET.get("q", ""), "forms": list(FORMS), "aggregates": AGGREGATES,
+            "agg_kind": wanted.agg.partition(":")[0], "agg_step": tokens.step_of(wanted.agg),
+            "query": list(query.items()),
         }  # fmt: skip
         return render(request, "experiments/run_export.html", context)
+
+
+def _file_name(place: Place) -> str:
+    return f"{place.address if isinstance(place, Experiment) else place.project.slug}-runs"

@@ -1,4 +1,4 @@
-"""Page: runs of one experiment as a table."""
+"""Page: runs of an experiment, of a folder or of a project as a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.shortcuts import redirect, render
 from experiments import metricstore, queries
 from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question
 from experiments.models import Experiment, LoggedModel
-from experiments.queries import RunFacts, RunPage, groups, tokens, versions
+from experiments.queries import Place, RunFacts, RunPage, groups, tokens, versions
 from experiments.queries.folders import path_of
 from experiments.queries.groups import By
 from experiments.queries.tokens import Token
@@ -19,7 +19,7 @@ from experiments.views import cells, columns, filters, saved, selection
 from experiments.views.cells import Numbers
 from experiments.views.columns import Column
 from experiments.views.run_groups import GroupTable
-from experiments.views.runs_of import PAGE_SIZES, Asked, RunsOf, numbers
+from experiments.views.runs_of import PAGE_SIZES, Addresses, Asked, RunsOf, numbers
 from mlportal.lib.errors import Invalid
 
 OPEN_FAMILIES = 20
@@ -27,11 +27,11 @@ SHOWN_TAGS = 6
 
 
 class RunList(RunsOf):
-    """Runs of one experiment as a table."""
+    """Runs as a table: of one experiment, or without one of all."""
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponseBase:
         """Show the page that the address describes."""
-        asked, found = Asked.of(request), self.experiment(experiment)
+        asked, found = Asked.of(request), self.place(experiment)
         if view := saved.opened(request, self.actor, found):
             return redirect(view)
         wrong = self._fault(found, asked.typed) if asked.typed else None
@@ -50,13 +50,13 @@ class RunList(RunsOf):
         context |= filters.field(request, asked, wrong or fault)
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
+        context |= {"place": found, "at": Addresses.of(found)}
         context |= selection.context(self, found, request)
-        context["live_version"] = versions.of_runs(found.pk)
         part = "_run_groups.html" if by else "_run_table.html"
         template = f"experiments/{part if request.headers.get('HX-Target') == 'runs' else 'run_list.html'}"
         return render(request, template, context)
 
-    def _fault(self, found: Experiment, text: str) -> FilterError | None:
+    def _fault(self, found: Place, text: str) -> FilterError | None:
         try:
             metricstore.count(queries.question(self.actor, found, text, NEWEST_FIRST))
         except FilterError as fault:
@@ -64,7 +64,7 @@ class RunList(RunsOf):
         return None
 
     def _search(
-        self, request: HttpRequest, found: Experiment, asked: Asked, order: Order
+        self, request: HttpRequest, found: Place, asked: Asked, order: Order
     ) -> tuple[RunPage, Question, FilterError | None]:
         lifecycle = "deleted" if asked.deleted else "active"
         place = {"after": request.GET.get("cursor", ""), "before": request.GET.get("before", "")}
@@ -90,11 +90,20 @@ def _grouping(request: HttpRequest, asked: Asked) -> tuple[list[By], str]:
     return by, ""
 
 
-def _about(experiment: Experiment) -> dict[str, Any]:
-    """Note, tags and logged models of an experiment, for the head of its page."""
+def _about(place: Place) -> dict[str, Any]:
+    """What the head of the page says, and what it watches: note, tags and logged models are an experiment's."""
+    if not isinstance(place, Experiment):
+        pk = place.project.pk
+        return {
+            "folder_path": place.path, "folder": place.folder, "experiment_count": len(place.scope.ids),
+            "live_topic": f"all-runs:{pk}", "live_version": versions.of_project_runs(pk),
+        }  # fmt: skip
+    experiment = place
     tags = queries.tags_of([experiment.pk])[experiment.pk]
     return {
-        "note": queries.note_of_experiment(experiment, tags), "folder_path": path_of(experiment),
+        "experiment": experiment, "live_topic": f"runs:{experiment.pk}",
+        "live_version": versions.of_runs(experiment.pk), "note": queries.note_of_experiment(experiment, tags),
+        "folder_path": path_of(experiment),
         "experiment_tags": list(queries.own_tags(tags).items())[:SHOWN_TAGS],
         "model_count": LoggedModel.objects.active().filter(experiment=experiment).count(),
     }  # fmt: skip
@@ -103,10 +112,10 @@ def _about(experiment: Experiment) -> dict[str, Any]:
 class _Table:
     """Everything the table's template reads."""
 
-    def __init__(self, request: HttpRequest, experiment: Experiment, page: RunPage, question: Question) -> None:
-        self.request, self.experiment, self.page, self.question = request, experiment, page, question
+    def __init__(self, request: HttpRequest, place: Place, page: RunPage, question: Question) -> None:
+        self.request, self.place, self.page, self.question = request, place, page, question
         self.asked = Asked.of(request)
-        self.metrics = queries.leading_metrics(experiment)
+        self.metrics = queries.leading_metrics(place)
         self.chosen: list[Token] = []
 
     def context(self) -> dict[str, Any]:
@@ -120,7 +129,7 @@ class _Table:
             shown = cells.without_constant(shown, families.rows, found)
         primary = self.metrics[0] if self.metrics else ""
         return {
-            "experiment": self.experiment, "columns": shown, "groups": columns.groups_of(shown),
+            "columns": shown, "groups": columns.groups_of(shown),
             "lines": cells.lines(shown, found, families), "page": self.page, "asked": self.asked,
             "only_diff": self.asked.only,
             "cols_text": tokens.written(chosen), "primary": primary, "sizes": PAGE_SIZES,
@@ -135,7 +144,10 @@ class _Table:
         }  # fmt: skip
 
     def _chosen(self, rows: list[RunFacts]) -> list[Token]:
-        return tokens.read(asked_columns(self.request)) or columns.defaults(self.metrics, queries.varying_params(rows))
+        if found := tokens.read(asked_columns(self.request)):
+            return found
+        usual = columns.defaults(self.metrics, queries.varying_params(rows))
+        return usual if isinstance(self.place, Experiment) else [columns.EXPERIMENT, *usual]
 
     def _numbers(self, rows: list[RunFacts], shown: list[Column]) -> Numbers:
         metrics = [c for c in shown if c.is_metric]

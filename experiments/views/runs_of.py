@@ -1,15 +1,16 @@
-"""What all pages of one experiment's runs share: the address they answer and the runs they may read."""
+"""What all pages of a table of runs share: the address they answer and the runs they may read."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from experiments import queries
 from experiments.metricstore import NEWEST_FIRST, FilterError, Order
 from experiments.models import Experiment
-from experiments.queries import tokens
+from experiments.queries import Place, tokens
 from mlportal.lib.errors import Invalid
 from projects.access import ProjectView
 from projects.permissions import Permission
@@ -46,8 +47,54 @@ class Asked:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Addresses of the pages of one table of runs; those of all runs stand without an experiment.
+
+    Parameters
+    ----------
+    project, experiment : str
+        Slug and address; empty for several experiments.
+    folder_id : int, optional
+    """
+
+    project: str
+    experiment: str = ""
+    folder_id: int | None = None
+
+    @classmethod
+    def of(cls, place: Place) -> Addresses:
+        """Those of a place."""
+        if isinstance(place, Experiment):
+            return cls(place.project.slug, place.address)
+        return cls(place.project.slug, folder_id=place.folder.pk if place.folder else None)
+
+    def __getitem__(self, name: str) -> str:
+        """The address of a page by its name in `experiments.urls`, for templates: ``{{ at.columns }}``."""
+        whole = f"experiments:{_PAGES[name]}"
+        if self.experiment:
+            return reverse(whole, args=[self.project, self.experiment])
+        return reverse(f"{whole}-all", args=[self.project])
+
+    @property
+    def folder(self) -> str:
+        """What keeps the folder in an address that has no query of its own."""
+        return "" if self.folder_id is None else f"?folder={self.folder_id}"
+
+    @property
+    def first(self) -> str:
+        """What an address of the table begins with."""
+        return f"{self.folder}&" if self.folder else "?"
+
+
+_PAGES = {
+    "runs": "run-list", "columns": "run-columns", "bulk": "run-bulk", "export": "run-export-ask",
+    "selection": "run-selection", "complete": "filter-completion", "save": "view-save",
+}  # fmt: skip
+
+
 class RunsOf(ProjectView):
-    """Base of the pages of one experiment's runs."""
+    """Base of the pages of a table of runs: of one experiment, or of several."""
 
     abstract = True
     reads = Experiment
@@ -59,10 +106,18 @@ class RunsOf(ProjectView):
         rows = self.rows().in_project(self.project).active().select_related("project")
         return self.find(rows.addressed(address))
 
-    def order(self, experiment: Experiment, text: str, agg: str = "last") -> Order:
+    def place(self, address: str) -> Place:
+        """The experiment of the address, or all of the project or of the folder that it asks for, or 404."""
+        if address:
+            return self.experiment(address)
+        folder = self.request.GET.get("folder", "")
+        number = int(folder) if folder.isascii() and folder.isdigit() and len(folder) < 19 else -1
+        return queries.run_set(self.actor, self.project, number if folder else None)
+
+    def order(self, place: Place, text: str, agg: str = "last") -> Order:
         """The order asked for, or best first by the primary metric; what cannot be sorted by is left out."""
         try:
-            return queries.order_of(experiment, text, agg) if text else queries.first_order(experiment, agg)
+            return queries.order_of(place, text, agg) if text else queries.first_order(place, agg)
         except FilterError as fault:
             self.order_fault = fault.message
             return NEWEST_FIRST

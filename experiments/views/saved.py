@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from experiments.models import Experiment, SavedView
+from experiments.queries import Place
 from experiments.services import saved_views
 from experiments.views.runs_of import RunsOf
 from mlportal.lib.errors import Conflict, Invalid, Missing
@@ -31,7 +32,7 @@ class Tab:
     is_mine: bool
 
 
-def opened(request: HttpRequest, actor: Actor, experiment: Experiment, page: str = "runs") -> str:
+def opened(request: HttpRequest, actor: Actor, place: Place, page: str = "runs") -> str:
     """Return the whole address of the view that is asked for, or of the default on a bare address; else nothing.
 
     ``view=3`` is the base, and what else stands in the address goes before it. The answer says ``tab=3``
@@ -46,19 +47,19 @@ def opened(request: HttpRequest, actor: Actor, experiment: Experiment, page: str
     if not asked:
         if request.GET:
             return ""
-        default = _views(actor, experiment, page).filter(experiment=experiment, is_default=True).first()
+        default = _views(actor, place, page).filter(experiment__isnull=False, is_default=True).first()
         return _address(request.path, default, QueryDict()) if default else ""
     number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else 0
-    view = _views(actor, experiment, page).filter(number=number).first()
+    view = _views(actor, place, page).filter(number=number).first()
     if view is None:
         raise Missing(f"There is no view {asked[:20]!r} here.", field="view")
     return _address(request.path, view, request.GET)
 
 
-def context(request: HttpRequest, actor: Actor, experiment: Experiment, page: str = "runs") -> dict[str, Any]:
+def context(request: HttpRequest, actor: Actor, place: Place, page: str = "runs") -> dict[str, Any]:
     """What the row of tabs reads; one query."""
     current = request.GET.get("tab", "")
-    views = list(_views(actor, experiment, page).order_by("-shared", "name", "pk"))
+    views = list(_views(actor, place, page).order_by("-shared", "name", "pk"))
     tabs = [
         Tab(
             view, _address(request.path, view, QueryDict()), current == str(view.number),
@@ -74,9 +75,9 @@ def context(request: HttpRequest, actor: Actor, experiment: Experiment, page: st
     }  # fmt: skip
 
 
-def _views(actor: Actor, experiment: Experiment, page: str) -> Any:
-    rows = SavedView.objects.visible_to(actor).in_project(experiment.project)
-    return rows.on(page, experiment).select_related("owner")
+def _views(actor: Actor, place: Place, page: str) -> Any:
+    rows = SavedView.objects.visible_to(actor).in_project(place.project)
+    return rows.on(page, place if isinstance(place, Experiment) else None).select_related("owner")
 
 
 def _shown_query(request: HttpRequest) -> str:
@@ -97,19 +98,27 @@ def _address(path: str, view: SavedView, over: QueryDict) -> str:
     return f"{path}?{query.urlencode()}"
 
 
+def _home(slug: str, experiment: Experiment | None, page: str) -> str:
+    """The page that a view is of; a comparison is always one experiment's."""
+    if experiment is None:
+        return reverse("experiments:run-list-all", args=[slug])
+    name = "run-list" if page == SavedView.Page.RUNS else "run-compare"
+    return reverse(f"experiments:{name}", args=[slug, experiment.address])
+
+
 class ViewSave(RunsOf):
     """Keep what the runs table shows under a name."""
 
     reads = SavedView
     write_permission = Permission.MARK_KEEP
 
-    def post(self, request: HttpRequest, experiment: str) -> HttpResponse:
+    def post(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """Save, and show the new tab."""
         rows = Experiment.objects.visible_to(self.actor).in_project(self.project).active()
-        found, given = self.find(rows.select_related("project").addressed(experiment)), request.POST
-        page = SavedView.Page.COMPARE if given.get("page") == "compare" else SavedView.Page.RUNS
-        name = "run-list" if page == SavedView.Page.RUNS else "run-compare"
-        home = reverse(f"experiments:{name}", args=[self.project.slug, found.address])
+        given = request.POST
+        found = self.find(rows.select_related("project").addressed(experiment)) if experiment else None
+        page = SavedView.Page.COMPARE if given.get("page") == "compare" and found else SavedView.Page.RUNS
+        home = _home(self.project.slug, found, page)
         try:
             view = saved_views.save(
                 self.actor, project=self.project, experiment=found, name=given.get("name", ""),
@@ -135,11 +144,7 @@ class _OneView(ProjectView):
 
     def place(self, view: SavedView, *, whole: bool = True) -> str:
         """The page on which a view stands."""
-        slug = self.project.slug
-        if view.experiment is None:
-            return reverse("experiments:experiment-list", args=[slug])
-        name = "run-list" if view.page == SavedView.Page.RUNS else "run-compare"
-        path = reverse(f"experiments:{name}", args=[slug, view.experiment.address])
+        path = _home(self.project.slug, view.experiment, view.page)
         return _address(path, view, QueryDict()) if whole else f"{path}?tab={EVERYTHING}"
 
 

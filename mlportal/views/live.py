@@ -1,4 +1,4 @@
-"""What an open page may watch: the runs of an experiment, a run, a job, a dataset version."""
+"""What an open page may watch: the runs of an experiment or of all, a run, a job, a dataset version."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +11,14 @@ from experiments.queries import versions
 from mlportal import live
 from mlportal.lib.errors import Invalid
 from projects.access import ProjectView
-from projects.models import DatasetVersion
+from projects.models import DatasetVersion, Project
 from projects.permissions import Permission, require
 
+# The topic of all runs of a project names the project, which the address names too.
+EVERYTHING = "all-runs"
 TOPICS: dict[str, tuple[Any, Permission, Callable[[int], str]]] = {
     "runs": (Experiment, Permission.RUN_VIEW, versions.of_runs),
+    EVERYTHING: (Project, Permission.RUN_VIEW, versions.of_project_runs),
     "run": (Run, Permission.RUN_VIEW, versions.of_run),
     "job": (TrainingJob, Permission.RUN_VIEW, versions.of_job),
     "dataset": (DatasetVersion, Permission.DATASET_VIEW, versions.of_dataset_version),
@@ -33,7 +36,9 @@ class Live(ProjectView):
         kind, number = _topic(request.GET.get("topic", ""))
         model, permission, read = TOPICS[kind]
         require(self.actor, permission, self.project)
-        self.find(model.objects.visible_to(self.actor).in_project(self.project).only("pk"), pk=number)
+        seen = model.objects.visible_to(self.actor)
+        mine = seen.filter(pk=self.project.pk) if kind == EVERYTHING else seen.in_project(self.project)
+        self.find(mine.only("pk"), pk=number)
         user = self.actor.user
         assert user is not None
         watch = live.Watch(f"{kind}:{number}", user.pk, read(number), partial(read, number))

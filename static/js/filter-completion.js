@@ -55,7 +55,8 @@ behaviour("filter-completion", (input) => {
   async function ask() {
     const mine = ++asked;
     const query = new URLSearchParams({ text: input.value, at: input.selectionStart });
-    const answer = await fetch(`${input.dataset.url}?${query}`).catch(() => null);
+    const url = input.dataset.url;
+    const answer = await fetch(`${url}${url.includes("?") ? "&" : "?"}${query}`).catch(() => null);
     if (mine !== asked || !answer?.ok) return;
     const html = await answer.text();
     if (mine !== asked || document.activeElement !== input) return;

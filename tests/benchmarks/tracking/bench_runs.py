@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from experiments import metricstore, queries
-from experiments.metricstore import Context, Order, Question, codec, keys
+from experiments.metricstore import Context, Order, Question, Scope, codec, keys
 from experiments.models import MetricChunk, Run, RunMetric, RunParam
 from tests.factories.experiments import make_experiment, make_run
 from tests.factories.projects import make_project, make_token, make_user
@@ -166,7 +166,7 @@ def test_search_grows_little_from_1_000_to_10_000_runs(project):
     for name, (text, order) in SEARCHES.items():
         times = {}
         for experiment in (small, large):
-            question = Question(Context(experiment.pk, 0), metricstore.parse(text), order)
+            question = Question(Context(Scope.of(experiment.pk), 0), metricstore.parse(text), order)
             times[experiment] = timed(lambda q=question: metricstore.search(q, limit=100), 60)
         grew = exponent(times[small], times[large])
         ratio = min(times[large]) / min(bare[large])
@@ -229,7 +229,9 @@ def test_history_of_a_million_points(experiment):
 
 def test_search_right_after_200_calls_to_8_runs(experiment):
     runs = [make_run(experiment) for _ in range(8)]
-    question = Question(Context(experiment.pk, 0), metricstore.parse("metric_0>0"), Order("metric", "metric_0"))
+    question = Question(
+        Context(Scope.of(experiment.pk), 0), metricstore.parse("metric_0>0"), Order("metric", "metric_0")
+    )
     times = []
     for round_ in range(12):
         for call in range(200):

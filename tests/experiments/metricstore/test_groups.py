@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from experiments import metricstore
-from experiments.metricstore import Context, Measure, Question, Sorted
+from experiments.metricstore import Context, Measure, Question, Scope, Sorted
 from experiments.queries import student
 from experiments.services import runs
 from tests.factories.experiments import make_experiment, make_run, writer
@@ -80,7 +80,7 @@ def test_groups_are_those_of_numpy_and_scipy(agg, by, rows):
     experiment = make_experiment(make_project(f"p{np.random.default_rng().integers(2**60)}"))
     made(experiment, rows)
     found = metricstore.grouped(
-        Question(Context(experiment.pk, 0)), by, [Measure("auc", agg, "max")], Sorted(), limit=100
+        Question(Context(Scope.of(experiment.pk), 0)), by, [Measure("auc", agg, "max")], Sorted(), limit=100
     )
     wanted = expected(rows, by, agg)
     assert found.total == len(wanted)
@@ -104,7 +104,7 @@ def test_values_far_from_zero_and_close_together_keep_their_spread(experiment):
     values = [1e9 + i / 1000 for i in range(10)]
     made(experiment, [("4", None, [v], "finished") for v in values])
     (group,) = metricstore.grouped(
-        Question(Context(experiment.pk, 0)), [("param", "depth")], [Measure("auc")], Sorted(), limit=5
+        Question(Context(Scope.of(experiment.pk), 0)), [("param", "depth")], [Measure("auc")], Sorted(), limit=5
     ).groups
     assert group.stats[0].deviation == pytest.approx(np.std(values, ddof=1), rel=1e-6)
 
@@ -123,7 +123,7 @@ def test_groups_are_sorted_whole_and_paged(experiment, order, keys):
     rows = [("4", [0.5]), ("4", [0.1]), ("10", [0.4]), ("a", [NAN]), (None, [0.9])]
     made(experiment, [(depth, None, values, "finished") for depth, values in rows])
     ask = {"by": [("param", "depth")], "measures": [Measure("auc")], "order": order}
-    question = Question(Context(experiment.pk, 0))
+    question = Question(Context(Scope.of(experiment.pk), 0))
     pages = [metricstore.grouped(question, **ask, limit=3, skip=skip) for skip in (0, 3, 6)]
     found = [group.values for page in pages for group in page.groups]
     assert found == keys
@@ -133,6 +133,6 @@ def test_groups_are_sorted_whole_and_paged(experiment, order, keys):
 def test_a_filter_holds_for_groups_whichever_way_its_runs_are_found(experiment):
     made(experiment, [(str(i % 3), "ab"[i % 2], [i / 10], "finished") for i in range(9)])
     for text in ("team:a", "team:a or depth:1", "auc>0.35", "-team:b"):
-        question = Question(Context(experiment.pk, 0), metricstore.parse(text))
+        question = Question(Context(Scope.of(experiment.pk), 0), metricstore.parse(text))
         found = metricstore.grouped(question, [("param", "depth")], [Measure("auc")], Sorted(), limit=9)
         assert sum(g.runs for g in found.groups) == metricstore.count(question)

@@ -168,7 +168,7 @@ def test_pieces_mean_the_same_side_by_side(text, expected):
         ("=3", "'=' cannot start a condition.", (0, 1)),
         (
             "attributes.colour = 'x'",
-            "A run has no attribute 'colour'. Known: data, ended, name, number, source, started, "
+            "A run has no attribute 'colour'. Known: data, ended, experiment, name, number, source, started, "
             "state, tag, took, user, uuid.",
             (0, 17),
         ),

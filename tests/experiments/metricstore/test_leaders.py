@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import metricstore
-from experiments.metricstore import Context, Question, Top, folding
+from experiments.metricstore import Context, Question, Scope, Top, folding
 from experiments.metricstore import leaders as module
 from experiments.services import runs
 from tests.factories.experiments import log, make_experiment, make_run, writer
@@ -48,7 +48,7 @@ WANTED = [Top("auc"), Top("auc", "last", "min"), Top("auc", "max"), Top("auc", "
 )
 @pytest.mark.usefixtures("zoo")
 def test_the_best_is_over_all_runs_of_the_filter(experiment, text, best):
-    question = Question(Context(experiment.pk, 0), metricstore.parse(text))
+    question = Question(Context(Scope.of(experiment.pk), 0), metricstore.parse(text))
     assert metricstore.tops(question, WANTED, 10) == best
     assert metricstore.tops(question, WANTED, 0) == [None] * 5
     assert metricstore.tops(question, [], 10) == []

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from experiments import metricstore
-from experiments.metricstore import Context, FilterError, Order, Question
+from experiments.metricstore import Context, FilterError, Order, Question, Scope
 from experiments.metricstore import finding as module
 from experiments.metricstore.orders import NEWEST_FIRST
 from experiments.models import Run
@@ -50,7 +50,7 @@ def zoo(experiment):
 
 
 def ids(experiment, text="", *, order=NEWEST_FIRST, limit=100, user=None, **page):
-    question = Question(Context(experiment.pk, NOW, user), metricstore.parse(text), order)
+    question = Question(Context(Scope.of(experiment.pk), NOW, user), metricstore.parse(text), order)
     return metricstore.search(question, limit=limit, **page)
 
 
@@ -155,7 +155,7 @@ def test_every_filter_keeps_what_the_model_keeps(experiment, zoo, monkeypatch, w
     for text, keep in FILTERS:
         expected = {f["run"].pk for f in active if keep(f)}
         assert (text, set(ids(experiment, text).run_ids)) == (text, expected)
-        question = Question(Context(experiment.pk, NOW), metricstore.parse(text))
+        question = Question(Context(Scope.of(experiment.pk), NOW), metricstore.parse(text))
         assert (text, metricstore.count(question)) == (text, len(expected))
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from experiments import metricstore
-from experiments.metricstore import Context, Order, Question
+from experiments.metricstore import Context, Order, Question, Scope
 from experiments.metricstore import finding as module
 from tests.factories.experiments import make_experiment, make_run
 from tests.factories.projects import make_project
@@ -110,7 +110,7 @@ def test_a_tree_keeps_what_its_plain_evaluation_keeps(runs, monkeypatch, few):
     for _ in range(TREES):
         text, holds = tree(mixed, 3)
         expected = {pk for pk, fact in facts.items() if holds(fact)}
-        question = Question(Context(experiment.pk, NOW), metricstore.parse(text), order)
+        question = Question(Context(Scope.of(experiment.pk), NOW), metricstore.parse(text), order)
         found = metricstore.search(question, limit=RUNS).run_ids
         assert (text, sorted(found)) == (text, sorted(expected))
         assert (text, metricstore.count(question)) == (text, len(expected))
@@ -122,7 +122,7 @@ def test_two_rare_conditions_joined_by_or_start_from_their_indexes(runs):
     experiment, _ = runs
     metricstore.fold_experiment(experiment.pk)
     predicates = [
-        module.compiled(node, Context(experiment.pk, NOW))
+        module.compiled(node, Context(Scope.of(experiment.pk), NOW))
         for node in metricstore.parse("started:<1d (auc>0.8 or (loss>1.5 team:a))")
     ]
     rare = module.rarest(predicates, 50)
@@ -137,6 +137,7 @@ def test_an_or_with_a_side_without_index_has_no_start(runs):
     experiment, _ = runs
     metricstore.fold_experiment(experiment.pk)
     predicates = [
-        module.compiled(node, Context(experiment.pk, NOW)) for node in metricstore.parse("auc>0.8 or started:<1h")
+        module.compiled(node, Context(Scope.of(experiment.pk), NOW))
+        for node in metricstore.parse("auc>0.8 or started:<1h")
     ]
     assert module.rarest(predicates, 10**6) is None
