@@ -16,7 +16,9 @@ from experiments.api.batch import RunLog
 from experiments.metricstore import NEWEST_FIRST, FilterError, Order
 from experiments.models import Experiment, Run
 from experiments.queries import Place, tokens
+from experiments.queries.folders import tree_of
 from experiments.services import experiments, runs
+from mlportal.lib import names
 from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import Invalid, Missing
 from projects.access import ScopedAPIView
@@ -41,10 +43,39 @@ class Experiments(ScopedAPIView):
     reads = Experiment
     permissions = {"GET": Permission.RUN_VIEW, "POST": Permission.RUN_LOG}
 
-    @extend_schema(operation_id="experiments_list", responses=shapes.ExperimentOut(many=True))
+    @extend_schema(
+        operation_id="experiments_list",
+        parameters=[
+            OpenApiParameter("folder", int, description="Only those in this folder; with q also in the folders in it."),
+            OpenApiParameter("q", str, description="A part of the name or the description."),
+            OpenApiParameter("limit", int, description="1 to 1,000; 100 by default."),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("before", str),
+            OpenApiParameter("sort", str, enum=[f"{way}{key}" for key in queries.SORTS for way in ("", "-")],
+                             description="-created by default: newest first. A leading - for descending."),
+        ],
+        responses=shapes.ExperimentOut(many=True),
+    )  # fmt: skip
     def get(self, request: Request) -> Response:
-        """List experiments, newest first."""
-        return self.page(queries.experiments_of(self.actor, self.project), shapes.ExperimentOut)
+        """List experiments: those that the caller starred, then the others, each newest first or as `sort` says."""
+        asked = request.query_params
+        folder = _whole(asked["folder"], "folder", 1, 999_999_999) if asked.get("folder") else None
+        tree = tree_of(self.project, counted=False)
+        if folder is not None and folder not in tree.by_id:
+            raise Missing("There is no such folder here.", field="folder")
+        text = names.exact(asked.get("q", ""), field="q", limit=200).strip()
+        listing = queries.Listing(folder, text, asked.get("sort") or "-created", everywhere=folder is None)
+        place = {"after": asked.get("cursor", ""), "before": asked.get("before", "")}
+        size = CursorPages().get_page_size(request)
+        page = queries.in_order(self.actor, self.project, listing, tree, limit=size, **place)
+        counted = queries.experiments_of(self.actor, self.project).in_bulk([each.pk for each in page.found])
+        for each in page.found:
+            counted[each.pk].starred = each.rank == 0
+        return Response({
+            "next": _link(request._request, cursor=page.after),
+            "previous": _link(request._request, before=page.before),
+            "results": shapes.ExperimentOut([counted[each.pk] for each in page.found], many=True).data,
+        })  # fmt: skip
 
     @extend_schema(
         operation_id="experiments_create", request=shapes.ExperimentIn, responses={201: shapes.ExperimentOut}

@@ -90,6 +90,7 @@ class ExperimentOut(serializers.Serializer):
     folder = serializers.IntegerField(source="folder_id", allow_null=True)
     run_count = serializers.IntegerField(default=0)
     running_count = serializers.IntegerField(default=0)
+    starred = serializers.BooleanField(default=False, help_text="By the caller; told in the list only.")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 

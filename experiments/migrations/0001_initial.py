@@ -450,6 +450,7 @@ class Migration(migrations.Migration):
                 ("updated_at", models.DateTimeField()),
                 ("frozen_at", models.DateTimeField(null=True)),
                 ("frozen", models.TextField(blank=True, default="")),
+                ("frozen_runs", models.JSONField(default=list)),
                 ("frozen_digest", models.CharField(blank=True, default="", max_length=64)),
                 (
                     "created_by",

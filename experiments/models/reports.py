@@ -20,6 +20,8 @@ class Report(models.Model):
     frozen_at = models.DateTimeField(null=True)
     # Canonical JSON of the answers, and its sha256: what was frozen can be checked for ever.
     frozen = models.TextField(blank=True, default="")
+    # Numbers of the runs it shows: these are never removed for good.
+    frozen_runs = models.JSONField(default=list)
     frozen_digest = models.CharField(max_length=64, blank=True, default="")
 
     objects = ProjectScoped.as_manager()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from experiments import charts
@@ -27,6 +29,8 @@ CHARTS = {
     "precision_recall": "Precision and recall", "calibration": "Calibration",
 }  # fmt: skip
 GONE = "The experiment of this block is gone."
+NO_STUDY = "No study is chosen for this block. Edit the report and choose one."
+STUDIES = 100
 NOTHING = "These runs do not have the values for it."
 Json = dict[str, Any]
 
@@ -51,7 +55,9 @@ def resolve(by: Actor, project: Project, block: Json) -> Json:
     makers = {"chart": _chart, "table": _table, "runs": _runs}
     data = makers[block["kind"]](made, block)
     found = {**block, "experiment_name": experiment.name, "compared": len(made.compared), "colours": _legend(made)}
-    return {**found, "data": data} if data else {**found, "problem": NOTHING}
+    found["run_ids"] = made.compared
+    problem = NO_STUDY if block.get("chart") == "importance" else NOTHING
+    return {**found, "data": data} if data else {**found, "problem": problem}
 
 
 def _legend(made: Comparison) -> list[Json]:
@@ -64,7 +70,7 @@ def _chart(made: Comparison, block: Json) -> Json | None:
         names = [block["metric"]] if block.get("metric") else panels.curve_names(made)[:1]
         return {**panels.series(made, names), "metric": names[0]} if names else None
     if kind == "importance":
-        return _importance(made, block.get("metric") or made.primary)
+        return _importance(made.experiment, block.get("study"))
     if kind in evaluations.CURVES:
         found: Json | None = evaluations.read(made)["curves"].get(kind)
         return found
@@ -72,16 +78,34 @@ def _chart(made: Comparison, block: Json) -> Json | None:
     return drawn
 
 
-def _importance(made: Comparison, metric: str) -> Json | None:
-    """The newest study of the experiment for the metric: a report shows what was computed, and asks for nothing."""
-    done = ImportanceStudy.objects.filter(experiment=made.experiment, metric=metric, state=WorkState.SUCCEEDED)
-    study = done.order_by("-pk").first()
+def studies_of(experiment_ids: Sequence[int]) -> dict[int, list[ImportanceStudy]]:
+    """Return the finished studies of experiments, the newest 100 of all first; one query."""
+    done = ImportanceStudy.objects.filter(experiment__in=experiment_ids, state=WorkState.SUCCEEDED)
+    found: dict[int, list[ImportanceStudy]] = defaultdict(list)
+    for study in done.exclude(result=None).defer("run_ids").order_by("-pk")[:STUDIES]:
+        found[study.experiment_id].append(study)
+    return found
+
+
+def study_label(study: ImportanceStudy) -> str:
+    """A study for people: its metric, its runs, when it was asked for."""
+    count = (study.result or {}).get("runs", 0)
+    return (
+        f"{named.label_of(study.metric)} over {count:,} runs, {study.created_at:%Y-%m-%d %H:%M} UTC, number {study.pk}"
+    )
+
+
+def _importance(experiment: Experiment, number: int | None) -> Json | None:
+    """The study that was chosen: a report shows what was computed, never silently another one."""
+    if number is None:
+        return None
+    study = ImportanceStudy.objects.filter(experiment=experiment, pk=number, state=WorkState.SUCCEEDED).first()
     if study is None or not study.result:
         return None
     lines = [{"feature": p["name"], "mean": p["mean"], "std": p["std"]} for p in study.result["params"][:20]]
-    words = f"Importance for {named.label_of(metric)} over {study.result['runs']} runs, out-of-bag score"
-    label = f"{words} {study.result['oob']:.2f}. It says what predicts the metric, not what causes it."
-    return {**charts.importance(lines), "xt": "Loss of R2 when shuffled", "label": label}
+    words = f"Importance for {study_label(study)}; out-of-bag score {study.result['oob']:.2f}."
+    label = f"{words} It says what predicts the metric, not what causes it."
+    return {**charts.importance(lines), "xt": "Loss of R2 when shuffled", "label": label, "study": study_label(study)}
 
 
 def _table(made: Comparison, _block: Json) -> Json | None:

@@ -20,9 +20,10 @@ SECTION = "Data and models"
 CODE = "Code"
 PACKAGES = "Packages"
 # What clients write of the code a run was made with, and the words for it.
+COMMIT, ENTRY = "mlflow.source.git.commit", "mlflow.source.name"
 CODE_TAGS = {
-    "mlflow.source.git.commit": "git commit", "mlflow.source.git.branch": "git branch",
-    "mlflow.source.git.repoURL": "repository", "mlflow.source.name": "entry point",
+    COMMIT: "git commit", "mlflow.source.git.branch": "git branch",
+    "mlflow.source.git.repoURL": "repository", ENTRY: "entry point",
     "mlflow.project.entryPoint": "project entry point", "mlflow.source.git.dirty": "changed since the commit",
 }  # fmt: skip
 WORDS = {"up": "better", "down": "worse", "": ""}
@@ -66,8 +67,10 @@ def recorded_rows(chosen: Sequence[RunFacts], project: Project) -> list[Differen
 
 
 def code_rows(chosen: Sequence[RunFacts]) -> list[Difference]:
-    """Version of the code, as the clients' tags tell."""
-    rows = [Difference(CODE, words, [f.tags.get(tag) for f in chosen]) for tag, words in CODE_TAGS.items()]
+    """Version of the code, as the clients' tags tell: the commit, or what was run where there is none."""
+    version = Difference(CODE, "code version", [f.tags.get(COMMIT) or f.tags.get(ENTRY) for f in chosen])
+    told = [Difference(CODE, words, [f.tags.get(tag) for f in chosen]) for tag, words in CODE_TAGS.items()]
+    rows = [version, *told]
     return [row for row in rows if any(value is not None for value in row.values)]
 
 

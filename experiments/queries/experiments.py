@@ -18,7 +18,7 @@ from experiments.models import Experiment, ExperimentTag, Lifecycle, LoggedModel
 from experiments.training import catalogue
 from mlportal.lib.errors import Invalid
 from projects.actor import Actor
-from projects.models import Project
+from projects.models import Project, Star
 
 from .folders import Tree
 from .metrics import arrow_of, higher_is_better, label_of
@@ -115,10 +115,19 @@ def listed(by: Actor, project: Project, asked: Listing, tree: Tree) -> models.Qu
     return rows.filter(folder=asked.folder_id)
 
 
-def experiment_page(
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """One page of experiments: those that the reader starred come before all others, each in the order asked for."""
+
+    found: list[Experiment]
+    after: str
+    before: str
+
+
+def in_order(
     by: Actor, project: Project, asked: Listing, tree: Tree, *, limit: int, after: str = "", before: str = ""
-) -> ExperimentPage:
-    """Return one page of experiments, in a fixed number of queries; runs are read of those shown only.
+) -> InOrder:
+    """Find one page of experiments; each has ``rank``: 0 if it is starred, else 1.
 
     Raises
     ------
@@ -127,21 +136,36 @@ def experiment_page(
     """
     if asked.key not in SORTS:
         raise Invalid(f"Sort by one of {', '.join(SORTS)}.", field="sort", got=asked.sort[:40])
-    rows: Any = listed(by, project, asked, tree).annotate(at=_value_of(asked.key)).select_related("created_by")
+    rows: Any = listed(by, project, asked, tree).annotate(at=_value_of(asked.key), rank=_rank(by))
     down = asked.descending != bool(before)
     if place := after or before:
-        rows = _behind(rows, _decoded(place, asked), "lt" if down else "gt")
+        rows = _behind(rows, _decoded(place, asked), "lt" if down else "gt", "lt" if before else "gt")
     mark = "-" if down else ""
-    found: list[Experiment] = list(rows.order_by(f"{mark}at", f"{mark}pk")[: limit + 1])
+    ordered = rows.order_by("-rank" if before else "rank", f"{mark}at", f"{mark}pk")
+    found: list[Experiment] = list(ordered.select_related("created_by")[: limit + 1])
     more, found = len(found) > limit, found[:limit]
     if before:
         found.reverse()
     has_next, has_previous = (True, more) if before else (more, bool(after))
-    return ExperimentPage(
-        _lines(found, tree if asked.text else None),
+    return InOrder(
+        found,
         _encoded(found[-1], asked) if found and has_next else "",
         _encoded(found[0], asked) if found and has_previous else "",
     )
+
+
+def experiment_page(
+    by: Actor, project: Project, asked: Listing, tree: Tree, *, limit: int, after: str = "", before: str = ""
+) -> ExperimentPage:
+    """Return one page of the list, in a fixed number of queries; runs are read of those shown only."""
+    page = in_order(by, project, asked, tree, limit=limit, after=after, before=before)
+    return ExperimentPage(_lines(page.found, tree if asked.text else None), page.after, page.before)
+
+
+def _rank(by: Actor) -> Any:
+    user = by.user.pk if by.user else None
+    mine = Star.objects.filter(user=user, target_type="experiment", target_id=models.OuterRef("pk"))
+    return models.Case(models.When(models.Exists(mine), then=0), default=1, output_field=models.IntegerField())
 
 
 def _value_of(key: str) -> Any:
@@ -155,27 +179,35 @@ def _value_of(key: str) -> Any:
     return Lower("name") if key == "name" else models.F("pk")
 
 
-def _behind(rows: Any, place: tuple[Any, int], step: str) -> Any:
-    value, pk = place
-    return rows.filter(models.Q(**{f"at__{step}": value}) | models.Q(**{"at": value, f"pk__{step}": pk}))
+def _behind(rows: Any, place: tuple[int, Any, int], step: str, rank_step: str) -> Any:
+    rank, value, pk = place
+    beyond = models.Q(**{f"at__{step}": value}) | models.Q(**{"at": value, f"pk__{step}": pk})
+    return rows.filter(models.Q(**{f"rank__{rank_step}": rank}) | models.Q(rank=rank) & beyond)
 
 
 def _encoded(experiment: Experiment, asked: Listing) -> str:
-    value = experiment.at  # type: ignore[attr-defined]
-    return base64.urlsafe_b64encode(json.dumps([asked.key, value, experiment.pk]).encode()).decode().rstrip("=")
+    place = [asked.key, experiment.rank, experiment.at, experiment.pk]  # type: ignore[attr-defined]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
-def _decoded(text: str, asked: Listing) -> tuple[Any, int]:
+def _decoded(text: str, asked: Listing) -> tuple[int, Any, int]:
     try:
-        key, value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        key, rank, value, pk = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         named = asked.key == "name"
         fits = type(value) is str if named else type(value) is int and -(2**63) <= value < 2**63
-        if key != asked.key or type(pk) is not int or not 0 <= pk < 2**63 or not fits or "\0" in str(value):
+        if (
+            rank not in (0, 1)
+            or key != asked.key
+            or type(pk) is not int
+            or not 0 <= pk < 2**63
+            or not fits
+            or "\0" in str(value)
+        ):
             raise ValueError(text)
         str(value).encode()
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise Invalid("The page cursor does not belong to this list.", code="bad_cursor", field="cursor") from None
-    return value, pk
+    return rank, value, pk
 
 
 def _lines(found: list[Experiment], tree: Tree | None) -> list[ExperimentLine]:

@@ -70,7 +70,7 @@ def series(made: Comparison, names: Sequence[str], *, low: float | None = None, 
     many = max(1, len(ids) * len(names))
     at_most = max(FEWEST_POINTS, min(MOST_POINTS, POINTS_AN_ANSWER // many))
     origins = {pk: made.dots[pk].started_ms for pk in ids} if axis == "rel" else {}
-    window = _window(axis, low, high, origins)
+    window = window_of(axis, low, high, origins)
     found: dict[int, dict[str, Json]] = defaultdict(dict)
     for pk, name, part in metricstore.bundle(ids, names, at_most=at_most, window=window):
         found[pk][name] = {"x": _places(part, axis, origins.get(pk, 0)), "y": _short(part.values), "total": part.total}
@@ -82,13 +82,20 @@ def series(made: Comparison, names: Sequence[str], *, low: float | None = None, 
     }  # fmt: skip
 
 
-def _window(axis: str, low: float | None, high: float | None, origins: dict[int, int]) -> Window | None:
+def window_of(axis: str, low: float | None, high: float | None, origins: dict[int, int] | None = None) -> Window | None:
+    """The part of curves between two places of an axis, None for the whole of them.
+
+    Raises
+    ------
+    Invalid
+        If the ends are the wrong way round.
+    """
     if low is None or high is None:
         return None
     if low > high:
         raise Invalid("from must not be above to.", field="from", got=low, limit=high)
     unit = MINUTE if axis == "rel" else 1
-    return Window(low * unit, high * unit, by_step=axis == "step", origins=origins)
+    return Window(low * unit, high * unit, by_step=axis == "step", origins=origins or {})
 
 
 def _places(part: metricstore.Series, axis: str, origin: int) -> list[float]:

@@ -12,7 +12,7 @@ from experiments.models import Experiment, Lifecycle, Run
 from projects.actor import Actor
 from projects.models import Project
 
-from .holding import runs_held
+from .holding import runs_kept
 
 SHOWN_EXPERIMENTS = 200
 
@@ -88,7 +88,7 @@ def _page_of_runs(
 
 
 def _run_lines(project: Project, found: Sequence[Run]) -> list[TrashLine]:
-    held = runs_held(project, [run.pk for run in found])
+    held = runs_kept(project, [run.pk for run in found])
     return [_line(project, run, held.get(run.pk, ""), 0) for run in found]
 
 

@@ -18,7 +18,7 @@ from experiments import metricstore, queries
 from experiments.metricstore import NEWEST_FIRST, FilterError
 from experiments.models import BulkAction, BulkPage, Experiment, Lifecycle, Run
 from experiments.queries import Place
-from experiments.queries.holding import runs_held
+from experiments.queries.holding import runs_held, runs_kept
 from experiments.services import bulk_steps
 from mlportal.lib import lease, queue
 from mlportal.lib.errors import Conflict, Invalid
@@ -252,7 +252,8 @@ def _trashed(project: Project, given: Mapping[str, Any]) -> Iterator[list[int]]:
 
 
 def _write_pages(action: BulkAction, numbers: Iterator[list[int]]) -> None:
-    held = runs_held(action.project) if action.kind in (Kind.ARCHIVE, Kind.REMOVE) else {}
+    holds = {Kind.ARCHIVE: runs_held, Kind.REMOVE: runs_kept}.get(Kind(action.kind))
+    held = holds(action.project) if holds else {}
     size = REMOVED_AT_ONCE if action.kind == Kind.REMOVE else PAGE
     excluded: Counter[str] = Counter()
     for found in numbers:

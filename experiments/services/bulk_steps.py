@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from experiments import metricstore
 from experiments.models import BulkAction, BulkPage, Experiment, Lifecycle, LoggedModel, Run, RunTag
-from experiments.queries.holding import runs_held
+from experiments.queries.holding import runs_held, runs_kept
 from experiments.services import moving
 from experiments.services.runs import NAME_TAG, NOTES_TAG, PARENT_TAG
 from mlportal.lib.errors import Invalid
@@ -192,7 +192,7 @@ def _restore(action: BulkAction, page: BulkPage) -> Before:
 def _remove(action: BulkAction, page: BulkPage) -> Before:
     rows = _rows(action, page).filter(deleted_at__lte=action.given["before"])
     found = list(rows.values_list("pk", flat=True))
-    held = runs_held(action.project, found)
+    held = runs_kept(action.project, found)
     fit = [pk for pk in found if pk not in held]
     if not _remove_runs(fit):  # something began to need one of them this moment: find the others one by one
         fit = [pk for pk in fit if _remove_runs([pk])]

@@ -12,7 +12,7 @@ from experiments.services.attempts import actor_of
 from experiments.training import catalogue
 from experiments.training.parameters import Parameter, shown
 from experiments.training.spec import TrainingSpec, validate_spec
-from mlportal.lib import lease, queue
+from mlportal.lib import code_version, lease, queue
 from mlportal.lib.errors import Conflict, Invalid
 from mlportal.lib.lease import WorkState
 from projects.actor import Actor
@@ -22,6 +22,7 @@ from projects.services import checks, events, splits
 
 TASK = "experiments.execute_job"
 OVERRIDE_TAG = "mlportal.checks_override"
+COMMIT_TAG = "mlflow.source.git.commit"
 TASK_LIMITS = {
     "wall_seconds": Parameter(
         name="wall_seconds",
@@ -85,7 +86,7 @@ def launch(
             source=Run.Source.JOB,
             dataset_version=dataset_version,
             params=_params(checked, dataset_version, split),
-            tags={**(tags or {}), OVERRIDE_TAG: passed_over["reason"]} if passed_over else tags,
+            tags={**(tags or {}), **_code(), **({OVERRIDE_TAG: passed_over["reason"]} if passed_over else {})},
             primary_metric=catalogue.PRIMARY_METRIC[checked.task],
         )
         job = TrainingJob.objects.create(
@@ -105,6 +106,12 @@ def launch(
         events.record(by, "job.launched", project=project, target=job, data=data)
         queue.enqueue(TASK, job.pk)
     return job
+
+
+def _code() -> dict[str, str]:
+    """The portal's own code as the tags tell it that tracking clients write of theirs."""
+    known = {"mlflow.source.type": "JOB", "mlflow.source.name": code_version.version()}
+    return {**known, **({COMMIT_TAG: code_version.commit()} if code_version.commit() else {})}
 
 
 def cancel(by: Actor, *, job: TrainingJob) -> TrainingJob:

@@ -27,7 +27,7 @@ LONGEST_STATE = 20_000
 LONGEST_TITLE = 200
 MOST_FROZEN = 32 * 2**20
 KINDS = ("text", "chart", "table", "runs")
-FIELDS = {"id", "kind", "heading", "text", "experiment", "state", "chart", "metric"}
+FIELDS = {"id", "kind", "heading", "text", "experiment", "state", "chart", "metric", "study"}
 Json = dict[str, Any]
 
 
@@ -121,11 +121,13 @@ def freeze(by: Actor, *, report: Report) -> Report:
     require(by, Permission.RUN_EDIT, report.project)
     with transaction.atomic():
         held = _open(report)
-        text = blocks.canonical(_finite(blocks.shown(by, held)))
+        answers = blocks.shown(by, held)
+        text = blocks.canonical(_finite(answers))
         if len(text) > MOST_FROZEN:
             raise TooLarge("What this report shows takes more than 32 MB; narrow its run sets.", limit=MOST_FROZEN)
         held.frozen, held.frozen_digest, held.frozen_at = text, blocks.digest(text), timezone.now()
-        held.save(update_fields=["frozen", "frozen_digest", "frozen_at"])
+        held.frozen_runs = sorted({run for answer in answers for run in answer.get("run_ids", ())})
+        held.save(update_fields=["frozen", "frozen_digest", "frozen_at", "frozen_runs"])
         data = {"sha256": held.frozen_digest, "blocks": len(held.blocks)}
         events.record(by, "report.frozen", project=held.project, target=held, data=data)
     return held
@@ -215,7 +217,21 @@ def _block(block: Json, field: str, known: set[int]) -> Json:
             got=str(block.get("chart"))[:80],
             limit=list(blocks.CHARTS),
         )
-    return {**made, "chart": block["chart"], "metric": _text(block, "metric", field, 250)}
+    made |= {"chart": block["chart"], "metric": _text(block, "metric", field, 250)}
+    return made | _study(block, field) if block["chart"] == "importance" else made
+
+
+def _study(block: Json, field: str) -> Json:
+    """The study of importance that a block shows; without one it says that one is to be chosen."""
+    given = block.get("study")
+    if given is None:
+        return {}
+    known = blocks.studies_of([block["experiment"]])
+    if type(given) is not int or all(study.pk != given for study in known[block["experiment"]]):
+        raise Invalid(
+            "The block's study is no finished study of its experiment.", field=f"{field}.study", got=str(given)[:80]
+        )
+    return {"study": given}
 
 
 def _id(given: object) -> str:

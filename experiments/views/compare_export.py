@@ -16,23 +16,34 @@ from experiments.models import Report
 from experiments.queries import blocks, compared, panels
 from experiments.queries.compared import Comparison, View
 from experiments.services import reports
-from experiments.views import standalone
+from experiments.views import compare_importance, standalone
 from experiments.views.compare import Compared, heading
 from experiments.views.report_pages import prepared
+from projects.actor import Actor
 from projects.permissions import Permission
 
 MOST_COLUMNS = 1000
 Json = dict[str, Any]
 
 
-def blocks_of(made: Comparison, wanted: list[str] | None = None) -> list[Json]:
+def blocks_of(by: Actor, made: Comparison, wanted: list[str] | None = None) -> list[Json]:
     """The parts of the compare page as blocks of a report; ``wanted`` keeps some kinds."""
     base: Json = {"experiment": made.experiment.pk, "state": made.view.text(), "heading": ""}
     curves = [{**base, "kind": "chart", "chart": "curves", "metric": m, "heading": panels.label_of(f"m.{m}")}
               for m in panels.curve_names(made)]  # fmt: skip
-    others = [{**base, "kind": "chart", "chart": kind, "metric": ""} for kind in blocks.CHARTS if kind != "curves"]
+    others = [
+        {**base, "kind": "chart", "chart": kind, "metric": "", **(_study(by, made) if kind == "importance" else {})}
+        for kind in blocks.CHARTS if kind != "curves"
+    ]  # fmt: skip
     every = [{**base, "kind": "runs"}, *curves, *others, {**base, "kind": "table"}]
     return [b for b in every if wanted is None or b.get("chart", b["kind"]) in wanted]
+
+
+def _study(by: Actor, made: Comparison) -> Json:
+    """The study that the compare page shows, if it is finished: of its metric and of exactly its runs."""
+    shown = compare_importance.card(by, made) if made.primary else {}
+    study = shown.get("study")
+    return {"study": study.pk, "metric": shown["metric"]} if study is not None and study.result else {}
 
 
 class CompareExport(Compared):
@@ -41,9 +52,8 @@ class CompareExport(Compared):
     def get(self, request: HttpRequest, experiment: str) -> HttpResponse:
         """Show the size, or with ``file=1`` send the file."""
         made = self.comparison(request, experiment)
-        resolved = [
-            blocks.resolve(self.actor, self.project, {**b, "id": f"b{at}"}) for at, b in enumerate(blocks_of(made))
-        ]
+        asked = [{**b, "id": f"b{at}"} for at, b in enumerate(blocks_of(self.actor, made))]
+        resolved = [blocks.resolve(self.actor, self.project, block) for block in asked]
         # A chart that these runs have no values for is left out: nobody asked for it by name.
         parts = [prepared(b) for b in resolved if "data" in b]
         title = f"{heading(made)} · {made.experiment.name}"
@@ -109,7 +119,7 @@ class CompareReport(Compared):
         """Append them to a report, or begin one."""
         view = View.of_text(request.POST.get("state", ""))
         made = compared.compare(self.actor, self.experiment(experiment), view)
-        content = blocks_of(made, request.POST.getlist("part"))
+        content = blocks_of(self.actor, made, request.POST.getlist("part"))
         number = request.POST.get("report", "")
         if number.isascii() and number.isdigit() and len(number) < 19:
             mine = Report.objects.visible_to(self.actor).in_project(self.project).select_related("project")

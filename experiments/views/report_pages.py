@@ -67,12 +67,22 @@ class ReportShow(_OneReport):
     def get(self, request: HttpRequest, report: int) -> HttpResponse:
         """Show its blocks: charts ask for their points when they are drawn."""
         found = self.load(report)
+        editing = request.GET.get("edit") == "1"
         context = {
-            "report": found, "blocks": _parts(self.actor, found), "editing": request.GET.get("edit") == "1",
+            "report": found, "blocks": _with_studies(_parts(self.actor, found), editing), "editing": editing,
             "experiments": Experiment.objects.in_project(self.project).active().order_by("name")[:LISTED],
             "chart_kinds": blocks.CHARTS,
         }  # fmt: skip
         return render(request, "experiments/report_show.html", context)
+
+
+def _with_studies(parts: list[Json], editing: bool) -> list[Json]:  # noqa: FBT001 - one word for one flag
+    """Give blocks of importance the studies they may show, while the report is edited."""
+    shown = [part for part in parts if part.get("chart") == "importance"] if editing else []
+    found = blocks.studies_of([part["experiment"] for part in shown]) if shown else {}
+    for part in shown:
+        part["studies"] = [(each.pk, blocks.study_label(each)) for each in found[part["experiment"]]]
+    return parts
 
 
 def _parts(by: Any, report: Report) -> list[Json]:
@@ -150,7 +160,9 @@ class ReportChange(_OneReport):
 
     def do_edit(self, report: Report, given: Any) -> tuple[Report, str]:
         """Change the words of a block."""
-        changes = {name: given[name] for name in ("text", "heading") if name in given}
+        changes: Json = {name: given[name] for name in ("text", "heading") if name in given}
+        if number := given.get("study", ""):
+            changes["study"] = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else number
         return reports.edit(self.actor, report=report, block=given.get("block", ""), changes=changes), given["block"]
 
     def do_up(self, report: Report, given: Any) -> tuple[Report, str]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from django.urls import reverse
+
 from experiments import charts, metricstore, queries
+from experiments.metricstore import Window
 from experiments.models import Artifact, Run, TrainingJob
 from experiments.queries import RunFacts, files
 from experiments.queries.folders import path_of
@@ -59,10 +63,17 @@ def live_context(facts: RunFacts, chosen: baselines.Choice, own: Sequence[str] |
     }  # fmt: skip
 
 
+def _zoom_url(run: Run, baseline: RunFacts | None) -> str:
+    """Where charts ask for finer points of a range."""
+    address = reverse("experiments:run-series", args=[run.project.slug, run.pk])
+    return f"{address}?baseline={baseline.run.pk}" if baseline else address
+
+
 def _curves(run: Run, metrics: RunMetrics, baseline: RunFacts | None) -> Json:
     machine = metrics.system_curves()
     return {
-        "curve_groups": metrics.groups(), "drawn": metrics.drawn, "asked_group": metrics.asked,
+        "zoom_url": _zoom_url(run, baseline), "curve_groups": metrics.groups(), "drawn": metrics.drawn,
+        "asked_group": metrics.asked,
         "curve_data": with_baseline(curve_data(run, metrics.drawn_series()), baseline, metrics.drawn),
         "system": machine,
         "system_values": metrics.system_values(),
@@ -172,12 +183,20 @@ def curve_data(run: Run, series: dict[str, metricstore.Series]) -> dict[str, Any
     }  # fmt: skip
 
 
-def with_baseline(data: Json, baseline: RunFacts | None, names: Sequence[str]) -> Json:
+def points_of(run: Run, names: Sequence[str], window: Window | None = None) -> dict[str, metricstore.Series]:
+    """Points of some metrics, at most 500 each: of the whole curves, or of the range that is looked at."""
+    if window is None:
+        found = metricstore.many_series([run.pk], names, at_most=POINTS)
+        return {name: series for (_, name), series in found.items()}
+    mine = replace(window, origins={run.pk: run.started_ms})
+    return {name: part for _, name, part in metricstore.bundle([run.pk], names, at_most=POINTS, window=mine)}
+
+
+def with_baseline(data: Json, baseline: RunFacts | None, names: Sequence[str], window: Window | None = None) -> Json:
     """Add the curves of the run that is compared with: grey, dotted, behind."""
     shared = [n for n in names if baseline is not None and n in baseline.metrics]
     if baseline is not None and shared:
-        series = metricstore.many_series([baseline.run.pk], shared, at_most=POINTS)
-        (other,) = curve_data(baseline.run, {name: found for (_, name), found in series.items()})["runs"]
+        (other,) = curve_data(baseline.run, points_of(baseline.run, shared, window))["runs"]
         data["runs"].insert(0, other | {"k": 0, "dash": 2})
     return data
 

@@ -13,12 +13,13 @@ from django.urls import reverse
 
 from experiments import metricstore, queries
 from experiments.models import Run
-from experiments.queries import versions
+from experiments.queries import panels, versions
 from experiments.services import runs
 from experiments.views import baselines
+from experiments.views.compare_data import bound
 from experiments.views.job_log import log_context
-from experiments.views.metrics import MOST, POINTS
-from experiments.views.run_page import curve_data, live_context, page_context, with_baseline
+from experiments.views.metrics import MOST
+from experiments.views.run_page import curve_data, live_context, page_context, points_of, with_baseline
 from mlportal.lib.errors import DomainError, Invalid
 from mlportal.lib.ui import markdown
 from projects.access import ProjectView
@@ -68,22 +69,23 @@ class RunLive(RunPage):
 
 
 class RunSeries(RunPage):
-    """The curves of a run that is still working, for its open page."""
+    """The curves of a run, for its open page: new points while it works, and finer ones of a range."""
 
     def get(self, request: HttpRequest, run: int) -> HttpResponse:
-        """Send the asked metrics, thinned, and the run's state."""
+        """Send the asked metrics, thinned, and the run's state; ``from`` and ``to`` bound the axis ``x``."""
         found = self.load(run)
-        names = request.GET.getlist("key")
+        names = [*request.GET.getlist("key"), *request.GET.getlist("metric")]
         if len(names) > MOST:
             raise Invalid(f"At most {MOST} metrics.", field="key", limit=MOST, got=len(names))
-        series = metricstore.many_series([found.pk], names, at_most=POINTS)
+        axis = "rel" if request.GET.get("x") == "rel" else "step"
+        window = panels.window_of(axis, bound(request, "from"), bound(request, "to"))
         latest = metricstore.latest([found.pk], names)[found.pk]
-        data = curve_data(found, {name: s for (_, name), s in series.items()})
+        data = curve_data(found, points_of(found, names, window))
         body = {
             "state": found.state,
             "settled": found.is_settled,
             "latest": {n: p.value if math.isfinite(p.value) else None for n, p in latest.items()},
-            **with_baseline(data, self._baseline(found, request), names),
+            **with_baseline(data, self._baseline(found, request), names, window),
         }
         return HttpResponse(orjson.dumps(body), content_type="application/json")
 

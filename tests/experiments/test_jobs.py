@@ -1,14 +1,17 @@
 """Launch, cancel and retry: what is stored, what is refused, what is written to the audit log."""
 
+import json
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from experiments import queries
 from experiments.models import Run, TrainingJob
-from experiments.queries import joblog
+from experiments.queries import difference_table, joblog
 from experiments.services import attempts, jobs
+from mlportal.lib import code_version
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from mlportal.lib.lease import WorkState
 from projects.models import DatasetVersion, Event, Project
@@ -39,6 +42,15 @@ def test_launch_stores_job_run_and_event(project: Project) -> None:
     assert job.run.name == "logistic-regression-C=0.5"
     assert job.limits == {"wall_seconds": 3600, "memory_mb": 4096}
     assert verbs(job) == ["job.launched"]
+
+
+def test_the_run_says_which_code_trained_it(project: Project) -> None:
+    made = [make_job(project).run, make_job(project).run]
+    tags = json.loads(made[0].tags)
+    assert tags["mlflow.source.name"] == code_version.version()
+    assert tags.get("mlflow.source.git.commit", "") == code_version.commit()
+    rows = {row.name: row.values for row in difference_table.code_rows(queries.facts_of([run.pk for run in made]))}
+    assert rows["code version"] == [code_version.commit() or code_version.version()] * 2
 
 
 def test_params_of_the_run_say_what_was_asked(project: Project) -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 from django.test import Client
 
-from experiments.models import Report, Run
+from experiments.models import ImportanceStudy, Report, Run
 from experiments.queries import environments
 from experiments.services import artifacts, reports
 from experiments.views import standalone
@@ -186,3 +186,31 @@ def test_the_api_writes_reads_and_freezes(project, experiment):
     facts = api.get(f"{base}/experiments/churn-gbm/compare/?part=differences").json()
     assert [r["values"] for r in facts["rows"] if r["name"] == "roc_auc"] == [[0.8, 0.7, 0.6]]
     assert api.get(f"{base}/experiments/churn-gbm/importance/").json()["refusal"].startswith("3 of the runs")
+
+
+def test_an_importance_block_shows_the_study_that_was_chosen(web, project, experiment):
+    made = [
+        ImportanceStudy.objects.create(
+            project=project, experiment=experiment, key=str(at) * 64, metric="roc_auc", run_ids=[], state="succeeded",
+            result={"runs": count, "oob": 0.5, "params": [{"name": f"p{at}", "mean": 0.4, "std": 0.1}]},
+            created_at="2026-11-01T10:00:00Z",
+        )
+        for at, count in enumerate((40, 200))
+    ]  # fmt: skip
+    block = {"id": "i1", "kind": "chart", "chart": "importance", "experiment": experiment.pk, "state": ""}
+    report = reports.create(writer(project), project=project, title="Why", content=[block])
+    place = f"{P}/reports/{report.pk}/"
+    assert "No study is chosen" in web.get(f"{place}blocks/i1/").json()["problem"]
+    page = web.get(f"{place}?edit=1").content.decode()
+    assert "ROC AUC over 40 runs, 2026-11-01 10:00 UTC" in page
+    web.post(f"{place}change/", {"do": "edit", "block": "i1", "heading": "Why", "study": made[0].pk})
+    data = web.get(f"{place}blocks/i1/").json()["data"]
+    assert data["label"].startswith("Importance for ROC AUC over 40 runs")
+    foreign = ImportanceStudy.objects.create(
+        project=project, experiment=make_experiment(project, "other"), key="9" * 64, metric="a", run_ids=[],
+        state="succeeded", result=made[0].result, created_at="2026-11-01T10:00:00Z",
+    )  # fmt: skip
+    for wrong in (foreign.pk, 10**9, "1", True):
+        with pytest.raises(Invalid) as refused:
+            reports.change(writer(project), report=report, content=[{**block, "study": wrong}])
+        assert refused.value.field == "blocks.0.study"

@@ -3,7 +3,7 @@
 import { $, $$ } from "../behaviour.js";
 import { failed, figureOf, load, partOf, plotly } from "./data.js";
 import { CONFIG } from "./theme.js";
-import { follow } from "./zoom.js";
+import { follow, settle } from "./zoom.js";
 import "./figure.js";
 
 const NOTHING = "These runs do not have the values for it.";
@@ -11,6 +11,7 @@ const NOTHING = "These runs do not have the values for it.";
 async function draw(element) {
   try {
     const [library, source] = await Promise.all([plotly(), load(element.dataset.src)]);
+    settle(element);
     const data = partOf(element);
     if (data == null) { failed(element, new Error(source.problem || NOTHING)); return; }
     const [traces, layout] = figureOf(element);

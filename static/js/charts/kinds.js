@@ -30,11 +30,12 @@ function curves(data, element, options) {
     });
   }
   const log = options.y === "log";
-  const range = options.clip && !log ? innerRange(traces) : undefined;
+  const range = element.zoomed?.y || (options.clip && !log ? innerRange(traces) : undefined);
+  const reach = element.zoomed?.range;
   const scale = unit
     ? { rangemode: "tozero", ticksuffix: unit === "%" ? "%" : "", tickformat: unit === "%" ? "" : ",.3~s", nticks: 4 }
     : { type: log ? "log" : "linear", range, tickformat: ".3~f" };
-  return [traces, layout({ xaxis: { title: X_TITLE[axis] }, yaxis: scale })];
+  return [traces, layout({ xaxis: { title: X_TITLE[axis], range: reach, autorange: reach === undefined }, yaxis: scale })];
 }
 
 /** Lines over a shared square, such as ROC. */

@@ -1,5 +1,6 @@
 // Zoom of curves: the server is asked for finer points of the range that is looked at; a double click
-// or "Reset zoom" goes back. <div class="plot" data-zoom data-src data-metric>.
+// or "Reset zoom" goes back. <div class="plot" data-zoom data-src data-metric>; data-zoom may name the address to ask,
+// else it is that of the source.
 import { $, announce } from "../behaviour.js";
 import { ask } from "./data.js";
 
@@ -31,8 +32,21 @@ function reset(element, draw) {
   announce("The whole curves");
 }
 
+/** What the x axis shows: fixed for the chart, or chosen by the shared controls. */
+function axisOf(element) {
+  const form = element.dataset.controls ? $(element.dataset.controls) : null;
+  return element.dataset.axis || (form && new FormData(form).get("x")) || "step";
+}
+
+/** Forget a zoom into another axis. */
+export function settle(element) {
+  if (element.zoomed && element.zoomed.axis !== axisOf(element)) element.zoomed = null;
+}
+
 async function zoomTo(element, range, draw) {
-  const address = new URL($(element.dataset.src).dataset.url, location.href);
+  const axis = axisOf(element);
+  const address = new URL(element.dataset.zoom || $(element.dataset.src).dataset.url, location.href);
+  if (element.dataset.zoom) address.searchParams.set("x", axis);
   for (const name of ["m", "metric"]) address.searchParams.delete(name);
   address.searchParams.set("metric", element.dataset.metric);
   address.searchParams.set("from", Math.min(...range));
@@ -42,8 +56,9 @@ async function zoomTo(element, range, draw) {
   try {
     const data = await ask(address);
     if (element.asked !== mark) return; // a newer range was chosen meanwhile
-    const points = data.runs.reduce((sum, run) => sum + (run.metrics[element.dataset.metric]?.y.length || 0), 0);
-    element.zoomed = { range, data, y: element.layout.yaxis.autorange ? null : [...element.layout.yaxis.range] };
+    const values = data.runs.map((run) => run.metrics[element.dataset.metric]).filter(Boolean);
+    const points = values.reduce((sum, found) => sum + (found.y || found.values).length, 0);
+    element.zoomed = { range, data, axis, y: element.layout.yaxis.autorange ? null : [...element.layout.yaxis.range] };
     await draw(element);
     announce(`${points} points of this range`);
   } catch (error) {

@@ -215,3 +215,20 @@ def test_notes_are_previewed_as_they_will_look_and_nothing_is_saved(web, project
     assert b"<script>" not in answer.content
     run.refresh_from_db()
     assert run.notes == ""
+
+
+def test_zoom_brings_the_points_of_a_range_back(web, project):
+    run = make_run(make_experiment(project))
+    values = [float(i % 7) for i in range(1000)]
+    values[613] = 1000.0
+    log(run, "loss", values, start_ms=run.started_ms)
+    series = f"{BASE}/runs/{run.pk}/series/"
+    assert f'data-zoom="{series}"' in shown(web, run).content.decode()
+    whole = web.get(f"{series}?metric=loss").json()["runs"][0]["metrics"]["loss"]
+    assert (len(whole["steps"]) <= 500, whole["total"]) == (True, 1000)
+    part = web.get(f"{series}?metric=loss&x=step&from=600&to=620.5").json()["runs"][0]["metrics"]["loss"]
+    assert (part["steps"], part["values"]) == (list(range(599, 622)), values[599:622])
+    minutes = web.get(f"{series}?metric=loss&x=rel&from=10&to=10.1").json()["runs"][0]["metrics"]["loss"]
+    assert minutes["steps"] == list(range(599, 608))
+    wrong = web.get(f"{series}?metric=loss&from=5&to=1")
+    assert (wrong.status_code, "from" in wrong.content.decode()) == (400, True)
