@@ -16,7 +16,7 @@ from experiments.api.batch import RunLog
 from experiments.metricstore import NEWEST_FIRST, FilterError, Order
 from experiments.models import Experiment, Run
 from experiments.queries import Place, tokens
-from experiments.queries.folders import tree_of
+from experiments.queries.folders import Tree, tree_of
 from experiments.services import experiments, runs
 from mlportal.lib import names
 from mlportal.lib.api import CursorPages
@@ -60,7 +60,7 @@ class Experiments(ScopedAPIView):
         """List experiments: those that the caller starred, then the others, each newest first or as `sort` says."""
         asked = request.query_params
         folder = _whole(asked["folder"], "folder", 1, 999_999_999) if asked.get("folder") else None
-        tree = tree_of(self.project, counted=False)
+        tree = Tree([]) if folder is None else tree_of(self.project, counted=False)
         if folder is not None and folder not in tree.by_id:
             raise Missing("There is no such folder here.", field="folder")
         text = names.exact(asked.get("q", ""), field="q", limit=200).strip()

@@ -82,5 +82,5 @@ def leading_metrics(place: Place) -> list[str]:
     named = [place.primary_metric, *catalogue.METRICS, *catalogue.PRIMARY_METRIC.values()]
     known = metricstore.have(scope, "metric", dict.fromkeys(n for n in named if n))
     newest = runs_of(place).active().order_by("-started_ms", "-pk")[:LOOKED_AT_RUNS]
-    of_runs = [metricstore.names_of(pk, ALL_AT_MOST) for pk in newest.values_list("pk", flat=True)]
-    return default_metrics(place, list(dict.fromkeys([*known, *(n for part in of_runs for n in part)])))
+    of_runs = metricstore.names_of(list(newest.values_list("pk", flat=True)), ALL_AT_MOST)
+    return default_metrics(place, list(dict.fromkeys([*known, *of_runs])))

@@ -165,7 +165,7 @@ def test_experiments_cost_the_same_queries_for_any_number(api, project, count):
     with CaptureQueriesContext(connection) as seen:
         found = api.get("/experiments/").body["results"]
     assert [e["run_count"] for e in found] == [1] * count
-    assert len(seen) == 5
+    assert len(seen) == 6
 
 
 def test_logging_costs_few_queries(api, experiment):

@@ -58,7 +58,7 @@ def table(web, query=""):
 def test_csv_has_all_that_was_recorded_and_no_formula(web, made, place):
     make_run(place, "=HYPERLINK(1)", params={"lr": "-0.5", "note": "-x"})
     lines = table(web, "sort=-depth")
-    assert list(lines[0])[:3] == ["run", "name", "state"]
+    assert list(lines[0])[:3] == ["run", "name", "experiment"]
     by_name = {line["name"]: line for line in lines}
     assert set(by_name) == {"r0", "r1", "r2", "'=HYPERLINK(1)"}
     assert (by_name["r2"]["metrics.auc"], by_name["r2"]["params.depth"], by_name["r2"]["tags.team"]) == (
