@@ -526,6 +526,7 @@ class Migration(migrations.Migration):
                 (
                     "dataset_version",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="runs",
@@ -535,6 +536,7 @@ class Migration(migrations.Migration):
                 (
                     "deleted_by",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="+",
@@ -544,12 +546,16 @@ class Migration(migrations.Migration):
                 (
                     "experiment",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="experiments.experiment"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="runs",
+                        to="experiments.experiment",
                     ),
                 ),
                 (
                     "parent",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="children",
@@ -559,7 +565,10 @@ class Migration(migrations.Migration):
                 (
                     "project",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="runs", to="projects.project"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="runs",
+                        to="projects.project",
                     ),
                 ),
             ],
@@ -1188,9 +1197,25 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="run",
             index=models.Index(
-                condition=models.Q(("state__in", ["queued", "running"])),
-                fields=["experiment", "state"],
-                name="run_working",
+                fields=["experiment", "state", "lifecycle", "started_ms", "source"], name="run_by_state"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(condition=models.Q(("parent__isnull", False)), fields=["parent"], name="run_by_parent"),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("dataset_version__isnull", False)),
+                fields=["dataset_version"],
+                name="run_by_dataset",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="run",
+            index=models.Index(
+                condition=models.Q(("deleted_by__isnull", False)), fields=["deleted_by"], name="run_by_deleter"
             ),
         ),
         migrations.AddIndex(

@@ -214,9 +214,12 @@ class Run(models.Model):
             ),
             # Serves home, palette and the page of all runs: the project's newest runs.
             models.Index(
-                "project", "lifecycle", models.F("started_ms").desc(), models.F("id").desc(),
+                "project",
+                "lifecycle",
+                models.F("started_ms").desc(),
+                models.F("id").desc(),
                 name="run_newest_in_project",
-            ),  # fmt: skip
+            ),
             # Serves the counts of a page head and of the list of experiments. Not of working runs only: SQLite binds
             # the states of a question as values and cannot tell that they are those of a partial index.
             models.Index(fields=["experiment", "state", "lifecycle", "started_ms", "source"], name="run_by_state"),
