@@ -41,7 +41,7 @@ def read(text: str, *, field: str) -> Span:
             start = datetime.combine(date.fromisoformat(clean), time.min, tzinfo=UTC)
             return Span(start, start + DAY - _LEAST, is_day=True)
         # An address turns the plus of an offset into a blank.
-        given = datetime.fromisoformat(clean if clean.count(" ") < 2 else "+".join(clean.rsplit(" ", 1)))
+        given = datetime.fromisoformat(_with_plus(clean))
         moment = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise Invalid(
@@ -49,6 +49,11 @@ def read(text: str, *, field: str) -> Span:
             field=field, got=clean[:40],
         ) from error  # fmt: skip
     return Span(moment, moment)
+
+
+def _with_plus(text: str) -> str:
+    date_and_time = " " if "T" not in text else ""
+    return "+".join(text.rsplit(" ", 1)) if text.count(" ") > len(date_and_time) else text
 
 
 def past(text: str, *, field: str, now: datetime) -> Span:
