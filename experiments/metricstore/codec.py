@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import glances
-from .glances import GLANCED_FROM
 
 BLOCK_HEADER = struct.Struct("<2sBxI")
 BLOCK_MAGIC = b"mb"
@@ -138,7 +137,7 @@ def pack_segment(points: Points) -> bytes:
     planes = np.concatenate([_planes(c) for c in (_deltas(points.steps), _deltas(points.stamps), values)])
     same = (planes == planes[:, :1]).all(axis=1)
     noise = np.array([not flat and _is_noise(plane) for flat, plane in zip(same, planes, strict=True)])
-    is_long = count >= GLANCED_FROM
+    is_long = count >= glances.GLANCED_FROM
     body = (
         BOUNDS.pack(points.steps[0], points.stamps[0], points.stamps.min(), points.stamps.max())
         + (glances.pack(points.steps, points.stamps, values) if is_long else b"")

@@ -12,7 +12,9 @@ CACHE_LIMIT = 50_000
 _ids: dict[str, int] = {}
 _names: dict[int, str] = {}
 # On PostgreSQL arrays, which it plans once a connection.
-_STORE = Statement("INSERT INTO experiments_key (name) SELECT unnest(%s::text[]) ON CONFLICT (name) DO NOTHING")
+_STORE = Statement(
+    "INSERT INTO experiments_key (name) SELECT unnest(%s::text[]) ON CONFLICT (name) DO NOTHING RETURNING name, id"
+)
 _FIND = Statement("SELECT name, id FROM experiments_key WHERE name = ANY(%s::text[])")
 
 
@@ -23,13 +25,23 @@ def ids(names: Iterable[str]) -> dict[str, int]:
     unknown = sorted(wanted - known.keys())  # sorted, so that two writers take row locks in one order
     if not unknown:
         return known
+    stored = _store(unknown)
+    transaction.on_commit(lambda: _remember(stored))  # a rolled-back id must never be remembered
+    left = [name for name in unknown if name not in stored]
+    return {**known, **stored, **(_read(left) if left else {})}
+
+
+def _store(unknown: list[str]) -> dict[str, int]:
+    """Store new names and return the ids of those that were."""
     if connection.vendor == "postgresql":
-        _STORE.count([unknown])
-    else:
-        with connection.cursor() as cursor:
-            marks = ", ".join(["(%s)"] * len(unknown))
-            cursor.execute(f"INSERT INTO experiments_key (name) VALUES {marks} ON CONFLICT (name) DO NOTHING", unknown)
-    return {**known, **_read(unknown)}
+        return dict(_STORE.rows([unknown]))
+    marks = ", ".join(["(%s)"] * len(unknown))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO experiments_key (name) VALUES {marks} ON CONFLICT (name) DO NOTHING RETURNING name, id",
+            unknown,
+        )
+        return dict(cursor.fetchall())
 
 
 def cached(names: Iterable[str]) -> dict[str, int] | None:

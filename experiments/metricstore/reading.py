@@ -11,7 +11,7 @@ from itertools import groupby, pairwise
 import numpy as np
 from django.db import connection
 
-from . import codec, folding, keys
+from . import codec, folding, glances, keys
 from .codec import Points
 from .thinning import Choice, Series, joined, nothing, spark, spread, thinned, whole
 
@@ -145,7 +145,7 @@ def _segments(
 
     Of long series only the first and the last segment are read whole, so that the ends are exact.
     """
-    few = [at_most * GLANCED_TIMES if at_most else 2**62, codec.GLANCED_FROM]
+    few = [at_most * GLANCED_TIMES if at_most else 2**62, glances.GLANCED_FROM]
     inside = "" if span is None else " AND c.last_step >= %s AND c.first_step <= %s"
     given = [*run_ids, *key_ids, *(span or ())]
     where = f"c.run_id IN ({marks(run_ids)}) AND c.key_id IN ({marks(key_ids)}){inside}"

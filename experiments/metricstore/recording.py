@@ -25,6 +25,11 @@ _APPEND = Statement(
     """,
     lock="FOR KEY SHARE OF r",
 )
+_LOCK = Statement(
+    "SELECT experiment_id, params, tags FROM experiments_run WHERE id = %s AND lifecycle = 'active'",
+    lock="FOR NO KEY UPDATE",
+)
+_SAVE = Statement("UPDATE experiments_run SET params = %s, tags = %s WHERE id = %s")
 _PARAM_COLUMNS = "run_id, key_id, experiment_id, value, number"
 _TAG_COLUMNS = "run_id, key_id, experiment_id, value"
 _TAG_WINS = "ON CONFLICT (run_id, key_id) DO UPDATE SET value = excluded.value"
@@ -182,22 +187,14 @@ def _write_document(run_id: int, params: Mapping[str, str], tags: Mapping[str, s
 
 
 def _locked(run_id: int) -> tuple[int, dict[str, str], dict[str, str]]:
-    lock = " FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
-    query = f"SELECT experiment_id, params, tags FROM experiments_run WHERE id = %s AND lifecycle = 'active'{lock}"
-    with connection.cursor() as cursor:
-        cursor.execute(query, [run_id])
-        row = cursor.fetchone()
+    row = _LOCK.row([run_id])
     if row is None:
         raise _gone(run_id)
     return row[0], orjson.loads(row[1]), orjson.loads(row[2])
 
 
 def _save(run_id: int, params: dict[str, str], tags: dict[str, str]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE experiments_run SET params = %s, tags = %s WHERE id = %s",
-            [orjson.dumps(params).decode(), orjson.dumps(tags).decode(), run_id],
-        )
+    _SAVE.count([orjson.dumps(params).decode(), orjson.dumps(tags).decode(), run_id])
 
 
 def _gone(run_id: int) -> Conflict | Missing:

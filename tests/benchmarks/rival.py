@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +59,8 @@ class Server:
         return Connection(self)
 
     def memory_mib(self) -> float:
-        """Proportional set size of all its processes."""
-        return sum(_pss_kib(pid) for pid in self.pids()) / 1024
+        """Proportional set size of all its processes and of all that these started or forked."""
+        return sum(_pss_kib(pid) for pid in _with_children(self.pids())) / 1024
 
 
 class Connection:
@@ -218,7 +218,7 @@ def _portal(folder: Path) -> Iterator[Server]:
         token = _token(portal)
         headers = {"Authorization": f"Bearer {token}"}
         store = portal.database or str(next((folder / "data").glob("*.sqlite3")))
-        yield Server("portal", portal.port, lambda: list(portal.processes()), headers, seconds, store)
+        yield Server("portal", portal.port, lambda: [portal.child.pid, *portal.processes()], headers, seconds, store)
     finally:
         portal.stop()
 
@@ -309,6 +309,23 @@ def _session(leader: int) -> list[int]:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == leader:
                 found.append(int(entry.name))
+    return found
+
+
+def _with_children(pids: Iterable[int]) -> set[int]:
+    """Return these processes and all below them: a forked one may have overwritten what tells whose it is."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, IndexError, ValueError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry.name))
+    found: set[int] = set()
+    waiting = [*pids]
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found:
+            found.add(pid)
+            waiting += children.get(pid, ())
     return found
 
 

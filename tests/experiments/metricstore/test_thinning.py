@@ -115,7 +115,7 @@ def test_overlapping_segments_are_read_whole(run, monkeypatch):
 
 
 def test_segments_of_before_glances_are_read_whole(run, monkeypatch):
-    monkeypatch.setattr(codec, "GLANCED_FROM", 10**9)
+    monkeypatch.setattr(glances, "GLANCED_FROM", 10**9)
     log(run, range(POINTS), waves(POINTS))
     metricstore.fold_runs([run.pk])
     monkeypatch.undo()
