@@ -2,13 +2,15 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.api import delegations, endpoints, evidence, models, past, predict, promotions
+from deployments.api import delegations, endpoints, evidence, models, past, policies, predict, promotions
 
 model = "models/<str:name>/"
 version = f"{model}versions/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
 place = "environments/<str:name>/policy/"
+rules = "environments/<str:name>/policies/"
+version_of_rules = f"{rules}<int:number>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", models.Models.as_view(), name="api-models"),
     path(model, models.ModelDetail.as_view(), name="api-model"),
@@ -32,8 +34,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("production/", past.Production.as_view(), name="api-production"),
     path("production/evidence/", past.ProductionEvidence.as_view(), name="api-production-evidence"),
     path("environments/", promotions.Environments.as_view(), name="api-environments"),
-    path(place, promotions.EnvironmentPolicy.as_view(), name="api-policy"),
-    path(f"{place}<int:number>/confirm/", promotions.PolicyConfirm.as_view(), name="api-policy-confirm"),
+    path("gate-kinds/", policies.GateKinds.as_view(), name="api-gate-kinds"),
+    path(place, policies.EnvironmentPolicy.as_view(), name="api-policy"),
+    path(f"{place}<int:number>/confirm/", policies.PolicyConfirm.as_view(), name="api-policy-confirm"),
+    path(rules, policies.Policies.as_view(), name="api-policies"),
+    path(version_of_rules, policies.PolicyDetail.as_view(), name="api-policy-version"),
+    path(f"{version_of_rules}activate/", policies.PolicyActivate.as_view(), name="api-policy-activate"),
+    path(f"{version_of_rules}drop/", policies.PolicyDrop.as_view(), name="api-policy-drop"),
+    path(f"{version_of_rules}backtest/", policies.PolicyBacktest.as_view(), name="api-policy-backtest"),
     path("endpoints/", endpoints.Endpoints.as_view(), name="api-endpoints"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="api-endpoint"),
     path(f"{endpoint}revisions/", endpoints.EndpointRevisions.as_view(), name="api-endpoint-revisions"),

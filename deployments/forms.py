@@ -69,19 +69,3 @@ class AutomationForm(Form):
     dataset_name = forms.CharField(
         required=False, max_length=100, label="Dataset", help_text="Empty: the newest version of the live model's own."
     )
-
-
-class PolicyForm(Form):
-    """Rules of an environment."""
-
-    min_approvals = forms.IntegerField(min_value=1, max_value=10, label="Approvals needed")
-    expiry_days = forms.IntegerField(min_value=1, max_value=90, label="A request expires after", help_text="Days.")
-    four_eyes = forms.BooleanField(
-        required=False, label="Four eyes", help_text="Whoever asked, trained or changed the rules does not decide."
-    )
-    switch_at_approval = forms.BooleanField(
-        required=False, label="Go live at approval", help_text="Off: ops deploys an approved version by hand."
-    )
-    gates = forms.JSONField(
-        label="Gates", widget=forms.Textarea(attrs={"rows": 16, "class": "mono", "spellcheck": "false"})
-    )

@@ -6,7 +6,7 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import automations, suspensions, timers
+from deployments.services import automations, backtests, suspensions, timers
 from projects.services import events
 
 
@@ -33,6 +33,18 @@ def explain_version(explanation_id: int) -> None:
     from deployments import pipeline
 
     pipeline.explain_version(explanation_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.run_backtest")
+def run_backtest(backtest_id: int) -> None:
+    """Replay a version of the rules over the past."""
+    backtests.work(backtest_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.sweep_backtests")
+def sweep_backtests() -> None:
+    """Take up back-tests whose worker or message was lost."""
+    backtests.sweep()
 
 
 @shared_task(name="deployments.keep_time")

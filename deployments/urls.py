@@ -40,6 +40,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/audit/production/", past.PastProduction.as_view(), name="past-production"),
     path("settings/audit/production/evidence/", past.PastEvidence.as_view(), name="past-evidence"),
     path(policy, rules.PolicyList.as_view(), name="policy-list"),
+    path(f"{policy}<str:environment>/", rules.PolicyHistory.as_view(), name="policy-history"),
+    path(f"{policy}<str:environment>/edit/", rules.PolicyEdit.as_view(), name="policy-edit"),
+    path(f"{policy}<str:environment>/<int:number>/", rules.PolicyVersion.as_view(), name="policy-version"),
+    path(f"{policy}<str:environment>/<int:number>/backtest/", rules.PolicyBacktest.as_view(), name="policy-backtest"),
+    path(f"{policy}<str:environment>/<int:number>/activate/", rules.PolicyActivate.as_view(), name="policy-activate"),
     path(f"{policy}<str:environment>/<int:number>/confirm/", rules.PolicyConfirm.as_view(), name="policy-confirm"),
     path(f"{policy}<str:environment>/<int:number>/drop/", rules.PolicyDrop.as_view(), name="policy-drop"),
 ]

@@ -182,6 +182,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "projects.import_dataset": {"queue": "jobs"},
     "deployments.evaluate_request": {"queue": "jobs"},
     "deployments.explain_version": {"queue": "jobs"},
+    "deployments.run_backtest": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},
@@ -204,6 +205,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-evaluations": {
         "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
     },
+    "sweep-backtests": {"task": "deployments.sweep_backtests", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-uploads": {"task": "mlportal.sweep_uploads", "schedule": 86_400, "options": {"expires": 3600}},
     "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
@@ -368,6 +370,7 @@ SPECTACULAR_SETTINGS = {
         "RunState": "experiments.models.Run.State",
         "VersionState": "deployments.models.ModelVersion.State",
         "PolicyState": "deployments.models.Policy.State",
+        "PolicyTimeout": "deployments.models.Policy.Timeout",
         "PromotionState": "deployments.models.PromotionRequest.State",
     },
     "POSTPROCESSING_HOOKS": [

@@ -1,4 +1,4 @@
-"""REST routes of promotion requests, environments and their rules."""
+"""REST routes of promotion requests and environments."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from rest_framework.response import Response
 
 from deployments.api import shapes
 from deployments.api.models import PAGE, checked
-from deployments.models import Environment, ModelVersion, Policy, PromotionRequest
-from deployments.services import breakglass, deciders, endpoints, past, policies, promotions
+from deployments.models import Environment, ModelVersion, PromotionRequest
+from deployments.services import breakglass, deciders, endpoints, past, promotions
 from mlportal.lib.errors import Invalid, Missing
 from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
@@ -206,52 +206,3 @@ class Environments(ScopedAPIView):
         """List environments; they appear with the first registered model."""
         del request
         return self.page(self.rows().in_project(self.project), shapes.EnvironmentSerializer)
-
-
-class EnvironmentPolicy(ScopedAPIView):
-    """Rules of an environment."""
-
-    reads = Environment
-    permissions = {"GET": P.MODEL_VIEW, "PATCH": P.POLICY_EDIT}
-
-    def past(self, span: Span, name: str) -> list[Section]:
-        """Return the rules that were in force."""
-        return past.policies(self.project, span, environment=self._place(name))
-
-    @extend_schema(operation_id="policies_read", tags=TAGS, responses=shapes.PolicySerializer)
-    def get(self, request: Request, name: str) -> Response:
-        """Read the rules in force."""
-        del request
-        return Response(shapes.PolicySerializer(policies.current(self._place(name))).data)
-
-    @extend_schema(
-        operation_id="policies_change",
-        tags=TAGS,
-        request=shapes.ChangePolicySerializer,
-        responses=shapes.PolicySerializer,
-    )
-    def patch(self, request: Request, name: str) -> Response:
-        """Change the rules; with four eyes on, the answer says ``proposed`` until another admin confirms."""
-        values = checked(shapes.ChangePolicySerializer, request)
-        return Response(
-            shapes.PolicySerializer(policies.change(self.actor, environment=self._place(name), **values)).data
-        )
-
-    def _place(self, name: str) -> Environment:
-        found: Environment = self.find(self.rows().in_project(self.project).select_related("project"), name=name)
-        return found
-
-
-class PolicyConfirm(ScopedAPIView):
-    """Second admin's agreement."""
-
-    reads = Policy
-    permissions = {"POST": P.POLICY_EDIT}
-
-    @extend_schema(operation_id="policies_confirm", tags=TAGS, request=None, responses=shapes.PolicySerializer)
-    def post(self, request: Request, name: str, number: int) -> Response:
-        """Put proposed rules into force, as another admin than the one who proposed them."""
-        del request
-        rows = self.rows().in_project(self.project).select_related("environment__project", "proposed_by")
-        policy: Policy = self.find(rows, environment__name=name, number=min(number, 2**31 - 1))
-        return Response(shapes.PolicySerializer(policies.confirm(self.actor, policy=policy)).data)

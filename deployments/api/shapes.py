@@ -16,7 +16,6 @@ from deployments.models import (
     Environment,
     GateResult,
     ModelVersion,
-    Policy,
     PromotionRequest,
     RegisteredModel,
     RollbackReview,
@@ -110,25 +109,6 @@ class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
     class Meta:
         model = Environment
         fields = ("id", "name", "position")
-        read_only_fields = fields
-
-
-class PolicySerializer(serializers.ModelSerializer[Policy]):
-    """One version of the rules of an environment."""
-
-    environment = serializers.CharField(source="environment.name", read_only=True)
-    proposed_by = serializers.CharField(source="proposed_by.username", read_only=True, default=None, allow_null=True)
-    gates = serializers.ListField(child=serializers.DictField(), read_only=True)
-    steps = serializers.ListField(child=serializers.DictField(), read_only=True)
-    card_sections = serializers.ListField(child=serializers.CharField(), read_only=True)
-    min_approvals = serializers.IntegerField(read_only=True)
-
-    class Meta:
-        model = Policy
-        fields = (
-            "environment", "number", "state", "gates", "min_approvals", *Policy.RULES, "proposed_by", "valid_from",
-            "valid_to",
-        )  # fmt: skip
         read_only_fields = fields
 
 
@@ -404,23 +384,3 @@ class SetAutomationSerializer(serializers.Serializer[Data]):
     enabled = serializers.BooleanField(default=True)
     cooldown_hours = serializers.IntegerField(default=24, min_value=1, max_value=2160)
     dataset_name = serializers.CharField(default="", allow_blank=True, max_length=100)
-
-
-class ChangePolicySerializer(serializers.Serializer[Data]):
-    """Rules to change; what is not given stays."""
-
-    gates = serializers.ListField(child=serializers.DictField(), required=False, max_length=50)
-    steps = serializers.ListField(child=serializers.DictField(), required=False, max_length=9)
-    min_approvals = serializers.IntegerField(
-        required=False, min_value=1, max_value=9, help_text="Short for one step of that many managers."
-    )
-    four_eyes = serializers.BooleanField(required=False)
-    exclude_trainer = serializers.BooleanField(required=False)
-    switch_at_approval = serializers.BooleanField(required=False)
-    expiry_days = serializers.IntegerField(required=False, min_value=1, max_value=90)
-    approval_days = serializers.IntegerField(required=False, min_value=1, max_value=365)
-    reminder_hours = serializers.IntegerField(required=False, min_value=0, max_value=2160)
-    timeout_hours = serializers.IntegerField(required=False, min_value=0, max_value=2160)
-    timeout_action = serializers.ChoiceField(required=False, choices=Policy.Timeout.choices)
-    allow_break_glass = serializers.BooleanField(required=False)
-    card_sections = serializers.ListField(child=serializers.CharField(max_length=60), required=False, max_length=20)

@@ -631,6 +631,58 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Backtest",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("timed_out", "timed out"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                ("phase", models.CharField(blank=True, max_length=100)),
+                ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                (
+                    "last",
+                    models.PositiveSmallIntegerField(help_text="How many requests are replayed, the newest first."),
+                ),
+                ("asked_at", models.DateTimeField(auto_now_add=True)),
+                ("result", models.JSONField(null=True)),
+                (
+                    "asked_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "policy",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="backtests", to="deployments.policy"
+                    ),
+                ),
+            ],
+        ),
+        migrations.CreateModel(
             name="PromotionRequest",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
@@ -1186,6 +1238,22 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("timeout_action__in", ["expire", "reject", "escalate"])),
                 name="policy_timeout_action_known",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="backtest",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=["queued_at"],
+                name="backtest_open",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="backtest",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=("policy",),
+                name="one_open_backtest_a_policy",
             ),
         ),
         migrations.AddIndex(

@@ -2,6 +2,7 @@
 
 from deployments.models.approvals import Condition, Delegation
 from deployments.models.automations import Automation, RetrainTrigger
+from deployments.models.backtests import Backtest
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment
 from deployments.models.explanations import Explanation
@@ -12,6 +13,7 @@ from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, Re
 __all__ = [
     "Alias",
     "Automation",
+    "Backtest",
     "Condition",
     "Decision",
     "Delegation",

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from deployments.models import Environment, Policy
+from deployments.models import Environment, Policy, PromotionRequest
 from deployments.proof import measured, rules, rules_change
 from deployments.proof.rules_change import Change
 from deployments.services import holds, policy_rules
@@ -38,6 +39,13 @@ def current(environment: Environment) -> Policy:
 def compared(before: Policy, after: Policy) -> list[Change]:
     """List in words what a version changes against another one, what lowers the bar first."""
     return rules_change.difference(_whole(before), _whole(after), measured.BETTER)
+
+
+def would_end(environment: Environment) -> int:
+    """Count the open and the approved but unused requests, which new rules make stale."""
+    rows = PromotionRequest.objects.filter(environment=environment)
+    states = PromotionRequest.State
+    return rows.filter(Q(state=states.PENDING) | Q(state=states.APPROVED, revisions=None)).count()
 
 
 def draft(by: Actor, *, environment: Environment, **given: Any) -> Policy:

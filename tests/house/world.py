@@ -222,7 +222,7 @@ def _deployments(world: World, team: Team) -> None:
     world.values |= {
         "models": version.model.name, "models/v": str(version.number), "promotions": str(waiting.pk),
         "deployments": endpoint.name, "endpoints": endpoint.name, "environments": endpoint.environment.name,
-        "policies": endpoint.environment.name, "policies/number": "1", "policy": "1",
+        "policies": endpoint.environment.name, "policies/number": "1", "policy": "1", "events/seq": "1",
         "aliases": "best", "reviews": "1", "jobs": str(job.pk), "delegations": str(_delegation(world).pk),
     }  # fmt: skip
 

@@ -157,13 +157,29 @@ def replaced(before, drawn):
 
 
 @given(before=policy, after=policy, found=st.lists(facts, min_size=5, max_size=5))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_what_passes_rules_that_are_not_weaker_passed_the_old_ones_too(before, after, found):
     after = replaced(before, after)
     if rules_change.weaker({**PLAIN, "gates": before}, {**PLAIN, "gates": after}, measured.BETTER):
         return
     for candidate in found:
         assert not passes(after, candidate) or passes(before, candidate)
+
+
+SAME = ("kind", "metric", "column", "value", "measure", "quantile", "level")
+
+
+@given(row=gate, drawn=st.lists(gate, min_size=8, max_size=8), found=st.lists(facts, min_size=20, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_one_gate_that_is_not_weaker_lets_nothing_through_that_the_old_one_stopped(row, drawn, found):
+    alike = [
+        {**other, **{key: row[key] for key in SAME if key in row}} for other in drawn if other["kind"] == row["kind"]
+    ]
+    for other in alike:
+        if any(change.effect == "weaker" for change in changed({"gates": [other]}, {"gates": [row]})):
+            continue
+        for candidate in found:
+            assert not passes([other], candidate) or passes([row], candidate), (row, other)
 
 
 roles = st.lists(st.sampled_from(["scientist", "manager", "ops"]), min_size=1, max_size=3, unique=True)
