@@ -2,6 +2,7 @@
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -194,3 +195,12 @@ def test_names_are_unique_and_survive_a_round_trip():
     assert rules.parse(plain) == gates
     with pytest.raises(Invalid, match="twice"):
         rules.parse([*rows, {"kind": "run_succeeded", "name": "Good AUC"}])
+
+
+def test_the_reference_page_names_every_kind_and_value():
+    page = (Path(__file__).parents[3] / "docs/reference/policies.md").read_text()
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for kind in rules_catalogue.KINDS.values():
+        assert kind.about in rows[kind.key]
+        for value in kind.values:
+            assert f"`{value.name}` {rules_catalogue.words(value)}" in rows[kind.key]

@@ -1,0 +1,101 @@
+"""Journey M5: a policy is edited, back-tested and activated in three clicks, and the form works at the keyboard."""
+
+import contextlib
+import json
+import re
+import urllib.request
+
+import pytest
+from playwright.sync_api import Error, expect, sync_playwright
+
+from tests.e2e.browser import Person, launch
+from tests.portal.running import running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+PAGES = "/p/churn/settings/policies/"
+
+
+def send(portal, token, path, body):
+    """POST to the door of MLflow clients."""
+    asked = urllib.request.Request(
+        f"{portal.url}/api/2.0/mlflow/{path}", data=json.dumps(body).encode(), method="POST",
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )  # fmt: skip
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.fixture(scope="module")
+def ada(tmp_path_factory):
+    """A signed-in admin on a portal with one registered version, so with environments."""
+    with running(tmp_path_factory.mktemp("policy") / "p") as portal, sync_playwright() as playwright:
+
+        def admin(*words):
+            done = portal.command("admin", *words)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        made = admin("user", "add", "ada", "--email", "ada@example.org", "--generate-password", "--site-admin")
+        admin("project", "add", "Churn", "--owner", "ada")
+        words = ("--scopes", "read register", "--print")
+        token = admin("token", "add", "--user", "ada", "--project", "churn", *words).strip()
+        send(portal, token, "registered-models/create", {"name": "churn"})
+        send(portal, token, "model-versions/create", {"name": "churn", "source": "s3://bucket/model"})
+        browser = launch(playwright)
+        person = Person(browser, portal.url)
+        person.sign_in("ada", re.search(r"password: (\S+)", made)[1])
+        yield person
+        with contextlib.suppress(Error):
+            browser.close()
+
+
+@pytest.fixture(autouse=True)
+def no_trouble(ada):
+    yield
+    trouble, ada.trouble = ada.trouble, []
+    assert not trouble
+
+
+def test_edit_backtest_activate_in_three_clicks(ada):
+    page, clicks = ada.page, []
+
+    def click(name, role="button"):
+        clicks.append(name)
+        page.get_by_role(role, name=name, exact=True).click()
+
+    ada.go(PAGES)
+    ada.look("policy-list")
+    click("Edit production", "link")
+    page.get_by_label("People needed").fill("2")
+    click("Back-test")
+    expect(page.get_by_text("No live model stops complying.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("2 manager; was 1 manager")).to_be_visible()
+    ada.look("policy-draft")
+    click("Activate")
+    expect(page.get_by_text("The new rules are in force.")).to_be_visible()
+    assert clicks == ["Edit production", "Back-test", "Activate"]
+    ada.go(f"{PAGES}production/")
+    expect(page.get_by_role("row", name=re.compile("Version 2.*in force"))).to_be_visible()
+    ada.look("policy-history")
+
+
+def test_gates_are_added_moved_and_removed_in_place(ada):
+    page = ada.page
+    ada.go(f"{PAGES}staging/edit/")
+    gates = page.locator("fieldset.gaterow legend").filter(has_text="Gate ")
+    before = gates.count()
+    page.get_by_label("Another gate").select_option(label="Gap between groups")
+    page.get_by_role("button", name="Add gate").click()
+    expect(gates).to_have_count(before + 1)
+    page.get_by_label("Column", exact=True).fill("region")
+    page.get_by_role("button", name="Move Gap between groups up").press("Enter")
+    expect(gates.nth(before - 1)).to_contain_text("Gap between groups")
+    expect(page.get_by_role("button", name="Move Gap between groups up")).to_be_focused()
+    expect(page.get_by_label("Column", exact=True)).to_have_value("region")
+    ada.look("policy-edit")
+    page.get_by_role("button", name="Remove Run finished").click()
+    expect(gates).to_have_count(before)
+    ada.expected.add(422)
+    page.get_by_label("People needed").fill("many")
+    page.get_by_role("button", name="Save draft", exact=True).last.click()
+    expect(page.get_by_role("alert")).to_contain_text("Step 1: needed must be a whole number from 1 to 9")
