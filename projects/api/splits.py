@@ -57,7 +57,7 @@ class SplitOut(serializers.ModelSerializer[SplitRecipe]):
         return splits.shown_report(split, self.context["hidden"])
 
 
-class CarryIn(serializers.Serializer[Any]):
+class CarrySplitsIn(serializers.Serializer[Any]):
     """Which splits to carry over."""
 
     names = serializers.ListField(
@@ -181,11 +181,11 @@ class SplitCarry(_OfVersion):
     permissions = {"POST": P.DATASET_CREATE}
 
     @extend_schema(
-        operation_id="splits_carry", tags=["datasets"], request=CarryIn, responses={201: SplitOut(many=True)}
+        operation_id="splits_carry", tags=["datasets"], request=CarrySplitsIn, responses={201: SplitOut(many=True)}
     )
     def post(self, request: Request, name: str, number: int) -> Response:
         """Carry recipes over from another version; one whose columns are gone is kept as failed, with the reason."""
-        asked = CarryIn(data=request.data)
+        asked = CarrySplitsIn(data=request.data)
         asked.is_valid(raise_exception=True)
         version, given = self.version(name, number), asked.validated_data
         source = self.version(name, given["from"]) if "from" in given else None

@@ -128,6 +128,8 @@ OWN = {
     "DELETE api/v1/projects/<slug:project>/stars/<slug:kind>/<int:number>/",
     "POST p/<slug:project>/things/<slug:kind>/<int:number>/star/",
     "POST api/v1/projects/<slug:project>/views/",
+    "POST p/<slug:project>/runs/views/",
+    "POST p/<slug:project>/runs/selection/",
     "POST p/<slug:project>/experiments/<str:experiment>/views/",
     "POST p/<slug:project>/views/<int:view>/change/",
     "POST p/<slug:project>/experiments/<str:experiment>/selection/",

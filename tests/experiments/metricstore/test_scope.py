@@ -141,7 +141,7 @@ def test_names_ranges_and_values_are_of_all_experiments(zoo):
     make_run(zoo[2], params={"only": "here"})
     scope = Scope(tuple(place.pk for place in zoo))
     assert metricstore.search_names(scope, "param", "", 10) == (["depth", "only"], 2)
-    assert metricstore.search_names(scope, "param", "onl", 10) == (["only"], 1)
+    assert metricstore.search_names(scope, "param", "on", 10) == (["only"], 1)
     assert metricstore.some(scope, "metric", 5) == ["auc"]
     assert metricstore.have(scope, "param", ["only", "never"]) == ["only"]
     assert metricstore.ranges(scope, ["auc"]) == {"auc": (-1.0, math.inf)}
