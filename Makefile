@@ -33,6 +33,7 @@ test: dev clients
 
 faults: dev
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-5} PYTHON= scripts/test -m faults
+	RACE_ROUNDS=$${RACE_ROUNDS:-100} PYTHON= scripts/test tests/deployments/test_concurrency.py
 
 bench: dev clients
 	PYTHON= scripts/bench

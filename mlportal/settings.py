@@ -198,6 +198,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-studies": {"task": "experiments.sweep_studies", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-splits": {"task": "projects.sweep_splits", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-checks": {"task": "projects.sweep_checks", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "forget-idempotency-keys": {
+        "task": "projects.forget_idempotency_keys", "schedule": 3600, "options": {"expires": 1800},
+    },
     "expire-datasets": {"task": "projects.expire_datasets", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-imports": {"task": "projects.sweep_imports", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},

@@ -8,7 +8,7 @@ from django.db import connections
 
 from projects import pipeline
 from projects.pipeline import check_runs, split_rows
-from projects.services import anchors, dataset_trash, deliveries, events
+from projects.services import anchors, dataset_trash, deliveries, events, idempotency
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +86,12 @@ def sweep_imports() -> dict[str, int]:
 def expire_datasets() -> dict[str, int]:
     """Remove for good what was in the trash long enough."""
     return dataset_trash.expire()
+
+
+@shared_task(name="projects.forget_idempotency_keys", ignore_result=True)
+def forget_idempotency_keys() -> int:
+    """Drop the kept answers of creating calls that nobody repeats any more."""
+    return idempotency.forget_old()
 
 
 @shared_task(name="projects.notify", ignore_result=True)

@@ -10,7 +10,7 @@ from mlportal.lib import names, queue
 from mlportal.lib.errors import Conflict, Invalid, Missing
 from mlportal.lib.lease import TERMINAL, WorkState
 from projects.actor import Actor
-from projects.models import CheckResult, CheckRun, CheckSet, Dataset, DatasetVersion, Project
+from projects.models import CheckResult, CheckRun, CheckSet, Dataset, DatasetVersion
 from projects.permissions import Permission, require
 from projects.services import events, marks
 from projects.tabular.checks import rules as reading
@@ -302,18 +302,3 @@ def _queue(version: DatasetVersion, found: CheckSet, person: int) -> CheckRun:
     made = CheckRun.objects.create(version=version, check_set=found, requested_by_id=person)
     queue.enqueue(RUN_TASK, made.pk)
     return made
-
-
-def dataset_named(by: Actor, *, project: Project, name: str) -> Dataset:
-    """The dataset of that name.
-
-    Raises
-    ------
-    Missing
-        When there is none.
-    """
-    require(by, Permission.DATASET_VIEW, project)
-    found = Dataset.objects.in_project(project).select_related("project").filter(name_key=names.key(name)).first()
-    if found is None:
-        raise Missing(f"There is no dataset {name[:100]!r} in {project.name}.", field="dataset")
-    return found

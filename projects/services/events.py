@@ -74,12 +74,12 @@ def record(
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("events.record needs the transaction of the change it records")
     facts = chain.exact(data or {})
-    changed = states.difference(target)
     name, address = chain.exact(by.name[:220]), chain.exact(by.address)
     # A token and a person are somebody; what the portal does by itself is nobody's particular.
     person = by.user.pk if by.user is not None and by.kind != "system" else None
     owner = person or (whom[0] if whom and by.kind == "anonymous" else 0)
     last, last_hash, at, who = _head(owner, name, address)
+    changed = states.difference(target)  # behind the lock of the head: what is known of a target is its last entry's
     behalf = on_behalf_of or (by.user if by.kind == "system" else None)
     event = Event(
         seq=last + 1,

@@ -20,7 +20,8 @@ RESTLESS = frozenset(
         "progress", "phase", "history", "recent", "seen", "age", "clears", "value", "last_number",
     }
 )  # fmt: skip
-SECRET = re.compile(r"password|secret|token|sealed|sha256$|^secrets?_|credential|totp|recovery")
+# An address may hold a secret in its path or query: chat systems and signed links do that.
+SECRET = re.compile(r"password|secret|token|sealed|sha256$|^secrets?_|credential|totp|recovery|^urls?$|_url$")
 PERSONAL = {"user": frozenset({"username", "email", "display_name"})}
 HIDDEN, PERSON = "(hidden)", "(personal)"
 LONGEST = 300

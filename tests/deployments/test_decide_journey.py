@@ -56,7 +56,7 @@ def test_a_promotion_is_decided_3_clicks_from_the_notification(live_server, noti
         approve = buttons.get_by_role("button", name="Approve")
         expect(approve).to_be_in_viewport()
         approve.click()  # click 3
-        expect(page.get_by_text("churn-manager approved")).to_be_visible()
+        expect(page.get_by_text("churn-manager approved", exact=True)).to_be_visible()
         assert person.trouble == []
     assert PromotionRequest.objects.get(pk=request.pk).state == "approved"
     assert Endpoint.objects.get().current_revision.promotion_id == request.pk
@@ -75,7 +75,7 @@ def test_the_right_to_decide_is_handed_over_in_2_clicks_from_the_inbox(live_serv
         page = person.page
         person.go("/inbox/")
         page.get_by_text("Hand over your right to decide").click()  # click 1
-        page.get_by_label("To").select_option(label="churn-ops")
+        page.get_by_label("To", exact=True).select_option(label="churn-ops")
         page.get_by_label("Reason").fill("On leave until Monday.")
         page.get_by_role("button", name="Hand over").click()  # click 2
         expect(page.get_by_text("churn-ops decides for you")).to_be_visible()

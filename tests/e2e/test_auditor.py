@@ -54,7 +54,7 @@ def clicks(auditor):
     """Counts every click that a person makes on a page, over all pages."""
     made: list[str] = []
     with contextlib.suppress(Error):
-        auditor.context.expose_function("countClick", made.append)
+        auditor.context.expose_function("countClick", lambda what: made.append(what))
     auditor.context.add_init_script(
         "addEventListener('click', (e) => e.isTrusted && e.detail && countClick(e.target.textContent.trim()), true)"
     )

@@ -22,13 +22,15 @@ NUMBERS = "numbers for a chart"
 NO_PAGE = {
     **dict.fromkeys(["health", "healthz", "livez", "metrics", "readyz", "version"], MACHINES),
     **dict.fromkeys([f"{P}health", f"{P}version"], MACHINES),
-    **dict.fromkeys(["example/", "shell/", f"{RUN}live/", f"{EXPERIMENT}complete/"], PART),
+    **dict.fromkeys(["example/", "shell/", f"{RUN}live/", f"{EXPERIMENT}complete/", f"{P}runs/complete/"], PART),
+    f"{P}settings/policies/<str:environment>/<int:number>/backtest/": PART,
     **dict.fromkeys([f"{EXPERIMENT}compare/importance/", f"{P}promotions/<int:number>/progress/"], PART),
     **dict.fromkeys([f"{VERSION}checks/progress/", f"{VERSION}progress/"], PART),
     **dict.fromkeys([f"{P}jobs/<int:job>/live/", f"{P}jobs/<int:job>/log/"], PART),
     f"{P}datasets/imports/<int:number>/progress/": PART,
     f"{P}models/<str:name>/v/<int:number>/explain/": PART,
-    **dict.fromkeys([f"{P}experiments/<experiment>/export.csv", f"{EXPERIMENT}compare/data.csv"], FILE),
+    **dict.fromkeys([f"{P}experiments/<experiment>/export.csv", f"{P}runs/export.csv"], FILE),
+    f"{EXPERIMENT}compare/data.csv": FILE,
     **dict.fromkeys([f"{EXPERIMENT}compare/export/", f"{P}reports/<int:report>/export/"], FILE),
     **dict.fromkeys([f"{VERSION}download/", f"{VERSION}rows/export/", f"{P}jobs/<int:job>/log.txt"], FILE),
     **dict.fromkeys([f"{RUN}raw/<path:path>", f"{RUN}zip/", f"{MODEL}raw/<path:path>", f"{MODEL}zip/"], FILE),
@@ -61,7 +63,7 @@ STATES = {
     "alert-drifted": "/p/churn/alerts/{drifted}/",
     **{f"check-{kind}": f"/p/churn/datasets/people/checks/new/?kind={kind}" for kind in ("sql", "values", "freshness")},
     **{f"from-{source}": f"/p/churn/datasets/new/{source}/" for source in ("s3", "postgres", "folder")},
-    **{f"channel-{kind}": f"/p/churn/settings/channels/new/{kind}/" for kind in ("webhook", "slack")},
+    **{f"channel-{kind}": f"/p/churn/settings/channels/new/{kind}/" for kind in ("webhook", "email")},
     "connection-s3": "/p/churn/settings/connections/new/s3/",
 }
 PAGES = sorted({route.pattern for route in routes() if route.method == "GET" and not route.is_api} - set(NO_PAGE))

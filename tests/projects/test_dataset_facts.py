@@ -170,7 +170,7 @@ def test_a_version_goes_to_the_trash_and_comes_back(version, adam, project):
     assert b"No run and no model has used it" in client.get(f"{DATASET}v/1/delete/").content
     assert client.post(f"{DATASET}v/1/delete/").status_code == 303
     assert client.get(f"{DATASET}v/1/").status_code == 404
-    trash = client.get("/p/churn/trash/datasets/").content.decode()
+    trash = client.get("/p/churn/trash/?kind=datasets").content.decode()
     assert "churn v1" in trash
     assert client.post(f"/p/churn/trash/datasets/versions/{version.pk}/restore/").status_code == 303
     assert client.get(f"{DATASET}v/1/").status_code == 200

@@ -8,6 +8,7 @@ import pytest
 from django.db import transaction
 
 from deployments import gates, pipeline
+from deployments.pipeline import evaluation
 from deployments.models import Evaluation, ModelVersion, PromotionRequest
 from deployments.services import deciders, endpoints, holds, promotions
 from experiments.models import Artifact, LoggedModel
@@ -94,7 +95,7 @@ def test_no_door_opens_an_uploaded_pickle(team, bomb):
         assert caller.client.get(page).status_code == 200
     assert caller.client.post("/p/churn/models/m/v/1/verify/").status_code == 303
     with pytest.raises(Unprocessable) as caught:
-        pipeline._model(version)
+        evaluation._model(version)
     assert caught.value.code == "no_model"
     assert "unpickled_cargo" not in sys.modules
 
@@ -103,21 +104,20 @@ def test_a_pickle_that_calls_itself_skops_is_refused_by_whoever_loads_models(tea
     version = cargo(team, {"MLmodel": MLMODEL, "model.skops": bomb, **EXAMPLE})
     assert gates.cargo(version) == ""
     with pytest.raises(ModelRefused):
-        pipeline._model(version)
+        evaluation._model(version)
     assert "unpickled_cargo" not in sys.modules
 
 
 def test_even_a_forced_request_is_not_evaluated_approved_or_switched(team):
     request = make_request(team)
     cargo_version = cargo(team, PICKLED)
-    PromotionRequest.objects.filter(pk=request.pk).update(
-        version=cargo_version, state="approved", decided_by=team.people["manager"]
-    )
-    held = PromotionRequest.objects.with_subject().get(pk=request.pk)
+    forced = PromotionRequest.objects.get(pk=request.pk)
+    forced.pk, forced.version, forced.state, forced.decided_by = None, cargo_version, "approved", team.people["manager"]
+    forced.save(force_insert=True)
+    held = PromotionRequest.objects.with_subject().get(pk=forced.pk)
     with pytest.raises(Conflict):
         endpoints.switch(team.ops, request=held)
-    Evaluation.objects.filter(request=held).update(state="queued", result=None)
-    assert pipeline.evaluate_request(held.evaluation.pk, worker="test")
+    assert pipeline.evaluate_request(Evaluation.objects.create(request=held).pk, worker="test")
     assert "needs a safe format" in Evaluation.objects.get(request=held).failure
 
 
