@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Error, expect, sync_playwright
 
 from tests.e2e.browser import Person, launch
-from tests.portal.running import ROOT, running
+from tests.portal.running import ROOT, Portal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 # Two versions were in production, the first until the afternoon of 12 March.
@@ -35,12 +35,20 @@ for at, row in enumerate(EndpointInterval.objects.order_by("pk")):
 @pytest.fixture(scope="module")
 def auditor(tmp_path_factory):
     """A manager's window on a portal with that history."""
-    with running(tmp_path_factory.mktemp("auditor") / "p") as portal, sync_playwright() as playwright:
-        place = portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
-        made = subprocess.run(
-            [sys.executable, "-c", HISTORY], env=place, cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert made.returncode == 0, made.stderr
+    portal = Portal(tmp_path_factory.mktemp("auditor") / "p")
+    portal.folder.mkdir()
+    assert portal.command("migrate").returncode == 0
+    place = portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
+    # Before it starts: a worker would take the evaluations that the history ends itself.
+    made = subprocess.run(
+        [sys.executable, "-c", HISTORY], env=place, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    portal.start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(portal.stop)
+        portal.wait_ready()
+        playwright = stack.enter_context(sync_playwright())
         browser = launch(playwright)
         person = Person(browser, portal.url)
         person.sign_in("churn-manager", "correct horse battery")
@@ -54,7 +62,7 @@ def clicks(auditor):
     """Counts every click that a person makes on a page, over all pages."""
     made: list[str] = []
     with contextlib.suppress(Error):
-        auditor.context.expose_function("countClick", lambda what: made.append(what))
+        auditor.context.expose_function("countClick", lambda what: made.append(what))  # noqa: PLW0108 - it marks what it is given
     auditor.context.add_init_script(
         "addEventListener('click', (e) => e.isTrusted && e.detail && countClick(e.target.textContent.trim()), true)"
     )

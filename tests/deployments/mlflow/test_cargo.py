@@ -8,8 +8,8 @@ import pytest
 from django.db import transaction
 
 from deployments import gates, pipeline
-from deployments.pipeline import evaluation
 from deployments.models import Evaluation, ModelVersion, PromotionRequest
+from deployments.pipeline import evaluation
 from deployments.services import deciders, endpoints, holds, promotions
 from experiments.models import Artifact, LoggedModel
 from mlportal.lib.errors import Conflict, Unprocessable
