@@ -32,7 +32,13 @@ def open_line(person) -> None:
     person.until("document.querySelector('[data-live-stream]').dataset.liveState === 'open'")
 
 
-def test_a_changed_row_keeps_focus_scroll_and_ticks(person, stage):
+def test_changed_rows_keep_their_place_and_new_ones_wait(person, stage):
+    """In this order: what waits behind the link is there for good."""
+    a_changed_row_keeps_focus_scroll_and_ticks(person, stage)
+    new_rows_wait_behind_a_link(person, stage)
+
+
+def a_changed_row_keeps_focus_scroll_and_ticks(person, stage):
     person.page.set_viewport_size({"width": 1000, "height": 420})
     person.go(RUNS)
     page = person.page
@@ -53,7 +59,7 @@ def test_a_changed_row_keeps_focus_scroll_and_ticks(person, stage):
     expect(page.locator("#selbar [data-n]")).to_have_text("1")
 
 
-def test_new_rows_wait_behind_a_link(person, stage):
+def new_rows_wait_behind_a_link(person, stage):
     person.page.set_viewport_size({"width": 1440, "height": 900})
     person.go(RUNS)
     page = person.page
