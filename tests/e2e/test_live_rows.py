@@ -32,10 +32,11 @@ def open_line(person) -> None:
     person.until("document.querySelector('[data-live-stream]').dataset.liveState === 'open'")
 
 
-def test_changed_rows_keep_their_place_and_new_ones_wait(person, stage):
-    """In this order: what waits behind the link is there for good."""
+def test_rows_change_in_place_new_ones_wait_and_a_dead_line_recovers(person, stage):
+    """In this order: new rows stay, and a line that was cut is slow to come back in the same window."""
     a_changed_row_keeps_focus_scroll_and_ticks(person, stage)
     new_rows_wait_behind_a_link(person, stage)
+    a_dead_line_is_told_of_and_recovers(person, stage)
 
 
 def a_changed_row_keeps_focus_scroll_and_ticks(person, stage):
@@ -72,7 +73,7 @@ def new_rows_wait_behind_a_link(person, stage):
     expect(page.locator("table.runs tbody")).to_contain_text("late")
 
 
-def test_a_dead_line_is_told_of_and_recovers(person, stage):
+def a_dead_line_is_told_of_and_recovers(person, stage):
     person.go(RUNS)
     page = person.page
     open_line(person)
