@@ -4,7 +4,7 @@ from deployments.models.approvals import Condition, Delegation
 from deployments.models.automations import Automation, RetrainTrigger
 from deployments.models.backtests import Backtest
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
-from deployments.models.environments import Environment
+from deployments.models.environments import Environment, EnvironmentMove
 from deployments.models.explanations import Explanation
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
@@ -21,6 +21,7 @@ __all__ = [
     "EndpointInterval",
     "EndpointRevision",
     "Environment",
+    "EnvironmentMove",
     "Evaluation",
     "Explanation",
     "GateOverride",

@@ -25,11 +25,23 @@ class RegisteredModelQuerySet(models.QuerySet["RegisteredModel"]):
 
 
 class RegisteredModel(models.Model):
-    """A line of versions that do the same work."""
+    """A line of versions that do the same work, and what it may be used for."""
+
+    class Risk(models.TextChoices):
+        """Risk classes in the words of the EU AI Act."""
+
+        NOT_STATED = "", "not stated"
+        MINIMAL = "minimal", "minimal"
+        LIMITED = "limited", "limited"
+        HIGH = "high", "high"
 
     project = models.ForeignKey(Project, models.PROTECT, related_name="registered_models")
     name = models.CharField(max_length=256)
     description = models.TextField(blank=True)
+    owner = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="owned_models")
+    intended_purpose = models.TextField(blank=True)
+    risk_class = models.CharField(max_length=10, choices=Risk, default=Risk.NOT_STATED, blank=True)
+    out_of_scope_use = models.TextField(blank=True)
     last_number = models.PositiveIntegerField(default=0, help_text="Highest version ever; a number is never reused.")
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from deployments.models import Environment, Policy, PromotionRequest
+from deployments.models import Environment, EnvironmentMove, Policy, PromotionRequest
 from deployments.proof import measured, rules, rules_change
 from deployments.proof.rules_change import Change
 from deployments.services import holds, policy_rules
@@ -22,7 +22,9 @@ DEFAULT_ENVIRONMENTS = ("staging", "production")
 def ensure(project: Project) -> list[Environment]:
     """Return the environments of a project; the first use makes staging and production with the default rules."""
     for position, name in enumerate(DEFAULT_ENVIRONMENTS):
-        place, _ = Environment.objects.get_or_create(project=project, name=name, defaults={"position": position})
+        place, made = Environment.objects.get_or_create(project=project, name=name, defaults={"position": position})
+        if made:
+            EnvironmentMove.objects.create(project=project, environment_to=place)
         Policy.objects.get_or_create(
             environment=place,
             number=1,
