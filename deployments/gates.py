@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils import timezone
 
-from deployments.cards import card_gaps
+from deployments.cards import card_gaps, sealed
 from deployments.models import Endpoint, GateResult, ModelVersion, Policy, PromotionRequest
 from deployments.proof import canonical, manifest, measured, rules, seal, signing
 from deployments.proof.rules import Facts, Outcome
@@ -240,6 +240,7 @@ def snapshot(request: PromotionRequest, *, policy: Policy, endpoint: Endpoint | 
             "gates": policy.gates,
             "results": [item.plain() for item in run_all(request)],
             "policy": policy.plain(),
+            "card": sealed(version),  # type: ignore[dict-item]
             "environment": request.environment.name,
             "endpoint": _endpoint(request.endpoint_name, endpoint),
         }

@@ -32,12 +32,16 @@ COLUMNS = (
     ("projects.DatasetVersion", "parquet_sha256"),
     ("projects.SplitRecipe", "rows_sha256"),
     ("monitoring.PredictionChunk", "sha256"),
+    ("deployments.TechnicalFile", "file_sha256"),
 )
 # Columns that hold rows with a ``sha256`` each.
 LISTS = (("deployments.ModelVersion", "manifest"),)
 # Columns called so that name no stored file: hashes of secrets, of requests and of other rows.
 OTHERS = (
     ("deployments.Evaluation", "inputs_sha256"),
+    ("deployments.KeptCard", "sha256"),
+    ("deployments.PaperVersion", "sha256"),
+    ("deployments.TechnicalFile", "sha256"),
     ("deployments.ModelVersion", "manifest_sha256"),
     ("projects.ApiToken", "sha256"),
     ("projects.IdempotencyKey", "body_sha256"),

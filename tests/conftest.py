@@ -20,6 +20,7 @@ settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.stora
 settings.STATIC_ROOT = str(settings.DATA_DIR / "static")
 Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # whitenoise warns when it is missing
 append_only = importlib.import_module("projects.migrations.0002_append_only_events")
+frozen_papers = importlib.import_module("deployments.migrations.0007_frozen_papers")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -70,11 +71,13 @@ def django_db_setup(django_db_setup, django_db_blocker):
     def flush_without_triggers(self, sql_list):
         with connection.schema_editor() as editor:
             append_only.remove(None, editor)
+            frozen_papers.remove(None, editor)
         try:
             flush(self, sql_list)
         finally:
             with connection.schema_editor() as editor:
                 append_only.add(None, editor)
+                frozen_papers.add(None, editor)
 
     operations.execute_sql_flush = flush_without_triggers
     yield

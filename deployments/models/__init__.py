@@ -8,6 +8,7 @@ from deployments.models.environments import Environment, EnvironmentMove
 from deployments.models.explanations import Explanation
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
+from deployments.models.records import KeptCard, PaperVersion, TechnicalFile
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 
 __all__ = [
@@ -26,12 +27,15 @@ __all__ = [
     "Explanation",
     "GateOverride",
     "GateResult",
+    "KeptCard",
     "ModelVersion",
     "ModelVersionTag",
+    "PaperVersion",
     "Policy",
     "PromotionRequest",
     "RegisteredModel",
     "RegisteredModelTag",
     "RetrainTrigger",
     "RollbackReview",
+    "TechnicalFile",
 ]

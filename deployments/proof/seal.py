@@ -15,6 +15,7 @@ PARTS = (
     "gates",
     "results",
     "policy",
+    "card",
     "environment",
     "endpoint",
 )
@@ -49,6 +50,10 @@ def compute(text: str) -> str:
 
 
 def changed(old: str, new: str) -> list[str]:
-    """Name the parts that differ between two snapshots, in the order of :data:`PARTS`."""
+    """Name the parts that differ between two snapshots, in the order of :data:`PARTS`.
+
+    A snapshot made before the card became a part says nothing of cards, and a card does not overtake it.
+    """
     before, after = json.loads(old), json.loads(new)
-    return [name for name in PARTS if before.get(name) != after.get(name)]
+    known = [name for name in PARTS if name != "card" or name in before]
+    return [name for name in known if before.get(name) != after.get(name)]

@@ -12,7 +12,7 @@ from deployments.models import (
     RollbackReview,
 )
 from deployments.proof import seal
-from deployments.services import admission, endpoints, holds, policies, registry
+from deployments.services import admission, cards, endpoints, holds, policies, registry
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from projects.actor import Actor
@@ -98,6 +98,7 @@ def _approve_alone(by: Actor, version: ModelVersion, environment: Environment, r
     held.snapshot = gates.snapshot(held, policy=policy, endpoint=before)
     held.seal = seal.compute(held.snapshot)
     held.save(force_insert=True)
+    cards.keep(held)
     return held
 
 

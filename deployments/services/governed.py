@@ -1,7 +1,7 @@
 """Names that only a promotion moves, and what to tell somebody who tries otherwise."""
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from deployments.models import (
@@ -13,6 +13,7 @@ from deployments.models import (
     PromotionRequest,
     RegisteredModel,
     RetrainTrigger,
+    TechnicalFile,
 )
 from deployments.services import policies
 from mlportal.lib.errors import Forbidden
@@ -87,7 +88,7 @@ def hold_on_model(model: RegisteredModel) -> str:
         return "promotions refer to it, and they are signed with its name"
     if RetrainTrigger.objects.filter(model=model).exists():
         return "an automation retrained it"
-    return ""
+    return _hold_of_files(TechnicalFile.objects.filter(model=model))
 
 
 def hold_on_version(version: ModelVersion) -> str:
@@ -96,7 +97,13 @@ def hold_on_version(version: ModelVersion) -> str:
         return "an endpoint answers or answered with it"
     if PromotionRequest.objects.filter(Q(version=version) | Q(baseline=version)).exists():
         return "promotions refer to it"
-    return ""
+    return _hold_of_files(TechnicalFile.objects.filter(version=version))
+
+
+def _hold_of_files(rows: QuerySet[TechnicalFile]) -> str:
+    """Say until when issued technical files hold what they describe."""
+    newest = rows.order_by("-number").first()
+    return f"a technical file was issued for it, kept until {newest.kept_until:%Y-%m-%d}" if newest else ""
 
 
 def _ask(model: RegisteredModel, version: ModelVersion | None) -> str:

@@ -27,6 +27,7 @@ PART_WORDS = {
     "gates": "the gates",
     "results": "the gate results",
     "policy": "the rules of the environment",
+    "card": "the model card",
     "environment": "the environment",
     "endpoint": "what is live or the settings of the endpoint",
 }

@@ -20,8 +20,8 @@ from deployments.models import (
 )
 from deployments.proof import quorum, seal
 from deployments.proof.rules import Outcome
+from deployments.services import cards, deciders, endpoints, holds, policies, registry, signatures, votes
 from deployments.services import conditions as bindings
-from deployments.services import deciders, endpoints, holds, policies, registry, signatures, votes
 from deployments.services.deciders import Standing
 from deployments.services.votes import Vote
 from mlportal.lib import queue
@@ -186,9 +186,13 @@ def complete_evaluation(evaluation_id: int, *, actor: Actor) -> PromotionRequest
     held.snapshot = holds.current_snapshot(held)
     held.seal, held.sealed_at = seal.compute(held.snapshot), timezone.now()
     held.save(update_fields=["snapshot", "seal", "sealed_at"])
+    card = cards.keep(held)
     events.record(
         actor, "promotion.evaluated", project=held.project, target=held,
-        data={"seal": held.seal, "failed": [item.name for item in outcomes if not item.passed]},
+        data={
+            "seal": held.seal, "failed": [item.name for item in outcomes if not item.passed],
+            "card": card.number, "card_sha256": card.sha256,
+        },
     )  # fmt: skip
     return held
 

@@ -1,0 +1,146 @@
+"""Everything the papers of a version read, loaded once in a fixed number of queries."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from django.db.models import Q
+
+from deployments.models import (
+    Endpoint,
+    EndpointInterval,
+    Evaluation,
+    ModelVersion,
+    PromotionRequest,
+)
+from deployments.proof.papers import Source
+from experiments.models import TrainingJob
+from mlportal.lib.lease import WorkState
+from monitoring.models import AlertRule
+from projects.models import CheckRun
+
+MOST = 50
+
+
+@dataclass
+class Records:
+    """A version with all that is known of it."""
+
+    version: ModelVersion
+    evaluation: Evaluation | None
+    job: TrainingJob | None
+    checks: CheckRun | None
+    requests: list[PromotionRequest]
+    intervals: list[EndpointInterval]
+    endpoints: list[Endpoint]
+    rules: list[AlertRule]
+    siblings: list[ModelVersion]
+    base: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know where the pages of the project are."""
+        self.base = f"/p/{self.version.model.project.slug}"
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What the newest evaluation found, empty without one."""
+        return (self.evaluation.result if self.evaluation else None) or {}
+
+    @property
+    def of_version(self) -> Source:
+        """The version as a source; its files and facts never change."""
+        return Source(str(self.version), self.page, stamp(self.version.created_at))
+
+    @property
+    def of_words(self) -> Source:
+        """The version's texts as a source."""
+        return Source(str(self.version), self.page, stamp(self.version.updated_at))
+
+    @property
+    def of_model(self) -> Source:
+        """The model as a source."""
+        model = self.version.model
+        return Source(f"Model {model.name}", self.model_page, stamp(model.updated_at))
+
+    @property
+    def of_run(self) -> Source:
+        """The training run as a source."""
+        run = self.version.run
+        if run is None:
+            return Source("Run of the client")
+        return Source(f"Run {run.pk}", f"{self.base}/runs/{run.pk}/", stamp(run.ended_at or run.created_at))
+
+    @property
+    def of_data(self) -> Source:
+        """The version of the dataset as a source."""
+        data = self.version.dataset_version
+        if data is None:
+            return Source("Dataset")
+        href = f"{self.base}/datasets/{quote(data.dataset.name, safe='')}/v/{data.number}/"
+        return Source(str(data), href, stamp(data.created_at))
+
+    @property
+    def of_evaluation(self) -> Source:
+        """The newest evaluation as a source."""
+        work = self.evaluation
+        if work is None:
+            return Source("Evaluation")
+        href = f"{self.base}/promotions/{work.request_id}/"
+        return Source(f"Promotion {work.request_id}", href, stamp(work.ended_at))
+
+    @property
+    def of_requests(self) -> Source:
+        """The promotions of the version as a source."""
+        moments = [row.decided_at or row.requested_at for row in self.requests]
+        return Source("Promotions", f"{self.base}/promotions/", stamp(max(moments, default=None)))
+
+    @property
+    def of_rules(self) -> Source:
+        """The alert rules as a source."""
+        newest = max((rule.updated_at for rule in self.rules), default=None)
+        return Source("Alert rules", f"{self.base}/monitoring/rules/", stamp(newest))
+
+    @property
+    def model_page(self) -> str:
+        """Address of the model."""
+        return f"{self.base}/models/{quote(self.version.model.name, safe='')}/"
+
+    @property
+    def page(self) -> str:
+        """Address of the version."""
+        return f"{self.model_page}v/{self.version.number}/"
+
+
+def stamp(moment: datetime | None) -> str:
+    """Write a moment as ISO 8601, empty for none."""
+    return moment.isoformat() if moment else ""
+
+
+def load(version: ModelVersion) -> Records:
+    """Read the records of a version: ten queries, whatever there is of them."""
+    joined = ModelVersion.objects.select_related(
+        "model__project", "model__owner", "run__experiment", "dataset_version__dataset", "created_by"
+    ).get(pk=version.pk)  # fmt: skip
+    evaluated = Evaluation.objects.filter(request__version=version, state=WorkState.SUCCEEDED)
+    requests = PromotionRequest.objects.filter(version=version).select_related("environment", "policy")
+    intervals = EndpointInterval.objects.filter(revision__version=version).select_related("endpoint__environment")
+    endpoints = Endpoint.objects.filter(model=version.model_id).select_related("environment").order_by("name")
+    found = list(endpoints[:MOST])
+    names = [row.name for row in found]
+    checks = CheckRun.objects.filter(version=version.dataset_version_id, state=WorkState.SUCCEEDED)
+    siblings = ModelVersion.objects.filter(model=version.model_id, number__lte=version.number)
+    return Records(
+        version=joined,
+        evaluation=evaluated.order_by("-ended_at", "-pk").first(),
+        job=TrainingJob.objects.filter(run=version.run_id).first() if version.run_id else None,
+        checks=checks.order_by("-pk").first() if version.dataset_version_id else None,
+        requests=list(requests.prefetch_related("decisions").order_by("pk")[:MOST]),
+        intervals=list(intervals.order_by("valid_from")[:MOST]),
+        endpoints=found,
+        rules=list(
+            AlertRule.objects.filter(Q(endpoint="") | Q(endpoint__in=names), project=joined.model.project, enabled=True)
+            .order_by("name")[:MOST]
+        ),
+        siblings=list(siblings.order_by("-number").defer("reference_grids", "importance", "manifest")[:MOST]),
+    )  # fmt: skip
