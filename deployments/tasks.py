@@ -55,8 +55,15 @@ def keep_time() -> None:
 
 @shared_task(name="deployments.react")
 def react(delivery_id: int) -> None:
-    """React to an alert or to the end of a retraining: conditions of approvals first, then automations."""
+    """React to an alert or to the end of a retraining: automations."""
+    with events.consume(delivery_id) as event:
+        if event is not None:
+            automations.react(event)
+
+
+@shared_task(name="deployments.suspend")
+def suspend(delivery_id: int) -> None:
+    """React to an alert: conditions of approvals. A transaction of its own, because it holds locks of its own."""
     with events.consume(delivery_id) as event:
         if event is not None:
             suspensions.react(event)
-            automations.react(event)

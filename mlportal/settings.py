@@ -237,6 +237,7 @@ EVENT_CONSUMERS: list[tuple[str, str]] = [
         (verb, "projects.anchor_promotion")
         for verb in ("promotion.approved", "endpoint.switched", "endpoint.rolled_back")
     ),
+    ("alert.firing", "deployments.suspend"),
     *((verb, "deployments.react") for verb in ("alert.firing", "job.succeeded", "job.failed", "job.cancelled")),
 ]
 # What stars and comments stand on: type, and the function that looks up rows by number.

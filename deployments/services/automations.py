@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from deployments.models import Automation, Endpoint, PromotionRequest, RetrainTrigger
-from deployments.services import promotions, registry
+from deployments.services import holds, promotions, registry
 from experiments.models import Run, TrainingJob
 from experiments.services import jobs
 from mlportal.lib import names
@@ -82,7 +82,7 @@ def react(event: Event) -> None:
 
 def _on_alert(event: Event) -> None:
     data = event.data
-    rows = Automation.objects.select_for_update(of=("self",)).select_related(
+    rows = Automation.objects.select_for_update(of=("self",), no_key=True).select_related(
         "project", "owner", "endpoint__model", "endpoint__current_revision__version__run",
         "endpoint__current_revision__version__dataset_version__dataset",
     )  # fmt: skip
@@ -189,6 +189,7 @@ def _on_success(event: Event) -> None:
 
 def _ask(trigger: RetrainTrigger) -> PromotionRequest:
     automation = trigger.automation
+    holds.lock_environment(automation.endpoint.environment)  # before the first event, see holds
     by = _on_behalf(automation, Permission.MODEL_REGISTER, Permission.PROMOTION_REQUEST)
     run = Run.objects.select_related("project", "experiment").get(pk=trigger.run_id)
     version = registry.register(by, run=run, model_name=trigger.model.name)
@@ -209,7 +210,7 @@ def _on_failure(event: Event) -> None:
 
 
 def _waiting(event: Event) -> RetrainTrigger | None:
-    rows = RetrainTrigger.objects.select_for_update(of=("self",)).select_related(
+    rows = RetrainTrigger.objects.select_for_update(of=("self", "automation"), no_key=True).select_related(
         "automation__owner", "automation__project", "automation__endpoint__environment", "model"
     )
     return rows.filter(run=event.data.get("run"), state=State.TRAINING).first()

@@ -63,7 +63,7 @@ def start(by: Actor, *, policy: Policy, last: int = DEFAULT_LAST) -> Backtest:
             f"last must be a whole number from 1 to {MAX_LAST}.", field="last", limit=[1, MAX_LAST], got=str(last)[:50]
         )
     with transaction.atomic():
-        Policy.objects.select_for_update(of=("self",)).get(pk=policy.pk)
+        Policy.objects.select_for_update(of=("self",), no_key=True).get(pk=policy.pk)
         known = Backtest.objects.filter(policy=policy, state__in=[WorkState.QUEUED, *lease.ACTIVE]).first()
         if known is not None:
             return known

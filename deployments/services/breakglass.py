@@ -61,6 +61,8 @@ def _promote(by: Actor, version: ModelVersion, environment: Environment, reason:
         raise Forbidden(f"The rules of {environment.name} do not allow break-glass.", code="break_glass_off")
     if unfit := gates.cargo(version):
         raise Conflict(unfit, code="not_servable", field="version")
+    name = endpoints.name_for(version.model, environment)
+    holds.lock_watch(environment.project, version.model_id, environment.pk, name)
     held = _approve_alone(by, version, environment, reason)
     endpoint = endpoints.endpoint_for(held)
     if endpoint.frozen_at:

@@ -44,7 +44,9 @@ def check(by: Actor, request: PromotionRequest) -> Standing:
         When the person, or whoever they decide for, has decided on it before.
     """
     person = _fresh_person(by)
-    Membership.objects.select_for_update().filter(project=request.project, user=person, valid_to=None).first()
+    Membership.objects.select_for_update(no_key=True).filter(
+        project=request.project, user=person, valid_to=None
+    ).first()
     require(by, Permission.PROMOTION_SIGN, request.project, fresh=True)
     if why := barred(person, request):
         raise Forbidden(f"You {why}, so another person has to decide.", code="four_eyes")

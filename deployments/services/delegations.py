@@ -74,7 +74,7 @@ def revoke(by: Actor, *, delegation: Delegation) -> Delegation:
     """
     require(by, Permission.PROMOTION_SIGN, delegation.project)
     with transaction.atomic():
-        held = Delegation.objects.select_for_update(of=("self",)).with_people().get(pk=delegation.pk)
+        held = Delegation.objects.select_for_update(of=("self",), no_key=True).with_people().get(pk=delegation.pk)
         mine = by.user is not None and held.giver_id == by.user.pk
         if not mine and not allowed(by, Permission.MEMBER_MANAGE, held.project):
             raise Forbidden("Only its giver or a project admin takes a delegation back.", code="not_yours")

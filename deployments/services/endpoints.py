@@ -19,7 +19,7 @@ from deployments.models import (
     RollbackReview,
 )
 from deployments.services import admission, conditions, holds
-from mlportal.lib import names
+from mlportal.lib import again, names
 from mlportal.lib.errors import Conflict, Invalid
 from monitoring.services import monitors
 from projects.actor import Actor
@@ -45,6 +45,7 @@ def name_for(model: RegisteredModel, environment: Environment) -> str:
     return f"{plain}-{environment.name}"
 
 
+@again.after_deadlock
 def switch(by: Actor, *, request: PromotionRequest) -> EndpointRevision:
     """Point the endpoint at an approved version: new revision, pointer, history, monitor, one transaction.
 
@@ -59,6 +60,7 @@ def switch(by: Actor, *, request: PromotionRequest) -> EndpointRevision:
     revision = None
     with transaction.atomic():
         held = holds.lock(request)
+        holds.lock_watch(held.project, held.version.model_id, held.environment_id, held.endpoint_name)
         refused = admission.refusal(held, damaged, actor=by)
         if refused is None:
             revision = _switch(by, held)
@@ -67,6 +69,7 @@ def switch(by: Actor, *, request: PromotionRequest) -> EndpointRevision:
     return revision
 
 
+@again.after_deadlock
 def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersion | None = None) -> EndpointRevision:
     """Return to a version that was approved and live before, at once; a review is opened for an approver.
 
@@ -87,6 +90,7 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
     with transaction.atomic():
         holds.lock_environment(endpoint.environment)
         held = lock(endpoint)
+        holds.lock_watch(held.project, held.model_id, held.environment_id, held.name)
         approved = _approved(held, goal)
         admission.check_whole(approved.version, damaged)
         made = revise(
@@ -170,7 +174,9 @@ def previous_version(endpoint: Endpoint) -> ModelVersion | None:
 
 def lock(endpoint: Endpoint) -> Endpoint:
     """Hold an endpoint and read it again."""
-    rows = Endpoint.objects.select_for_update(of=("self",)).with_live().select_related("environment__project")
+    rows = (
+        Endpoint.objects.select_for_update(of=("self",), no_key=True).with_live().select_related("environment__project")
+    )
     return rows.get(pk=endpoint.pk)
 
 

@@ -1,7 +1,7 @@
 """Rows of promotions under a lock: whether the seal still holds, how a request closes.
 
-Locks are always taken in the same order, environment before request before endpoint, so two decisions never wait
-for each other.
+Locks are always taken in the same order, environment before request before endpoint before what watches it, and all of
+them before the first event, so that no two changes ever wait for each other: see ``docs/explanation/locks.md``.
 """
 
 from typing import Any
@@ -10,11 +10,12 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from deployments import gates
-from deployments.models import Endpoint, Environment, Policy, PromotionRequest
+from deployments.models import Condition, Endpoint, Environment, Policy, PromotionRequest
 from deployments.proof import seal
 from mlportal.lib.errors import Conflict, DomainError
+from monitoring.services import locks
 from projects.actor import Actor
-from projects.models import User
+from projects.models import Project, User
 from projects.services import events
 
 State = PromotionRequest.State
@@ -35,13 +36,14 @@ PART_WORDS = {
 
 def lock_environment(environment: Environment) -> Environment:
     """Hold an environment, so that one promotion at a time moves what is live there."""
-    return Environment.objects.select_for_update(of=("self",)).select_related("project").get(pk=environment.pk)
+    rows = Environment.objects.select_for_update(of=("self",), no_key=True).select_related("project")
+    return rows.get(pk=environment.pk)
 
 
 def lock(request: PromotionRequest) -> PromotionRequest:
     """Hold a request and its environment, and read both again."""
     lock_environment(request.environment)
-    PromotionRequest.objects.select_for_update().get(pk=request.pk)
+    PromotionRequest.objects.select_for_update(no_key=True).get(pk=request.pk)
     joined = PromotionRequest.objects.with_subject().select_related(
         "version__run",
         "version__logged_model__created_by",
@@ -55,8 +57,23 @@ def lock(request: PromotionRequest) -> PromotionRequest:
 
 def endpoint_of(request: PromotionRequest) -> Endpoint | None:
     """Return the endpoint a request would switch, locked; None before the first promotion."""
-    rows = Endpoint.objects.select_for_update(of=("self",)).select_related("current_revision__version__model")
+    rows = Endpoint.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "current_revision__version__model"
+    )
     return rows.filter(model=request.version.model_id, environment=request.environment_id).first()
+
+
+def lock_watch(project: Project, model_id: int, environment_id: int, name: str) -> None:
+    """Hold what watches an endpoint, before the first event of a change that may move it.
+
+    Parameters
+    ----------
+    name
+        Of the endpoint, which need not exist yet.
+    """
+    bound = Condition.objects.filter(request__version__model=model_id, request__environment=environment_id)
+    rules = [pk for pk in bound.values_list("rule_id", flat=True) if pk is not None]
+    locks.hold_endpoint(project, name, rules=rules)
 
 
 def current_snapshot(request: PromotionRequest) -> str:
@@ -191,7 +208,11 @@ def make_stale(
 
 def overtaken(environment: Environment, *, model_id: int | None, spare: int | None) -> QuerySet[PromotionRequest]:
     """Return the requests that depend on what is live and on the rules of an environment, locked."""
-    rows = PromotionRequest.objects.select_for_update(of=("self",)).with_subject().filter(environment=environment)
+    rows = (
+        PromotionRequest.objects.select_for_update(of=("self",), no_key=True)
+        .with_subject()
+        .filter(environment=environment)
+    )
     rows = rows.filter(state=State.PENDING) | rows.filter(state=State.APPROVED, revisions=None)
     if model_id is not None:
         rows = rows.filter(version__model=model_id)

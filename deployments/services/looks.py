@@ -71,7 +71,7 @@ def _outcome(review: RollbackReview, given: str, comment: str) -> str:
 
 
 def _lock(review: RollbackReview) -> RollbackReview:
-    held = RollbackReview.objects.select_for_update(of=("self",)).select_related(
+    held = RollbackReview.objects.select_for_update(of=("self",), no_key=True).select_related(
         "revision__endpoint__project", "revision__endpoint__environment", "revision__created_by", "closed_by",
         "revision__promotion",
     ).get(pk=review.pk)  # fmt: skip

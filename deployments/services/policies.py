@@ -196,7 +196,9 @@ def _enforce(by: Actor, policy: Policy, before: Policy) -> None:
 
 
 def _held(policy: Policy, *states: str) -> Policy:
-    rows = Policy.objects.select_for_update(of=("self",)).select_related("environment__project", "proposed_by")
+    rows = Policy.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "environment__project", "proposed_by"
+    )
     held = rows.get(pk=policy.pk)
     if held.state not in states:
         text = f"Version {held.number} is {held.get_state_display()}."

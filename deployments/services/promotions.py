@@ -24,7 +24,7 @@ from deployments.services import cards, deciders, endpoints, holds, policies, re
 from deployments.services import conditions as bindings
 from deployments.services.deciders import Standing
 from deployments.services.votes import Vote
-from mlportal.lib import queue
+from mlportal.lib import again, queue
 from mlportal.lib.errors import Conflict, DomainError, Forbidden, Missing, Unprocessable
 from projects.actor import Actor
 from projects.permissions import Permission, require
@@ -79,6 +79,7 @@ def request(
     return made
 
 
+@again.after_deadlock
 def decide(
     by: Actor,
     *,
@@ -114,6 +115,7 @@ def decide(
     damaged = gates.damage(request.version) if vote.verdict == Verdict.APPROVE else ()
     with transaction.atomic():
         held = holds.lock(request)
+        holds.lock_watch(held.project, held.version.model_id, held.environment_id, held.endpoint_name)
         standing = deciders.check(by, held)
         refused = holds.refusal(by, held) or _damaged(by, held, damaged)
         if refused is None:

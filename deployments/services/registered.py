@@ -145,7 +145,7 @@ def lock(model: RegisteredModel) -> RegisteredModel:
     Missing
         When it was deleted in between.
     """
-    rows = RegisteredModel.objects.select_for_update(of=("self",)).select_related("project")
+    rows = RegisteredModel.objects.select_for_update(of=("self",), no_key=True).select_related("project")
     held = rows.filter(pk=model.pk).first()
     if held is None:
         raise Missing(f"Registered Model with name={model.name} not found")

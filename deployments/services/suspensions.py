@@ -7,6 +7,7 @@ from django.db import transaction
 from deployments import gates
 from deployments.models import Condition, Endpoint, PromotionRequest
 from deployments.services import conditions, endpoints, holds
+from mlportal.lib import again
 from mlportal.lib.errors import Conflict
 from projects.actor import Actor
 from projects.models import Event
@@ -28,6 +29,7 @@ def react(event: Event) -> None:
         breach(item, now=event.at, found=f"Alert {event.data.get('alert')}: {title}")
 
 
+@again.after_deadlock
 def breach(condition: Condition, *, now: datetime, found: str) -> PromotionRequest | None:
     """Suspend the approval of a broken condition and do what the condition says. None when that is done already.
 
@@ -40,7 +42,9 @@ def breach(condition: Condition, *, now: datetime, found: str) -> PromotionReque
     """
     with transaction.atomic():
         held = holds.lock(condition.request)
-        item = Condition.objects.select_for_update().get(pk=condition.pk)
+        endpoint = holds.endpoint_of(held)
+        holds.lock_watch(held.project, held.version.model_id, held.environment_id, held.endpoint_name)
+        item = Condition.objects.select_for_update(no_key=True).get(pk=condition.pk)
         if held.state != PromotionRequest.State.APPROVED or item.state == State.BREACHED:
             return None
         by = Actor.system(
@@ -53,13 +57,12 @@ def breach(condition: Condition, *, now: datetime, found: str) -> PromotionReque
             held, PromotionRequest.State.SUSPENDED, actor=by, note=f"Broken: {item.words}. {found}"[:2000],
             condition=item.pk, words=item.words, action=item.action,
         )  # fmt: skip
-        item.done = _act(by, held, item, now)
+        item.done = _act(by, held, endpoint, item, now)
         item.save(update_fields=["done"])
     return held
 
 
-def _act(by: Actor, held: PromotionRequest, item: Condition, now: datetime) -> str:
-    endpoint = holds.endpoint_of(held)
+def _act(by: Actor, held: PromotionRequest, endpoint: Endpoint | None, item: Condition, now: datetime) -> str:
     live = endpoint.current_revision if endpoint else None
     if endpoint is None or live is None or live.promotion_id != held.pk:
         return "Not live, so nothing moved."

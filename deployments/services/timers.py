@@ -148,7 +148,7 @@ def _rules() -> int:
             with transaction.atomic():
                 held = holds.lock(item.request)
                 endpoint = holds.endpoint_of(held)
-                fresh = Condition.objects.select_for_update().get(pk=item.pk)
+                fresh = Condition.objects.select_for_update(no_key=True).get(pk=item.pk)
                 if endpoint is not None and fresh.state == Condition.State.WATCHED:
                     moved += conditions.reassert(fresh, endpoint)
     return moved

@@ -106,7 +106,7 @@ def delete(by: Actor, *, version: ModelVersion) -> None:
     require(by, Permission.MODEL_REGISTER, version.model.project)
     with transaction.atomic():
         held = registered.lock(version.model)
-        row = ModelVersion.objects.select_for_update().filter(pk=version.pk).first()
+        row = ModelVersion.objects.select_for_update(no_key=True).filter(pk=version.pk).first()
         if row is None:
             raise Missing(f"Model Version (name={held.name}, version={version.number}) not found")
         if reason := governed.hold_on_version(version):
@@ -265,7 +265,7 @@ def _kind(about: mlmodel.Description) -> str:
 
 def _note(logged: LoggedModel, version: ModelVersion) -> None:
     """Append the version to the tag that clients read on the logged model."""
-    LoggedModel.objects.select_for_update().get(pk=logged.pk)
+    LoggedModel.objects.select_for_update(no_key=True).get(pk=logged.pk)
     row = LoggedModelTag.objects.filter(logged_model=logged, key=MODEL_VERSIONS_TAG).first()
     entry = {"name": version.model.name, "version": str(version.number)}
     known = _listed(row.value) if row else []

@@ -124,7 +124,9 @@ def undo(by: Actor, *, action: BulkAction) -> BulkAction:
     """
     require(by, right_of(action.kind), action.project)
     with metricstore.writing():
-        action = BulkAction.objects.select_for_update(of=("self",)).select_related("project").get(pk=action.pk)
+        action = (
+            BulkAction.objects.select_for_update(of=("self",), no_key=True).select_related("project").get(pk=action.pk)
+        )
         if why := undo_refusal(action):
             raise Conflict(why, code="cannot_undo")
         inverse = BulkAction.objects.create(

@@ -69,7 +69,7 @@ def remember_model(by: Actor, *, run: Run, entry: Mapping[str, object]) -> None:
     require(by, Permission.RUN_LOG, run.project)
     _check_writer(run)
     with metricstore.writing():
-        tags = orjson.loads(Run.objects.select_for_update().values_list("tags", flat=True).get(pk=run.pk))
+        tags = orjson.loads(Run.objects.select_for_update(no_key=True).values_list("tags", flat=True).get(pk=run.pk))
         history = [*_list(tags.get(MODELS_TAG, "")), entry]
         runs.log_batch(by, run=run, tags={MODELS_TAG: orjson.dumps(history).decode()})
 

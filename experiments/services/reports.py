@@ -152,7 +152,12 @@ def delete(by: Actor, *, report: Report) -> None:
 
 def _open(report: Report) -> Report:
     """The report as it is now, locked, if it may change."""
-    held = Report.objects.select_for_update(of=("self",)).select_related("project").filter(pk=report.pk).first()
+    held = (
+        Report.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("project")
+        .filter(pk=report.pk)
+        .first()
+    )
     if held is None:
         raise Missing("The report is gone.")
     if held.is_frozen:

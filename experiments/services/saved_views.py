@@ -67,7 +67,7 @@ def save(
         raise Invalid(f"page must be one of: {', '.join(SavedView.Page.values)}.", field="page", got=str(page)[:20])
     called, kept, now = _name(name), cleaned(query), timezone.now()
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)  # numbers are given one after the other
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # numbers are given one after the other
         mine = SavedView.objects.filter(project=project, owner=_person(by))
         if mine.count() >= MOST:
             raise Conflict(f"You keep {MOST} views here; delete one first.", limit=MOST)
@@ -200,7 +200,9 @@ def _changes(
 
 
 def _held(by: Actor, view: SavedView) -> SavedView:
-    rows = SavedView.objects.select_for_update(of=("self",)).select_related("project", "experiment", "owner")
+    rows = SavedView.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "project", "experiment", "owner"
+    )
     return rows.get(pk=view.pk)
 
 

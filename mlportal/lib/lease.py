@@ -164,7 +164,7 @@ def _settle_expired(
     rows: QuerySet[Work], lost: Claim, on_end: Callable[[Work], None], on_requeue: Callable[[Work], None]
 ) -> int:
     still = _mine(rows, lost).filter(Q(lease_until__lt=Now()) | Q(lease_until=None))
-    row = still.select_for_update().first()
+    row = still.select_for_update(no_key=True).first()
     if row is None:
         return 0
     if row.cancel_requested_at:

@@ -77,7 +77,7 @@ def _waiting(monitor: Monitor, now: datetime) -> bool:
 def _judge(monitor: Monitor, end: datetime, now: datetime) -> Window | None:
     """Store one window with its scores; None when somebody else did."""
     with transaction.atomic():
-        held = Monitor.objects.select_for_update().defer("reference").get(pk=monitor.pk)
+        held = Monitor.objects.select_for_update(no_key=True).defer("reference").get(pk=monitor.pk)
         if held.rolled_to is not None and held.rolled_to >= end:
             return None
         start = _start(monitor, end)

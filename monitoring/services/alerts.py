@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from mlportal.lib import names
+from mlportal.lib import again, names
 from mlportal.lib.errors import Conflict, Invalid
 from monitoring.drift.lifecycle import Sample, resolve_by_hand
 from monitoring.models import Alert, AlertRule, AlertTransition, Monitor, RuleEvaluation, Silence, Window
-from monitoring.services import gaps, timeline
+from monitoring.services import gaps, locks, timeline
 from monitoring.services.timeline import Happening
 from projects.actor import Actor
 from projects.models import Comment, Project, User
@@ -20,6 +20,7 @@ from projects.services import comments, events, targets
 LONGEST_SILENCE = timedelta(days=30)
 
 
+@again.after_deadlock
 def settle(
     by: Actor, *, rule: AlertRule, window: Window, outcome: str, samples: Sequence[Sample] = (), reason: str = ""
 ) -> list[Alert]:
@@ -38,7 +39,8 @@ def settle(
     require(by, Permission.ALERT_HANDLE, rule.project)
     with transaction.atomic():
         # windows of one rule are applied one after the other, whoever rolls them
-        rule = AlertRule.objects.select_for_update(of=("self",)).select_related("project").get(pk=rule.pk)
+        prints = [timeline.fingerprint(rule.pk, sample.labels) for sample in samples]
+        rule = locks.hold_rule(rule.pk, window.monitor_id, fingerprints=prints)
         _evaluation, new = RuleEvaluation.objects.get_or_create(
             rule=rule,
             monitor=window.monitor,
@@ -181,7 +183,9 @@ def close_of_monitor(by: Actor, *, monitor: Monitor) -> None:
 
 
 def _locked(alert: Alert) -> Alert:
-    rows = Alert.objects.select_for_update(of=("self",)).select_related("project", "rule", "acknowledged_by")
+    rows = Alert.objects.select_for_update(of=("self",), no_key=True).select_related(
+        "project", "rule", "acknowledged_by"
+    )
     return rows.get(pk=alert.pk)
 
 

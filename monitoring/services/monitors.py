@@ -56,7 +56,7 @@ def bind(
     endpoint = names.clean_text(endpoint, field="endpoint", limit=210, required=True)
     version = names.clean_text(version, field="version", limit=200, required=True)
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         before = Monitor.objects.live().filter(project=project, endpoint=endpoint).first()
         if before is not None and before.version == version:
             return before
@@ -91,7 +91,7 @@ def set_reference(
     """
     require(by, Permission.MONITOR_EDIT, monitor.project)
     with transaction.atomic():
-        held = Monitor.objects.select_for_update().get(pk=monitor.pk)
+        held = Monitor.objects.select_for_update(no_key=True).get(pk=monitor.pk)
         if held.reference:
             raise Conflict("This monitor has its reference. Bind the version again to start over.")
         held.reference = weighted(reference_grids, importance or {})
@@ -140,7 +140,7 @@ def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts]) -
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("add_counts needs the transaction of the segment it counts")
     # one shipper at a time for a monitor: two that make the same bucket would collide on its unique key
-    Monitor.objects.select_for_update().only("pk").get(pk=monitor.pk)
+    Monitor.objects.select_for_update(no_key=True).only("pk").get(pk=monitor.pk)
     start = monitor.bucket_of(hour)
     held = {bucket.column: bucket for bucket in Bucket.objects.filter(monitor=monitor, hour=start)}
     new, changed = [], []

@@ -81,7 +81,7 @@ def update(by: Actor, *, rule: AlertRule, revision: int | None = None, **fields:
     """
     require(by, Permission.MONITOR_EDIT, rule.project)
     with transaction.atomic():
-        held = AlertRule.objects.select_for_update().get(pk=rule.pk)
+        held = AlertRule.objects.select_for_update(no_key=True).get(pk=rule.pk)
         if revision is not None and revision != held.revision:
             at = f"{held.updated_at:%H:%M} UTC"
             raise Conflict(f"{held.name!r} was changed at {at}. Look at it again.", field="revision")

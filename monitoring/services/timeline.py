@@ -86,7 +86,7 @@ def _note(alert: Alert, sample: Sample, life: Life) -> None:
 
 def newest(print_: str) -> Alert | None:
     """Return the newest alert of a fingerprint, locked; an open one is always the newest."""
-    rows = Alert.objects.select_for_update(of=("self",)).select_related("project", "rule")
+    rows = Alert.objects.select_for_update(of=("self",), no_key=True).select_related("project", "rule")
     return rows.filter(fingerprint=print_).order_by("-pk").first()
 
 
@@ -217,7 +217,7 @@ def _severity(rule: AlertRule, level: str) -> Severity:
 
 def close(rows: AlertQuerySet, by: Actor, text: str) -> None:
     """Resolve alerts for a reason outside their values."""
-    for alert in rows.select_for_update(of=("self",)).select_related("project", "rule").order_by("pk"):
+    for alert in rows.select_for_update(of=("self",), no_key=True).select_related("project", "rule").order_by("pk"):
         resolved = Life(state="resolved", level=alert.level, age=RANKS["critical"] + 1)
         move = Move(cast(State, alert.state), "resolved", alert.level, "resolve" if alert.state in SHOWN else "")
         follow(alert, resolved, (move,), Happening(by, timezone.now(), text=text))

@@ -267,7 +267,9 @@ def deactivate(by: Actor, *, user: User) -> User:
     """
     require(by, Permission.SITE_ADMIN, None)
     with transaction.atomic():
-        admins = list(User.objects.select_for_update().filter(is_site_admin=True, is_active=True).order_by("pk"))
+        admins = list(
+            User.objects.select_for_update(no_key=True).filter(is_site_admin=True, is_active=True).order_by("pk")
+        )
         if admins == [user]:
             raise Conflict(f"{user.username} is the last site administrator and cannot be deactivated.")
         if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
@@ -301,7 +303,7 @@ def erase(by: Actor, *, user: User, reason: str) -> User:
     require(by, Permission.SITE_ADMIN, None)
     why = names.clean_text(reason, field="reason", limit=1000, required=True)
     with transaction.atomic():
-        held = User.objects.select_for_update().get(pk=user.pk)
+        held = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if held.is_active:
             raise Conflict(f"Deactivate {held.username} first.", field="user")
         if held.is_erased:

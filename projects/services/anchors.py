@@ -58,7 +58,7 @@ def drop(*, cause: str) -> Anchor | None:
 
 
 def _drop(cause: str) -> Anchor | None:
-    head = ChainHead.objects.select_for_update().filter(pk=1).first()
+    head = ChainHead.objects.select_for_update(no_key=True).filter(pk=1).first()
     last = Anchor.objects.order_by("-number").first()
     if head is None or head.seq == 0 or (last is not None and last.seq == head.seq):
         return None

@@ -104,7 +104,7 @@ def create(
     fields = _checked(kind, given)
     plain = _secret_of(kind, secret)
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         if Channel.objects.in_project(project).filter(removed_at=None).count() >= MOST_CHANNELS:
             raise Conflict(f"A project has at most {MOST_CHANNELS} channels.", limit=MOST_CHANNELS)
         channel = Channel(project=project, kind=kind, created_by=by.user, **fields)
@@ -313,7 +313,7 @@ def _save(channel: Channel) -> None:
 
 
 def _locked(channel: Channel) -> Channel:
-    rows = Channel.objects.select_for_update(of=("self",)).select_related("project")
+    rows = Channel.objects.select_for_update(of=("self",), no_key=True).select_related("project")
     held = rows.get(pk=channel.pk)
     if held.removed_at is not None:
         raise Conflict("This channel was removed.")

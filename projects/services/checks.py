@@ -259,7 +259,7 @@ def _newest(dataset: Dataset) -> CheckSet | None:
 
 def _lock(dataset: Dataset) -> None:
     """Rule sets of one dataset change one after the other."""
-    Dataset.objects.select_for_update().get(pk=dataset.pk)
+    Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
 
 
 def _store(by: Actor, dataset: Dataset, wanted: list[Rule]) -> CheckSet:

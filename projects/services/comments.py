@@ -135,7 +135,11 @@ def _call(comment: Comment, text: str) -> list[str]:
 
 
 def _own(by: Actor, comment: Comment) -> Comment:
-    held = Comment.objects.select_for_update(of=("self",)).select_related("project", "author").get(pk=comment.pk)
+    held = (
+        Comment.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("project", "author")
+        .get(pk=comment.pk)
+    )
     if by.user is None or held.author_id != by.user.pk:
         raise Forbidden("Only the author changes a comment.")
     if held.deleted_at is not None:

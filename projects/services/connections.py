@@ -40,7 +40,7 @@ def create(by: Actor, *, project: Project, name: str, kind: str, facts: dict[str
     name = names.clean(name)
     checked, plain = check(kind, facts), _secret(secret)
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         others = Connection.objects.in_project(project)
         if others.filter(name_key=names.key(name)).exists():
             raise Conflict(f"There is a connection {name} already.", code="name_taken", field="name", got=name)
@@ -71,7 +71,7 @@ def update(
     if moved and not secret:
         raise Invalid("Another host needs its secret with it.", field="secret")
     with transaction.atomic():
-        held = Connection.objects.select_for_update(of=("self",)).get(pk=connection.pk)
+        held = Connection.objects.select_for_update(of=("self",), no_key=True).get(pk=connection.pk)
         changed = sorted(key for key in checked if checked[key] != held.facts.get(key))
         held.facts = checked
         if secret:

@@ -63,7 +63,7 @@ def edit(
     }
     wanted = {key: value for key, value in given.items() if value is not None}
     with transaction.atomic():
-        held = Dataset.objects.select_for_update(of=("self",)).select_related("project").get(pk=dataset.pk)
+        held = Dataset.objects.select_for_update(of=("self",), no_key=True).select_related("project").get(pk=dataset.pk)
         if revision is not None and revision != held.revision:
             raise Conflict(_stale(held), code="stale_edit", field="revision", got=revision, limit=held.revision)
         if owner is not None:

@@ -66,7 +66,7 @@ def delete_version(by: Actor, *, version: DatasetVersion) -> DatasetVersion:
     project = version.dataset.project
     with transaction.atomic():
         # the dataset's row is what a launch and a registration of this version would meet first
-        Dataset.objects.select_for_update(of=("self",)).get(pk=version.dataset_id)
+        Dataset.objects.select_for_update(of=("self",), no_key=True).get(pk=version.dataset_id)
         _refuse([version])
         _mark(by, DatasetVersion.objects.filter(pk=version.pk))
         events.record(by, "version.trashed", project=project, target=version, data={"version": version.number})
@@ -84,7 +84,7 @@ def delete_dataset(by: Actor, *, dataset: Dataset) -> Dataset:
     """
     require(by, Permission.DATASET_DELETE, dataset.project)
     with transaction.atomic():
-        Dataset.objects.select_for_update(of=("self",)).get(pk=dataset.pk)
+        Dataset.objects.select_for_update(of=("self",), no_key=True).get(pk=dataset.pk)
         _refuse(list(dataset.versions.kept().light()))
         _mark(by, Dataset.objects.filter(pk=dataset.pk))
         count = dataset.versions.kept().count()

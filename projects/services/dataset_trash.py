@@ -219,7 +219,7 @@ def _clear(by: Actor, project: Project, before: datetime) -> dict[str, int]:
 
 
 def _held(dataset: Dataset) -> Dataset:
-    return Dataset.objects.select_for_update(of=("self",)).select_related("project").get(pk=dataset.pk)
+    return Dataset.objects.select_for_update(of=("self",), no_key=True).select_related("project").get(pk=dataset.pk)
 
 
 def _remove(by: Actor, version: DatasetVersion) -> None:

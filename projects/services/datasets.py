@@ -300,7 +300,7 @@ def _add(
 
 def _dataset(by: Actor, project: Project, name: str, description: str) -> Dataset:
     """Row of that name, locked, so that version numbers are given one by one."""
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     dataset = Dataset.objects.in_project(project).filter(name_key=names.key(name)).first()
     if dataset is None:
         return Dataset.objects.create(

@@ -79,7 +79,11 @@ def resend(by: Actor, *, delivery: Delivery) -> Delivery:
     """
     require(by, Permission.CHANNEL_EDIT, delivery.channel.project)
     with transaction.atomic():
-        held = Delivery.objects.select_for_update(of=("self",)).select_related("channel__project").get(pk=delivery.pk)
+        held = (
+            Delivery.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("channel__project")
+            .get(pk=delivery.pk)
+        )
         if not held.channel.enabled:
             raise Conflict("Its channel is off. Switch the channel on first.")
         if held.state == Delivery.State.PENDING and not held.tries:

@@ -124,7 +124,7 @@ def _head(owner: int, name: str, address: str) -> tuple[int, str, datetime, Part
     """Lock the head; gives number and hash of the newest event, the time, and who acts."""
     found = _HEADS[connection.vendor].row([owner, name, address])
     if found is None:
-        ChainHead.objects.select_for_update().get_or_create(pk=1)
+        ChainHead.objects.select_for_update(no_key=True).get_or_create(pk=1)
         return _head(owner, name, address)
     seq, last_hash, at, known, salt, held = found
     moment = at if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
@@ -167,7 +167,9 @@ def consume(delivery_id: int) -> Iterator[Event | None]:
     """
     try:
         with transaction.atomic():
-            open_rows = EventDelivery.objects.select_for_update(of=("self",)).select_related("event__project")
+            open_rows = EventDelivery.objects.select_for_update(of=("self",), no_key=True).select_related(
+                "event__project"
+            )
             delivery = open_rows.filter(pk=delivery_id, done_at=None).first()
             yield delivery.event if delivery else None
             if delivery:

@@ -142,7 +142,7 @@ def words(kind: str, source: Mapping[str, Any]) -> str:
 
 def _queue(by: Actor, row: DatasetImport) -> DatasetImport:
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=row.project_id)
+        Project.objects.select_for_update(no_key=True).get(pk=row.project_id)
         waiting = DatasetImport.objects.in_project(row.project).exclude(state__in=lease.TERMINAL).count()
         if waiting >= MOST_OPEN:
             raise Conflict(f"{waiting} imports have not ended; at most {MOST_OPEN} may be open.", limit=MOST_OPEN)

@@ -75,7 +75,7 @@ def _role(value: str) -> Role:
 
 def _lock(project: Project) -> None:
     """Changes of one project's members wait for each other, so that two cannot remove the last two admins."""
-    Project.objects.select_for_update().get(pk=project.pk)
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
 
 
 def _end(member: Membership) -> None:

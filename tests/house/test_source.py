@@ -45,6 +45,18 @@ def test_no_template_holds(pattern, what):
     assert found == [], f"templates with {what}"
 
 
+def test_rows_are_locked_without_their_keys():
+    """FOR UPDATE waits for whoever refers to the row, who may wait for the audit log: docs/explanation/locks.md."""
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for app in ("projects", "experiments", "monitoring", "deployments", "mlportal")
+        for path in sorted((ROOT / app).rglob("*.py"))
+        for line in path.read_text().splitlines()
+        if "select_for_update(" in line and "no_key=" not in line
+    ]
+    assert found == []
+
+
 def test_no_weak_hash_and_no_pickle_in_the_product():
     pattern = re.compile(r"\b(md5|sha1|import pickle|pickle\.loads?|joblib\.load|cloudpickle|yaml\.load\()")
     found = [

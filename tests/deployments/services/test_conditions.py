@@ -43,8 +43,8 @@ def fire(team, condition: Condition, **extra: object) -> None:
     }  # fmt: skip
     with transaction.atomic():
         event = events.record(team.ops, "alert.firing", project=team.project, data=data)
-    for pk in EventDelivery.objects.filter(event=event, task="deployments.react").values_list("pk", flat=True):
-        tasks.react(pk)
+    for pk in EventDelivery.objects.filter(event=event, task="deployments.suspend").values_list("pk", flat=True):
+        tasks.suspend(pk)
 
 
 def test_conditions_are_kept_with_the_decision_and_watched_once_live(team):
