@@ -7,10 +7,12 @@ because workers train and the serving process predicts.
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
 from django.db.models import Model
+from django.utils import timezone
 from pyarrow import parquet
 
 from deployments.models import Endpoint, Environment, ModelVersion, PromotionRequest
@@ -56,7 +58,7 @@ def fill(project: Project, say: Say) -> None:
     say("Registering a model and asking for its promotion")
     asked = _ask(sam, project, trained[FIRST], "First model that beats the baseline; to gather live traffic.")
     say("Approving it as the manager")
-    _approve(mona, asked)
+    _approve(replace(mona, authenticated_at=timezone.now()), asked)
     endpoint = Endpoint.objects.in_project(project).get(name=asked.endpoint_name)
     say(f"Sending requests to {endpoint.name}, at first as in training, then shifted")
     _traffic(otto, endpoint, version)

@@ -27,7 +27,7 @@ MODULES = (
     "mlportal.asgi", "mlportal.urls", "mlportal.tasks", "projects.tasks", "experiments.tasks", "deployments.tasks",
     "monitoring.tasks", "granian.cli", "granian.server.mp", "uvloop", "celery.bin.celery", "celery.apps.worker",
     "celery.apps.beat", "celery.concurrency.prefork", "celery.worker.consumer", "kombu.transport.redis",
-    "django.contrib.sessions.backends.db", "django.core.cache.backends.redis", "django.template.loader_tags",
+    "projects.services.session_store", "django.core.cache.backends.redis", "django.template.loader_tags",
 )  # fmt: skip
 MAX_REQUEST = 1 << 16
 

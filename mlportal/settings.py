@@ -61,6 +61,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "projects.access.ActorMiddleware",
+    "projects.views.step_up.StepUp",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -191,6 +192,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "wake-deliveries": {"task": "projects.wake_deliveries", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "forget-sessions": {"task": "projects.forget_sessions", "schedule": 3600, "options": {"expires": 1800}},
     "anchor-audit": {"task": "projects.anchor_audit", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-bulk-actions": {"task": "experiments.sweep_bulk", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
@@ -318,7 +320,13 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 HTTPS = BASE_URL.startswith("https://")
-SESSION_COOKIE_AGE = int(timedelta(hours=12).total_seconds())
+SESSION_ENGINE = "projects.services.session_store"
+# A session ends this long after the sign-in, and one of a site administrator when nobody used it for a while; 0: never.
+SESSION_COOKIE_AGE = int(timedelta(hours=environment.float("MLPORTAL_SESSION_HOURS", default=12.0)).total_seconds())
+SESSION_IDLE_MINUTES = environment.int("MLPORTAL_SESSION_IDLE_MINUTES", default=0)
+SESSION_IDLE_MINUTES_ADMIN = environment.int("MLPORTAL_SESSION_IDLE_MINUTES_ADMIN", default=30)
+# How recent a sign-in must be for decisions, policies, break-glass and credentials; 0: any.
+STEP_UP_MINUTES = environment.int("MLPORTAL_STEP_UP_MINUTES", default=10)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

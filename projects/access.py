@@ -9,13 +9,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
+from django.conf import settings
+from django.contrib.auth import logout
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.views import View
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication
@@ -29,24 +33,15 @@ from mlportal.lib import moments
 from mlportal.lib.api import CursorPages
 from mlportal.lib.errors import DomainError, Missing, Unauthenticated
 from mlportal.lib.moments import Span
+from mlportal.lib.peer import address_of
 from projects.actor import Actor
 from projects.models import ApiToken, Project, User
 from projects.permissions import Permission, Role, allowed, require
-from projects.services import credentials, idempotency, refusals
+from projects.services import credentials, idempotency, refusals, sessions, stepup
 from projects.services.past import Section
+from projects.services.session_store import authenticated_at
 
 M = TypeVar("M", bound=models.Model)
-
-
-def address_of(request: HttpRequest) -> str:
-    """Peer address; behind ``TRUSTED_PROXIES`` proxies, the one the outermost trusted proxy saw."""
-    from django.conf import settings
-
-    if settings.TRUSTED_PROXIES:
-        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-        if len(hops) >= settings.TRUSTED_PROXIES:
-            return hops[-settings.TRUSTED_PROXIES][:64]
-    return str(request.META.get("REMOTE_ADDR", ""))[:64]
 
 
 def request_id_of(request: HttpRequest) -> str:
@@ -68,15 +63,31 @@ class ActorMiddleware:
         """Attach the actor, then pass on."""
         place = {"address": address_of(request), "request_id": request_id_of(request)}
         user = None if request.path.startswith("/api/") else request.user
-        known = user is not None and user.is_authenticated
-        request.actor = Actor.for_user(cast(User, user), **place) if known else Actor.anonymous(**place)
-        if not known:
+        if user is None or not user.is_authenticated:
+            request.actor = Actor.anonymous(**place)
             return _noted(request, self.get_response(request))
-        person = cast(User, user)
+        person: User = user
+        request.actor = Actor.for_user(
+            person, **place, authenticated_at=authenticated_at(request.session),
+            session=sessions.name_of(request.session),
+        )  # fmt: skip
+        if _has_rested(request, person):
+            return HttpResponseRedirect(f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': request.path})}")
         if person.must_change_password and not request.path.startswith(_OPEN_WITH_GIVEN_PASSWORD):
             return HttpResponseRedirect("/account/password/")
         with timezone.override(person.time_zone):
             return _noted(request, self.get_response(request))
+
+
+def _has_rested(request: HttpRequest, person: User) -> bool:
+    """End a session that nobody used for too long; note that one in use is."""
+    row = getattr(request.session, "row", None)
+    if not sessions.rested_too_long(row, person):
+        sessions.seen(row, request.path)
+        return False
+    sessions.note_idle(request.actor)
+    logout(request)
+    return True
 
 
 def _noted(request: HttpRequest, response: HttpResponse) -> HttpResponse:
@@ -98,6 +109,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "project": project,
         "can": Rights(actor, project),
+        "step_up_due": stepup.due(actor),
         "granters": partial(_granters, project),
         "shell_projects": Project.objects.visible_to(actor).order_by("name")[:50],
     }

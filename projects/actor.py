@@ -1,6 +1,7 @@
 """Who acts: a person in the browser, a token, or a part of the portal with written rights."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from projects.permissions import GRANTS, SCOPES, SIGNED_IN, SITE_ADMIN_GRANTS, Permission, Role
@@ -27,6 +28,10 @@ class Actor:
         Rights of a system actor, in ``project_id`` only.
     address, request_id : str
         Where the call came from and under which number it is logged.
+    authenticated_at : datetime or None
+        When the person last proved who they are: at sign-in, or when a page asked again.
+    session : str
+        Public name of the browser session.
     """
 
     kind: str
@@ -37,6 +42,8 @@ class Actor:
     grants: frozenset[Permission] = frozenset()
     address: str = ""
     request_id: str = ""
+    authenticated_at: datetime | None = None
+    session: str = ""
     _memory: dict[int, frozenset[Permission]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -45,9 +52,20 @@ class Actor:
         return cls(kind="anonymous", name="anonymous", address=address, request_id=request_id)
 
     @classmethod
-    def for_user(cls, user: "User", *, address: str = "", request_id: str = "") -> Self:
+    def for_user(
+        cls,
+        user: "User",
+        *,
+        address: str = "",
+        request_id: str = "",
+        authenticated_at: datetime | None = None,
+        session: str = "",
+    ) -> Self:
         """A signed-in person with the rights of their roles."""
-        return cls(kind="user", name=user.username, user=user, address=address, request_id=request_id)
+        return cls(
+            kind="user", name=user.username, user=user, address=address, request_id=request_id,
+            authenticated_at=authenticated_at, session=session,
+        )  # fmt: skip
 
     @classmethod
     def for_token(cls, token: "ApiToken", *, address: str = "", request_id: str = "") -> Self:

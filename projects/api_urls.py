@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from projects.api import (
+    account,
     audit,
     channels,
     checks,
@@ -22,6 +23,9 @@ _dataset = "projects/<slug:project>/datasets/<str:name>/"
 _project = "projects/<slug:project>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", people.Account.as_view(), name="api-account"),
+    path("account/sessions/", account.Sessions.as_view(), name="api-sessions"),
+    path("account/sessions/<str:handle>/", account.SessionDetail.as_view(), name="api-session"),
+    path("users/<str:username>/sessions/", account.UserSessions.as_view(), name="api-user-sessions"),
     path("users/", people.Users.as_view(), name="api-users"),
     path("users/<str:username>/", people.UserDetail.as_view(), name="api-user"),
     path("users/<str:username>/erase/", people.UserErase.as_view(), name="api-user-erase"),

@@ -62,6 +62,7 @@ class Permission(StrEnum):
 
     ACCOUNT_VIEW = "account.view"
     ACCOUNT_EDIT = "account.edit"
+    SESSION_END = "session.end"
     SITE_ADMIN = "site.admin"
 
 
@@ -70,7 +71,7 @@ VIEWS = frozenset(
     {P.PROJECT_VIEW, P.DATASET_VIEW, P.RUN_VIEW, P.MODEL_VIEW, P.ENDPOINT_VIEW, P.MONITOR_VIEW, P.CHANNEL_VIEW}
 )
 # What everybody who signed in may do for themselves, outside any project; a token never edits the account.
-SIGNED_IN = frozenset({P.ACCOUNT_VIEW, P.ACCOUNT_EDIT})
+SIGNED_IN = frozenset({P.ACCOUNT_VIEW, P.ACCOUNT_EDIT, P.SESSION_END})
 EVERYTHING = frozenset(Permission) - SIGNED_IN - {P.SITE_ADMIN}
 
 
@@ -135,6 +136,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
         {
             P.PROJECT_EDIT, P.MEMBER_MANAGE, P.TOKEN_CREATE, P.AUDIT_VIEW, P.CHANNEL_EDIT, P.POLICY_EDIT,
             P.AUTOMATION_EDIT, P.CONNECTION_EDIT, P.DATASET_DELETE, P.RUN_DELETE, P.GATE_OVERRIDE, P.SITE_ADMIN,
+            P.SESSION_END,
         }
     ),
 }  # fmt: skip

@@ -8,7 +8,7 @@ from django.db import connections
 
 from projects import pipeline
 from projects.pipeline import check_runs, split_rows
-from projects.services import anchors, dataset_trash, deliveries, events, idempotency
+from projects.services import anchors, dataset_trash, deliveries, events, idempotency, sessions
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +92,12 @@ def expire_datasets() -> dict[str, int]:
 def forget_idempotency_keys() -> int:
     """Drop the kept answers of creating calls that nobody repeats any more."""
     return idempotency.forget_old()
+
+
+@shared_task(name="projects.forget_sessions", ignore_result=True)
+def forget_sessions() -> int:
+    """Drop rows of sessions that have ended."""
+    return sessions.forget_ended()
 
 
 @shared_task(name="projects.notify", ignore_result=True)

@@ -19,6 +19,7 @@ from projects.views import (
     marks,
     members,
     projects,
+    sessions,
     splits,
     tokens,
 )
@@ -33,6 +34,8 @@ account: Routes = [
     path("account/password/", accounts.Password.as_view(), name="password"),
     path("account/default-project/", accounts.DefaultProject.as_view(), name="default-project"),
     path("account/theme/", accounts.Theme.as_view(), name="theme"),
+    path("account/sessions/", sessions.SessionList.as_view(), name="session-list"),
+    path("account/sessions/<str:handle>/end/", sessions.SessionEnd.as_view(), name="session-end"),
     path("account/tokens/", tokens.TokenList.as_view(), name="token-list"),
     path("account/tokens/<int:pk>/revoke/", tokens.TokenRevoke.as_view(), name="token-revoke"),
 ]

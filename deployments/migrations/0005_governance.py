@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("deployments", "0004_frozen_approvals"),
-        ("projects", "0002_append_only_events"),
+        ("projects", "0003_governance"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

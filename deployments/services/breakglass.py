@@ -17,7 +17,7 @@ from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from projects.actor import Actor
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, stepup
 
 MIN_REASON = 20
 
@@ -37,6 +37,7 @@ def promote(by: Actor, *, version: ModelVersion, environment: Environment, reaso
         When the version is live there, cannot be served, is damaged, or the endpoint is frozen.
     """
     require(by, Permission.ENDPOINT_DEPLOY, version.model.project)
+    stepup.require_recent(by)
     reason = _reason(reason)
     if environment.project_id != version.model.project_id:
         raise Missing(f"There is no environment {environment.name!r} in this project.", field="environment")

@@ -14,7 +14,7 @@ from mlportal.lib.errors import Conflict, Forbidden
 from projects.actor import Actor
 from projects.models import Membership, Project
 from projects.permissions import GRANTS, Permission, require
-from projects.services import events
+from projects.services import events, stepup
 
 DEFAULT_ENVIRONMENTS = ("staging", "production")
 
@@ -66,6 +66,7 @@ def draft(by: Actor, *, environment: Environment, **given: Any) -> Policy:
         When nothing would change.
     """
     require(by, Permission.POLICY_EDIT, environment.project)
+    stepup.require_recent(by)
     with transaction.atomic():
         place = holds.lock_environment(environment)
         made = _write(by, place, given)
@@ -82,6 +83,7 @@ def activate(by: Actor, *, policy: Policy) -> Policy:
         When it is no draft, other rules came into force since it was written, or a proposal waits already.
     """
     require(by, Permission.POLICY_EDIT, policy.environment.project)
+    stepup.require_recent(by)
     with transaction.atomic():
         place = holds.lock_environment(policy.environment)
         _propose(by, _held(policy, Policy.State.DRAFT), current(place))
@@ -100,6 +102,7 @@ def change(by: Actor, *, environment: Environment, **given: Any) -> Policy:
         As :func:`draft` and :func:`activate`.
     """
     require(by, Permission.POLICY_EDIT, environment.project)
+    stepup.require_recent(by)
     with transaction.atomic():
         place = holds.lock_environment(environment)
         made = _write(by, place, given)
@@ -118,6 +121,7 @@ def confirm(by: Actor, *, policy: Policy) -> Policy:
         When they are not waiting any more.
     """
     require(by, Permission.POLICY_EDIT, policy.environment.project)
+    stepup.require_recent(by)
     with transaction.atomic():
         holds.lock_environment(policy.environment)
         held = _held(policy, Policy.State.PROPOSED)

@@ -28,7 +28,7 @@ from mlportal.lib import again, queue
 from mlportal.lib.errors import Conflict, DomainError, Forbidden, Missing, Unprocessable
 from projects.actor import Actor
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, stepup
 
 State = PromotionRequest.State
 Verdict = Decision.Verdict
@@ -111,6 +111,7 @@ def decide(
         When a comment is missing, a condition is wrong, or an advisory failure was not ticked.
     """
     require(by, Permission.PROMOTION_SIGN, request.project)
+    stepup.require_recent(by)
     vote = votes.read(verdict, comment, acknowledged, conditions)
     damaged = gates.damage(request.version) if vote.verdict == Verdict.APPROVE else ()
     with transaction.atomic():
@@ -139,6 +140,7 @@ def override(by: Actor, *, request: PromotionRequest, gate: str, reason: str) ->
         When the person counts as requester.
     """
     require(by, Permission.GATE_OVERRIDE, request.project)
+    stepup.require_recent(by)
     reason = votes.text(reason, "reason", MIN_OVERRIDE)
     with transaction.atomic():
         held = holds.lock(request)

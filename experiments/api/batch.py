@@ -19,7 +19,8 @@ from experiments.services import runs
 from mlportal.lib.api import MAX_JSON_BYTES, as_domain_error
 from mlportal.lib.errors import DomainError, Invalid, Missing, TooLarge, UnsupportedType
 from mlportal.lib.pages import error_page
-from projects.access import ScopedAPIView, address_of, request_id_of
+from mlportal.lib.peer import address_of
+from projects.access import ScopedAPIView, request_id_of
 from projects.permissions import Permission
 from projects.services import entry
 

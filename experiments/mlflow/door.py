@@ -24,8 +24,9 @@ from experiments.mlflow import wire
 from experiments.mlflow.fields import Fields
 from mlportal.lib.api import as_domain_error
 from mlportal.lib.errors import Forbidden, Missing
+from mlportal.lib.peer import address_of
 from mlportal.lib.public import public
-from projects.access import address_of, request_id_of
+from projects.access import request_id_of
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require

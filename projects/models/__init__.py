@@ -18,6 +18,7 @@ from projects.models.imports import Connection, DatasetImport
 from projects.models.marks import Comment, Mention, Star
 from projects.models.projects import Membership, Project
 from projects.models.quality import CheckResult, CheckRun, CheckSet, SplitRecipe
+from projects.models.sessions import Session
 
 __all__ = [
     "Anchor",
@@ -42,6 +43,7 @@ __all__ = [
     "ObjectState",
     "Particulars",
     "Project",
+    "Session",
     "SetupSecret",
     "SplitRecipe",
     "Star",

@@ -20,7 +20,7 @@ from mlportal.lib.lease import scrub
 from projects.actor import Actor
 from projects.models import Particulars, Project, SetupSecret, User
 from projects.permissions import Permission, require
-from projects.services import events, states
+from projects.services import events, sessions, states, stepup
 
 WINDOW_SECONDS = 15 * 60
 TRIES_PER_ACCOUNT = 10
@@ -170,6 +170,7 @@ def change_password(by: Actor, *, old: str, new: str) -> User:
     user.must_change_password = False
     with transaction.atomic():
         user.save(update_fields=["password", "must_change_password"])
+        sessions.drop(user, spare=by.session)
         events.record(by, "user.password_changed", project=None, target=user)
     return user
 
@@ -179,6 +180,8 @@ def edit_profile(by: Actor, *, display_name: str, email: str, theme: str, densit
     """Change one's own name, address and preferences."""
     require(by, Permission.ACCOUNT_EDIT, None)
     user = cast(User, by.user)
+    if email.strip().casefold() != user.email.casefold():
+        stepup.require_recent(by)
     user.display_name = names.clean_text(display_name, field="display_name", limit=100)
     user.email = _clean_email(email, user)
     user.theme = _one_of(theme, User.Theme.values, "theme")
@@ -253,6 +256,7 @@ def reset_password(by: Actor, *, user: User) -> NewUser:
     user.must_change_password = True
     with transaction.atomic():
         user.save(update_fields=["password", "must_change_password"])
+        sessions.drop(user)
         events.record(by, "user.password_reset", project=None, target=user)
     return NewUser(user, password)
 
@@ -274,6 +278,7 @@ def deactivate(by: Actor, *, user: User) -> User:
             raise Conflict(f"{user.username} is the last site administrator and cannot be deactivated.")
         if not User.objects.filter(pk=user.pk, is_active=True).update(is_active=False):
             raise Conflict(f"{user.username} is not active already.")
+        sessions.drop(user)
         events.record(by, "user.deactivated", project=None, target=user)
     user.is_active = False
     return user

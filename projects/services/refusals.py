@@ -19,7 +19,7 @@ WINDOW_SECONDS = 15 * 60
 FIRST, POWERS = 5, (10, 100, 1_000, 10_000, 100_000)
 MOST = 2_000  # of all callers together
 # Refusals that tell nothing about rights.
-HARMLESS = frozenset({"csrf"})
+HARMLESS = frozenset({"csrf", "step_up_required"})
 
 
 def note(actor: Actor, *, method: str, path: str, error: DomainError, project: Project | None) -> bool:

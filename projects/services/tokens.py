@@ -12,9 +12,11 @@ from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.actor import Actor
 from projects.models import ApiToken, Project, User
 from projects.permissions import SCOPES, Permission, require
-from projects.services import credentials, events
+from projects.services import credentials, events, stepup
 
 MAX_DAYS = 365
+# What only a token with these scopes can do, a person in the browser proves themselves for each time.
+GRAVE = frozenset({"approve", "admin"})
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ def create(by: Actor, *, project: Project | None, name: str, scopes: list[str], 
     if by.user is None or user.pk != by.user.pk:
         require(by, Permission.MEMBER_MANAGE, project)
     wanted = _clean_scopes(by, scopes)
+    if GRAVE & set(wanted):
+        stepup.require_recent(by)
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MAX_DAYS:
         raise Invalid(f"days must be a whole number from 1 to {MAX_DAYS}.", field="days", limit=MAX_DAYS, got=days)
     secret = credentials.PREFIX + secrets.token_urlsafe(32)

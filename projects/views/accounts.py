@@ -15,8 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from mlportal.lib.errors import DomainError, Missing
+from mlportal.lib.peer import address_of
 from mlportal.lib.public import public
-from projects.access import SiteView, address_of, request_id_of
+from projects.access import SiteView, request_id_of
 from projects.actor import Actor
 from projects.forms import people
 from projects.models import Project, User

@@ -13,7 +13,7 @@ from projects.access import SiteView
 from projects.forms import people
 from projects.models import Project, User
 from projects.permissions import Permission
-from projects.services import accounts, projects
+from projects.services import accounts, projects, sessions
 from projects.views.accounts import see_other
 
 PAGE = 100
@@ -55,7 +55,7 @@ def _users() -> QuerySet[User]:
 
 @method_decorator(never_cache, name="dispatch")
 class UserChange(SiteView):
-    """Deactivate, activate, or give a new password: the word at the end of the address."""
+    """Deactivate, activate, end sessions, or give a new password: the word at the end of the address."""
 
     reads = User
     permission = Permission.SITE_ADMIN
@@ -65,6 +65,10 @@ class UserChange(SiteView):
         if action == "erase":
             gone = accounts.erase(self.actor, user=user, reason=request.POST.get("reason", ""))
             messages.success(request, f"Name and address of account {gone.pk} are erased; what they did stays.")
+            return see_other(reverse("projects:user-list"))
+        if action == "sessions":
+            ended = sessions.end_all_of(self.actor, user=user)
+            messages.success(request, f"{ended} session{'s' if ended != 1 else ''} of {user.username} ended.")
             return see_other(reverse("projects:user-list"))
         if action == "password":
             new = accounts.reset_password(self.actor, user=user)

@@ -35,7 +35,7 @@ def make_project(slug: str = "churn", *, owner: User | None = None) -> Project:
 
 
 def actor(user: User) -> Actor:
-    return Actor.for_user(user, address="127.0.0.1", request_id="test")
+    return Actor.for_user(user, address="127.0.0.1", request_id="test", authenticated_at=timezone.now())
 
 
 def system(project: Project, *grants: Permission, on_behalf_of: User | None = None) -> Actor:

@@ -26,6 +26,7 @@ from projects.models import (
     Event,
     Membership,
     Project,
+    Session,
     SplitRecipe,
     User,
 )
@@ -91,8 +92,12 @@ def _people(world: World) -> None:
     make_token(world.people["viewer"], world.project, ["read"])
     member = Membership.objects.filter(project=world.project, role="viewer").order_by("pk")[0]
     token = str(ApiToken.objects.get(user=world.people["viewer"]).pk)
+    handle = Session.objects.create(
+        session_key="0" * 40, handle="0" * 20, expire_date=timezone.now() + timedelta(days=1),
+        user=world.people["viewer"],
+    ).handle  # fmt: skip
     world.values |= {
-        "members": str(member.pk), "account/tokens": token, "tokens": token,
+        "sessions": handle, "members": str(member.pk), "account/tokens": token, "tokens": token,
         "users": "outsider", "users/action": "deactivate",
         "action": "deactivate", "set-up": "not-the-secret",
         "new/kind": "email",
