@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.api import delegations, endpoints, evidence, models, past, policies, predict, promotions
+from deployments.api import delegations, endpoints, environments, evidence, models, past, policies, predict, promotions
 
 model = "models/<str:name>/"
 version = f"{model}versions/<int:number>/"
@@ -33,7 +33,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
     path("production/", past.Production.as_view(), name="api-production"),
     path("production/evidence/", past.ProductionEvidence.as_view(), name="api-production-evidence"),
-    path("environments/", promotions.Environments.as_view(), name="api-environments"),
+    path("environments/", environments.Environments.as_view(), name="api-environments"),
+    path("environment-moves/", environments.EnvironmentMoves.as_view(), name="api-environment-moves"),
+    path("environment-order/", environments.EnvironmentOrder.as_view(), name="api-environment-order"),
+    path("environments/<str:name>/", environments.EnvironmentDetail.as_view(), name="api-environment"),
+    path("environments/<str:name>/archive/", environments.EnvironmentArchive.as_view(), name="api-environment-archive"),
+    path("environments/<str:name>/restore/", environments.EnvironmentRestore.as_view(), name="api-environment-restore"),
     path("gate-kinds/", policies.GateKinds.as_view(), name="api-gate-kinds"),
     path(place, policies.EnvironmentPolicy.as_view(), name="api-policy"),
     path(f"{place}<int:number>/confirm/", policies.PolicyConfirm.as_view(), name="api-policy-confirm"),

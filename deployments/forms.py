@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from deployments.models import Automation, Endpoint, Environment
+from deployments.models import Automation, Endpoint, Environment, RegisteredModel
 from mlportal.lib.forms import Form
 
 
@@ -34,6 +34,29 @@ class RequestForm(Form):
     def __init__(self, *args: Any, environments: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["environment"].queryset = environments
+
+
+def _area(label: str, about: str, rows: int = 4) -> forms.CharField:
+    """Return a field of longer text that may stay empty."""
+    widget = forms.Textarea(attrs={"rows": rows})
+    return forms.CharField(required=False, max_length=100_000, label=label, help_text=about, widget=widget)
+
+
+class ModelFactsForm(Form):
+    """What people say of a model."""
+
+    owner = forms.ChoiceField(required=False, label="Owner", help_text="Who answers for it.")
+    risk_class = forms.ChoiceField(
+        required=False, choices=RegisteredModel.Risk, label="Risk class", help_text="In the words of the EU AI Act."
+    )
+    intended_purpose = _area("Intended purpose", "What it decides or supports, for whom, in which context.")
+    out_of_scope_use = _area("Out-of-scope use", "What it must not be used for, and where it was never tried.")
+    description = _area("Description", "Markdown.", rows=6)
+    revision = forms.IntegerField(widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, members: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["owner"].choices = [("", "Nobody"), *((name, name) for name in members)]
 
 
 class ReasonForm(Form):

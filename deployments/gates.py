@@ -243,6 +243,11 @@ def snapshot(request: PromotionRequest, *, policy: Policy, endpoint: Endpoint | 
             "card": sealed(version),  # type: ignore[dict-item]
             "environment": request.environment.name,
             "endpoint": _endpoint(request.endpoint_name, endpoint),
+            "use": {
+                "risk_class": version.model.risk_class,
+                "intended_purpose": version.model.intended_purpose,
+                "out_of_scope_use": version.model.out_of_scope_use,
+            },
         }
     )
 

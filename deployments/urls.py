@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.views import endpoints, models, past, promotions, rules, tries
+from deployments.views import endpoints, environments, model_facts, models, past, promotions, rules, tries
 
 app_name = "deployments"
 model = "models/<str:name>/"
@@ -10,11 +10,15 @@ version = f"{model}v/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "deployments/<str:name>/"
 policy = "settings/policies/"
+places = "settings/environments/"
+place = f"{places}<str:environment>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", models.ModelList.as_view(), name="model-list"),
     # Two words deep, so that a model may be called "register".
     path("models/register/run/", models.ModelRegister.as_view(), name="model-register"),
     path(model, models.ModelDetail.as_view(), name="model-detail"),
+    path(f"{model}edit/", model_facts.ModelEdit.as_view(), name="model-edit"),
+    path(f"{model}tags/", model_facts.ModelTags.as_view(), name="model-tags"),
     path(version, models.VersionDetail.as_view(), name="version-detail"),
     path(f"{version}verify/", models.VersionVerify.as_view(), name="version-verify"),
     path(f"{version}explain/", models.VersionExplain.as_view(), name="version-explain"),
@@ -39,6 +43,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("endpoints/<str:endpoint>/try/", tries.EndpointTry.as_view(), name="endpoint-try"),
     path("settings/audit/production/", past.PastProduction.as_view(), name="past-production"),
     path("settings/audit/production/evidence/", past.PastEvidence.as_view(), name="past-evidence"),
+    path(places, environments.EnvironmentList.as_view(), name="environment-list"),
+    path(f"{places}moves/", environments.EnvironmentMoves.as_view(), name="environment-moves"),
+    path(f"{place}rename/", environments.EnvironmentRename.as_view(), name="environment-rename"),
+    path(f"{place}archive/", environments.EnvironmentArchive.as_view(), name="environment-archive"),
+    path(f"{place}restore/", environments.EnvironmentRestore.as_view(), name="environment-restore"),
+    path(f"{place}shift/", environments.EnvironmentShift.as_view(), name="environment-shift"),
     path(policy, rules.PolicyList.as_view(), name="policy-list"),
     path(f"{policy}<str:environment>/", rules.PolicyHistory.as_view(), name="policy-history"),
     path(f"{policy}<str:environment>/edit/", rules.PolicyEdit.as_view(), name="policy-edit"),

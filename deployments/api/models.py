@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from deployments.api import shapes
 from deployments.models import Alias, Explanation, ModelVersion, RegisteredModel
-from deployments.services import aliases, explanations, past, registered, registry
+from deployments.services import aliases, explanations, model_facts, model_listing, past, registry
 from experiments.models import Run
 from mlportal.lib.errors import Missing
 from mlportal.lib.moments import Span
@@ -20,6 +20,7 @@ from projects.services.past import Section
 P = Permission
 PAGE = [OpenApiParameter("limit", int), OpenApiParameter("cursor", str)]
 TAGS = ["models"]
+CHOICES = [OpenApiParameter(name, str) for name in ("q", "risk", "owner", "environment")]
 
 
 def checked(serializer: Any, request: Request) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class _InProject(ScopedAPIView):
     def model(self, name: str) -> RegisteredModel:
         """Return the model of that name."""
         rows = RegisteredModel.objects.visible_to(self.actor).in_project(self.project)
-        return self.find(rows.select_related("created_by", "project"), name=name)
+        return self.find(rows.select_related("created_by", "project", "owner").prefetch_related("tag_rows"), name=name)
 
     def version(self, name: str, number: int) -> ModelVersion:
         """Return one version of the model of that name."""
@@ -57,11 +58,14 @@ class Models(ScopedAPIView):
         """Return the registry as it was."""
         return past.models(self.project, span)
 
-    @extend_schema(operation_id="models_list", tags=TAGS, responses=shapes.ModelSerializer(many=True), parameters=PAGE)
+    @extend_schema(
+        operation_id="models_list", tags=TAGS, responses=shapes.ModelSerializer(many=True), parameters=[*PAGE, *CHOICES]
+    )
     def get(self, request: Request) -> Response:
-        """List models, newest first."""
-        del request
-        return self.page(self.rows().in_project(self.project).select_related("created_by"), shapes.ModelSerializer)
+        """List models, newest first; ``q``, ``risk``, ``owner`` and ``environment`` choose, ``none`` is without."""
+        chosen = model_listing.Chosen.read(request.GET)
+        rows = model_listing.find(self.actor, project=self.project, chosen=chosen)
+        return self.page(rows.prefetch_related("tag_rows"), shapes.ModelSerializer)
 
 
 class ModelDetail(_InProject):
@@ -81,12 +85,12 @@ class ModelDetail(_InProject):
         return Response(shapes.ModelSerializer(self.model(name)).data)
 
     @extend_schema(
-        operation_id="models_describe", tags=TAGS, request=shapes.DescribeSerializer, responses=shapes.ModelSerializer
+        operation_id="models_describe", tags=TAGS, request=shapes.ModelFactsSerializer, responses=shapes.ModelSerializer
     )
     def patch(self, request: Request, name: str) -> Response:
-        """Change the text about a model."""
-        values = checked(shapes.DescribeSerializer, request)
-        return Response(shapes.ModelSerializer(registered.describe(self.actor, model=self.model(name), **values)).data)
+        """Change what is said of a model; what is left out stays."""
+        values = checked(shapes.ModelFactsSerializer, request)
+        return Response(shapes.ModelSerializer(model_facts.edit(self.actor, model=self.model(name), **values)).data)
 
 
 class Versions(_InProject):

@@ -10,12 +10,10 @@ from rest_framework.response import Response
 from deployments.api import shapes
 from deployments.api.models import PAGE, checked
 from deployments.models import Environment, ModelVersion, PromotionRequest
-from deployments.services import breakglass, deciders, endpoints, past, promotions
+from deployments.services import breakglass, deciders, endpoints, promotions
 from mlportal.lib.errors import Invalid, Missing
-from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
-from projects.services.past import Section
 
 P = Permission
 TAGS = ["promotions"]
@@ -184,25 +182,3 @@ class PromotionSwitch(_OneRequest):
         del request
         endpoints.switch(self.actor, request=self.request_of(number))
         return self.answer(number)
-
-
-class Environments(ScopedAPIView):
-    """Places a version can go to."""
-
-    reads = Environment
-    permissions = {"GET": P.MODEL_VIEW}
-
-    def past(self, span: Span) -> list[Section]:
-        """Return the environments as they were: rules, and what answered."""
-        return [*past.policies(self.project, span), *past.production(self.project, span)]
-
-    @extend_schema(
-        operation_id="environments_list",
-        tags=TAGS,
-        responses=shapes.EnvironmentSerializer(many=True),
-        parameters=PAGE,
-    )
-    def get(self, request: Request) -> Response:
-        """List environments; they appear with the first registered model."""
-        del request
-        return self.page(self.rows().in_project(self.project), shapes.EnvironmentSerializer)

@@ -144,6 +144,13 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="registeredmodel",
+            name="revision",
+            field=models.PositiveIntegerField(
+                default=0, help_text="Edits of what people say of it; a form names its own."
+            ),
+        ),
+        migrations.AddField(
+            model_name="registeredmodel",
             name="risk_class",
             field=models.CharField(
                 blank=True,

@@ -42,6 +42,7 @@ class RegisteredModel(models.Model):
     intended_purpose = models.TextField(blank=True)
     risk_class = models.CharField(max_length=10, choices=Risk, default=Risk.NOT_STATED, blank=True)
     out_of_scope_use = models.TextField(blank=True)
+    revision = models.PositiveIntegerField(default=0, help_text="Edits of what people say of it; a form names its own.")
     last_number = models.PositiveIntegerField(default=0, help_text="Highest version ever; a number is never reused.")
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)

@@ -18,7 +18,9 @@ PARTS = (
     "card",
     "environment",
     "endpoint",
+    "use",
 )
+LATER = ("card", "use")  # parts that requests of an earlier release were sealed without
 
 
 def snapshot(parts: dict[str, canonical.Plain]) -> str:
@@ -52,8 +54,8 @@ def compute(text: str) -> str:
 def changed(old: str, new: str) -> list[str]:
     """Name the parts that differ between two snapshots, in the order of :data:`PARTS`.
 
-    A snapshot made before the card became a part says nothing of cards, and a card does not overtake it.
+    A snapshot made before the card or the purpose became a part says nothing of them, and neither overtakes it.
     """
     before, after = json.loads(old), json.loads(new)
-    known = [name for name in PARTS if name != "card" or name in before]
+    known = [name for name in PARTS if name not in LATER or name in before]
     return [name for name in known if before.get(name) != after.get(name)]

@@ -30,9 +30,9 @@ def point(by: Actor, *, version: ModelVersion, name: str) -> Alias:
     """
     require(by, Permission.MODEL_REGISTER, version.model.project)
     clean = clean_name(name)
-    governed.refuse_alias(version.model, clean, version)
     with transaction.atomic():
         held = registered.lock(version.model)
+        governed.refuse_alias(held, clean, version)  # under the lock: an environment may just have got this name
         if not ModelVersion.objects.filter(pk=version.pk).exists():
             raise Missing(f"Model Version (name={held.name}, version={version.number}) not found")
         Alias.objects.filter(model=held, name=clean, valid_to=None).update(valid_to=timezone.now())

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from deployments.models import Automation, Endpoint, PromotionRequest, RetrainTrigger
-from deployments.services import holds, promotions, registry
+from deployments.services import holds, promotions, registry, ways
 from experiments.models import Run, TrainingJob
 from experiments.services import jobs
 from mlportal.lib import names
@@ -189,12 +189,12 @@ def _on_success(event: Event) -> None:
 
 def _ask(trigger: RetrainTrigger) -> PromotionRequest:
     automation = trigger.automation
-    holds.lock_environment(automation.endpoint.environment)  # before the first event, see holds
+    holds.lock_environments(automation.project)  # before the first event, see holds
     by = _on_behalf(automation, Permission.MODEL_REGISTER, Permission.PROMOTION_REQUEST)
     run = Run.objects.select_related("project", "experiment").get(pk=trigger.run_id)
     version = registry.register(by, run=run, model_name=trigger.model.name)
     return promotions.request(
-        by, version=version, environment=automation.endpoint.environment,
+        by, version=version, environment=ways.next_place(version, automation.endpoint.environment),
         reason=(
             f"Retrained after alert {trigger.alert_id} ({automation.get_trigger_display()}) on "
             f"{automation.endpoint.name}, with the recipe of the live version and the newest data."

@@ -12,7 +12,7 @@ from deployments.models import (
     RollbackReview,
 )
 from deployments.proof import seal
-from deployments.services import admission, cards, endpoints, holds, policies, registry
+from deployments.services import admission, cards, endpoints, holds, policies, registry, ways
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from projects.actor import Actor
@@ -43,9 +43,9 @@ def promote(by: Actor, *, version: ModelVersion, environment: Environment, reaso
         raise Missing(f"There is no environment {environment.name!r} in this project.", field="environment")
     damaged = gates.damage(version)
     with transaction.atomic():
-        holds.lock_environment(environment)
+        place = holds.lock_environment(environment)
         require(by, Permission.ENDPOINT_DEPLOY, version.model.project, fresh=True)
-        made = None if damaged else _promote(by, version, environment, reason)
+        made = None if damaged else _promote(by, version, place, reason)
         if damaged:
             registry.mark(version, damaged)
             events.record(
@@ -58,6 +58,8 @@ def promote(by: Actor, *, version: ModelVersion, environment: Environment, reaso
 
 def _promote(by: Actor, version: ModelVersion, environment: Environment, reason: str) -> PromotionRequest:
     policy = policies.current(environment)
+    if environment.archived_at is not None:
+        ways.check(version, environment)
     if not policy.allow_break_glass or by.kind == "system" or by.user is None:
         raise Forbidden(f"The rules of {environment.name} do not allow break-glass.", code="break_glass_off")
     if unfit := gates.cargo(version):

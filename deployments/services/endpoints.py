@@ -280,6 +280,8 @@ def _set_enabled(by: Actor, endpoint: Endpoint, *, enabled: bool, reason: str) -
             raise Conflict(f"{held.name} is {word} already.", code=f"already_{word}")
         if enabled and held.frozen_at:
             raise admission.frozen_error(held)
+        if enabled and held.environment.archived_at:
+            raise Conflict(f"{held.environment.name} is archived. Restore it first.", code="environment_archived")
         held.enabled = enabled
         held.save(update_fields=["enabled"])
         _mark_interval(held)

@@ -80,6 +80,12 @@ def in_use(environment: Environment) -> bool:
     )
 
 
+def used(project: Project) -> set[int]:
+    """Return the environments of a project that promotions or endpoints refer to; they keep their names."""
+    asked = PromotionRequest.objects.filter(project=project).order_by().values_list("environment", flat=True)
+    return set(asked.distinct()) | set(Endpoint.objects.filter(project=project).values_list("environment", flat=True))
+
+
 def hold_on_model(model: RegisteredModel) -> str:
     """Say what keeps a model and its name, or return an empty text."""
     if Endpoint.objects.filter(model=model).exists():

@@ -31,6 +31,7 @@ PART_WORDS = {
     "card": "the model card",
     "environment": "the environment",
     "endpoint": "what is live or the settings of the endpoint",
+    "use": "the purpose or the risk class of the model",
 }
 
 
@@ -38,6 +39,13 @@ def lock_environment(environment: Environment) -> Environment:
     """Hold an environment, so that one promotion at a time moves what is live there."""
     rows = Environment.objects.select_for_update(of=("self",), no_key=True).select_related("project")
     return rows.get(pk=environment.pk)
+
+
+def lock_environments(project: Project) -> list[Environment]:
+    """Hold every environment of a project and return them in their order."""
+    rows = Environment.objects.select_for_update(of=("self",), no_key=True).select_related("project")
+    held = list(rows.in_project(project).order_by("pk"))
+    return sorted(held, key=lambda place: (place.position, place.pk))
 
 
 def lock(request: PromotionRequest) -> PromotionRequest:

@@ -10,11 +10,14 @@ from deployments.models import (
     Endpoint,
     EndpointInterval,
     EndpointRevision,
+    Environment,
+    EnvironmentMove,
     ModelVersion,
     Policy,
     PromotionRequest,
     RegisteredModel,
 )
+from deployments.services import past_models
 from mlportal.lib.moments import Span
 from projects.models import Event, Project
 from projects.services.past import Section, standing, words
@@ -52,20 +55,29 @@ def models(project: Project, span: Span) -> list[Section]:
     """Return the registry of a project: models with their newest version, and what answered."""
     until = Q(versions__created_at__lte=span.end)
     rows = RegisteredModel.objects.in_project(project).filter(created_at__lte=span.end).order_by("name")
+    rows = rows.annotate(versions_then=Count("versions", filter=until)).select_related("created_by", "owner")
+    found = list(rows[:MOST])
+    said = past_models.facts(project, found, span)
     lines = [
         {
             "model": row.name, "versions": row.versions_then, "created_by": str(row.created_by),
             "created_at": row.created_at, "href": _model(project, row.name),
+            "owner": past_models.words("owner", said[row.pk]["owner"]),
+            "risk_class": past_models.words("risk_class", said[row.pk]["risk_class"]),
         }
-        for row in rows.annotate(versions_then=Count("versions", filter=until)).select_related("created_by")[:MOST]
+        for row in found
     ]  # fmt: skip
-    columns = {"model": "Model", "versions": "Versions", "created_by": "Started by", "created_at": "Started"}
+    columns = {
+        "model": "Model", "versions": "Versions", "owner": "Owner", "risk_class": "Risk class",
+        "created_by": "Started by", "created_at": "Started",
+    }  # fmt: skip
     return [Section("models", "Models", columns, lines, "No model was registered."), *production(project, span)]
 
 
 def model(project: Project, span: Span, *, model: RegisteredModel) -> list[Section]:
-    """Return one model: what answered, who had allowed it, versions and aliases."""
-    return [*production(project, span, model=model), *versions(model, span), *aliases(model, span)]
+    """Return one model: what answered, who had allowed it, what was said of it, versions and aliases."""
+    answered = production(project, span, model=model)
+    return [*answered, past_models.section(model, span), *versions(model, span), *aliases(model, span)]
 
 
 def versions(model: RegisteredModel, span: Span, **where: Any) -> list[Section]:
@@ -98,6 +110,53 @@ def aliases(model: RegisteredModel, span: Span) -> list[Section]:
     ]  # fmt: skip
     columns = {"alias": "Alias", "version": "Version", "set_by": "Set by", "since": "Since", "until": "Until"}
     return [Section("aliases", "Aliases", columns, lines, "No alias was set.")]
+
+
+def environments(project: Project, span: Span) -> list[Section]:
+    """Return the environments there were, and which moves led into them; three queries."""
+    rows = Environment.objects.in_project(project).filter(created_at__lte=span.end).order_by("-position", "pk")
+    found, told = list(rows), _told(project)
+    lines = [
+        {"environment": _named(told, row, span), "state": _standing_of(told, row, span), "created_at": row.created_at}
+        for row in found
+    ]
+    columns = {"environment": "Environment", "state": "State", "created_at": "Made"}
+    names = {row.pk: str(line["environment"]) for row, line in zip(found, lines, strict=True)}
+    return [Section("environments", "Environments", columns, lines, "There was none."), _moves(project, span, names)]
+
+
+def _told(project: Project) -> dict[int, list[Event]]:
+    """What the audit log says of each environment's name and use, oldest first."""
+    verbs = [f"environment.{word}" for word in ("renamed", "archived", "restored")]
+    kept: dict[int, list[Event]] = {}
+    for event in Event.objects.filter(project=project, target_type="environment", verb__in=verbs).order_by("seq"):
+        kept.setdefault(event.target_id or 0, []).append(event)
+    return kept
+
+
+def _named(told: dict[int, list[Event]], place: Environment, span: Span) -> str:
+    """Return the name then: what the next renaming replaced, or the name it has."""
+    renamed = [event for event in told.get(place.pk, []) if event.verb == "environment.renamed"]
+    return next((str(event.data.get("from")) for event in renamed if event.at > span.end), place.name)
+
+
+def _standing_of(told: dict[int, list[Event]], place: Environment, span: Span) -> str:
+    turns = [event for event in told.get(place.pk, []) if event.at <= span.end and event.verb != "environment.renamed"]
+    return "archived" if turns and turns[-1].verb == "environment.archived" else "in use"
+
+
+def _moves(project: Project, span: Span, names: dict[int, str]) -> Section:
+    rows = standing(EnvironmentMove.objects.filter(project=project), span).select_related("set_by")
+    lines = [
+        {
+            "environment": names.get(row.environment_to_id, ""),
+            "start": names.get(row.environment_from_id or 0) or row.get_origin_display(),
+            "set_by": words(row.set_by), "since": row.valid_from, "until": row.valid_to,
+        }
+        for row in rows.order_by("-environment_to__position", "valid_from", "pk")[:MOST]
+    ]  # fmt: skip
+    columns = {"start": "From", "environment": "To", "set_by": "Set by", "since": "Since", "until": "Until"}
+    return Section("moves", "Allowed moves", columns, lines, "No move was allowed.")
 
 
 def policies(project: Project, span: Span, **where: Any) -> list[Section]:

@@ -20,17 +20,26 @@ DEFAULT_ENVIRONMENTS = ("staging", "production")
 
 
 def ensure(project: Project) -> list[Environment]:
-    """Return the environments of a project; the first use makes staging and production with the default rules."""
-    for position, name in enumerate(DEFAULT_ENVIRONMENTS):
-        place, made = Environment.objects.get_or_create(project=project, name=name, defaults={"position": position})
-        if made:
-            EnvironmentMove.objects.create(project=project, environment_to=place)
-        Policy.objects.get_or_create(
-            environment=place,
-            number=1,
-            defaults={"gates": [rules.plain(gate) for gate in rules.DEFAULT_GATES], "valid_from": timezone.now()},
-        )
-    return list(Environment.objects.in_project(project).order_by("position", "pk"))
+    """Return the environments of a project that take promotions.
+
+    The first use makes staging and production with the default rules; both can be reached from anywhere.
+    """
+    rows = Environment.objects.in_project(project)
+    if not rows.exists():
+        with transaction.atomic():
+            Project.objects.select_for_update(of=("self",), no_key=True).get(pk=project.pk)
+            for position, name in enumerate(DEFAULT_ENVIRONMENTS if not rows.exists() else ()):
+                made = add_environment(project, name, position)
+                EnvironmentMove.objects.create(project=project, environment_to=made)
+    return list(rows.open().order_by("position", "pk"))
+
+
+def add_environment(project: Project, name: str, position: int) -> Environment:
+    """Write an environment with the default rules; the caller says how it is reached."""
+    made = Environment.objects.create(project=project, name=name, position=position)
+    gates = [rules.plain(gate) for gate in rules.DEFAULT_GATES]
+    Policy.objects.create(environment=made, number=1, gates=gates, valid_from=timezone.now())
+    return made
 
 
 def current(environment: Environment) -> Policy:

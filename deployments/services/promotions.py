@@ -20,7 +20,7 @@ from deployments.models import (
 )
 from deployments.proof import quorum, seal
 from deployments.proof.rules import Outcome
-from deployments.services import cards, deciders, endpoints, holds, policies, registry, signatures, votes
+from deployments.services import cards, deciders, endpoints, holds, policies, registry, signatures, votes, ways
 from deployments.services import conditions as bindings
 from deployments.services.deciders import Standing
 from deployments.services.votes import Vote
@@ -53,7 +53,8 @@ def request(
     Invalid
         When the reason is missing or too short.
     Conflict
-        When the version is damaged, has no safe format, is live there already, or a request for it is open.
+        When the version is damaged, has no safe format, is live there already, a request for it is open, or no
+        allowed move leads there from where the version stands.
     """
     require(by, Permission.PROMOTION_REQUEST, version.model.project)
     project = version.model.project
@@ -65,7 +66,7 @@ def request(
     if unfit := gates.cargo(version):
         raise Conflict(unfit, code="not_servable", field="version")
     with transaction.atomic():
-        holds.lock_environment(environment)
+        ways.check(version, holds.lock_environment(environment))
         made = _create(by, version, environment, reason, alert_id=alert_id, by_automation=by_automation)
         evaluation = Evaluation.objects.create(request=made)
         events.record(

@@ -59,11 +59,17 @@ def create(
 def describe(by: Actor, *, model: RegisteredModel, description: str) -> RegisteredModel:
     """Change the text about a model."""
     require(by, Permission.MODEL_REGISTER, model.project)
-    model.description, model.updated_at = clean_wording(description, "description"), timezone.now()
+    text = clean_wording(description, "description")
     with transaction.atomic():
-        model.save(update_fields=["description", "updated_at"])
-        events.record(by, "model.described", project=model.project, target=model)
-    return model
+        held = lock(model)
+        before, held.description, held.updated_at = held.description, text, timezone.now()
+        held.revision += 1
+        held.save(update_fields=["description", "updated_at", "revision"])
+        events.record(
+            by, "model.edited", project=held.project, target=held,
+            data={"changes": {"description": {"from": before[:1000], "to": text[:1000]}}},
+        )  # fmt: skip
+    return held
 
 
 def rename(by: Actor, *, model: RegisteredModel, name: str) -> RegisteredModel:

@@ -21,13 +21,13 @@ from deployments.models import (
     RegisteredModel,
 )
 from deployments.proof import signing
-from deployments.services import breakglass, explanations, past, policies, promotions, registry
+from deployments.services import breakglass, explanations, model_listing, past, policies, promotions, registry, ways
 from deployments.views import explained
 from deployments.views.answers import see
 from deployments.views.past import evidence_of
 from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
-from mlportal.lib.errors import Conflict, DomainError, Missing
+from mlportal.lib.errors import Conflict, DomainError, Invalid, Missing
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.permissions import Permission, allowed
@@ -50,20 +50,24 @@ class ModelList(ProjectView):
     permission = Permission.MODEL_VIEW
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        query = request.GET.get("q", "").strip()[:100]
-        rows = self.rows().in_project(self.project).order_by("name")
-        if query:
-            rows = rows.filter(name__icontains=query)
-        if after := request.GET.get("after", "")[:100]:
-            rows = rows.filter(name__gt=after)
-        found = list(rows[: PAGE_ROWS + 1])
+        chosen, trouble = model_listing.Chosen.read(request.GET), ""
+        try:
+            found, after = model_listing.page(self.actor, project=self.project, chosen=chosen)
+        except Invalid as error:
+            found, after, trouble = [], "", error.message
         context = {
-            "lines": queries.model_lines(found[:PAGE_ROWS]),
-            "query": query,
-            "after": found[PAGE_ROWS - 1].name if len(found) > PAGE_ROWS else "",
+            "lines": queries.model_lines(found),
+            "chosen": chosen,
+            "trouble": trouble,
+            "filtered": any((chosen.query, chosen.risk, chosen.owner, chosen.environment, chosen.after)),
+            "risks": RegisteredModel.Risk.choices[1:],
+            "owners": model_listing.owners(self.actor, project=self.project),
+            "environments": Environment.objects.in_project(self.project).open().order_by("-position"),
+            "sorts": [(key, label) for key, (_, label) in model_listing.SORTS.items()],
+            "after": after,
             "waiting": PromotionRequest.objects.in_project(self.project).pending().count(),
         }
-        return render(request, "deployments/model_list.html", context)
+        return render(request, "deployments/model_list.html", context, status=422 if trouble else 200)
 
     def past(self, span: Span) -> list[Section]:
         return past.models(self.project, span)
@@ -84,14 +88,16 @@ class ModelDetail(ProjectView):
     permission = Permission.MODEL_VIEW
 
     def past(self, span: Span, name: str) -> list[Section]:
-        model = self.find(self.rows().in_project(self.project).select_related("project"), name=name)
+        model = self.find(self.rows().in_project(self.project).select_related("project", "owner"), name=name)
         return past.model(self.project, span, model=model)
 
     def past_evidence(self, **kwargs: Any) -> dict[str, str]:
         return evidence_of(self.project, kwargs["name"])
 
     def get(self, request: HttpRequest, name: str) -> HttpResponse:
-        model = self.find(self.rows().in_project(self.project).select_related("created_by", "project"), name=name)
+        model = self.find(
+            self.rows().in_project(self.project).select_related("created_by", "project", "owner"), name=name
+        )
         versions = model.versions.select_related("run", "created_by", "dataset_version__dataset").order_by("-number")
         before = request.GET.get("before", "")
         if before.isascii() and before.isdigit():
@@ -180,8 +186,14 @@ class OneVersion(ProjectView):
         return found
 
     def environments(self) -> QuerySet[Environment]:
-        """Return where a version of this project can go, production first."""
-        return Environment.objects.in_project(self.project).order_by("-position")
+        """Return where versions of this project can go, production first."""
+        return Environment.objects.in_project(self.project).open().order_by("-position")
+
+    def reachable(self, version: ModelVersion) -> QuerySet[Environment]:
+        """Return where an allowed move leads from where the version stands; everything when none does."""
+        known, stands = ways.of(self.project), ways.standing(version)
+        able = [place for place in known.places if known.leads(stands, place)]
+        return self.environments().filter(pk__in=able) if able else self.environments()
 
     def show(
         self, request: HttpRequest, version: ModelVersion, *, form: RequestForm | None = None, status: int = 200
@@ -192,7 +204,7 @@ class OneVersion(ProjectView):
         context = {
             "version": version,
             "metrics": [(gates.METRICS.get(key, {"label": key}), version.metrics[key]) for key in [*keys, *other]],
-            "form": form or RequestForm(environments=self.environments()),
+            "form": form or RequestForm(environments=self.reachable(version)),
             "requests": version.promotion_requests.with_subject().order_by("-pk")[:20],
             "revisions": EndpointRevision.objects.filter(version=version).select_related(
                 "endpoint__environment", "endpoint__current_revision"

@@ -42,6 +42,7 @@ class PolicyList(ProjectView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         rows = self.rows().in_project(self.project).select_related("environment", "proposed_by", "confirmed_by")
+        rows = rows.filter(environment__archived_at=None)
         open_rows = rows.filter(state__in=[Policy.State.ACTIVE, Policy.State.PROPOSED, Policy.State.DRAFT])
         found = list(open_rows.order_by("-environment__position", "environment__name", "-number"))
         places = [

@@ -16,11 +16,12 @@ PARTS = {
     "card": {"number": 2, "texts_sha256": "c" * 64},
     "environment": "production",
     "endpoint": {"name": "churn-production", "revision": 3},
+    "use": {"risk_class": "high", "intended_purpose": "Retention offers.", "out_of_scope_use": ""},
 }
 
 
 def test_compute_golden_vector():
-    assert seal.compute(seal.snapshot(PARTS)) == "a940e462a3149da45e548748b0ae6aa8b751c7a16c487a52697277e15bdb673f"
+    assert seal.compute(seal.snapshot(PARTS)) == "bf40899f6975cc2ac868609c8fe971bf564e2eac237c06ef87b9f6589cf0a219"
 
 
 def test_compute_does_not_depend_on_key_order():
@@ -45,3 +46,10 @@ def test_snapshot_refuses_a_missing_or_unknown_part():
         seal.snapshot({name: value for name, value in PARTS.items() if name != "policy"})
     with pytest.raises(ValueError, match="covers"):
         seal.snapshot({**PARTS, "mood": "good"})
+
+
+def test_a_part_that_was_not_sealed_cannot_have_changed():
+    """Requests of an earlier release were sealed without the purpose of the model."""
+    new = seal.snapshot(PARTS)
+    old = json.dumps({name: value for name, value in json.loads(new).items() if name != "use"})
+    assert seal.changed(old, new) == []

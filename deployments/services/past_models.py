@@ -1,0 +1,43 @@
+"""What people said of models at a moment that has been, told from the audit log."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from deployments.models import RegisteredModel
+from deployments.services.model_facts import EDITED, FIELDS, LABELS
+from mlportal.lib.moments import Span
+from projects.models import Event, Project
+from projects.services.past import Section
+
+
+def facts(project: Project, models: Iterable[RegisteredModel], span: Span) -> dict[int, dict[str, Any]]:
+    """Return what was said of each model then: what is said now, with the edits since taken back; one query.
+
+    The models come with their owner.
+    """
+    kept = {model.pk: _now(model) for model in models}
+    rows = Event.objects.filter(project=project, target_type="registeredmodel", target_id__in=kept, verb=EDITED)
+    for event in rows.filter(at__gt=span.end).order_by("-seq"):
+        for field, change in event.data.get("changes", {}).items():
+            if field in FIELDS:
+                kept[event.target_id or 0][field] = change["from"]
+    return kept
+
+
+def section(model: RegisteredModel, span: Span) -> Section:
+    """Return what was said of one model as a table."""
+    then = facts(model.project, [model], span)[model.pk]
+    lines = [{"field": LABELS[field], "said": words(field, then[field])} for field in FIELDS]
+    return Section("facts", "What was said of it", {"field": "Field", "said": "Said"}, lines)
+
+
+def words(field: str, value: Any) -> str:
+    """Return a value as people read it."""
+    return str(value or ("not stated" if field != "owner" else "nobody"))
+
+
+def _now(model: RegisteredModel) -> dict[str, Any]:
+    return {
+        field: (model.owner.username if model.owner else None) if field == "owner" else getattr(model, field)
+        for field in FIELDS
+    }
