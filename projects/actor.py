@@ -4,7 +4,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
-from projects.permissions import GRANTS, SCOPES, SIGNED_IN, SITE_ADMIN_GRANTS, Permission, Role
+from projects.permissions import (
+    GRANTS,
+    INSIDE_ONE_PROJECT,
+    SCOPES,
+    SIGNED_IN,
+    SITE_ADMIN_GRANTS,
+    Permission,
+    Role,
+)
 
 if TYPE_CHECKING:
     from projects.models import ApiToken, Project, User
@@ -90,6 +98,11 @@ class Actor:
             grants=frozenset(grants),
         )  # fmt: skip
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether the actor works inside one project only: a token bound to it."""
+        return self.token is not None and self.token.project_id is not None
+
     def forget(self) -> None:
         """Read roles again at the next question."""
         self._memory.clear()
@@ -120,10 +133,12 @@ class Actor:
     def _rights(self, project: "Project | None", roles: list[str] | None) -> frozenset[Permission]:
         if self.user is None or not self.user.is_active:
             return frozenset()
-        bound = self.token is not None and self.token.project_id is not None
+        bound = self.is_bound
         if bound and project is not None and project.pk != self.token.project_id:  # type: ignore[union-attr]
             return frozenset()
-        held = SIGNED_IN if project is None else frozenset[Permission]()
+        held = frozenset[Permission]()
+        if project is None:
+            held = INSIDE_ONE_PROJECT if bound else SIGNED_IN
         if self.user.is_site_admin and not (bound and project is None):
             held |= SITE_ADMIN_GRANTS
         if project is not None:

@@ -63,6 +63,8 @@ class Permission(StrEnum):
     ACCOUNT_VIEW = "account.view"
     ACCOUNT_EDIT = "account.edit"
     SESSION_END = "session.end"
+    GROUP_MANAGE = "group.manage"
+    ACCESS_ASK = "access.ask"
     SITE_ADMIN = "site.admin"
 
 
@@ -71,7 +73,10 @@ VIEWS = frozenset(
     {P.PROJECT_VIEW, P.DATASET_VIEW, P.RUN_VIEW, P.MODEL_VIEW, P.ENDPOINT_VIEW, P.MONITOR_VIEW, P.CHANNEL_VIEW}
 )
 # What everybody who signed in may do for themselves, outside any project; a token never edits the account.
-SIGNED_IN = frozenset({P.ACCOUNT_VIEW, P.ACCOUNT_EDIT, P.SESSION_END})
+# GROUP_MANAGE is the door to groups; the service lets in site administrators and owners of the group only.
+SIGNED_IN = frozenset({P.ACCOUNT_VIEW, P.ACCOUNT_EDIT, P.SESSION_END, P.GROUP_MANAGE, P.ACCESS_ASK})
+# What is left of it to a token of one project.
+INSIDE_ONE_PROJECT = SIGNED_IN - {P.GROUP_MANAGE, P.ACCESS_ASK}
 EVERYTHING = frozenset(Permission) - SIGNED_IN - {P.SITE_ADMIN}
 
 
@@ -124,6 +129,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
     "write": frozenset(
         {
             P.DATASET_CREATE, P.DATASET_EDIT, P.RUN_LOG, P.RUN_EDIT, P.COMMENT_ADD, P.MARK_KEEP, P.PREDICTION_LABEL,
+            P.ACCESS_ASK,
         }
     ),
     "train": frozenset({P.JOB_LAUNCH, P.JOB_CANCEL}),
@@ -136,7 +142,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
         {
             P.PROJECT_EDIT, P.MEMBER_MANAGE, P.TOKEN_CREATE, P.AUDIT_VIEW, P.CHANNEL_EDIT, P.POLICY_EDIT,
             P.AUTOMATION_EDIT, P.CONNECTION_EDIT, P.DATASET_DELETE, P.RUN_DELETE, P.GATE_OVERRIDE, P.SITE_ADMIN,
-            P.SESSION_END,
+            P.SESSION_END, P.GROUP_MANAGE,
         }
     ),
 }  # fmt: skip

@@ -8,7 +8,16 @@ from django.db import connections
 
 from projects import pipeline
 from projects.pipeline import check_runs, split_rows
-from projects.services import anchors, dataset_trash, deliveries, events, idempotency, sessions
+from projects.services import (
+    anchors,
+    dataset_trash,
+    deliveries,
+    events,
+    group_roles,
+    idempotency,
+    members,
+    sessions,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -17,6 +26,13 @@ log = structlog.get_logger(__name__)
 def republish_events() -> int:
     """Wake the consumers of events whose message was lost."""
     return events.republish()
+
+
+@shared_task(name="projects.end_roles", ignore_result=True)
+def end_roles() -> None:
+    """End roles of groups and of people whose end date has passed."""
+    group_roles.end_due()
+    members.end_due()
 
 
 @shared_task(name="projects.anchor_audit", ignore_result=True)

@@ -13,6 +13,104 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="AccessRequest",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("asked_for", models.CharField(max_length=50)),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("viewer", "viewer"),
+                            ("scientist", "scientist"),
+                            ("manager", "manager"),
+                            ("ops", "ops"),
+                            ("admin", "admin"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("reason", models.TextField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("granted", "Granted"),
+                            ("declined", "Declined"),
+                            ("withdrawn", "Withdrawn"),
+                            ("expired", "Expired"),
+                        ],
+                        default="waiting",
+                        max_length=9,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField()),
+                ("answered_at", models.DateTimeField(null=True)),
+                ("answer", models.TextField(blank=True)),
+                ("granted_role", models.CharField(blank=True, max_length=10)),
+                ("granted_until", models.DateTimeField(null=True)),
+                ("seen_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "verbose_name": "request for access",
+            },
+        ),
+        migrations.CreateModel(
+            name="Group",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("name_key", models.CharField(max_length=100)),
+                ("description", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("archived_at", models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="GroupGrant",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("viewer", "viewer"),
+                            ("scientist", "scientist"),
+                            ("manager", "manager"),
+                            ("ops", "ops"),
+                            ("admin", "admin"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("valid_from", models.DateTimeField(auto_now_add=True)),
+                ("valid_to", models.DateTimeField(null=True)),
+                ("valid_until", models.DateTimeField(help_text="It ends by itself then.", null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="GroupMapping",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider", models.CharField(max_length=100)),
+                ("external_name", models.CharField(max_length=255)),
+                ("valid_from", models.DateTimeField(auto_now_add=True)),
+                ("valid_to", models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="GroupMember",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("is_owner", models.BooleanField(default=False)),
+                ("source", models.CharField(blank=True, default="", max_length=100)),
+                ("valid_from", models.DateTimeField(auto_now_add=True)),
+                ("valid_to", models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name="Session",
             fields=[
                 (
@@ -32,20 +130,232 @@ class Migration(migrations.Migration):
                 ("method", models.CharField(blank=True, help_text="How the person signed in.", max_length=20)),
                 ("started_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("seen_at", models.DateTimeField(default=django.utils.timezone.now)),
-                (
-                    "user",
-                    models.ForeignKey(
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="sessions",
-                        to=settings.AUTH_USER_MODEL,
-                    ),
-                ),
             ],
             options={
                 "verbose_name": "session",
                 "verbose_name_plural": "sessions",
                 "abstract": False,
             },
+        ),
+        migrations.RemoveConstraint(
+            model_name="membership",
+            name="one_open_membership_a_role",
+        ),
+        migrations.AddField(
+            model_name="apitoken",
+            name="created_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="membership",
+            name="valid_until",
+            field=models.DateTimeField(help_text="It ends by itself then.", null=True),
+        ),
+        migrations.AddField(
+            model_name="project",
+            name="listed",
+            field=models.BooleanField(default=False, help_text="Its name is offered to everybody who asks for access."),
+        ),
+        migrations.AddField(
+            model_name="user",
+            name="answers",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddField(
+            model_name="user",
+            name="service_project",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="service_accounts",
+                to="projects.project",
+            ),
+        ),
+        migrations.AddField(
+            model_name="accessrequest",
+            name="answered_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="accessrequest",
+            name="project",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="access_requests",
+                to="projects.project",
+            ),
+        ),
+        migrations.AddField(
+            model_name="accessrequest",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="access_requests", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="group",
+            name="created_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="membership",
+            name="group",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="memberships", to="projects.group"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="membership",
+            index=models.Index(
+                condition=models.Q(("valid_to", None), ("valid_until__isnull", False)),
+                fields=["valid_until"],
+                name="membership_ending",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="membership",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("group", None), ("valid_to", None)),
+                fields=("project", "user", "role"),
+                name="one_open_membership_a_role",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="membership",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("valid_to", None)),
+                fields=("project", "user", "role", "group"),
+                name="one_open_membership_a_group",
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupgrant",
+            name="granted_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupgrant",
+            name="group",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="grants", to="projects.group"
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupgrant",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="group_grants", to="projects.project"
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupmapping",
+            name="created_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupmapping",
+            name="group",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="mappings", to="projects.group"
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupmember",
+            name="added_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupmember",
+            name="group",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="people", to="projects.group"
+            ),
+        ),
+        migrations.AddField(
+            model_name="groupmember",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="group_rows", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="session",
+            name="user",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="sessions",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="accessrequest",
+            index=models.Index(
+                condition=models.Q(("state", "waiting")), fields=["project"], name="access_request_waiting"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="accessrequest",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "waiting")),
+                fields=("user", "asked_for"),
+                name="one_waiting_request_a_project",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="group",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("archived_at", None)), fields=("name_key",), name="group_name_once"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="groupgrant",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("valid_to", None)),
+                fields=("group", "project", "role"),
+                name="one_open_grant_a_role",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="groupmapping",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("valid_to", None)),
+                fields=("provider", "external_name", "group"),
+                name="mapped_once",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="groupmember",
+            index=models.Index(
+                condition=models.Q(("valid_to", None)), fields=["user", "group"], name="group_member_open"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="groupmember",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("valid_to", None)),
+                fields=("group", "user", "is_owner", "source"),
+                name="in_a_group_once",
+            ),
         ),
     ]

@@ -1,5 +1,6 @@
 """Tables of the projects app, one module a noun."""
 
+from projects.models.access_requests import AccessRequest
 from projects.models.accounts import ApiToken, SetupSecret, User
 from projects.models.channels import Channel, Delivery
 from projects.models.datasets import Dataset, DatasetVersion
@@ -13,6 +14,7 @@ from projects.models.events import (
     Particulars,
 )
 from projects.models.files import UnnamedFile
+from projects.models.groups import Group, GroupGrant, GroupMapping, GroupMember
 from projects.models.idempotency import IdempotencyKey
 from projects.models.imports import Connection, DatasetImport
 from projects.models.marks import Comment, Mention, Star
@@ -21,6 +23,7 @@ from projects.models.quality import CheckResult, CheckRun, CheckSet, SplitRecipe
 from projects.models.sessions import Session
 
 __all__ = [
+    "AccessRequest",
     "Anchor",
     "AnchorCopy",
     "ApiToken",
@@ -37,6 +40,10 @@ __all__ = [
     "Delivery",
     "Event",
     "EventDelivery",
+    "Group",
+    "GroupGrant",
+    "GroupMapping",
+    "GroupMember",
     "IdempotencyKey",
     "Membership",
     "Mention",

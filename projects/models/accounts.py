@@ -49,6 +49,11 @@ class User(AbstractBaseUser):
     default_project = models.ForeignKey("projects.Project", models.SET_NULL, null=True, blank=True, related_name="+")
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    # A service account: it works in this project only, has no password, and ``answers`` stands for it.
+    service_project = models.ForeignKey(
+        "projects.Project", models.PROTECT, null=True, blank=True, related_name="service_accounts"
+    )
+    answers = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="+")
 
     objects = UserManager()
     USERNAME_FIELD = "username"
@@ -57,6 +62,11 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.display_name or self.username
+
+    @property
+    def is_service(self) -> bool:
+        """Whether this is a service account, not a person."""
+        return self.service_project_id is not None
 
     @property
     def is_erased(self) -> bool:
@@ -102,6 +112,8 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
+    # Who minted it: for a token of a service account another person than its owner.
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
 
     objects = ApiTokenQuerySet.as_manager()
 

@@ -39,6 +39,7 @@ _SELECT = """
 # One row for each role; the role is NULL when the caller has none, the project when there is none to choose.
 _JOINS = """
     LEFT JOIN projects_membership m ON m.project_id = p.id AND m.user_id = u.id AND m.valid_to IS NULL
+        AND (m.valid_until IS NULL OR m.valid_until > %s)
 """
 _NAMED = "p.slug = %s AND p.archived_at IS NULL"
 _BY_TOKEN = """
@@ -157,9 +158,9 @@ def _token_rows(secret: str, named: str) -> list[tuple[Any, ...]]:
     ]
     print_of = credentials.fingerprint(secret)
     if named:
-        rows = _TOKEN_NAMED.rows([moments[0], named, print_of, moments[1]])
+        rows = _TOKEN_NAMED.rows([moments[0], named, moments[1], print_of, moments[1]])
     else:
-        rows = _TOKEN_CHOSEN.rows([moments[0], print_of, moments[1]])
+        rows = _TOKEN_CHOSEN.rows([moments[0], moments[1], print_of, moments[1]])
     if not rows:
         raise Unauthenticated(f"The token is not valid: unknown, expired, revoked, or its owner is inactive. {_HOW}")
     return rows
@@ -185,7 +186,8 @@ def _password_rows(username: str, secret: str, named: str, place: Place) -> list
     rows: list[tuple[Any, ...]] = []
 
     def stored(user: int) -> str | None:
-        rows[:] = _USER_NAMED.rows([named, user]) if named else _USER_CHOSEN.rows([user])
+        now = connection.ops.adapt_datetimefield_value(timezone.now())
+        rows[:] = _USER_NAMED.rows([named, now, user]) if named else _USER_CHOSEN.rows([now, user])
         return str(rows[0][12]) if rows else None
 
     user = passwords.owner(username, secret, stored=stored, address=place.address, request_id=place.request_id)
