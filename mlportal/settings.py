@@ -235,6 +235,7 @@ NOTIFIED_CLIENTS = (
     "alias.removed",
 )  # fmt: skip
 EVENT_CONSUMERS: list[tuple[str, str]] = [
+    ("user.second_factor_reset", "projects.tell_of_reset"),
     *((verb, "projects.notify") for verb in (*NOTIFIED, *NOTIFIED_CLIENTS)),
     *(
         (verb, "projects.anchor_promotion")
@@ -326,6 +327,10 @@ SESSION_ENGINE = "projects.services.session_store"
 SESSION_COOKIE_AGE = int(timedelta(hours=environment.float("MLPORTAL_SESSION_HOURS", default=12.0)).total_seconds())
 SESSION_IDLE_MINUTES = environment.int("MLPORTAL_SESSION_IDLE_MINUTES", default=0)
 SESSION_IDLE_MINUTES_ADMIN = environment.int("MLPORTAL_SESSION_IDLE_MINUTES_ADMIN", default=30)
+# Roles (and "site" for site administrators) that need a second factor; nobody by default.
+SECOND_FACTOR_ROLES = environment.list("MLPORTAL_SECOND_FACTOR_ROLES", default=[])
+# Whether people sign in with passwords kept here; off, only the identity provider lets in.
+LOCAL_PASSWORDS = environment.bool("MLPORTAL_LOCAL_PASSWORDS", default=True)
 # How recent a sign-in must be for decisions, policies, break-glass and credentials; 0: any.
 STEP_UP_MINUTES = environment.int("MLPORTAL_STEP_UP_MINUTES", default=10)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

@@ -37,7 +37,7 @@ from mlportal.lib.peer import address_of
 from projects.actor import Actor
 from projects.models import ApiToken, Project, User
 from projects.permissions import Permission, Role, allowed, require
-from projects.services import credentials, idempotency, refusals, sessions, stepup
+from projects.services import credentials, factors, idempotency, refusals, sessions, stepup
 from projects.services.past import Section
 from projects.services.session_store import authenticated_at
 
@@ -51,6 +51,7 @@ def request_id_of(request: HttpRequest) -> str:
 
 # All that somebody sees before they replace a password that was given to them.
 _OPEN_WITH_GIVEN_PASSWORD = ("/account/password/", "/sign-out/", "/static/", "/account/theme/")
+_OPEN_WITHOUT_SECOND_FACTOR = (*_OPEN_WITH_GIVEN_PASSWORD, "/account/second-factor/")
 
 
 class ActorMiddleware:
@@ -75,6 +76,8 @@ class ActorMiddleware:
             return HttpResponseRedirect(f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': request.path})}")
         if person.must_change_password and not request.path.startswith(_OPEN_WITH_GIVEN_PASSWORD):
             return HttpResponseRedirect("/account/password/")
+        if factors.is_missing(person) and not request.path.startswith(_OPEN_WITHOUT_SECOND_FACTOR):
+            return HttpResponseRedirect(reverse("projects:second-factor"))
         with timezone.override(person.time_zone):
             return _noted(request, self.get_response(request))
 

@@ -25,6 +25,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/", people.Account.as_view(), name="api-account"),
     path("account/sessions/", account.Sessions.as_view(), name="api-sessions"),
     path("account/sessions/<str:handle>/", account.SessionDetail.as_view(), name="api-session"),
+    path("account/second-factor/", account.SecondFactorState.as_view(), name="api-second-factor"),
+    path(
+        "users/<str:username>/second-factor/reset/",
+        account.UserSecondFactor.as_view(),
+        name="api-user-second-factor-reset",
+    ),
     path("users/<str:username>/sessions/", account.UserSessions.as_view(), name="api-user-sessions"),
     path("users/", people.Users.as_view(), name="api-users"),
     path("users/<str:username>/", people.UserDetail.as_view(), name="api-user"),

@@ -7,6 +7,7 @@ from celery import Task, shared_task, signals
 from django.db import connections
 
 from projects import pipeline
+from projects.models import User
 from projects.pipeline import check_runs, split_rows
 from projects.services import (
     anchors,
@@ -16,6 +17,7 @@ from projects.services import (
     group_roles,
     idempotency,
     members,
+    second_factor,
     sessions,
 )
 
@@ -108,6 +110,14 @@ def expire_datasets() -> dict[str, int]:
 def forget_idempotency_keys() -> int:
     """Drop the kept answers of creating calls that nobody repeats any more."""
     return idempotency.forget_old()
+
+
+@shared_task(name="projects.tell_of_reset", ignore_result=True)
+def tell_of_reset(event_delivery_id: int) -> None:
+    """Mail a person whose second factor was taken away."""
+    with events.consume(event_delivery_id) as event:
+        if event is not None and event.target_id is not None:
+            second_factor.tell_of_reset(User.objects.get(pk=event.target_id))
 
 
 @shared_task(name="projects.forget_sessions", ignore_result=True)

@@ -19,6 +19,7 @@ from projects.views import (
     marks,
     members,
     projects,
+    second_factor,
     sessions,
     splits,
     tokens,
@@ -28,6 +29,10 @@ app_name = "projects"
 Routes = list[URLPattern | URLResolver]
 account: Routes = [
     path("sign-in/", accounts.SignIn.as_view(), name="sign-in"),
+    path("sign-in/code/", second_factor.SecondStep.as_view(), name="second-step"),
+    path("account/second-factor/", second_factor.SecondFactorPage.as_view(), name="second-factor"),
+    path("account/second-factor/off/", second_factor.SecondFactorOff.as_view(), name="second-factor-off"),
+    path("account/second-factor/codes/", second_factor.RecoveryCodes.as_view(), name="recovery-codes"),
     path("sign-out/", accounts.SignOut.as_view(), name="sign-out"),
     path("set-up/<str:secret>/", accounts.SetUp.as_view(), name="set-up"),
     path("account/", accounts.Account.as_view(), name="account"),

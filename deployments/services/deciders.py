@@ -12,6 +12,7 @@ from mlportal.lib.errors import Conflict, Forbidden
 from projects.actor import Actor
 from projects.models import ApiToken, Membership, User
 from projects.permissions import ROLE_LABELS, Permission, Role, require
+from projects.services import factors
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ def check(by: Actor, request: PromotionRequest) -> Standing:
     if why := barred(person, request):
         raise Forbidden(f"You {why}, so another person has to decide.", code="four_eyes")
     standing = _standing(person, request)
+    factors.require_for(person, standing.role)
     _refuse_second(standing, request)
     return standing
 

@@ -1,6 +1,6 @@
 """REST routes of sessions: one's own, and for a site administrator those of others."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -9,9 +9,9 @@ from rest_framework.response import Response
 
 from projects.access import ScopedAPIView
 from projects.api.people import PAGES
-from projects.models import Session, User
+from projects.models import SecondFactor, Session, User
 from projects.permissions import Permission
-from projects.services import devices, sessions
+from projects.services import devices, factors, second_factor, sessions
 
 P = Permission
 
@@ -72,6 +72,61 @@ class SessionDetail(ScopedAPIView):
         del request
         sessions.end(self.actor, handle=handle)
         return Response(status=204)
+
+
+class SecondFactorSerializer(serializers.Serializer[Any]):
+    """State of a second factor."""
+
+    enabled = serializers.BooleanField()
+    since = serializers.DateTimeField(allow_null=True)
+    required = serializers.BooleanField()
+    recovery_codes_left = serializers.IntegerField()
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why."""
+
+    reason = serializers.CharField(max_length=1000)
+
+
+class SecondFactorState(ScopedAPIView):
+    """The second factor of the token's owner; it is switched on and off in the browser."""
+
+    reads = SecondFactor
+    permissions: ClassVar = {"GET": P.ACCOUNT_VIEW}
+
+    @extend_schema(operation_id="second_factor_read", tags=["account"], responses=SecondFactorSerializer)
+    def get(self, request: Request) -> Response:
+        """Read whether it is on, since when, and whether a role wants it."""
+        del request
+        return Response(_state(cast(User, self.actor.user)))
+
+
+class UserSecondFactor(ScopedAPIView):
+    """The second factor of somebody."""
+
+    reads = User
+    permissions: ClassVar = {"POST": P.SITE_ADMIN}
+
+    @extend_schema(
+        operation_id="users_second_factor_reset", tags=["users"], request=ReasonSerializer,
+        responses=SecondFactorSerializer,
+    )  # fmt: skip
+    def post(self, request: Request, username: str) -> Response:
+        """Take it away; their sessions end and they are told by mail."""
+        asked = ReasonSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        user = self.find(User.objects.all(), username__iexact=username)
+        return Response(_state(second_factor.reset(self.actor, user=user, **asked.validated_data)))
+
+
+def _state(user: User) -> dict[str, Any]:
+    return {
+        "enabled": user.second_factor_at is not None,
+        "since": user.second_factor_at,
+        "required": factors.is_wanted(user),
+        "recovery_codes_left": second_factor.left(user),
+    }
 
 
 class UserSessions(ScopedAPIView):

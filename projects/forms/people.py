@@ -42,6 +42,35 @@ class SignIn(Form):
     password = _secret("Password")
 
 
+def _code(label: str = "Code", hint: str = "") -> forms.CharField:
+    attrs = {"autocomplete": "one-time-code", "autocapitalize": "off", "spellcheck": "false", "class": "mono"}
+    return forms.CharField(label=label, max_length=40, help_text=hint, widget=forms.TextInput(attrs=attrs))
+
+
+class SecondStep(Form):
+    """The code after the password."""
+
+    code = _code(hint="6 digits from your app, or a recovery code.")
+
+
+class EnableFactor(Form):
+    """The first code of a new app."""
+
+    code = _code(hint="The 6 digits your app shows now.")
+
+
+class ProveFactor(Form):
+    """Password and code; people without a password leave it out."""
+
+    password = _secret("Password")
+    code = _code(hint="6 digits from your app, or a recovery code.")
+
+    def __init__(self, *args: Any, with_password: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not with_password:
+            del self.fields["password"]
+
+
 class SetUp(Form):
     """The first site administrator."""
 

@@ -111,6 +111,29 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="RecoveryCode",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sha256", models.CharField(max_length=64)),
+                ("used_at", models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
+            name="SecondFactor",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("sealed", models.TextField(help_text="The key, encrypted.")),
+                (
+                    "last_step",
+                    models.BigIntegerField(
+                        default=0, help_text="Newest time step whose code was used; none works twice."
+                    ),
+                ),
+                ("began_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("ended_at", models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name="Session",
             fields=[
                 (
@@ -168,6 +191,16 @@ class Migration(migrations.Migration):
                 related_name="+",
                 to=settings.AUTH_USER_MODEL,
             ),
+        ),
+        migrations.AddField(
+            model_name="user",
+            name="email_confirmed",
+            field=models.BooleanField(default=True, help_text="Given or confirmed by an administrator."),
+        ),
+        migrations.AddField(
+            model_name="user",
+            name="second_factor_at",
+            field=models.DateTimeField(help_text="Since when sign-in asks for a second factor.", null=True),
         ),
         migrations.AddField(
             model_name="user",
@@ -299,6 +332,20 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField(
+            model_name="secondfactor",
+            name="user",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="second_factors", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddField(
+            model_name="recoverycode",
+            name="factor",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="recovery_codes", to="projects.secondfactor"
+            ),
+        ),
+        migrations.AddField(
             model_name="session",
             name="user",
             field=models.ForeignKey(
@@ -357,5 +404,15 @@ class Migration(migrations.Migration):
                 fields=("group", "user", "is_owner", "source"),
                 name="in_a_group_once",
             ),
+        ),
+        migrations.AddConstraint(
+            model_name="secondfactor",
+            constraint=models.UniqueConstraint(
+                models.F("user"), condition=models.Q(("ended_at", None)), name="one_second_factor_in_use"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="recoverycode",
+            constraint=models.UniqueConstraint(models.F("factor"), models.F("sha256"), name="recovery_code_once"),
         ),
     ]

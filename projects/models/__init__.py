@@ -13,6 +13,7 @@ from projects.models.events import (
     ObjectState,
     Particulars,
 )
+from projects.models.factors import RecoveryCode, SecondFactor
 from projects.models.files import UnnamedFile
 from projects.models.groups import Group, GroupGrant, GroupMapping, GroupMember
 from projects.models.idempotency import IdempotencyKey
@@ -50,6 +51,8 @@ __all__ = [
     "ObjectState",
     "Particulars",
     "Project",
+    "RecoveryCode",
+    "SecondFactor",
     "Session",
     "SetupSecret",
     "SplitRecipe",

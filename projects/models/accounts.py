@@ -48,6 +48,9 @@ class User(AbstractBaseUser):
     # Where tracking clients log when neither the token nor the request names a project.
     default_project = models.ForeignKey("projects.Project", models.SET_NULL, null=True, blank=True, related_name="+")
     must_change_password = models.BooleanField(default=False)
+    # An address that its owner typed links no account of an identity provider: anybody can type anybody's.
+    email_confirmed = models.BooleanField(default=True, help_text="Given or confirmed by an administrator.")
+    second_factor_at = models.DateTimeField(null=True, help_text="Since when sign-in asks for a second factor.")
     created_at = models.DateTimeField(auto_now_add=True)
     # A service account: it works in this project only, has no password, and ``answers`` stands for it.
     service_project = models.ForeignKey(

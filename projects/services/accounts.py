@@ -20,7 +20,7 @@ from mlportal.lib.lease import scrub
 from projects.actor import Actor
 from projects.models import Particulars, Project, SetupSecret, User
 from projects.permissions import Permission, require
-from projects.services import events, sessions, states, stepup
+from projects.services import events, factors, sessions, states, stepup
 
 WINDOW_SECONDS = 15 * 60
 TRIES_PER_ACCOUNT = 10
@@ -94,6 +94,8 @@ def _sha256(secret: str) -> str:
 def sign_in(username: str, password: str, *, address: str, request_id: str = "") -> User:
     """Check a name and password; both outcomes are events. The caller starts the session.
 
+    Of a person with a second factor the caller asks for it first, with `second_step`.
+
     The same sentence answers an unknown name, a wrong password and an inactive account, after the same work.
 
     Raises
@@ -104,11 +106,39 @@ def sign_in(username: str, password: str, *, address: str, request_id: str = "")
         When they do not match an active account.
     """
     user = verify(username, password, address=address, request_id=request_id)
+    if user.second_factor_at is None:
+        admit(user, address=address, request_id=request_id, method="password")
+    return user
+
+
+def admit(user: User, *, address: str, request_id: str, method: str) -> None:
+    """Note that a person is in, after all that was asked of them."""
     by = Actor.for_user(user, address=address, request_id=request_id)
     with transaction.atomic():
         User.objects.filter(pk=user.pk).update(last_login=timezone.now())
-        events.record(by, "user.signed_in", project=None, target=user)
-    return user
+        events.record(by, "user.signed_in", project=None, target=user, data={"method": method})
+
+
+def second_step(user: User, code: str, *, address: str, request_id: str, method: str) -> None:
+    """Check the code of the second factor after the password, or the identity provider; both outcomes are events.
+
+    Raises
+    ------
+    TooMany
+        After too many tries for this account or from this address.
+    Invalid
+        When the code does not fit or was used before.
+    """
+    throttle.hit(f"address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
+    used = factors.check(user, code)
+    if not used:
+        by = Actor.anonymous(address=address, request_id=request_id)
+        with transaction.atomic():
+            events.record(
+                by, "user.second_factor_failed", project=None, target=user, result="failed", data={"after": method}
+            )
+        raise Invalid("That code does not fit, or was used before.", field="code")
+    admit(user, address=address, request_id=request_id, method=f"{method}, {used}")
 
 
 def verify(username: str, password: str, *, address: str, request_id: str = "") -> User:
@@ -121,6 +151,8 @@ def verify(username: str, password: str, *, address: str, request_id: str = "") 
     Forbidden
         When they do not match an active account.
     """
+    if not settings.LOCAL_PASSWORDS:
+        raise Forbidden("Signing in with a password is switched off here.", code="passwords_off")
     account = f"account:{_sha256(names.key(username))}"
     throttle.hit(f"address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
     throttle.hit(account, limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
@@ -182,6 +214,7 @@ def edit_profile(by: Actor, *, display_name: str, email: str, theme: str, densit
     user = cast(User, by.user)
     if email.strip().casefold() != user.email.casefold():
         stepup.require_recent(by)
+        user.email_confirmed = False
     user.display_name = names.clean_text(display_name, field="display_name", limit=100)
     user.email = _clean_email(email, user)
     user.theme = _one_of(theme, User.Theme.values, "theme")
@@ -189,7 +222,11 @@ def edit_profile(by: Actor, *, display_name: str, email: str, theme: str, densit
     user.time_zone = _one_of(time_zone, zoneinfo.available_timezones(), "time_zone")
     user.single_keys = single_keys
     with transaction.atomic():
-        user.save(update_fields=["display_name", "email", "theme", "density", "time_zone", "single_keys"])
+        user.save(
+            update_fields=[
+                "display_name", "email", "email_confirmed", "theme", "density", "time_zone", "single_keys",
+            ]
+        )  # fmt: skip
         events.record(by, "user.edited", project=None, target=user, data={"fields": "profile and preferences"})
     return user
 
@@ -292,6 +329,23 @@ def activate(by: Actor, *, user: User) -> User:
             raise Conflict(f"{user.username} is active already.")
         events.record(by, "user.activated", project=None, target=user)
     user.is_active = True
+    return user
+
+
+def confirm_email(by: Actor, *, user: User) -> User:
+    """Say that an address is the person's, so that the identity provider's account with it may be linked.
+
+    Raises
+    ------
+    Conflict
+        When it is confirmed already.
+    """
+    require(by, Permission.SITE_ADMIN, None)
+    with transaction.atomic():
+        if not User.objects.filter(pk=user.pk, email_confirmed=False).update(email_confirmed=True):
+            raise Conflict(f"The address of {user.username} is confirmed already.")
+        events.record(by, "user.email_confirmed", project=None, target=user)
+    user.email_confirmed = True
     return user
 
 

@@ -22,7 +22,7 @@ from mlportal.lib.errors import Forbidden, Missing, Unauthenticated
 from mlportal.lib.sql import Statement
 from projects.actor import Actor
 from projects.models import ApiToken, Project, User
-from projects.services import credentials, passwords
+from projects.services import credentials, factors, passwords
 
 _USE_NOTED_SECONDS = 60
 _HOW = (
@@ -50,7 +50,8 @@ _BY_TOKEN = """
     WHERE t.sha256 = %s AND t.revoked_at IS NULL AND t.expires_at > %s AND u.is_active
 """
 _BY_USER = """
-    SELECT {select}, u.password FROM projects_user u LEFT JOIN projects_project p ON {choice} {joins}
+    SELECT {select}, u.password, u.second_factor_at
+    FROM projects_user u LEFT JOIN projects_project p ON {choice} {joins}
     WHERE u.id = %s AND u.is_active
 """
 
@@ -127,7 +128,7 @@ def _enter(header: str, named: str, place: Place, *, people: bool) -> Entry:
         actor = _token_actor(rows[0], place)
     elif username and people:
         rows = _password_rows(username, secret, named, place)
-        actor = _person(rows[0], place)
+        actor = _person(rows, place)
     else:
         raise Unauthenticated(f"The token is not valid. {_HOW}")
     return Entry(actor, _project(actor, rows, named))
@@ -196,12 +197,18 @@ def _password_rows(username: str, secret: str, named: str, place: Place) -> list
     return rows
 
 
-def _person(row: tuple[Any, ...], place: Place) -> Actor:
-    user = User.from_db(connection.alias, _USER, row[:7])
+def _person(rows: list[tuple[Any, ...]], place: Place) -> Actor:
+    user = User.from_db(connection.alias, _USER, rows[0][:7])
     if user.must_change_password:
         raise Forbidden(
             f"This password was given to you and must be changed first: sign in at {settings.BASE_URL}/ once.",
             code="must_change_password",
+        )
+    held = {row[11] for row in rows} | ({factors.SITE} if user.is_site_admin else set())
+    if rows[0][13] is not None or held & set(settings.SECOND_FACTOR_ROLES):
+        raise Forbidden(
+            f"A password alone does not do for this account, which needs a second factor. Use a token: {_HOW}",
+            code="second_factor",
         )
     return Actor.for_user(user, address=place.address, request_id=place.request_id)
 

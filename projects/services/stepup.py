@@ -9,8 +9,9 @@ from django.utils import timezone
 from mlportal.lib import throttle
 from mlportal.lib.errors import Forbidden, Invalid
 from projects.actor import Actor
+from projects.models import User
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, factors
 
 CODE = "step_up_required"
 WINDOW_SECONDS = 15 * 60
@@ -45,7 +46,7 @@ def require_recent(actor: Actor) -> None:
 
 
 def confirm(by: Actor, *, proof: str) -> None:
-    """Check a password given again; the caller then notes the moment in the session.
+    """Check a password or a code of the second factor given again; the caller then notes the moment in the session.
 
     Raises
     ------
@@ -59,10 +60,17 @@ def confirm(by: Actor, *, proof: str) -> None:
     assert user is not None
     key = f"step-up:{user.pk}"
     throttle.hit(key, limit=TRIES, seconds=WINDOW_SECONDS)
-    right = bool(proof) and user.check_password(proof[:1000])
+    right = bool(proof) and _fits(user, proof)
     with transaction.atomic():
         verb = "user.confirmed" if right else "user.confirmation_failed"
         events.record(by, verb, project=None, target=user, result="done" if right else "failed")
     if not right:
-        raise Invalid("That is not your password.", field="step_up_proof")
+        words = "neither your password nor a fresh code" if user.second_factor_at else "not your password"
+        raise Invalid(f"That is {words}.", field="step_up_proof")
     throttle.forget(key, seconds=WINDOW_SECONDS)
+
+
+def _fits(user: User, proof: str) -> bool:
+    if user.second_factor_at is not None and factors.check(user, proof):
+        return True
+    return settings.LOCAL_PASSWORDS and user.check_password(proof[:1000])

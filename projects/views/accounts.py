@@ -2,6 +2,7 @@
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.db.models import QuerySet
@@ -23,6 +24,7 @@ from projects.forms import people
 from projects.models import Project, User
 from projects.permissions import Permission
 from projects.services import accounts
+from projects.views import waiting
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -32,6 +34,16 @@ def _next(request: HttpRequest) -> str:
     wanted = request.POST.get("next") or request.GET.get("next") or "/"
     ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
     return wanted if ours else "/"
+
+
+def come_in(request: HttpRequest, user: User, *, next_page: str, method: str) -> HttpResponse:
+    """Begin the session of somebody who showed their first factor, or ask for the second."""
+    if user.second_factor_at is not None:
+        waiting.begin(request, user, next_page=next_page, method=method)
+        return see_other(reverse("projects:second-step"))
+    login(request, user, backend=BACKEND)
+    request.session["method"] = method
+    return see_other(next_page)
 
 
 def see_other(address: str) -> HttpResponseRedirect:
@@ -65,11 +77,10 @@ class SignIn(View):
             if error.retry_after:
                 response["Retry-After"] = str(error.retry_after)
             return response
-        login(request, user, backend=BACKEND)
-        return see_other(_next(request))
+        return come_in(request, user, next_page=_next(request), method="password")
 
     def _page(self, request: HttpRequest, form: people.SignIn, status: int) -> HttpResponse:
-        values = {"form": form, "next": _next(request)}
+        values = {"form": form, "next": _next(request), "passwords": settings.LOCAL_PASSWORDS}
         return render(request, "projects/sign_in.html", values, status=status)
 
 

@@ -13,7 +13,7 @@ from projects.access import SiteView
 from projects.forms import people
 from projects.models import Project, User
 from projects.permissions import Permission
-from projects.services import accounts, projects, sessions
+from projects.services import accounts, projects, second_factor, sessions
 from projects.views.accounts import see_other
 
 PAGE = 100
@@ -66,6 +66,10 @@ class UserChange(SiteView):
             gone = accounts.erase(self.actor, user=user, reason=request.POST.get("reason", ""))
             messages.success(request, f"Name and address of account {gone.pk} are erased; what they did stays.")
             return see_other(reverse("projects:user-list"))
+        if action == "second-factor":
+            second_factor.reset(self.actor, user=user, reason=request.POST.get("reason", ""))
+            messages.success(request, f"The second factor of {user.username} is reset; they are told by mail.")
+            return see_other(reverse("projects:user-list"))
         if action == "sessions":
             ended = sessions.end_all_of(self.actor, user=user)
             messages.success(request, f"{ended} session{'s' if ended != 1 else ''} of {user.username} ended.")
@@ -73,6 +77,10 @@ class UserChange(SiteView):
         if action == "password":
             new = accounts.reset_password(self.actor, user=user)
             return render(request, "projects/new_password.html", {"new": new})
+        if action == "email":
+            accounts.confirm_email(self.actor, user=user)
+            messages.success(request, f"{user.email} is confirmed as the address of {user.username}.")
+            return see_other(reverse("projects:user-list"))
         change = {"deactivate": accounts.deactivate, "activate": accounts.activate}.get(action)
         if change is None:
             raise Missing("There is nothing at this address.")
