@@ -2,7 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.api import delegations, endpoints, environments, evidence, models, past, policies, predict, promotions
+from deployments.api import (
+    cards,
+    delegations,
+    endpoints,
+    environments,
+    evidence,
+    models,
+    past,
+    policies,
+    predict,
+    promotions,
+)
 
 model = "models/<str:name>/"
 version = f"{model}versions/<int:number>/"
@@ -18,6 +29,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(version, models.VersionDetail.as_view(), name="api-version"),
     path(f"{version}verify/", models.VersionVerify.as_view(), name="api-version-verify"),
     path(f"{version}explanation/", models.VersionExplanation.as_view(), name="api-version-explanation"),
+    path(f"{version}card/", cards.VersionCard.as_view(), name="api-version-card"),
+    path(f"{version}card/versions/", cards.VersionCards.as_view(), name="api-version-cards"),
+    path(f"{version}card/difference/", cards.VersionCardDifference.as_view(), name="api-version-card-difference"),
+    path(f"{version}card/files/<slug:form>/", cards.VersionCardFile.as_view(), name="api-version-card-file"),
     path(f"{model}aliases/", models.Aliases.as_view(), name="api-aliases"),
     path(f"{model}aliases/<str:alias>/", models.AliasDetail.as_view(), name="api-alias"),
     path("promotions/", promotions.Promotions.as_view(), name="api-promotions"),
@@ -25,6 +40,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("delegations/", delegations.Delegations.as_view(), name="api-delegations"),
     path("delegations/<int:number>/revoke/", delegations.DelegationRevoke.as_view(), name="api-delegation-revoke"),
     path(promotion, promotions.PromotionDetail.as_view(), name="api-promotion"),
+    path(f"{promotion}card/", cards.PromotionCard.as_view(), name="api-promotion-card"),
     path(f"{promotion}decide/", promotions.PromotionDecide.as_view(), name="api-promotion-decide"),
     path(f"{promotion}withdraw/", promotions.PromotionWithdraw.as_view(), name="api-promotion-withdraw"),
     path(f"{promotion}override/", promotions.PromotionOverride.as_view(), name="api-promotion-override"),

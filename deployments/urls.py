@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.views import endpoints, environments, model_facts, models, past, promotions, rules, tries
+from deployments.views import cards, endpoints, environments, model_facts, models, past, promotions, rules, tries
 
 app_name = "deployments"
 model = "models/<str:name>/"
@@ -24,8 +24,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{version}explain/", models.VersionExplain.as_view(), name="version-explain"),
     path(f"{version}request/", models.VersionRequest.as_view(), name="version-request"),
     path(f"{version}break-glass/", models.VersionBreakGlass.as_view(), name="version-break-glass"),
+    path(f"{version}card/", cards.VersionCard.as_view(), name="version-card"),
+    path(f"{version}card/edit/", cards.VersionCardEdit.as_view(), name="version-card-edit"),
+    path(f"{version}card/files/<slug:form>/", cards.VersionCardFile.as_view(), name="version-card-file"),
     path("promotions/", promotions.PromotionList.as_view(), name="promotion-list"),
     path(promotion, promotions.PromotionDetail.as_view(), name="promotion-detail"),
+    path(f"{promotion}card/", cards.PromotionCard.as_view(), name="promotion-card"),
     path(f"{promotion}progress/", promotions.PromotionProgress.as_view(), name="promotion-progress"),
     path(f"{promotion}decide/", promotions.PromotionDecide.as_view(), name="promotion-decide"),
     path(f"{promotion}withdraw/", promotions.PromotionWithdraw.as_view(), name="promotion-withdraw"),

@@ -19,6 +19,7 @@ ROOT = HERE.parent
 MODULES = HERE / "node_modules"
 STATIC = ROOT / "static" / "vendor"
 E2E = ROOT / "tests" / "e2e" / "vendor"
+FONTS = ROOT / "mlportal" / "lib" / "fonts"  # of PDF files; no page asks for them
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,20 @@ COPIES = [
         "inter-latin-ext.woff2",
     ),
     Copy("axe-core", "axe.min.js", "axe.min.js", E2E),
+    Copy("dejavu-fonts-ttf", "ttf/DejaVuSans.ttf", "dejavu-sans.ttf", FONTS),
+    Copy("dejavu-fonts-ttf", "ttf/DejaVuSans-Bold.ttf", "dejavu-sans-bold.ttf", FONTS),
+    *(
+        Copy(
+            f"@fontsource/noto-sans-{code}",
+            f"files/noto-sans-{code}-{word}-400-normal.woff2",
+            f"noto-sans-{code}.woff2",
+            FONTS,
+        )
+        for code, word in (("sc", "chinese-simplified"), ("jp", "japanese"), ("kr", "korean"))
+    ),
 ]
-# The package names no licence in package.json; its LICENSE file is the Zero-Clause BSD text.
-LICENCE = {"htmx-ext-sse": "0BSD"}
+# What the licence files say where package.json names no licence.
+LICENCE = {"htmx-ext-sse": "0BSD", "dejavu-fonts-ttf": "Bitstream-Vera"}
 
 
 def sprite(names: list[str]) -> str:
@@ -97,7 +109,7 @@ def main() -> None:
     """Install the locked packages, copy the files, write the manifests."""
     # npm is found on PATH on purpose: this is a developer's command.
     subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=HERE, check=True)
-    rows: dict[Path, list[dict[str, str]]] = {STATIC: [], E2E: []}
+    rows: dict[Path, list[dict[str, str]]] = {STATIC: [], E2E: [], FONTS: []}
     for target in rows:
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ["static/vendor", "tests/e2e/vendor"]
+FOLDERS = ["static/vendor", "tests/e2e/vendor", "mlportal/lib/fonts"]
 
 
 def problems(folder: Path) -> list[str]:

@@ -30,7 +30,7 @@ def checked(serializer: Any, request: Request) -> dict[str, Any]:
     return dict(asked.validated_data)
 
 
-class _InProject(ScopedAPIView):
+class InProject(ScopedAPIView):
     """Finds models and versions by the names in the address."""
 
     abstract = True
@@ -68,7 +68,7 @@ class Models(ScopedAPIView):
         return self.page(rows.prefetch_related("tag_rows"), shapes.ModelSerializer)
 
 
-class ModelDetail(_InProject):
+class ModelDetail(InProject):
     """One model."""
 
     reads = RegisteredModel
@@ -93,7 +93,7 @@ class ModelDetail(_InProject):
         return Response(shapes.ModelSerializer(model_facts.edit(self.actor, model=self.model(name), **values)).data)
 
 
-class Versions(_InProject):
+class Versions(InProject):
     """Versions of a model; registering makes the model when it is new."""
 
     reads = ModelVersion
@@ -129,7 +129,7 @@ class Versions(_InProject):
         return Response(shapes.ModelVersionDetailSerializer(version).data, status=201)
 
 
-class VersionDetail(_InProject):
+class VersionDetail(InProject):
     """One version."""
 
     reads = ModelVersion
@@ -148,7 +148,7 @@ class VersionDetail(_InProject):
         return Response(shapes.ModelVersionDetailSerializer(self.version(name, number)).data)
 
 
-class VersionVerify(_InProject):
+class VersionVerify(InProject):
     """Check of a version."""
 
     reads = ModelVersion
@@ -162,7 +162,7 @@ class VersionVerify(_InProject):
         return Response({"ok": not damaged, "damaged": list(damaged)})
 
 
-class VersionExplanation(_InProject):
+class VersionExplanation(InProject):
     """Explanation of single predictions of a version."""
 
     reads = ModelVersion
@@ -190,7 +190,7 @@ class VersionExplanation(_InProject):
         return {"state": work.state, "progress": work.progress, "failure": work.failure, "result": found}
 
 
-class Aliases(_InProject):
+class Aliases(InProject):
     """Names that point at versions."""
 
     reads = RegisteredModel
@@ -208,7 +208,7 @@ class Aliases(_InProject):
         return self.page(rows, shapes.AliasSerializer)
 
 
-class AliasDetail(_InProject):
+class AliasDetail(InProject):
     """One alias."""
 
     reads = RegisteredModel

@@ -75,7 +75,7 @@ def completeness(paper: Mapping[str, Any]) -> tuple[int, int]:
 def gaps(paper: Mapping[str, Any]) -> list[Json]:
     """List what is missing, with its section."""
     return [
-        {"section": part["number"], "title": part["title"], **field}
+        {"section": part["number"], "part": part["key"], **field}
         for part in paper["sections"]
         for field in part["fields"]
         if is_gap(field)

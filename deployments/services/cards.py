@@ -90,6 +90,23 @@ def kept(by: Actor, *, request: PromotionRequest) -> KeptCard:
     return found
 
 
+def difference(by: Actor, *, version: ModelVersion, old: int, new: int) -> list[Json]:
+    """Say which hand-written parts differ between two versions of the card, see :func:`papers.difference`.
+
+    Raises
+    ------
+    Missing
+        When the version shows no such card.
+    """
+    require(by, Permission.MODEL_VIEW, version.model.project)
+    known = set(writings.history(by, version=version, paper="card").values_list("number", flat=True)) | {0}
+    for number in (old, new):
+        if number not in known:
+            raise Missing(f"There is no card {number} of {version}.", field="number")
+    facts = load(version)
+    return papers.difference(card.document(facts, number=old), card.document(facts, number=new))
+
+
 def _tell_model(held: RegisteredModel, texts: Mapping[str, str]) -> None:
     """Write what the card and the page of the model both say to the model too."""
     for name, text in texts.items():

@@ -229,6 +229,7 @@ def _deployments(world: World, team: Team) -> None:
         "deployments": endpoint.name, "endpoints": endpoint.name, "environments": endpoint.environment.name,
         "policies": endpoint.environment.name, "policies/number": "1", "policy": "1", "events/seq": "1",
         "aliases": "best", "reviews": "1", "jobs": str(job.pk), "delegations": str(_delegation(world).pk),
+        "files": "json",
     }  # fmt: skip
 
 

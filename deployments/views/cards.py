@@ -1,0 +1,147 @@
+"""Pages of the model card: read, compare, write, export; and the card that was kept with a request."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from deployments.cards.parts import OF_MODEL, PARTS
+from deployments.cards.writing import own, written
+from deployments.models import ModelVersion, PaperVersion, PromotionRequest
+from deployments.proof import papers
+from deployments.services import cards, prints, writings
+from deployments.views.answers import see
+from deployments.views.models import OneVersion
+from deployments.views.papers import MENDABLE, TextForm, download, file_name, text_form
+from mlportal.lib.errors import DomainError
+from projects.access import ProjectView
+from projects.permissions import Permission
+
+MOST = 50
+FORMATS = ("pdf", "html", "json")
+
+
+def address(version: ModelVersion, page: str = "card") -> str:
+    """Return the address of a page of the card."""
+    model = version.model
+    return reverse(f"deployments:version-{page}", args=[model.project.slug, model.name, version.number])
+
+
+class VersionCard(OneVersion):
+    """The card of a version, as it is or as an earlier one said."""
+
+    reads = ModelVersion
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        version = self.load(name, number)
+        shown = _number(request.GET.get("number", ""))
+        paper = writings.named(cards.read(self.actor, version=version, number=shown))
+        history = list(writings.history(self.actor, version=version, paper="card")[: MOST + 1])
+        filled, asked = papers.completeness(paper)
+        context: dict[str, Any] = {
+            "version": version, "paper": paper, "history": with_earlier(history)[:MOST], "shown": shown,
+            "filled": filled, "asked": asked,
+            "gaps": papers.gaps(paper), "changes": None, "formats": FORMATS,
+        }  # fmt: skip
+        since = _number(request.GET.get("since", ""))
+        if since is not None:
+            newest = paper["about"]["card"]
+            context |= {
+                "since": since, "until": newest,
+                "changes": cards.difference(self.actor, version=version, old=since, new=newest),
+            }  # fmt: skip
+        return render(request, "deployments/card.html", context)
+
+
+class VersionCardEdit(OneVersion):
+    """Write texts of the card, with a preview of the Markdown."""
+
+    reads = ModelVersion
+    permission = Permission.MODEL_REGISTER
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        version = self.load(name, number)
+        return self._show(request, version, self._form(request, version))
+
+    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        version = self.load(name, number)
+        form = self._form(request, version)
+        if form.preview:
+            return self._show(request, version, form)
+        try:
+            made = cards.write(self.actor, version=version, texts=form.texts(), level=form.level, seen=form.seen)
+        except DomainError as error:
+            if error.status not in MENDABLE:
+                raise
+            form.refuse(error)
+            return self._show(request, version, form, status=409 if error.status == 409 else 422)
+        messages.success(request, f"Card {made.number} is saved." if made else "Nothing was changed.")
+        return see(address(version))
+
+    def _form(self, request: HttpRequest, version: ModelVersion) -> TextForm:
+        level = (request.POST if request.method == "POST" else request.GET).get("level", "")
+        of_model = {part: said["text"] for part, said in own(version, "card", level="model").items()}
+        of_model |= {part: getattr(version.model, part) for part in OF_MODEL if getattr(version.model, part)}
+        special = level == "version"
+        here = {part: said["text"] for part, said in own(version, "card", level="version").items()}
+        rows = {part: (item.label, item.about) for part, item in PARTS.items()}
+        seen = written(version, "card").number
+        stands = of_model if special else {}
+        return text_form(request, rows, own=here if special else of_model, stands=stands, seen=seen)
+
+    def _show(self, request: HttpRequest, version: ModelVersion, form: TextForm, *, status: int = 200) -> HttpResponse:
+        words = {
+            "version": version, "form": form, "paper_words": "model card", "back": address(version),
+            "heading": f"Edit the model card of {version if form.level == 'version' else version.model.name}",
+        }  # fmt: skip
+        return render(request, "deployments/paper_edit.html", words, status=status)
+
+
+class VersionCardFile(OneVersion):
+    """The card as a file."""
+
+    reads = ModelVersion
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest, name: str, number: int, form: str) -> HttpResponse:
+        version = self.load(name, number)
+        card = cards.read(self.actor, version=version, number=_number(request.GET.get("number", "")))
+        return download(prints.readable(card), form, file_name(version, "card", card["about"]["card"]))
+
+
+class PromotionCard(ProjectView):
+    """The card that was kept with a request: what the approver saw."""
+
+    reads = PromotionRequest
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest, number: int) -> HttpResponse:
+        rows = self.rows().in_project(self.project).with_subject()
+        found: PromotionRequest = self.find(rows, pk=min(number, 2**62))
+        kept = cards.kept(self.actor, request=found)
+        form = request.GET.get("format", "")
+        if form:
+            paper = prints.readable(kept.document, promotion=found.pk)
+            return download(paper, form, file_name(found.version, f"promotion-{found.pk}-card", kept.number))
+        context = {
+            "request_": found,
+            "kept": kept,
+            "paper": writings.named(kept.document),
+            "version": found.version,
+            "formats": FORMATS,
+        }
+        return render(request, "deployments/card_kept.html", context)
+
+
+def with_earlier(rows: list[PaperVersion]) -> list[PaperVersion]:
+    """Tell each saved change, newest first, which one was before it; 0 is none."""
+    for row, before in zip(rows, [*rows[1:], None], strict=True):
+        row.earlier = before.number if before else 0
+    return rows
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
