@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{model}versions/", models.Versions.as_view(), name="api-versions"),
     path(version, models.VersionDetail.as_view(), name="api-version"),
     path(f"{version}verify/", models.VersionVerify.as_view(), name="api-version-verify"),
+    path(f"{version}export/", models.VersionExport.as_view(), name="api-version-export"),
     path(f"{version}explanation/", models.VersionExplanation.as_view(), name="api-version-explanation"),
     path(f"{version}card/", cards.VersionCard.as_view(), name="api-version-card"),
     path(f"{version}card/versions/", cards.VersionCards.as_view(), name="api-version-cards"),

@@ -54,14 +54,19 @@ def damage(version: ModelVersion) -> tuple[str, ...]:
     found = []
     if manifest.digest(version.manifest, version.provenance) != version.manifest_sha256:
         found.append("The manifest was changed after it was signed.")
-    if not signing.verify(
+    if not signed(version):
+        found.append("The signature over the manifest does not verify.")
+    return (*found, *(text for row in version.manifest if (text := _file_damage(row))))
+
+
+def signed(version: ModelVersion) -> bool:
+    """Tell whether a key of this installation signed the manifest of a version."""
+    return signing.verify(
         keyring(),
         manifest_sha256=version.manifest_sha256,
         signature=version.manifest_signature,
         signed_by=version.signed_by,
-    ):
-        found.append("The signature over the manifest does not verify.")
-    return (*found, *(text for row in version.manifest if (text := _file_damage(row))))
+    )
 
 
 def model_file(version: ModelVersion) -> str | None:

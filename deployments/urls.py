@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{model}tags/", model_facts.ModelTags.as_view(), name="model-tags"),
     path(version, models.VersionDetail.as_view(), name="version-detail"),
     path(f"{version}verify/", models.VersionVerify.as_view(), name="version-verify"),
+    path(f"{version}export/", models.VersionExport.as_view(), name="version-export"),
     path(f"{version}explain/", models.VersionExplain.as_view(), name="version-explain"),
     path(f"{version}request/", models.VersionRequest.as_view(), name="version-request"),
     path(f"{version}break-glass/", models.VersionBreakGlass.as_view(), name="version-break-glass"),

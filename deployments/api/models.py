@@ -2,15 +2,18 @@
 
 from typing import Any
 
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from deployments import gates
 from deployments.api import shapes
 from deployments.models import Alias, Explanation, ModelVersion, RegisteredModel
-from deployments.services import aliases, explanations, model_facts, model_listing, past, registry
+from deployments.services import aliases, explanations, model_facts, model_listing, packages, past, registry
 from experiments.models import Run
+from experiments.services import delivery
 from mlportal.lib.errors import Missing
 from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
@@ -158,8 +161,23 @@ class VersionVerify(InProject):
     def post(self, request: Request, name: str, number: int) -> Response:
         """Hash every file again and check the signature."""
         del request
-        damaged = registry.verify(self.actor, version=self.version(name, number))
-        return Response({"ok": not damaged, "damaged": list(damaged)})
+        version = self.version(name, number)
+        damaged = registry.verify(self.actor, version=version)
+        return Response({"ok": not damaged, "signature_valid": gates.signed(version), "damaged": list(damaged)})
+
+
+class VersionExport(InProject):
+    """A version to take along."""
+
+    reads = ModelVersion
+    permissions = {"GET": P.MODEL_VIEW}
+
+    @extend_schema(operation_id="versions_export", tags=TAGS, responses={(200, "application/zip"): OpenApiTypes.BINARY})
+    def get(self, request: Request, name: str, number: int) -> HttpResponseBase:
+        """Send files, manifest, provenance, signatures and public keys as a zip that can be checked anywhere."""
+        del request
+        version = self.version(name, number)
+        return delivery.folder(packages.export(self.actor, version=version), f"{name}-v{number}")
 
 
 class VersionExplanation(InProject):

@@ -19,7 +19,7 @@ from deployments.models import (
     RegisteredModel,
     RollbackReview,
 )
-from deployments.services import deciders
+from deployments.services import deciders, packages
 
 Data = dict[str, Any]
 
@@ -83,19 +83,25 @@ class ModelVersionDetailSerializer(ModelVersionSerializer):
     signature = serializers.DictField(read_only=True, help_text="Schema of inputs and outputs.")
     provenance = serializers.DictField(read_only=True)
     environment = serializers.DictField(read_only=True)
+    public_keys = serializers.SerializerMethodField()
 
     class Meta(ModelVersionSerializer.Meta):
         fields = (
             *ModelVersionSerializer.Meta.fields, "manifest", "manifest_signature", "signature", "provenance",
-            "environment",
+            "environment", "public_keys",
         )  # fmt: skip
         read_only_fields = fields
+
+    def get_public_keys(self, version: ModelVersion) -> dict[str, str]:
+        """PEM by key id: what signed the version, and what signs exports now."""
+        return packages.public_keys(version)
 
 
 class VerificationSerializer(serializers.Serializer[Data]):
     """What a check of a version found."""
 
     ok = serializers.BooleanField()
+    signature_valid = serializers.BooleanField(help_text="Whether a key of this portal signed the manifest.")
     damaged = serializers.ListField(child=serializers.CharField(), help_text="One sentence per damage.")
 
 

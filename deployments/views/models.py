@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 
@@ -20,13 +20,23 @@ from deployments.models import (
     PromotionRequest,
     RegisteredModel,
 )
-from deployments.proof import signing
-from deployments.services import breakglass, explanations, model_listing, past, policies, promotions, registry, ways
+from deployments.services import (
+    breakglass,
+    explanations,
+    model_listing,
+    packages,
+    past,
+    policies,
+    promotions,
+    registry,
+    ways,
+)
 from deployments.views import explained
 from deployments.views.answers import see
 from deployments.views.past import evidence_of
 from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
+from experiments.services import delivery
 from mlportal.lib.errors import Conflict, DomainError, Invalid, Missing
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
@@ -209,7 +219,7 @@ class OneVersion(ProjectView):
             "revisions": EndpointRevision.objects.filter(version=version).select_related(
                 "endpoint__environment", "endpoint__current_revision"
             ).order_by("-pk")[:20],
-            "public_key": _public_key(version),
+            "public_keys": packages.public_keys(version),
             "cargo": gates.cargo(version),
             "aliases": version.aliases.filter(valid_to=None).order_by("name"),
             "tags": version.tag_rows.order_by("key")[:TAGS],
@@ -258,6 +268,17 @@ class VersionVerify(OneVersion):
         else:
             messages.success(request, f"Every file of {version} matches its hash and the signature is valid.")
         return see(address(version))
+
+
+class VersionExport(OneVersion):
+    """A version to take along."""
+
+    reads = ModelVersion
+    permission = Permission.MODEL_VIEW
+
+    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponseBase:
+        del request
+        return delivery.folder(packages.export(self.actor, version=self.load(name, number)), f"{name}-v{number}")
 
 
 class VersionExplain(OneVersion):
@@ -333,8 +354,3 @@ class VersionBreakGlass(OneVersion):
             return self.show(request, version, status=409 if error.status == 409 else 422)
         messages.success(request, f"{version.label} is live without an approval. A second look waits for a manager.")
         return see(promotion_address(made))
-
-
-def _public_key(version: ModelVersion) -> str:
-    ring = gates.keyring()
-    return signing.public_pem(ring, version.signed_by) if version.signed_by in ring.publics else ""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import zipfile
-from collections.abc import Iterable, Iterator
-from datetime import UTC
-from typing import IO
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import IO, Protocol
 
-from experiments.models import Artifact
 from mlportal.lib import blobs
 from mlportal.lib.errors import Missing, TooMany
 
@@ -17,6 +16,19 @@ PART_BYTES = 1 << 20
 AT_ONCE = 4
 MISSING_LIST = "_missing.txt"
 _free = threading.BoundedSemaphore(AT_ONCE)
+
+
+class Listed(Protocol):
+    """A stored file with the path it is listed under."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def created_at(self) -> datetime: ...
 
 
 class _Sink:
@@ -46,8 +58,13 @@ class _Sink:
         return data
 
 
-def stream(files: Iterable[Artifact], *, below: str = "") -> Iterator[bytes]:
+def stream(files: Iterable[Listed], *, below: str = "", heads: Sequence[tuple[str, bytes]] = ()) -> Iterator[bytes]:
     """Yield the zip of these files, with their paths from ``below`` on; files are stored, not pressed.
+
+    Parameters
+    ----------
+    heads
+        Small entries that come first: name and content.
 
     Raises
     ------
@@ -56,7 +73,7 @@ def stream(files: Iterable[Artifact], *, below: str = "") -> Iterator[bytes]:
     """
     if not _free.acquire(blocking=False):
         raise TooMany(f"{AT_ONCE} folders are being sent already. Try again in a minute.", limit=AT_ONCE)
-    return _Parts(_written(files, f"{below}/" if below else ""))
+    return _Parts(_written(files, f"{below}/" if below else "", heads))
 
 
 class _Parts:
@@ -84,9 +101,11 @@ class _Parts:
         self.close()
 
 
-def _written(files: Iterable[Artifact], prefix: str) -> Iterator[bytes]:
+def _written(files: Iterable[Listed], prefix: str, heads: Sequence[tuple[str, bytes]]) -> Iterator[bytes]:
     sink, missing = _Sink(), list[str]()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for name, content in heads:
+            archive.writestr(name, content)
         for file in files:
             name = file.path.removeprefix(prefix)
             try:
@@ -100,7 +119,7 @@ def _written(files: Iterable[Artifact], prefix: str) -> Iterator[bytes]:
     yield sink.take()
 
 
-def _info(file: Artifact, name: str) -> zipfile.ZipInfo:
+def _info(file: Listed, name: str) -> zipfile.ZipInfo:
     """Return the entry of a file: its path is a label somebody chose, so no step up in it may leave the folder."""
     safe = "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", ".", ".."))
     info = zipfile.ZipInfo(safe or "file", file.created_at.astimezone(UTC).timetuple()[:6])

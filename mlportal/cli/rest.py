@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from mlportal import __version__
@@ -67,6 +67,19 @@ class Portal:
         with file.open("rb") as stream:
             return self._once("POST", f"{path}/?{wanted}", iter(lambda: stream.read(CHUNK), b""), headers)
 
+    def download(self, path: str, target: Path) -> int:
+        """Write an answer to a file as it comes; the file appears when it is whole. Returns its size in bytes."""
+        draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+        try:
+            with draft.open("xb") as file:
+                size = int(self._once("GET", f"{path}/", b"", {}, into=file))
+            draft.rename(target)
+        except OSError as error:
+            raise Failure(f"cannot write {target}: {error}", REFUSED) from None
+        finally:
+            draft.unlink(missing_ok=True)
+        return size
+
     def _tried(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
         for tried in range(1, TRIES + 1):
             try:
@@ -77,7 +90,9 @@ class Portal:
                 time.sleep(tried)
         raise AssertionError("unreachable")
 
-    def _once(self, method: str, path: str, body: Any, headers: dict[str, str]) -> Any:
+    def _once(
+        self, method: str, path: str, body: Any, headers: dict[str, str], *, into: IO[bytes] | None = None
+    ) -> Any:
         at = urlsplit(self.credentials.url)
         if at.scheme not in ("http", "https") or not at.hostname:
             raise Failure(f"{self.credentials.url!r} is no address: give one like https://ml.example.org", REFUSED)
@@ -93,6 +108,8 @@ class Portal:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, f"{at.path}/api/v1/{path}", body=body or None, headers=always | headers)
             answer = connection.getresponse()
+            if into is not None and answer.status == 200:
+                return _copy(answer, into)
             return _parse(answer.status, answer.read(), path)
         except (OSError, http.client.HTTPException) as error:
             raise Failure(f"{self.credentials.url} does not answer: {error}", UNAVAILABLE) from None
@@ -114,6 +131,13 @@ class Portal:
                 raise Failure(f"still {row['state']} after {timeout:g} s; it goes on without us", TIMED_OUT)
             time.sleep(pause)
             pause = min(pause * 1.3, 3.0)
+
+
+def _copy(answer: http.client.HTTPResponse, into: IO[bytes]) -> int:
+    size = 0
+    while part := answer.read(CHUNK):
+        size += into.write(part)
+    return size
 
 
 def _parse(status: int, body: bytes, path: str) -> Any:

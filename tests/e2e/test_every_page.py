@@ -31,6 +31,7 @@ NO_PAGE = {
     f"{P}models/<str:name>/v/<int:number>/explain/": PART,
     **dict.fromkeys([f"{P}experiments/<experiment>/export.csv", f"{P}runs/export.csv"], FILE),
     f"{EXPERIMENT}compare/data.csv": FILE,
+    f"{P}models/<str:name>/v/<int:number>/export/": FILE,
     **dict.fromkeys([f"{EXPERIMENT}compare/export/", f"{P}reports/<int:report>/export/"], FILE),
     **dict.fromkeys([f"{VERSION}download/", f"{VERSION}rows/export/", f"{P}jobs/<int:job>/log.txt"], FILE),
     **dict.fromkeys([f"{RUN}raw/<path:path>", f"{RUN}zip/", f"{MODEL}raw/<path:path>", f"{MODEL}zip/"], FILE),
