@@ -43,6 +43,19 @@ def secret(name: str, folder: Path) -> str:
     return _read_private(place)
 
 
+def given_secret(name: str) -> str:
+    """Read a secret that an operator was given from ``MLPORTAL_<NAME>``, else from the 0600 file ``..._FILE`` names."""
+    variable = f"MLPORTAL_{name.upper()}"
+    if given := os.environ.get(variable):
+        return given
+    place = os.environ.get(f"{variable}_FILE", "")
+    if not place:
+        return ""
+    if Path(place).stat().st_mode & 0o077:
+        raise RuntimeError(f"{place} is readable by others; run: chmod 600 {place}")
+    return Path(place).read_text().strip()
+
+
 def _read_private(place: Path) -> str:
     if place.stat().st_mode & 0o077:
         raise RuntimeError(f"{place} is readable by others; run: chmod 600 {place}")

@@ -17,7 +17,10 @@ from structlog.typing import EventDict, Processor
 SECRET_KEYS = frozenset(
     {"password", "secret", "token", "authorization", "cookie", "set-cookie", "api_key", "signing_key", "secret_key"}
 )
-SECRET_TEXT = re.compile(r"\bmlp_[A-Za-z0-9_-]{8,}|\bwhsec_[A-Za-z0-9+/=_-]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
+SECRET_TEXT = re.compile(
+    r"\bmlp_[A-Za-z0-9_-]{8,}|\bwhsec_[A-Za-z0-9+/=_-]{8,}|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
+    r"|(?<=/set-up/)[A-Za-z0-9_-]{8,}|(?<=/sign-in/sso/return/\?)\S+"
+)
 MASK = "[removed]"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 
-from mlportal.env import data_dir, environment, secret, socket_path
+from mlportal.env import data_dir, environment, given_secret, secret, socket_path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir()
@@ -40,6 +40,9 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_structlog",
     "csp",
+    "allauth.account",  # socialaccount stands on it; none of its pages is mounted
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "mlportal",
     "projects",
     "experiments",
@@ -60,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "projects.access.ActorMiddleware",
     "projects.views.step_up.StepUp",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
@@ -315,6 +319,17 @@ AUTH_USER_MODEL = "projects.User"
 LOGIN_URL = "projects:sign-in"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "projects:sign-in"
+# Single sign-on with one OpenID Connect provider; without an issuer there is none.
+OIDC_ISSUER = environment.str("MLPORTAL_OIDC_ISSUER", default="")
+OIDC_CLIENT_ID = environment.str("MLPORTAL_OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = given_secret("oidc_client_secret")
+OIDC_NAME = environment.str("MLPORTAL_OIDC_NAME", default="single sign-on")
+OIDC_SCOPES = environment.list("MLPORTAL_OIDC_SCOPES", default=["openid", "profile", "email"])
+OIDC_DOMAINS = environment.list("MLPORTAL_OIDC_DOMAINS", default=[])  # of mail addresses; empty: any
+OIDC_CREATE = environment.bool("MLPORTAL_OIDC_CREATE", default=False)  # accounts at the first sign-in
+OIDC_GROUPS_CLAIM = environment.str("MLPORTAL_OIDC_GROUPS_CLAIM", default="")
+SOCIALACCOUNT_ADAPTER = "projects.services.oidc.client.Adapter"
+ACCOUNT_ADAPTER = "allauth.account.adapter.DefaultAccountAdapter"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

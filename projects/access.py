@@ -112,7 +112,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     return {
         "project": project,
         "can": Rights(actor, project),
-        "step_up_due": stepup.due(actor),
+        "step_up_due": stepup.asks(actor),
         "granters": partial(_granters, project),
         "shell_projects": Project.objects.visible_to(actor).order_by("name")[:50],
     }

@@ -22,6 +22,7 @@ from projects.views import (
     second_factor,
     sessions,
     splits,
+    sso,
     tokens,
 )
 
@@ -29,6 +30,9 @@ app_name = "projects"
 Routes = list[URLPattern | URLResolver]
 account: Routes = [
     path("sign-in/", accounts.SignIn.as_view(), name="sign-in"),
+    path("sign-in/sso/", sso.SsoStart.as_view(), name="sso-start"),
+    path("sign-in/sso/return/", sso.SsoReturn.as_view(), name="sso-return"),
+    path("account/confirm/sso/", sso.ConfirmStart.as_view(), name="sso-confirm"),
     path("sign-in/code/", second_factor.SecondStep.as_view(), name="second-step"),
     path("account/second-factor/", second_factor.SecondFactorPage.as_view(), name="second-factor"),
     path("account/second-factor/off/", second_factor.SecondFactorOff.as_view(), name="second-factor-off"),

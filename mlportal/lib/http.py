@@ -225,6 +225,52 @@ def post(
         connection.close()
 
 
+@dataclass(frozen=True)
+class Reply:
+    """A whole small answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def ask(
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str],
+    allow: Sequence[str] = (),
+    limit_bytes: int = MAX_BODY_BYTES,
+    total_seconds: float = TOTAL_SECONDS,
+) -> Reply:
+    """Send one call and read its answer whole; parameters and errors as of `post`.
+
+    Raises
+    ------
+    Refused, Failed
+        As `post`; also when the answer is larger than ``limit_bytes``.
+    """
+    try:
+        target = check_url(url, allow=allow)
+    except Invalid as error:
+        raise Refused(error.message) from error
+    connection = pinned(target)
+    watch = watched(connection, total_seconds)
+    try:
+        connection.request(method, target.path, body=body, headers={**headers, "Connection": "close"})
+        response = connection.getresponse()
+        content = response.read(limit_bytes + 1)
+        if connection.was_cut() or len(content) > limit_bytes:
+            raise Failed("the answer took too long or is too large")
+        return Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Failed(f"{type(error).__name__}: {error}"[:300]) from error
+    finally:
+        watch.cancel()
+        connection.close()
+
+
 def pinned(target: Target, resolver: Resolver = resolve, tls: ssl.SSLContext | None = None) -> "Pinned":
     """Return a connection, not open yet, to an address of the target that was checked just now."""
     return _connection(target, address_of(target, resolver), tls)

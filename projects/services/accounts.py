@@ -6,6 +6,7 @@ import zoneinfo
 from dataclasses import dataclass
 from typing import cast
 
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
@@ -117,6 +118,18 @@ def admit(user: User, *, address: str, request_id: str, method: str) -> None:
     with transaction.atomic():
         User.objects.filter(pk=user.pk).update(last_login=timezone.now())
         events.record(by, "user.signed_in", project=None, target=user, data={"method": method})
+
+
+def confirmed_elsewhere(by: Actor) -> None:
+    """Note that a person proved again who they are, at the identity provider."""
+    require(by, Permission.ACCOUNT_EDIT, None)
+    with transaction.atomic():
+        events.record(by, "user.confirmed", project=None, target=by.user, data={"method": "sso"})
+
+
+def from_provider(*, username: str, email: str, display_name: str) -> User:
+    """Make an account without a password, inside the sign-in that its identity provider vouches for."""
+    return _create(username=username, email=email, display_name=display_name, password=None, site_admin=False)
 
 
 def second_step(user: User, code: str, *, address: str, request_id: str, method: str) -> None:
@@ -372,6 +385,7 @@ def erase(by: Actor, *, user: User, reason: str) -> User:
         held.set_unusable_password()
         held.save(update_fields=["username", "email", "display_name", "password"])
         states.forget(held)
+        SocialAccount.objects.filter(user=held).delete()
         Particulars.objects.filter(owner_id=held.pk).erase()
         events.record(by, "user.erased", project=None, target=held, reason=why)
     return held
@@ -386,7 +400,7 @@ def generate_password() -> str:
 # ---------------------------------------------------------------- checks
 
 
-def _create(*, username: str, email: str, display_name: str, password: str, site_admin: bool,
+def _create(*, username: str, email: str, display_name: str, password: str | None, site_admin: bool,
             must_change: bool = False) -> User:  # fmt: skip
     name = names.clean(username, field="username")
     if User.objects.filter(username__iexact=name).exists():
@@ -398,7 +412,8 @@ def _create(*, username: str, email: str, display_name: str, password: str, site
         is_site_admin=site_admin,
         must_change_password=must_change,
     )
-    _check_password(password, user, field="password")
+    if password is not None:
+        _check_password(password, user, field="password")
     user.set_password(password)
     user.save(force_insert=True)
     return user

@@ -37,7 +37,7 @@ def check(user: User, code: str) -> str:
     throttle.hit(f"second-factor:{user.pk}", limit=TRIES, seconds=WINDOW_SECONDS)
     plain = re.sub(r"[\s-]", "", code[:100]).lower()
     with transaction.atomic():
-        factor = SecondFactor.objects.select_for_update().filter(user=user, ended_at=None).first()
+        factor = SecondFactor.objects.select_for_update(no_key=True).filter(user=user, ended_at=None).first()
         if factor is None:
             return ""
         used = _use_app_code(factor, plain) if APP_CODE.fullmatch(plain) else _use_recovery_code(factor, plain)

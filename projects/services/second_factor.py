@@ -33,7 +33,7 @@ def enable(by: Actor, *, key: str, code: str) -> list[str]:
     if step is None:
         raise Invalid(WRONG, field="code")
     with transaction.atomic():
-        user = User.objects.select_for_update().get(pk=_own(by).pk)
+        user = User.objects.select_for_update(no_key=True).get(pk=_own(by).pk)
         if user.second_factor_at is not None:
             raise Conflict("Your second factor is on already.")
         made = SecondFactor.objects.create(user=user, sealed=sealed.seal(key), last_step=step)
@@ -82,7 +82,7 @@ def renew_codes(by: Actor, *, password: str, code: str) -> list[str]:
     user = _own(by)
     _prove(user, password, code)
     with transaction.atomic():
-        held = SecondFactor.objects.select_for_update().filter(user=user, ended_at=None).first()
+        held = SecondFactor.objects.select_for_update(no_key=True).filter(user=user, ended_at=None).first()
         if held is None:
             raise Conflict("Your second factor is off.")
         codes = factors.new_codes(held)
@@ -102,7 +102,7 @@ def reset(by: Actor, *, user: User, reason: str) -> User:
     stepup.require_recent(by)
     why = names.clean_text(reason, field="reason", limit=1000, required=True)
     with transaction.atomic():
-        held = User.objects.select_for_update().get(pk=user.pk)
+        held = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if held.second_factor_at is None:
             raise Conflict(f"{held.username} has no second factor.")
         _end(held)

@@ -1,6 +1,6 @@
 """Sessions of people: what is noted at sign-in, the list, ending them, and the end of idle ones."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -31,6 +31,11 @@ def on_sign_in(sender: object, request: HttpRequest, **_: Any) -> None:
             "agent": request.META.get("HTTP_USER_AGENT", "")[:300],
         }
     )  # fmt: skip
+
+
+def note_proof(request: HttpRequest, at: datetime | None) -> None:
+    """Note when an identity provider last asked the person; unknown counts as never."""
+    request.session[AUTHENTICATED] = at.timestamp() if at else 0
 
 
 def proved(request: HttpRequest) -> None:

@@ -30,6 +30,17 @@ def due(actor: Actor) -> bool:
     return timezone.now() - actor.authenticated_at > timedelta(minutes=settings.STEP_UP_MINUTES)
 
 
+def asks(actor: Actor) -> bool:
+    """Whether a form may ask in place: a proof is due, and the person has a password or a code to type."""
+    user = actor.user
+    return due(actor) and user is not None and has_proof(user)
+
+
+def has_proof(user: User) -> bool:
+    """Whether the person can type a proof; who cannot signs in afresh at the provider."""
+    return user.second_factor_at is not None or (settings.LOCAL_PASSWORDS and user.has_usable_password())
+
+
 def require_recent(actor: Actor) -> None:
     """Refuse unless the person proved who they are within the last minutes; services of weight call this.
 

@@ -1,5 +1,6 @@
 """Pages of one's own account: set-up, signing in and out, profile, password, theme."""
 
+from datetime import datetime
 from typing import Any, cast
 
 from django.conf import settings
@@ -23,26 +24,35 @@ from projects.actor import Actor
 from projects.forms import people
 from projects.models import Project, User
 from projects.permissions import Permission
-from projects.services import accounts
+from projects.services import accounts, sessions
+from projects.services.oidc import client
 from projects.views import waiting
 
+PASSWORD = "password"
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-def _next(request: HttpRequest) -> str:
+def next_of(request: HttpRequest) -> str:
     """Where to go after signing in: an address of this portal, or the home page."""
     wanted = request.POST.get("next") or request.GET.get("next") or "/"
     ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
     return wanted if ours else "/"
 
 
-def come_in(request: HttpRequest, user: User, *, next_page: str, method: str) -> HttpResponse:
-    """Begin the session of somebody who showed their first factor, or ask for the second."""
+def come_in(
+    request: HttpRequest, user: User, *, next_page: str, method: str, proved_at: datetime | None = None
+) -> HttpResponse:
+    """Begin the session of somebody who showed their first factor, or ask for the second.
+
+    ``proved_at`` is when the provider last asked the person; a password was given just now.
+    """
     if user.second_factor_at is not None:
         waiting.begin(request, user, next_page=next_page, method=method)
         return see_other(reverse("projects:second-step"))
     login(request, user, backend=BACKEND)
     request.session["method"] = method
+    if method != PASSWORD:
+        sessions.note_proof(request, proved_at)
     return see_other(next_page)
 
 
@@ -59,7 +69,7 @@ class SignIn(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         if request.user.is_authenticated:
-            return HttpResponseRedirect(_next(request))
+            return HttpResponseRedirect(next_of(request))
         return self._page(request, people.SignIn(), 200)
 
     def post(self, request: HttpRequest) -> HttpResponse:
@@ -77,10 +87,15 @@ class SignIn(View):
             if error.retry_after:
                 response["Retry-After"] = str(error.retry_after)
             return response
-        return come_in(request, user, next_page=_next(request), method="password")
+        return come_in(request, user, next_page=next_of(request), method=PASSWORD)
 
     def _page(self, request: HttpRequest, form: people.SignIn, status: int) -> HttpResponse:
-        values = {"form": form, "next": _next(request), "passwords": settings.LOCAL_PASSWORDS}
+        values = {
+            "form": form,
+            "next": next_of(request),
+            "passwords": settings.LOCAL_PASSWORDS,
+            "sso": client.is_on() and settings.OIDC_NAME,
+        }
         return render(request, "projects/sign_in.html", values, status=status)
 
 

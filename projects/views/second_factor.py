@@ -52,7 +52,7 @@ class SecondStep(View):
             return render(request, "projects/second_step.html", {"form": form}, status=422)
         login(request, held.user, backend=BACKEND)
         request.session.pop(waiting.KEY, None)
-        request.session["method"] = held.method
+        request.session["method"] = f"{held.method}, code"
         return see_other(held.next_page)
 
     def _check(self, request: HttpRequest, held: waiting.Waiting, code: str) -> bool:

@@ -4,15 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from mlportal.lib.errors import DomainError
 from projects.services import sessions, stepup
+from projects.services.oidc import client, people
 
 FIELD = "step_up_proof"
-FORM = ("application/x-www-form-urlencoded", "multipart/form-data")
+OWN_FIELDS = frozenset({FIELD, "step_up_path", "csrfmiddlewaretoken"})
+FORM = "application/x-www-form-urlencoded"
 MAX_KEPT = 200_000  # characters of a form that is shown again
 
 
@@ -32,7 +35,7 @@ class StepUp:
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         """Check a proof before the view runs, behind the check of the CSRF token."""
         del view, args, kwargs
-        if request.method != "POST" or request.content_type != FORM[0] or request.actor.user is None:
+        if request.method != "POST" or request.content_type != FORM or request.actor.user is None:
             return None
         proof = request.POST.get(FIELD, "")
         if not proof:
@@ -53,14 +56,20 @@ class StepUp:
 
 def ask(request: HttpRequest, error: DomainError | None = None) -> HttpResponse:
     """Show the question with the form that waits, as hidden fields."""
-    fields = [(name, value) for name in request.POST for value in request.POST.getlist(name) if _is_kept(name)]
-    whole = request.content_type == FORM[0] and sum(len(value) for _, value in fields) <= MAX_KEPT
-    values = {"fields": fields if whole else [], "whole": whole, "wrong": error.message if error else ""}
+    fields = kept_fields(request)
+    whole = request.content_type == FORM and sum(len(value) for _, value in fields) <= MAX_KEPT
+    user = request.actor.user
+    provider = settings.OIDC_NAME if user and client.is_on() and people.linked(user) else ""
+    values = {
+        "fields": fields if whole else [], "whole": whole, "wrong": error.message if error else "",
+        "typed": user is not None and stepup.has_proof(user), "provider": provider,
+    }  # fmt: skip
     status = 403 if error is None else error.status if error.status == 429 else 422
     response = render(request, "projects/step_up.html", values, status=status)
     response["Cache-Control"] = "no-store"
     return response
 
 
-def _is_kept(name: str) -> bool:
-    return name not in (FIELD, "csrfmiddlewaretoken")
+def kept_fields(request: HttpRequest) -> list[tuple[str, str]]:
+    """Return what was typed, without what belongs to the question."""
+    return [(name, value) for name in request.POST if name not in OWN_FIELDS for value in request.POST.getlist(name)]

@@ -44,6 +44,7 @@ NO_PAGE = {
 ASKED = {f"{P}datasets/<str:name>/checks/new/": "?kind=range", f"{P}models/register/run/": "?run=1"}
 ANSWERS = {
     "set-up/<str:secret>/": 404,  # a link that works once
+    "sign-in/sso/return/": 404,  # the portal of these tests trusts no provider
     f"{P}monitoring/predictions/<uuid:prediction>/": 404,
     f"{P}datasets/<str:name>/diff/": 409,  # there is only one version
 }
