@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from deployments.api import (
     cards,
+    compared,
     delegations,
     endpoints,
     environments,
@@ -25,6 +26,8 @@ version_of_rules = f"{rules}<int:number>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", models.Models.as_view(), name="api-models"),
     path(model, models.ModelDetail.as_view(), name="api-model"),
+    path(f"{model}serving/", compared.ModelServing.as_view(), name="api-model-serving"),
+    path("model-comparison/", compared.ModelComparison.as_view(), name="api-model-comparison"),
     path(f"{model}versions/", models.Versions.as_view(), name="api-versions"),
     path(version, models.VersionDetail.as_view(), name="api-version"),
     path(f"{version}verify/", models.VersionVerify.as_view(), name="api-version-verify"),

@@ -2,7 +2,18 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from deployments.views import cards, endpoints, environments, model_facts, models, past, promotions, rules, tries
+from deployments.views import (
+    cards,
+    endpoints,
+    environments,
+    model_facts,
+    models,
+    past,
+    promotions,
+    rules,
+    tries,
+    version_compare,
+)
 
 app_name = "deployments"
 model = "models/<str:name>/"
@@ -16,6 +27,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", models.ModelList.as_view(), name="model-list"),
     # Two words deep, so that a model may be called "register".
     path("models/register/run/", models.ModelRegister.as_view(), name="model-register"),
+    path("models/compare/versions/", version_compare.VersionCompare.as_view(), name="version-compare"),
     path(model, models.ModelDetail.as_view(), name="model-detail"),
     path(f"{model}edit/", model_facts.ModelEdit.as_view(), name="model-edit"),
     path(f"{model}tags/", model_facts.ModelTags.as_view(), name="model-tags"),

@@ -19,7 +19,7 @@ from deployments.models import (
     RegisteredModel,
     RollbackReview,
 )
-from deployments.services import deciders, packages
+from deployments.services import deciders, examples, packages
 
 Data = dict[str, Any]
 
@@ -83,14 +83,20 @@ class ModelVersionDetailSerializer(ModelVersionSerializer):
     signature = serializers.DictField(read_only=True, help_text="Schema of inputs and outputs.")
     provenance = serializers.DictField(read_only=True)
     environment = serializers.DictField(read_only=True)
+    example = serializers.SerializerMethodField()
     public_keys = serializers.SerializerMethodField()
 
     class Meta(ModelVersionSerializer.Meta):
         fields = (
             *ModelVersionSerializer.Meta.fields, "manifest", "manifest_signature", "signature", "provenance",
-            "environment", "public_keys",
+            "environment", "example", "public_keys",
         )  # fmt: skip
         read_only_fields = fields
+
+    def get_example(self, version: ModelVersion) -> str | None:
+        """Body of a request as JSON text: as it was kept, else made from the schema."""
+        found = examples.of(version)
+        return found.text if found else None
 
     def get_public_keys(self, version: ModelVersion) -> dict[str, str]:
         """PEM by key id: what signed the version, and what signs exports now."""

@@ -62,8 +62,10 @@ def write(
     with transaction.atomic():
         held = registered.lock(version.model)
         shown = {name: getattr(held, name) for name in OF_MODEL} if level == "model" else {}
-        _tell_model(held, {name: clean[name] for name in shown if clean.get(name, shown[name]) != shown[name]})
-        return writings.add(by, version=version, paper="card", level=level, texts=clean, seen=seen, shown=shown)
+        told = _tell_model(held, {name: clean[name] for name in shown if clean.get(name, shown[name]) != shown[name]})
+        return writings.add(
+            by, version=version, paper="card", level=level, texts=clean, seen=seen, shown=shown, told=told
+        )
 
 
 def keep(request: PromotionRequest) -> KeptCard:
@@ -107,10 +109,12 @@ def difference(by: Actor, *, version: ModelVersion, old: int, new: int) -> list[
     return papers.difference(card.document(facts, number=old), card.document(facts, number=new))
 
 
-def _tell_model(held: RegisteredModel, texts: Mapping[str, str]) -> None:
-    """Write what the card and the page of the model both say to the model too."""
+def _tell_model(held: RegisteredModel, texts: Mapping[str, str]) -> Json:
+    """Write what the card and the page of the model both say to the model too. Returns before and after by name."""
+    told = {name: {"from": getattr(held, name), "to": text} for name, text in texts.items()}
     for name, text in texts.items():
         setattr(held, name, text)
     if texts:
-        held.updated_at = timezone.now()
-        held.save(update_fields=[*texts, "updated_at"])
+        held.revision, held.updated_at = held.revision + 1, timezone.now()
+        held.save(update_fields=[*texts, "revision", "updated_at"])
+    return told

@@ -5,6 +5,7 @@ from typing import Any
 
 from deployments.models import RegisteredModel
 from deployments.services.model_facts import EDITED, FIELDS, LABELS
+from deployments.services.writings import VERBS
 from mlportal.lib.moments import Span
 from projects.models import Event, Project
 from projects.services.past import Section
@@ -16,11 +17,12 @@ def facts(project: Project, models: Iterable[RegisteredModel], span: Span) -> di
     The models come with their owner.
     """
     kept = {model.pk: _now(model) for model in models}
-    rows = Event.objects.filter(project=project, target_type="registeredmodel", target_id__in=kept, verb=EDITED)
-    for event in rows.filter(at__gt=span.end).order_by("-seq"):
+    rows = Event.objects.filter(project=project, verb__in=(EDITED, VERBS["card"]), at__gt=span.end)
+    for event in rows.order_by("-seq"):
+        about = event.data.get("model_id") if event.verb == VERBS["card"] else event.target_id
         for field, change in event.data.get("changes", {}).items():
-            if field in FIELDS:
-                kept[event.target_id or 0][field] = change["from"]
+            if about in kept and field in FIELDS:
+                kept[about][field] = change["from"]
     return kept
 
 

@@ -49,6 +49,7 @@ def add(
     texts: Mapping[str, str],
     seen: int | None,
     shown: Mapping[str, str] | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> PaperVersion | None:
     """Append a version of a paper, in the caller's transaction with the model locked; None when nothing changes.
 
@@ -56,6 +57,8 @@ def add(
     ----------
     shown
         Texts that another record holds, and that are shown in place of what was written last.
+    told
+        What was written to that record too: before and after by name, for the event.
 
     Raises
     ------
@@ -85,7 +88,10 @@ def add(
     )  # fmt: skip
     events.record(
         by, VERBS[paper], project=version.model.project, target=made,
-        data={"model": version.model.name, "number": number, "level": level, "parts": changed},
+        data={
+            "model": version.model.name, "number": number, "level": level, "parts": changed,
+            **({"model_id": version.model_id, "changes": dict(told)} if told else {}),
+        },
     )  # fmt: skip
     return made
 

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from deployments.models import ModelVersion, PromotionRequest
+from deployments.models import PromotionRequest
+from deployments.services import compared
 from experiments import queries
-from experiments.queries import RunFacts
 
 SHOWN = 3
-COMMIT_TAGS = ("mlflow.source.git.commit", "mlflow.git.commit")
 Json = dict[str, Any]
 
 
@@ -49,9 +48,11 @@ def of(request: PromotionRequest) -> list[Part]:
     facts = {row.run.pk: row for row in queries.facts_of([pk for pk in (version.run_id, baseline.run_id) if pk], [])}
     now, was = facts.get(version.run_id or 0), facts.get(baseline.run_id or 0)
     return [
-        _part("Parameters", "adjustments-horizontal", _params(was), _params(now), "the runs record none"),
-        _part("Data", "database", _data(baseline), _data(version), "no dataset is recorded"),
-        _part("Code", "git-commit", _code(was, baseline), _code(now, version), "no commit is recorded"),
+        _part(
+            "Parameters", "adjustments-horizontal", compared.params(was), compared.params(now), "the runs record none"
+        ),
+        _part("Data", "database", compared.data(baseline), compared.data(version), "no dataset is recorded"),
+        _part("Code", "git-commit", compared.code(was, baseline), compared.code(now, version), "no commit is recorded"),
         _part("Packages", "package", baseline.environment, version.environment, "no package is recorded"),
     ]
 
@@ -74,19 +75,3 @@ def _part(title: str, icon: str, before: Json, after: Json, absent: str) -> Part
         for name in names if str(before.get(name)) != str(after.get(name))
     ]  # fmt: skip
     return Part(title, icon, lines, "" if lines else "the same" if names else absent)
-
-
-def _params(facts: RunFacts | None) -> Json:
-    return dict(facts.params) if facts else {}
-
-
-def _data(version: ModelVersion) -> Json:
-    data = version.dataset_version
-    return {} if data is None else {"dataset": str(data), "rows": f"{data.row_count:,}", "sha256": data.sha256[:12]}
-
-
-def _code(facts: RunFacts | None, version: ModelVersion) -> Json:
-    tags = facts.tags if facts else {}
-    commit = next((tags[name][:12] for name in COMMIT_TAGS if tags.get(name)), None)
-    found = {"algorithm": version.algorithm, "commit": commit, "source": tags.get("mlflow.source.name")}
-    return {name: value for name, value in found.items() if value}

@@ -22,6 +22,7 @@ from deployments.models import (
 )
 from deployments.services import (
     breakglass,
+    examples,
     explanations,
     model_listing,
     packages,
@@ -29,6 +30,7 @@ from deployments.services import (
     policies,
     promotions,
     registry,
+    serving,
     ways,
 )
 from deployments.views import explained
@@ -36,10 +38,14 @@ from deployments.views.answers import see
 from deployments.views.past import evidence_of
 from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
+from experiments.queries import facts_of
 from experiments.services import delivery
+from experiments.views import environment
+from experiments.views.places import Place
 from mlportal.lib.errors import Conflict, DomainError, Invalid, Missing
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
+from projects.models import Project
 from projects.permissions import Permission, allowed
 from projects.services.past import Section
 
@@ -119,7 +125,7 @@ class ModelDetail(ProjectView):
             "versions": queries.version_lines(found[:PAGE_ROWS], keys),
             "columns": [gates.METRICS[key] for key in keys],
             "before": found[PAGE_ROWS - 1].number if len(found) > PAGE_ROWS else "",
-            "endpoints": model.endpoints.with_live().order_by("environment__position"),
+            "strips": serving.strips(self.actor, model=model),
             "aliases": Alias.objects.filter(model=model, valid_to=None).select_related("version").order_by("name"),
             "tags": model.tag_rows.order_by("key")[:TAGS],
             "requests": PromotionRequest.objects.pending().with_subject().filter(version__model=model).order_by("-pk"),
@@ -224,6 +230,9 @@ class OneVersion(ProjectView):
             "aliases": version.aliases.filter(valid_to=None).order_by("name"),
             "tags": version.tag_rows.order_by("key")[:TAGS],
             "ask_address": f"{address(version)}request/",
+            "environment": _environment(self.project, version),
+            "example": examples.of(version),
+            "others": _others(version),
             "explained": explained.card(self.actor, version, request.GET.get("row", "")),
             "break_glass": self._break_glass(),
         }  # fmt: skip
@@ -354,3 +363,17 @@ class VersionBreakGlass(OneVersion):
             return self.show(request, version, status=409 if error.status == 409 else 422)
         messages.success(request, f"{version.label} is live without an approval. A second look waits for a manager.")
         return see(promotion_address(made))
+
+
+def _environment(project: Project, version: ModelVersion) -> environment.Environment:
+    """Return code and packages as the run recorded them; of a version without a run the packages alone."""
+    if version.run is None:
+        return environment.Environment(packages=sorted(version.environment.items()))
+    facts = facts_of([version.run.pk], [])
+    return environment.read(facts[0], Place(version.run, project.slug)) if facts else environment.Environment()
+
+
+def _others(version: ModelVersion) -> list[str]:
+    """Name the newest other versions of the model, to compare with."""
+    rows = version.model.versions.exclude(pk=version.pk).order_by("-number").values_list("number", flat=True)
+    return [f"{version.model.name}@{number}" for number in rows[:PAGE_ROWS]]

@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from deployments.models import RegisteredModelTag
-from deployments.services import model_facts, model_listing, past, past_models, promotions, registered
+from deployments.services import cards, model_facts, model_listing, past, past_models, promotions, registered
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from mlportal.lib.moments import Span
 from projects.models import Event
@@ -110,6 +110,16 @@ def test_as_of_tells_what_was_said_then(team, model):
     )  # fmt: skip
     listed = past.models(team.project, Span(first, first))[0].rows[0]
     assert (listed["risk_class"], listed["owner"]) == ("not stated", "nobody")
+
+
+def test_as_of_knows_what_the_card_told_the_model(team, model):
+    first = timezone.now()
+    version = model.versions.get()
+    cards.write(team.scientist, version=version, texts={"intended_purpose": "Retention offers by phone."})
+    model.refresh_from_db()
+    assert (model.intended_purpose, model.revision) == ("Retention offers by phone.", 1)
+    then = {row["field"]: row["said"] for row in past_models.section(model, Span(first, first)).rows}
+    assert then["Intended purpose"] == "not stated"
 
 
 def names(team, **asked):
