@@ -14,10 +14,12 @@ from deployments.api import (
     policies,
     predict,
     promotions,
+    technical_files,
 )
 
 model = "models/<str:name>/"
 version = f"{model}versions/<int:number>/"
+issue = f"{model}technical-files/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
 place = "environments/<str:name>/policy/"
@@ -33,6 +35,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{version}verify/", models.VersionVerify.as_view(), name="api-version-verify"),
     path(f"{version}export/", models.VersionExport.as_view(), name="api-version-export"),
     path(f"{version}explanation/", models.VersionExplanation.as_view(), name="api-version-explanation"),
+    path(f"{version}technical-file/", technical_files.VersionTechnicalFile.as_view(), name="api-technical-file"),
+    path(f"{version}technical-file/issues/", technical_files.TechnicalFiles.as_view(), name="api-technical-files"),
+    path(issue, technical_files.TechnicalFileDetail.as_view(), name="api-technical-file-issue"),
+    path(f"{issue}download/", technical_files.TechnicalFileDownload.as_view(), name="api-technical-file-download"),
+    path(
+        f"{issue}difference/", technical_files.TechnicalFileDifference.as_view(), name="api-technical-file-difference"
+    ),
     path(f"{version}card/", cards.VersionCard.as_view(), name="api-version-card"),
     path(f"{version}card/versions/", cards.VersionCards.as_view(), name="api-version-cards"),
     path(f"{version}card/difference/", cards.VersionCardDifference.as_view(), name="api-version-card-difference"),

@@ -6,7 +6,7 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import automations, backtests, suspensions, timers
+from deployments.services import automations, backtests, suspensions, technical_files, timers
 from projects.services import events
 
 
@@ -45,6 +45,18 @@ def run_backtest(backtest_id: int) -> None:
 def sweep_backtests() -> None:
     """Take up back-tests whose worker or message was lost."""
     backtests.sweep()
+
+
+@shared_task(name="deployments.issue_technical_file")
+def issue_technical_file(issue_id: int) -> None:
+    """Pack one issue of a technical file."""
+    technical_files.work(issue_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.sweep_technical_files")
+def sweep_technical_files() -> None:
+    """Take up issues whose worker or message was lost."""
+    technical_files.sweep()
 
 
 @shared_task(name="deployments.keep_time")

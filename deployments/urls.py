@@ -11,6 +11,7 @@ from deployments.views import (
     past,
     promotions,
     rules,
+    technical_files,
     tries,
     version_compare,
 )
@@ -37,6 +38,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{version}explain/", models.VersionExplain.as_view(), name="version-explain"),
     path(f"{version}request/", models.VersionRequest.as_view(), name="version-request"),
     path(f"{version}break-glass/", models.VersionBreakGlass.as_view(), name="version-break-glass"),
+    path(f"{version}technical-file/", technical_files.VersionTechnicalFile.as_view(), name="technical-file"),
+    path(f"{version}technical-file/edit/", technical_files.TechnicalFileEdit.as_view(), name="technical-file-edit"),
+    path(
+        f"{version}technical-file/issues/", technical_files.TechnicalFileIssues.as_view(), name="technical-file-issues"
+    ),
+    path(
+        f"{model}technical-files/<int:number>/",
+        technical_files.TechnicalFileIssue.as_view(),
+        name="technical-file-issue",
+    ),
+    path(
+        f"{model}technical-files/<int:number>/download/",
+        technical_files.TechnicalFileDownload.as_view(),
+        name="technical-file-download",
+    ),
     path(f"{version}card/", cards.VersionCard.as_view(), name="version-card"),
     path(f"{version}card/edit/", cards.VersionCardEdit.as_view(), name="version-card-edit"),
     path(f"{version}card/files/<slug:form>/", cards.VersionCardFile.as_view(), name="version-card-file"),

@@ -188,6 +188,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.evaluate_request": {"queue": "jobs"},
     "deployments.explain_version": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
+    "deployments.issue_technical_file": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},
@@ -216,6 +217,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
     },
     "sweep-backtests": {"task": "deployments.sweep_backtests", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "sweep-technical-files": {
+        "task": "deployments.sweep_technical_files", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
+    },
     "sweep-uploads": {"task": "mlportal.sweep_uploads", "schedule": 86_400, "options": {"expires": 3600}},
     "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},

@@ -21,7 +21,7 @@ def document(facts: Records, *, number: int | None = None) -> Json:
     """
     version = facts.version
     said = parts(version, number=number)
-    by_hand = {name: _written(facts, said, name) for name in PARTS}
+    by_hand = {name: written(facts, said, name) for name in PARTS}
     sections = [
         part("details", "1", "Model details", fields.identity(facts), fields.owner(facts), fields.description(facts)),
         part(
@@ -51,7 +51,8 @@ def document(facts: Records, *, number: int | None = None) -> Json:
     }  # fmt: skip
 
 
-def _written(facts: Records, said: Written, name: str) -> Json:
+def written(facts: Records, said: Written, name: str) -> Json:
+    """Write one hand-written part as a field, or as a gap."""
     label = PARTS[name].label
     found = said.parts.get(name)
     if found is None:

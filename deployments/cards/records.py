@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from deployments.models import (
     Endpoint,
     EndpointInterval,
     Evaluation,
+    GateResult,
     ModelVersion,
     PromotionRequest,
 )
@@ -36,6 +37,7 @@ class Records:
     endpoints: list[Endpoint]
     rules: list[AlertRule]
     siblings: list[ModelVersion]
+    verdicts: list[GateResult]
     base: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +119,12 @@ def stamp(moment: datetime | None) -> str:
     return moment.isoformat() if moment else ""
 
 
+def newest_request(rows: QuerySet[GateResult]) -> list[GateResult]:
+    """Keep the verdicts of the newest request among them."""
+    found = list(rows.order_by("-request", "position")[:MOST])
+    return [row for row in found if row.request_id == found[0].request_id]
+
+
 def load(version: ModelVersion) -> Records:
     """Read the records of a version: ten queries, whatever there is of them."""
     joined = ModelVersion.objects.select_related(
@@ -129,6 +137,7 @@ def load(version: ModelVersion) -> Records:
     found = list(endpoints[:MOST])
     names = [row.name for row in found]
     checks = CheckRun.objects.filter(version=version.dataset_version_id, state=WorkState.SUCCEEDED)
+    verdicts = GateResult.objects.filter(request__version=version, phase=GateResult.Phase.REQUEST)
     siblings = ModelVersion.objects.filter(model=version.model_id, number__lte=version.number)
     return Records(
         version=joined,
@@ -142,5 +151,10 @@ def load(version: ModelVersion) -> Records:
             AlertRule.objects.filter(Q(endpoint="") | Q(endpoint__in=names), project=joined.model.project, enabled=True)
             .order_by("name")[:MOST]
         ),
-        siblings=list(siblings.order_by("-number").defer("reference_grids", "importance", "manifest")[:MOST]),
+        siblings=list(
+            siblings.select_related("dataset_version__dataset")
+            .defer("reference_grids", "importance", "manifest", "dataset_version__profile")
+            .order_by("-number")[:MOST]
+        ),
+        verdicts=newest_request(verdicts),
     )  # fmt: skip

@@ -5,7 +5,7 @@ scores both models on the same resamples, which is what makes the interval a pai
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,10 @@ class Answers:
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of candidate and production; ``low`` and ``high`` bound candidate minus production at 95 %."""
+    """One metric of candidate and production; ``low`` and ``high`` bound candidate minus production at 95 %.
+
+    ``candidate_low`` and ``candidate_high`` bound the candidate's own value, where that was asked for.
+    """
 
     metric: str
     candidate: float
@@ -51,6 +54,8 @@ class Difference:
     difference: float | None
     low: float | None
     high: float | None
+    candidate_low: float | None = None
+    candidate_high: float | None = None
 
 
 def compare(
@@ -62,6 +67,7 @@ def compare(
     classes: int,
     rounds: int,
     seed: int,
+    alone: bool = False,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> list[Difference]:
     """Score both models on the same rows and bound the difference by a paired percentile bootstrap.
@@ -80,6 +86,8 @@ def compare(
         Number of resamples.
     seed
         Seed of the resampling.
+    alone
+        Bound the candidate's own values too; without production that takes as many resamples.
     on_progress
         Told the finished share, 0 to 1, between chunks.
 
@@ -96,11 +104,11 @@ def compare(
     found: dict[str, Difference] = {}
     if labels:
         cells = _cells_of(truth, candidate, production)
-        found |= _draw(cells, labels, classes, rounds=rounds, seed=seed, on_progress=lambda share: None)
+        found |= _draw(cells, labels, classes, rounds=rounds, seed=seed, alone=alone, on_progress=lambda share: None)
     others = [name for name in metrics if name not in OF_LABELS]
     if others:
         rows = Rows(*_in_order(truth, candidate, production), None)
-        found |= _draw(rows, others, classes, rounds=rounds, seed=seed, on_progress=on_progress)
+        found |= _draw(rows, others, classes, rounds=rounds, seed=seed, alone=alone, on_progress=on_progress)
     return [found[name] for name in metrics if name in found]
 
 
@@ -130,19 +138,37 @@ class Rows:
 
 
 def _draw(
-    rows: Rows, metrics: list[str], classes: int, *, rounds: int, seed: int, on_progress: Callable[[float], None]
+    rows: Rows,
+    metrics: list[str],
+    classes: int,
+    *,
+    rounds: int,
+    seed: int,
+    alone: bool,
+    on_progress: Callable[[float], None],
 ) -> dict[str, Difference]:
     pairs = _scorers(rows.truth, rows.candidate, rows.production, metrics, classes)
     draws: dict[str, list[Floats]] = {name: [] for name in pairs}
+    own: dict[str, list[Floats]] = {name: [] for name in pairs}
     random = np.random.default_rng(seed)
     step = max(1, min(CHUNK_ROUNDS, CHUNK_CELLS // len(rows.truth)))
-    for start in range(0, rounds if rows.production and pairs else 0, step):
+    for start in range(0, rounds if (alone or rows.production) and pairs else 0, step):
         weights = rows.weights(random, min(step, rounds - start))
         for name, (ours, theirs) in pairs.items():
+            scored = ours(weights)
+            own[name].append(scored)
             if theirs:
-                draws[name].append(ours(weights) - theirs(weights))
+                draws[name].append(scored - theirs(weights))
         on_progress(min(1.0, (start + step) / rounds))
-    return {name: _difference(name, ours, theirs, rows.once, draws[name]) for name, (ours, theirs) in pairs.items()}
+    found = {name: _difference(name, ours, theirs, rows.once, draws[name]) for name, (ours, theirs) in pairs.items()}
+    return {name: _bounded(item, own[name]) if alone else item for name, item in found.items()}
+
+
+def _bounded(item: Difference, draws: list[Floats]) -> Difference:
+    """Add the bounds of the candidate's own value."""
+    own = np.concatenate(draws) if draws else np.array([])
+    low, high = bounds(own[np.isfinite(own)], item.candidate)
+    return replace(item, candidate_low=low, candidate_high=high)
 
 
 def _cells_of(truth: NDArray[np.generic], candidate: Answers, production: Answers | None) -> Rows:

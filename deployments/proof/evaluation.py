@@ -137,8 +137,9 @@ def evaluate(
     on_phase("Answer the held-out rows", 0.0)
     said = _said(frame, candidate, rival, asked, rival_columns)
     found = _compare(
-        said, asked, asked.rounds, lambda share: on_phase("Compare on the held-out rows", 0.1 + 0.4 * share)
-    )
+        said, asked, asked.rounds, lambda share: on_phase("Compare on the held-out rows", 0.1 + 0.4 * share),
+        alone=True,
+    )  # fmt: skip
     missing = [_undefined(item.metric, said) for item in found if not np.isfinite(item.candidate)]
     on_phase("Compare by segment", 0.5)
     features = frame.drop(columns=[name for name in (*RECORDED, *asked.secret) if name in frame])
@@ -184,11 +185,16 @@ def _said(frame: pd.DataFrame, candidate: Any, rival: Any | None, asked: Asked, 
 
 
 def _compare(
-    said: Said, asked: Asked, rounds: int, on_progress: Callable[[float], None] = lambda share: None
+    said: Said,
+    asked: Asked,
+    rounds: int,
+    on_progress: Callable[[float], None] = lambda share: None,
+    *,
+    alone: bool = False,
 ) -> list[Difference]:
     return compare(
         said.truth, said.ours, said.theirs, metrics=asked.metrics, classes=len(said.classes), rounds=rounds,
-        seed=asked.seed, on_progress=on_progress,
+        seed=asked.seed, alone=alone, on_progress=on_progress,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,12 @@ class Printer:
                 f"{len(self.lost)} characters have no glyph here and are shown as {NO_GLYPH}; the JSON holds them."
             )
         return bytes(self.file.output())
+
+    def close(self) -> None:
+        """Close the files of the fonts."""
+        for font in self.file.fonts.values():
+            if isinstance(font, TTFFont):
+                font.ttfont.close()
 
     def _fonts(self, used: set[str]) -> set[int]:
         """Load the fonts that the text needs, and return the characters they can show."""
@@ -256,7 +263,8 @@ def _origin(item: Json) -> str:
 
 def main() -> None:
     """Read a paper, write the file."""
-    sys.stdout.buffer.write(Printer(json.load(sys.stdin)).draw())
+    with closing(Printer(json.load(sys.stdin))) as printer:
+        sys.stdout.buffer.write(printer.draw())
 
 
 if __name__ == "__main__":

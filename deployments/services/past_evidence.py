@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import zipfile
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +10,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployments.models import RegisteredModel
-from deployments.services import past
-from mlportal.lib import chain, signing
+from deployments.services import packs, past
 from mlportal.lib.moments import Span
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
-from projects.services import anchors, events
+from projects.services import events
 from projects.services import past as people
 
 DOMAIN = b"mlportal audit evidence v1\n"
@@ -41,23 +39,11 @@ def export(by: Actor, *, project: Project, span: Span, model: RegisteredModel | 
     with transaction.atomic():
         told = {"as_of": span.end.isoformat(), "model": model.name if model else "", "rows": len(rows)}
         events.record(by, "evidence.exported", project=project, target=model or project, data=told)
-    return _pack(
+    return packs.pack(
         {"evidence.json": _json(found), "evidence.csv": _csv(rows).encode()},
         {"project": project.slug, "rows": len(rows)},
+        domain=DOMAIN,
     )
-
-
-def _pack(files: dict[str, bytes], about: dict[str, Any]) -> bytes:
-    ring = anchors.keyring()
-    manifest = about | {"files": {name: chain.digest(body) for name, body in files.items()}, "key": ring.key_id}
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, body in files.items():
-            archive.writestr(name, body)
-        archive.writestr("manifest.json", json.dumps(manifest, indent=2, sort_keys=True))
-        archive.writestr("manifest.sig", signing.sign(ring, DOMAIN, chain.canonical(manifest)))
-        archive.writestr("public-key.pem", signing.public_pem(ring, ring.key_id))
-    return out.getvalue()
 
 
 def _json(value: Any) -> bytes:

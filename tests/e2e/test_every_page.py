@@ -37,6 +37,8 @@ NO_PAGE = {
     **dict.fromkeys([f"{RUN}raw/<path:path>", f"{RUN}zip/", f"{MODEL}raw/<path:path>", f"{MODEL}zip/"], FILE),
     **dict.fromkeys([f"{EXPERIMENT}compare/facts/", f"{EXPERIMENT}compare/series/", f"{RUN}series/"], NUMBERS),
     f"{P}models/<str:name>/v/<int:number>/card/files/<slug:form>/": FILE,
+    f"{P}models/<str:name>/technical-files/<int:number>/download/": FILE,
+    f"{P}models/<str:name>/v/<int:number>/technical-file/issues/": PART,
     f"{P}reports/<int:report>/blocks/<str:block>/": NUMBERS,
     f"{P}live/": "a line of events",
 }  # fmt: skip

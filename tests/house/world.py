@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.utils import timezone
 
-from deployments.models import Delegation
+from deployments.cards import annex
+from deployments.cards.records import load
+from deployments.models import Delegation, ModelVersion, TechnicalFile
 from experiments.models import Experiment, Folder, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
@@ -229,8 +231,18 @@ def _deployments(world: World, team: Team) -> None:
         "deployments": endpoint.name, "endpoints": endpoint.name, "environments": endpoint.environment.name,
         "policies": endpoint.environment.name, "policies/number": "1", "policy": "1", "events/seq": "1",
         "aliases": "best", "reviews": "1", "jobs": str(job.pk), "delegations": str(_delegation(world).pk),
-        "files": "json",
+        "files": "json", "technical-files": str(_technical_file(version, world)),
     }  # fmt: skip
+
+
+def _technical_file(version: ModelVersion, world: World) -> int:
+    document = annex.document(load(version))
+    packed = blobs.put_bytes(b"PK")
+    made = TechnicalFile.objects.create(
+        version=version, model=version.model, number=1, document=document, sha256="d" * 64, state="succeeded",
+        file_sha256=packed.sha256, size_bytes=2, filled=1, asked=2, issued_by=world.people["manager"],
+    )  # fmt: skip
+    return made.number
 
 
 def _delegation(world: World) -> Delegation:

@@ -148,3 +148,23 @@ def test_a_model_compared_with_itself_differs_by_nothing(rows, seed):
     metrics = ["accuracy", "f1", "log_loss"]
     for item in compare(truth, answers, answers, metrics=metrics, classes=2, rounds=50, seed=seed):
         assert (item.difference, item.low, item.high) == (0.0, 0.0, 0.0)
+
+
+def test_the_candidate_alone_is_bounded_as_a_share_of_rows_is():
+    truth = np.repeat([0, 1], 500)
+    answers = Answers(np.where(np.arange(1000) % 10 == 0, 1 - truth, truth))
+    [found] = compare(truth, answers, None, metrics=["accuracy"], classes=2, rounds=4000, seed=1, alone=True)
+    half = 1.96 * (0.9 * 0.1 / 1000) ** 0.5  # of a binomial share
+    assert (found.candidate, found.low, found.high) == (0.9, None, None)
+    assert found.candidate_low == pytest.approx(0.9 - half, abs=0.002)
+    assert found.candidate_high == pytest.approx(0.9 + half, abs=0.002)
+
+
+def test_bounding_the_candidate_changes_no_difference():
+    random = np.random.default_rng(3)
+    truth = random.integers(0, 2, 300)
+    ours, theirs = (Answers(np.where(random.random(300) < share, truth, 1 - truth)) for share in (0.9, 0.8))
+    options = {"metrics": ["accuracy", "f1"], "classes": 2, "rounds": 600, "seed": 5}
+    plain, bounded = (compare(truth, ours, theirs, **options, alone=alone) for alone in (False, True))
+    assert [(item.low, item.high) for item in plain] == [(item.low, item.high) for item in bounded]
+    assert all(item.candidate_low < item.candidate < item.candidate_high for item in bounded)
