@@ -45,6 +45,7 @@ OTHERS = (
     ("deployments.ModelVersion", "manifest_sha256"),
     ("projects.ApiToken", "sha256"),
     ("projects.IdempotencyKey", "body_sha256"),
+    ("projects.RecoveryCode", "sha256"),
     ("projects.SetupSecret", "sha256"),
     ("projects.UnnamedFile", "sha256"),
 )

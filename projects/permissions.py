@@ -130,6 +130,7 @@ SCOPES: dict[str, frozenset[Permission]] = {
     "write": frozenset(
         {
             P.DATASET_CREATE, P.DATASET_EDIT, P.RUN_LOG, P.RUN_EDIT, P.COMMENT_ADD, P.MARK_KEEP, P.PREDICTION_LABEL,
+            P.FILE_ISSUE,
             P.ACCESS_ASK,
         }
     ),
