@@ -350,7 +350,11 @@ SESSION_IDLE_MINUTES_ADMIN = environment.int("MLPORTAL_SESSION_IDLE_MINUTES_ADMI
 SECOND_FACTOR_ROLES = environment.list("MLPORTAL_SECOND_FACTOR_ROLES", default=[])
 # Whether people sign in with passwords kept here; off, only the identity provider lets in.
 LOCAL_PASSWORDS = environment.bool("MLPORTAL_LOCAL_PASSWORDS", default=True)
+if not LOCAL_PASSWORDS and not (OIDC_ISSUER and OIDC_CLIENT_ID):
+    raise RuntimeError("MLPORTAL_LOCAL_PASSWORDS is off and there is no identity provider, so nobody could sign in.")
 # How recent a sign-in must be for decisions, policies, break-glass and credentials; 0: any.
+if unknown := set(SECOND_FACTOR_ROLES) - {"viewer", "scientist", "manager", "ops", "admin", "site"}:
+    raise RuntimeError(f"MLPORTAL_SECOND_FACTOR_ROLES names {min(unknown)!r}, which is no role.")
 STEP_UP_MINUTES = environment.int("MLPORTAL_STEP_UP_MINUTES", default=10)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True

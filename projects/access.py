@@ -74,12 +74,17 @@ class ActorMiddleware:
         )  # fmt: skip
         if _has_rested(request, person):
             return HttpResponseRedirect(f"{reverse(settings.LOGIN_URL)}?{urlencode({'next': request.path})}")
-        if person.must_change_password and not request.path.startswith(_OPEN_WITH_GIVEN_PASSWORD):
+        if _has_given_password(request, person) and not request.path.startswith(_OPEN_WITH_GIVEN_PASSWORD):
             return HttpResponseRedirect("/account/password/")
         if factors.is_missing(person) and not request.path.startswith(_OPEN_WITHOUT_SECOND_FACTOR):
             return HttpResponseRedirect(reverse("projects:second-factor"))
         with timezone.override(person.time_zone):
             return _noted(request, self.get_response(request))
+
+
+def _has_given_password(request: HttpRequest, person: User) -> bool:
+    """Whether somebody came in with a password that an administrator gave them; the provider's people have another."""
+    return person.must_change_password and not str(request.session.get("method", "")).startswith("sso")
 
 
 def _has_rested(request: HttpRequest, person: User) -> bool:
@@ -113,6 +118,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "project": project,
         "can": Rights(actor, project),
         "step_up_due": stepup.asks(actor),
+        "passwords_on": settings.LOCAL_PASSWORDS,
         "granters": partial(_granters, project),
         "shell_projects": Project.objects.visible_to(actor).order_by("name")[:50],
     }

@@ -20,7 +20,11 @@ def add_commands(commands: Any) -> None:
     """Declare the commands."""
     admin = commands.add_parser("admin", help="add users, projects, members and tokens on this machine")
     things = admin.add_subparsers(metavar="THING", required=True)
-    _add_user(_adder(things, "user", "add a user", run_user_add))
+    users = things.add_parser("user", help="add a user, or let one in again").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    _add_user(_action(users, "add", "add a user", run_user_add))
+    _add_reset(_action(users, "reset-second-factor", "take away a lost second factor", run_factor_reset))
     _add_project(_adder(things, "project", "add a project", run_project_add))
     _add_member(_adder(things, "member", "give a user a role in a project", run_member_add))
     _add_token(_adder(things, "token", "make an API token", run_token_add))
@@ -33,10 +37,19 @@ def add_commands(commands: Any) -> None:
 
 def _adder(things: Any, thing: str, text: str, run: Any) -> argparse.ArgumentParser:
     actions = things.add_parser(thing, help=text).add_subparsers(metavar="ACTION", required=True)
-    add: argparse.ArgumentParser = actions.add_parser("add", help=text)
-    add.add_argument("--json", action="store_true", help="print the result as JSON")
-    add.set_defaults(run=run)
-    return add
+    return _action(actions, "add", text, run)
+
+
+def _action(actions: Any, name: str, text: str, run: Any) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = actions.add_parser(name, help=text)
+    made.add_argument("--json", action="store_true", help="print the result as JSON")
+    made.set_defaults(run=run)
+    return made
+
+
+def _add_reset(reset: argparse.ArgumentParser) -> None:
+    reset.add_argument("name")
+    reset.add_argument("--reason", required=True, help="kept in the audit log")
 
 
 def _add_user(add: argparse.ArgumentParser) -> None:
@@ -89,6 +102,16 @@ def run_user_add(given: argparse.Namespace) -> int:
     if given.generate_password:
         result["password"] = password
     show(given, result, "\n".join(f"{key}: {value}" for key, value in result.items()))
+    return 0
+
+
+def run_factor_reset(given: argparse.Namespace) -> int:
+    """Take away the second factor of somebody who lost it; also of the last site administrator."""
+    _load()
+    from projects.services import second_factor
+
+    user = _called(second_factor.reset, user=_user(given.name), reason=given.reason)
+    show(given, {"user": user.username, "second_factor": False}, f"{user.username} signs in with the password alone")
     return 0
 
 

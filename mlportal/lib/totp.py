@@ -4,7 +4,6 @@ import base64
 import binascii
 import secrets
 
-import qrcode
 from cryptography.hazmat.primitives.hashes import SHA1  # the only one that every app knows; HMAC does not hang on it
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
@@ -57,6 +56,8 @@ def is_key(key: str) -> bool:
 
 def path_of(text: str) -> tuple[int, str]:
     """Return the width of a QR code with its quiet border, in modules, and its dark modules as path data."""
+    import qrcode  # only who sets one up pays for it
+
     code = qrcode.QRCode(border=4)
     code.add_data(text)
     rows = code.get_matrix()

@@ -206,6 +206,7 @@ def change_password(by: Actor, *, old: str, new: str) -> User:
         When the old one is wrong or the new one is too weak.
     """
     require(by, Permission.ACCOUNT_EDIT, None)
+    _refuse_without_passwords()
     user = cast(User, by.user)
     throttle.hit(f"password:{user.pk}", limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
     if not user.check_password(old):
@@ -301,6 +302,7 @@ def add(by: Actor, *, username: str, email: str, display_name: str = "", site_ad
 def reset_password(by: Actor, *, user: User) -> NewUser:
     """Give a user a new generated password; their sessions end."""
     require(by, Permission.SITE_ADMIN, None)
+    _refuse_without_passwords()
     password = generate_password()
     user.set_password(password)
     user.must_change_password = True
@@ -389,6 +391,11 @@ def erase(by: Actor, *, user: User, reason: str) -> User:
         Particulars.objects.filter(owner_id=held.pk).erase()
         events.record(by, "user.erased", project=None, target=held, reason=why)
     return held
+
+
+def _refuse_without_passwords() -> None:
+    if not settings.LOCAL_PASSWORDS:
+        raise Conflict("Signing in with a password is switched off here.", code="passwords_off")
 
 
 def generate_password() -> str:

@@ -73,6 +73,8 @@ def test_password_from_standard_input(place):
         ("project add Fraud --owner nobody", 5, "there is no user 'nobody'"),
         ("project add Churn --owner ana", 6, "The address 'churn' is taken."),
         ("member add ben --project churn --role king", 6, "role is one of"),
+        ("user reset-second-factor ben --reason lost", 6, "ben has no second factor."),
+        ("user reset-second-factor nobody --reason lost", 5, "there is no user 'nobody'"),
         ("token add --user ana --project fraud --scopes read --print", 5, "there is no project 'fraud'"),
         ("token add --user ana --project churn --scopes fly --print", 6, "Unknown scope 'fly'."),
         ("token add --user ana --project churn --scopes read", 2, "--print"),
