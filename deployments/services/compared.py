@@ -116,7 +116,7 @@ def compare(by: Actor, *, project: Project, left: str, right: str) -> Comparison
             Part("params", "Parameters", _pair(params, *runs), empty="The runs record none."),
             Part("data", "Data", _pair(data, one, other), empty="No dataset is recorded."),
             Part("code", "Code", _lines(code(runs[0], one), code(runs[1], other)), empty="No code is recorded."),
-            Part("packages", "Packages", _lines(one.environment, other.environment), empty="No package is recorded."),
+            Part("packages", "Packages", _pair(packages, one, other), empty="No package is recorded."),
             Part("card", "Model card", _pair(written, one, other), empty="Nobody has written any part."),
             Part("files", "Files", _pair(files, one, other), empty="The portal holds no file of either."),
         ],
@@ -175,6 +175,16 @@ def code(facts: RunFacts | None, version: ModelVersion) -> Json:
         name: next((tags[key] for key in keys if tags.get(key)), None) for name, keys in CODE_TAGS.items()
     }
     return {name: value for name, value in found.items() if value}
+
+
+def packages(version: ModelVersion) -> dict[str, str]:
+    """Return Python and the packages of the training, by name."""
+    told = version.environment
+    named = next((told[key] for key in ("packages", "libraries") if isinstance(told.get(key), dict)), None)
+    if named is None:
+        return {name: value for name, value in told.items() if isinstance(value, str)}
+    python = {"python": str(told["python"])} if told.get("python") else {}
+    return python | {str(name): str(value) for name, value in sorted(named.items())}
 
 
 def columns(version: ModelVersion) -> Json:

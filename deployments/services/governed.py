@@ -40,12 +40,19 @@ def refuse_alias(model: RegisteredModel, name: str, version: ModelVersion | None
     Forbidden
         Saying where to ask for a promotion.
     """
-    known = name.casefold() in policies.DEFAULT_ENVIRONMENTS or environment_named(model.project, name) is not None
-    if known:
+    if _is_governed(model.project, name):
         raise Forbidden(
             f"{name} is an environment; only an approved promotion moves it. {_ask(model, version)}",
             code="governed_pointer", field="alias", got=name,
         )  # fmt: skip
+
+
+def _is_governed(project: Project, name: str) -> bool:
+    """Whether a name is that of an environment, archived ones included, or will be with the first use."""
+    if environment_named(project, name) is not None:
+        return True
+    is_default = name.casefold() in policies.DEFAULT_ENVIRONMENTS
+    return is_default and not Environment.objects.filter(project=project).exists()
 
 
 def refuse_stage(version: ModelVersion, stage: str) -> None:

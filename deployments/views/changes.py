@@ -53,7 +53,7 @@ def of(request: PromotionRequest) -> list[Part]:
         ),
         _part("Data", "database", compared.data(baseline), compared.data(version), "no dataset is recorded"),
         _part("Code", "git-commit", compared.code(was, baseline), compared.code(now, version), "no commit is recorded"),
-        _part("Packages", "package", baseline.environment, version.environment, "no package is recorded"),
+        _part("Packages", "package", compared.packages(baseline), compared.packages(version), "no package is recorded"),
     ]
 
 

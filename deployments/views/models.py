@@ -22,6 +22,7 @@ from deployments.models import (
 )
 from deployments.services import (
     breakglass,
+    compared,
     examples,
     explanations,
     model_listing,
@@ -367,10 +368,10 @@ class VersionBreakGlass(OneVersion):
 
 def _environment(project: Project, version: ModelVersion) -> environment.Environment:
     """Return code and packages as the run recorded them; of a version without a run the packages alone."""
-    if version.run is None:
-        return environment.Environment(packages=sorted(version.environment.items()))
-    facts = facts_of([version.run.pk], [])
-    return environment.read(facts[0], Place(version.run, project.slug)) if facts else environment.Environment()
+    facts = facts_of([version.run.pk], []) if version.run else []
+    found = environment.read(facts[0], Place(facts[0].run, project.slug)) if facts else environment.Environment()
+    found.packages = found.packages or sorted(compared.packages(version).items())
+    return found
 
 
 def _others(version: ModelVersion) -> list[str]:

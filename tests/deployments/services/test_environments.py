@@ -11,6 +11,7 @@ from deployments.services import aliases, breakglass, endpoints, environments, p
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from mlportal.lib.moments import Span
 from projects.models import Event
+from tests.deployments.test_concurrency import losers, race
 from tests.factories.deployments import (
     environment,
     make_live,
@@ -97,6 +98,15 @@ def test_a_renaming_is_governed_as_well(places):
     aliases.point(places.scientist, version=version, name="champion")
     with pytest.raises(Conflict):
         environments.rename(places.admin, environment=environment(places, "staging"), name="champion")
+
+
+def test_a_name_that_was_given_up_is_free_and_one_that_was_archived_is_not(places):
+    version = make_version(places)
+    environments.rename(places.admin, environment=environment(places, "staging"), name="shadow")
+    aliases.point(places.scientist, version=version, name="staging")
+    environments.archive(places.admin, environment=Environment.objects.get(name="shadow"))
+    with pytest.raises(Forbidden):
+        aliases.point(places.scientist, version=version, name="shadow")
 
 
 def test_what_was_promoted_to_keeps_its_name(team):
@@ -317,3 +327,42 @@ def test_an_upgrade_lets_old_environments_be_reached(serial_team):
         import_module("deployments.migrations.0006_environment_moves").fill(apps, editor)
     assert ways.of(serial_team.project).pairs() == [("anywhere", "staging"), ("anywhere", "production")]
     assert set(Environment.objects.values_list("created_at", flat=True)) == {serial_team.project.created_at}
+
+
+@pytest.mark.parametrize("round_", range(5))
+@pytest.mark.django_db(transaction=True)
+def test_two_admins_at_once_do_not_overwrite_each_other(serial_team, round_):
+    policies.ensure(serial_team.project)
+    seen = ways.of(serial_team.project).mark
+
+    def save(moves):
+        return environments.set_moves(serial_team.admin, project=serial_team.project, moves=moves, seen=seen)
+
+    answers = race(lambda: save(LINE), lambda: save([("nothing", "staging")]))
+    assert len(losers(answers)) == 1
+    assert losers(answers)[0].code == "stale_edit"
+    assert EnvironmentMove.objects.filter(valid_to=None).count() in (1, 2)
+
+
+@pytest.mark.parametrize("round_", range(5))
+@pytest.mark.django_db(transaction=True)
+def test_a_request_never_stays_open_where_no_move_leads(serial_team, round_):
+    version = make_version(serial_team)
+    answers = race(
+        lambda: ask(serial_team, version, "production"),
+        lambda: environments.set_moves(serial_team.admin, project=serial_team.project, moves=LINE),
+    )
+    assert [error.code for error in losers(answers)] in ([], ["move_not_allowed"])
+    assert not PromotionRequest.objects.filter(state="pending").exists()
+
+
+@pytest.mark.parametrize("round_", range(5))
+@pytest.mark.django_db(transaction=True)
+def test_an_alias_and_an_environment_of_one_name_never_both_win(serial_team, round_):
+    version = make_version(serial_team)
+    answers = race(
+        lambda: aliases.point(serial_team.scientist, version=version, name="canary"),
+        lambda: environments.create(serial_team.admin, project=serial_team.project, name="canary"),
+    )
+    assert len(losers(answers)) == 1
+    assert Alias.objects.filter(valid_to=None).count() + Environment.objects.filter(name="canary").count() == 1
