@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from mlportal.lib import names, sealed, totp
-from mlportal.lib.errors import Conflict, Forbidden, Invalid
+from mlportal.lib.errors import Conflict, Invalid
 from projects.actor import Actor
 from projects.models import RecoveryCode, SecondFactor, User
 from projects.permissions import Permission, require
@@ -45,14 +45,12 @@ def enable(by: Actor, *, key: str, code: str) -> list[str]:
 
 
 def disable(by: Actor, *, password: str, code: str) -> None:
-    """Switch it off, with the password and a code.
+    """Switch it off, with the password and a code; whoever needs one is led to set up another before anything else.
 
     Raises
     ------
     Conflict
         When it is off.
-    Forbidden
-        When this installation wants one of the person's role.
     Invalid
         When password or code is wrong; which of them is not said.
     """
@@ -60,8 +58,6 @@ def disable(by: Actor, *, password: str, code: str) -> None:
     user = _own(by)
     if user.second_factor_at is None:
         raise Conflict("Your second factor is off.")
-    if factors.is_wanted(user):
-        raise Forbidden("Your role needs a second factor here, so it stays on.", code=factors.REQUIRED)
     _prove(user, password, code)
     with transaction.atomic():
         _end(user)

@@ -280,8 +280,9 @@ def test_somebody_of_such_a_role_is_led_to_set_it_up(settings, asked, led):
         mona.refresh_from_db()
         client.force_login(mona)
         assert client.get("/p/churn/").status_code == 200
-        with pytest.raises(Forbidden):
-            second_factor.disable(actor(mona), password=PASSWORD, code=code_now(shift=1))
+        second_factor.disable(actor(mona), password=PASSWORD, code=code_now(shift=1))
+        client.force_login(mona)
+        assert client.get("/p/churn/").headers["Location"] == "/account/second-factor/", "and at once to another"
 
 
 def test_site_administrators_are_named_by_a_word_of_their_own(settings):
