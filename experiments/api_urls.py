@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from experiments.api import artifacts, bulk, compare, jobs, organising, reports, run_export, runs, saved
+from experiments.api import artifacts, bulk, compare, folder_roles, jobs, organising, reports, run_export, runs, saved
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("experiments/", runs.Experiments.as_view(), name="api-experiments"),
@@ -17,6 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/", runs.Runs.as_view(), name="api-runs"),
     path("runs/export/", run_export.AllRunsExport.as_view(), name="api-runs-export"),
     path("folders/", organising.Folders.as_view(), name="api-folders"),
+    path("folders/<int:folder>/roles/", folder_roles.FolderRoles.as_view(), name="api-folder-roles"),
+    path("folders/<int:folder>/roles/<int:held>/", folder_roles.FolderRoleDetail.as_view(), name="api-folder-role"),
     path("folders/<int:folder>/", organising.FolderDetail.as_view(), name="api-folder"),
     path("experiments/<str:experiment>/folder/", organising.ExperimentPlace.as_view(), name="api-experiment-folder"),
     path(

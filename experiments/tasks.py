@@ -8,7 +8,7 @@ from django.db import connections
 
 from experiments import pipeline
 from experiments.pipeline import importance
-from experiments.services import trash
+from experiments.services import folder_roles, trash
 
 log = structlog.get_logger(__name__)
 
@@ -17,6 +17,12 @@ log = structlog.get_logger(__name__)
 def execute_job(self: "Task[[int], str]", job_id: int) -> str:
     """Run one attempt at a training job."""
     return pipeline.execute_job(job_id, worker=self.request.hostname or "worker")
+
+
+@shared_task(name="experiments.end_folder_roles", ignore_result=True)
+def end_folder_roles() -> None:
+    """End roles on folders whose end date has passed."""
+    folder_roles.end_due()
 
 
 @shared_task(name="experiments.sweep_jobs", ignore_result=True)

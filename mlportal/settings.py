@@ -198,6 +198,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "wake-deliveries": {"task": "projects.wake_deliveries", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "forget-sessions": {"task": "projects.forget_sessions", "schedule": 3600, "options": {"expires": 1800}},
+    "end-folder-roles": {"task": "experiments.end_folder_roles", "schedule": 60, "options": {"expires": 60}},
     "end-roles": {"task": "projects.end_roles", "schedule": 60, "options": {"expires": 60}},
     "anchor-audit": {"task": "projects.anchor_audit", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},

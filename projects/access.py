@@ -35,8 +35,8 @@ from mlportal.lib.errors import DomainError, Missing, Unauthenticated
 from mlportal.lib.moments import Span
 from mlportal.lib.peer import address_of
 from projects.actor import Actor
-from projects.models import ApiToken, Project, User
-from projects.permissions import Permission, Role, allowed, require
+from projects.models import ApiToken, Project, Somewhere, User
+from projects.permissions import Permission, Place, Role, allowed, require
 from projects.services import credentials, factors, idempotency, refusals, sessions, stepup
 from projects.services.past import Section
 from projects.services.session_store import authenticated_at
@@ -116,7 +116,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
     project = getattr(request, "project", None)
     return {
         "project": project,
-        "can": Rights(actor, project),
+        "can": Rights(actor, project, getattr(request, "place", None)),
         "step_up_due": stepup.asks(actor),
         "passwords_on": settings.LOCAL_PASSWORDS,
         "granters": partial(_granters, project),
@@ -135,12 +135,12 @@ def _granters(project: Project | None) -> list[str]:
 class Rights:
     """``can.dataset_create`` in a template: whether the caller holds that permission here."""
 
-    def __init__(self, actor: Actor, project: Project | None) -> None:
-        self._actor, self._project = actor, project
+    def __init__(self, actor: Actor, project: Project | None, place: Place | None = None) -> None:
+        self._actor, self._project, self._place = actor, project, place
 
     def __getitem__(self, name: str) -> bool:
         """Look up by the permission's name in lower case."""
-        return allowed(self._actor, Permission[name.upper()], self._project)
+        return allowed(self._actor, Permission[name.upper()], self._project, within=self._place)
 
 
 def _require_declared(view: type, name: str) -> None:
@@ -174,6 +174,8 @@ class _Scoped:
         row = rows.filter(**where).first()
         if row is None:
             raise Missing(f"There is no such {rows.model._meta.verbose_name} here.")
+        if isinstance(cast(object, row), Place):
+            cast(Any, self).request.place = row  # what ``can`` in templates asks about
         return row
 
 
@@ -198,7 +200,7 @@ class ProjectView(_Scoped, LoginRequiredMixin, View):
         request.project = self.project
         reading = request.method in ("GET", "HEAD", "OPTIONS")
         needed = self.permission if reading else self.write_permission or self.permission
-        require(self.actor, cast(Permission, needed), self.project)
+        require(self.actor, cast(Permission, needed), self.project, within=Somewhere(self.project))
         if reading and self.past is not None and (span := asked_moment(request)):
             return self._show_past(request, span, kwargs)
         return super().dispatch(request, *args, **kwargs)
@@ -300,7 +302,7 @@ class _HoldsPermission(BasePermission):
         place = scoped.load_project(scoped.actor, slug) if slug is not None else None
         if place is not None:
             scoped.project = request._request.project = place
-        require(scoped.actor, needed, place)
+        require(scoped.actor, needed, place, within=Somewhere(place) if place is not None else None)
         return True
 
 

@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from projects.permissions import (
+    FOLDER_RIGHTS,
     GRANTS,
     INSIDE_ONE_PROJECT,
     SCOPES,
     SIGNED_IN,
     SITE_ADMIN_GRANTS,
     Permission,
+    Place,
     Role,
 )
 
@@ -123,6 +125,13 @@ class Actor:
         if place not in self._memory:
             self._memory[place] = self._read(project)
         return self._memory[place]
+
+    def permissions_at(self, place: Place) -> frozenset[Permission]:
+        """Rights that roles on the folders around a thing add there; roles of a project are not among them."""
+        if self.user is None or not self.user.is_active or self.kind == "system":
+            return frozenset()
+        held = frozenset().union(*(GRANTS[Role(role)] for role in place.roles_here(self.user)))
+        return held & FOLDER_RIGHTS & self.scope_permissions()
 
     def _read(self, project: "Project | None") -> frozenset[Permission]:
         if self.kind == "system":

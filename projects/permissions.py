@@ -7,13 +7,13 @@ themselves: stars and private views.
 """
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mlportal.lib.errors import Forbidden
 
 if TYPE_CHECKING:
     from projects.actor import Actor
-    from projects.models import Project
+    from projects.models import Project, User
 
 
 class Permission(StrEnum):
@@ -150,15 +150,39 @@ SCOPES: dict[str, frozenset[Permission]] = {
 }  # fmt: skip
 
 
-def allowed(by: "Actor", permission: Permission, project: "Project | None") -> bool:
-    """Whether the actor holds the permission in the project (``None``: for the whole site)."""
-    return permission in by.permissions_in(project)
+# What a role on a folder adds to experiments, runs and files below it; everything else is the project's.
+FOLDER_RIGHTS = frozenset({P.RUN_LOG, P.RUN_EDIT, P.RUN_DELETE, P.JOB_LAUNCH, P.JOB_CANCEL, P.COMMENT_ADD, P.MARK_KEEP})
 
 
-def require(by: "Actor", permission: Permission, project: "Project | None", *, fresh: bool = False) -> None:
+@runtime_checkable
+class Place(Protocol):
+    """Something that lies in a folder of a project: it knows which further roles a person holds there."""
+
+    def roles_here(self, user: "User") -> list[str]:
+        """Roles on the folders around it, beside those in the project."""
+
+
+def allowed(by: "Actor", permission: Permission, project: "Project | None", *, within: Place | None = None) -> bool:
+    """Whether the actor holds the permission in the project (``None``: for the whole site).
+
+    ``within`` is what the action is about. Folders are asked only when the roles in the project do not suffice, so
+    whoever has a role that does pays nothing for them.
+    """
+    if permission in by.permissions_in(project):
+        return True
+    if within is None or project is None or permission not in FOLDER_RIGHTS:
+        return False
+    return permission in by.permissions_at(within)
+
+
+def require(
+    by: "Actor", permission: Permission, project: "Project | None", *, within: Place | None = None,
+    fresh: bool = False,
+) -> None:  # fmt: skip
     """First statement of every public service: refuse unless the actor holds the permission.
 
-    ``fresh`` reads the roles again, for decisions that must see a change made since the request began.
+    ``within`` is the run, experiment or folder the action is about. ``fresh`` reads the roles again, for decisions
+    that must see a change made since the request began.
 
     Raises
     ------
@@ -167,7 +191,7 @@ def require(by: "Actor", permission: Permission, project: "Project | None", *, f
     """
     if fresh:
         by.forget()
-    if allowed(by, permission, project):
+    if allowed(by, permission, project, within=within):
         return
     holders = [ROLE_LABELS[role] for role, granted in GRANTS.items() if permission in granted]
     if by.token is not None and permission not in by.scope_permissions():

@@ -14,7 +14,7 @@ from experiments import metricstore, queries
 from experiments.api import run_table, shapes
 from experiments.api.batch import RunLog
 from experiments.metricstore import NEWEST_FIRST, FilterError, Order
-from experiments.models import Experiment, Run
+from experiments.models import Experiment, Folder, Run
 from experiments.queries import Place, tokens
 from experiments.queries.folders import Tree, tree_of
 from experiments.services import experiments, runs
@@ -83,7 +83,9 @@ class Experiments(ScopedAPIView):
     def post(self, request: Request) -> Response:
         """Create an experiment; an existing name gives the existing one."""
         given = _valid(shapes.ExperimentIn, request)
-        found = experiments.ensure(self.actor, project=self.project, **given)
+        number = given.pop("folder", None)
+        place = self.find(Folder.objects.in_project(self.project), pk=number) if number is not None else None
+        found = experiments.ensure(self.actor, project=self.project, folder=place, **given)
         return Response(shapes.ExperimentOut(found).data, status=status.HTTP_201_CREATED)
 
 

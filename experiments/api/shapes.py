@@ -70,6 +70,9 @@ class ExperimentIn(Strict):
 
     name = Text(max_length=500, trim_whitespace=False)
     description = Text(max_length=10_000, allow_blank=True, default="")
+    folder = serializers.IntegerField(
+        min_value=1, max_value=2**63 - 1, allow_null=True, required=False, help_text="Where a new one shall lie."
+    )
 
 
 class ExperimentChange(Strict):

@@ -28,7 +28,7 @@ from mlportal.lib.peer import address_of
 from mlportal.lib.public import public
 from projects.access import request_id_of
 from projects.actor import Actor
-from projects.models import Project
+from projects.models import Project, Somewhere
 from projects.permissions import Permission, require
 from projects.services import entry, refusals
 
@@ -94,7 +94,7 @@ def _call(found: Endpoint | None, request: HttpRequest, slug: str, words: dict[s
         address=address_of(request), request_id=request_id_of(request),
     )  # fmt: skip
     try:
-        require(actor, found.permission, project)
+        require(actor, found.permission, project, within=Somewhere(project))
     except Forbidden as error:
         refusals.note(actor, method=str(request.method), path=request.path, error=error, project=project)
         raise

@@ -2,7 +2,7 @@
 
 from experiments.models.artifacts import Artifact
 from experiments.models.bulk import BulkAction, BulkPage, FormerPlace, Selection
-from experiments.models.folders import Folder
+from experiments.models.folders import Folder, FolderRole
 from experiments.models.jobs import JobAttempt, JobLog, TrainingJob
 from experiments.models.reports import Report
 from experiments.models.runs import (
@@ -35,6 +35,7 @@ __all__ = [
     "Experiment",
     "ExperimentTag",
     "Folder",
+    "FolderRole",
     "FormerPlace",
     "ImportanceStudy",
     "InputDataset",

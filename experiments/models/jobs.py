@@ -11,7 +11,7 @@ from mlportal.lib.lease import ACTIVE, TERMINAL, LeasedWork, WorkState
 
 if TYPE_CHECKING:
     from projects.actor import Actor
-    from projects.models import Project
+    from projects.models import Project, User
 
 
 class TrainingJobQuerySet(models.QuerySet["TrainingJob"]):
@@ -74,6 +74,10 @@ class TrainingJob(LeasedWork):
 
     def __str__(self) -> str:
         return f"job {self.pk}"
+
+    def roles_here(self, user: "User") -> list[str]:
+        """Roles of the person on the folders its run lies in."""
+        return self.run.roles_here(user)
 
     @property
     def algorithm(self) -> str:

@@ -16,7 +16,7 @@ from django.db.models import Q
 
 if TYPE_CHECKING:
     from projects.actor import Actor
-    from projects.models import Project
+    from projects.models import Project, User
 
 
 # Names that need no quoting in an address and cannot be taken for a step up in it.
@@ -104,6 +104,12 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def roles_here(self, user: User) -> list[str]:
+        """Roles of the person on the folders it lies in."""
+        from experiments.models.folders import FolderRole
+
+        return FolderRole.objects.at(self.folder_id, user)
 
     @property
     def address(self) -> str:
@@ -238,6 +244,10 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.pk} {self.name}"
+
+    def roles_here(self, user: User) -> list[str]:
+        """Roles of the person on the folders its experiment lies in."""
+        return self.experiment.roles_here(user)
 
     @property
     def is_settled(self) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from experiments.models.runs import Experiment, Lifecycle, ProjectScoped, Run
+
+if TYPE_CHECKING:
+    from projects.models import User
 
 
 def new_model_id() -> str:
@@ -98,6 +102,10 @@ class LoggedModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.uuid})"
+
+    def roles_here(self, user: User) -> list[str]:
+        """Roles of the person on the folders its experiment lies in."""
+        return self.experiment.roles_here(user)
 
 
 class LoggedModelParam(models.Model):

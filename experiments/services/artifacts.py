@@ -67,7 +67,7 @@ def store(
     Conflict
         If the owner is deleted or sealed, holds the most files, or the path crosses that of another file.
     """
-    require(by, Permission.RUN_LOG, owner.project)
+    require(by, Permission.RUN_LOG, owner.project, within=owner)
     _check_writer(by, owner)
     label, media = clean_path(path), media_type_of(path, media_type)
     if not _KIND.fullmatch(kind):
@@ -145,7 +145,7 @@ def remove(by: Actor, *, owner: Owner, path: str) -> int:
 
     Their bytes stay while anything else names them.
     """
-    require(by, Permission.RUN_EDIT, owner.project)
+    require(by, Permission.RUN_EDIT, owner.project, within=owner)
     _check_writer(by, owner)
     label = "" if path in TOP else clean_path(path)
     with metricstore.writing():

@@ -75,10 +75,12 @@ def prepare(
     Invalid
         If the kind is unknown, its values or the filter are wrong, or no run is chosen.
     """
-    require(by, right_of(kind), project)
+    require(by, right_of(kind), project, within=chosen.experiment)
     if kind not in Kind.values:
         raise Invalid(f"Choose one of {', '.join(Kind.values)}.", field="action", got=str(kind)[:40])
     given = bulk_steps.checked(project, kind, dict(given or {}))
+    if kind == Kind.MOVE:
+        bulk_steps.check_rights_of_move(by, project, chosen.experiment, given)
     if chosen.run_ids is not None and len(chosen.run_ids) > MAX_CHOSEN:
         raise Invalid(
             f"At most {MAX_CHOSEN:,} runs can be named; choose more by a filter.",
@@ -95,7 +97,7 @@ def prepare(
 
 def confirm(by: Actor, *, action: BulkAction) -> BulkAction:
     """Do what was prepared: at once for few runs, else by a worker; again changes nothing more."""
-    require(by, right_of(action.kind), action.project)
+    require(by, right_of(action.kind), action.project, within=action.experiment)
     with metricstore.writing():
         waiting = BulkAction.objects.filter(pk=action.pk, confirmed_at=None)
         if waiting.update(confirmed_at=timezone.now(), queued_at=timezone.now()):
@@ -109,7 +111,7 @@ def run(
     by: Actor, *, project: Project, kind: str, chosen: Chosen, given: Mapping[str, Any] | None = None
 ) -> BulkAction:
     """Prepare and confirm in one step."""
-    require(by, right_of(kind), project)
+    require(by, right_of(kind), project, within=chosen.experiment)
     with metricstore.writing():
         return confirm(by, action=prepare(by, project=project, kind=kind, chosen=chosen, given=given))
 
@@ -122,7 +124,8 @@ def undo(by: Actor, *, action: BulkAction) -> BulkAction:
     Conflict
         If it still works, was undone, removed runs for good, or ended more than ten minutes ago.
     """
-    require(by, right_of(action.kind), action.project)
+    # Runs that were moved lie elsewhere now: who takes that back needs the right in the whole project.
+    require(by, right_of(action.kind), action.project, within=None if action.kind == Kind.MOVE else action.experiment)
     with metricstore.writing():
         action = (
             BulkAction.objects.select_for_update(of=("self",), no_key=True).select_related("project").get(pk=action.pk)
@@ -166,7 +169,7 @@ def stop(by: Actor, *, action: BulkAction) -> BulkAction:
     Conflict
         If it was never confirmed.
     """
-    require(by, right_of(action.kind), action.project)
+    require(by, right_of(action.kind), action.project, within=action.experiment)
     if action.confirmed_at is None:
         raise Conflict("This has not begun; nothing needs to be stopped.", code="not_confirmed")
     with metricstore.writing():

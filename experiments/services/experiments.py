@@ -14,8 +14,8 @@ from experiments.services import folders
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict
 from projects.actor import Actor
-from projects.models import Project
-from projects.permissions import Permission, allowed, require
+from projects.models import Project, User
+from projects.permissions import Permission, Place, allowed, require
 from projects.services import events
 
 NAME_CHARS = 500
@@ -60,8 +60,13 @@ def create(
     return found
 
 
-def ensure(by: Actor, *, project: Project, name: str, description: str = "", field: str = "name") -> Experiment:
+def ensure(
+    by: Actor, *, project: Project, name: str, description: str = "", field: str = "name",
+    folder: Folder | None = None,
+) -> Experiment:  # fmt: skip
     """Return the experiment of that name, creating it if needed; ``field`` is what the caller calls the name.
+
+    A new one lies in ``folder``; one that is there stays where it lies.
 
     Raises
     ------
@@ -70,11 +75,11 @@ def ensure(by: Actor, *, project: Project, name: str, description: str = "", fie
     Conflict
         If the experiment is deleted.
     """
-    require(by, _logging_right(by, project), project)
+    require(by, _logging_right(by, project), project, within=_Named(project, name, folder))
     exact = names.exact(name, field=field, limit=NAME_CHARS, required=True)
     text = names.clean_text(description, field="description")
     with metricstore.writing():
-        found, created = _get_or_create(by, project, exact, {"description": text})
+        found, created = _get_or_create(by, project, exact, {"description": text, "folder": folder})
         if found.lifecycle == Lifecycle.DELETED:
             raise Conflict(f"The experiment {found.name} is deleted. Restore it or choose another name.", field=field)
         if created:
@@ -100,7 +105,7 @@ def rename(by: Actor, *, experiment: Experiment, name: str) -> Experiment:
     Conflict
         If the name is taken, or the experiment is deleted.
     """
-    require(by, Permission.RUN_EDIT, experiment.project)
+    require(by, Permission.RUN_EDIT, experiment.project, within=experiment)
     text = names.exact(name, field="name", limit=NAME_CHARS, required=True)
     _check_active(experiment)
     with metricstore.writing():
@@ -114,7 +119,7 @@ def rename(by: Actor, *, experiment: Experiment, name: str) -> Experiment:
 
 def describe(by: Actor, *, experiment: Experiment, description: str, primary_metric: str = "") -> Experiment:
     """Change an experiment's description and the metric its runs are ranked by."""
-    require(by, Permission.RUN_EDIT, experiment.project)
+    require(by, Permission.RUN_EDIT, experiment.project, within=experiment)
     _check_active(experiment)
     text = names.clean_text(description, field="description")
     if primary_metric:
@@ -143,7 +148,7 @@ def edit(
     Conflict
         If the name is taken, or the experiment is deleted.
     """
-    require(by, Permission.RUN_EDIT, experiment.project)
+    require(by, Permission.RUN_EDIT, experiment.project, within=experiment)
     with metricstore.writing():
         if name != experiment.name:
             rename(by, experiment=experiment, name=name)
@@ -163,7 +168,7 @@ def set_tag(by: Actor, *, experiment: Experiment, key: str, value: str) -> None:
     Conflict
         If the experiment is deleted.
     """
-    require(by, Permission.RUN_EDIT, experiment.project)
+    require(by, Permission.RUN_EDIT, experiment.project, within=experiment)
     _check_active(experiment)
     _check_tags({key: value})
     with metricstore.writing():
@@ -174,7 +179,7 @@ def set_tag(by: Actor, *, experiment: Experiment, key: str, value: str) -> None:
 
 def drop_tag(by: Actor, *, experiment: Experiment, key: str) -> bool:
     """Remove a tag of an experiment; say whether it was there."""
-    require(by, Permission.RUN_EDIT, experiment.project)
+    require(by, Permission.RUN_EDIT, experiment.project, within=experiment)
     _check_active(experiment)
     with metricstore.writing():
         found, _ = ExperimentTag.objects.filter(experiment=experiment, key=key).delete()
@@ -192,7 +197,7 @@ def delete(by: Actor, *, experiment: Experiment) -> Experiment:
     Conflict
         If it is deleted already, or a training job still works in it.
     """
-    require(by, Permission.RUN_EDIT, experiment.project)
+    require(by, Permission.RUN_EDIT, experiment.project, within=experiment)
     working = [Run.State.QUEUED, Run.State.RUNNING]
     with metricstore.writing():
         if Run.objects.filter(experiment=experiment, source=Run.Source.JOB, state__in=working).exists():
@@ -214,7 +219,7 @@ def restore(by: Actor, *, experiment: Experiment) -> Experiment:
     Conflict
         If it is not deleted.
     """
-    require(by, Permission.RUN_EDIT, experiment.project)
+    require(by, Permission.RUN_EDIT, experiment.project, within=experiment)
     with metricstore.writing():
         experiment.refresh_from_db(fields=["deleted_at", "lifecycle"])
         together = Run.objects.filter(lifecycle=Lifecycle.DELETED, deleted_at=experiment.deleted_at)
@@ -225,7 +230,7 @@ def restore(by: Actor, *, experiment: Experiment) -> Experiment:
     return experiment
 
 
-def _get_or_create(by: Actor, project: Project, name: str, facts: dict[str, str]) -> tuple[Experiment, bool]:
+def _get_or_create(by: Actor, project: Project, name: str, facts: dict[str, Any]) -> tuple[Experiment, bool]:
     now = timezone.now()
     defaults = {**facts, "created_by": by.user, "created_at": now, "updated_at": now}
     return Experiment.objects.get_or_create(project=project, name=name, defaults=defaults)
@@ -279,6 +284,23 @@ def _taken(name: str) -> Conflict:
         f"Experiment(name={name[:100]}) already exists. Choose another name, or restore it if it is deleted.",
         code="name_taken", field="name",
     )  # fmt: skip
+
+
+def place_of(project: Project, experiment: Experiment | str) -> Place:
+    """Return what rights are asked of: the experiment, or the one of that name."""
+    return experiment if isinstance(experiment, Experiment) else _Named(project, experiment)
+
+
+class _Named:
+    """Where an experiment of this name lies; looked up only for somebody whose roles in the project do not suffice."""
+
+    def __init__(self, project: Project, name: str, folder: Folder | None = None) -> None:
+        self._project, self._name, self._folder = project, name, folder
+
+    def roles_here(self, user: User) -> list[str]:
+        """Roles of the person on the folders around it; of a new name, around where it shall lie."""
+        found = Experiment.objects.filter(project=self._project, name=self._name).first() or self._folder
+        return found.roles_here(user) if found else []
 
 
 def _logging_right(by: Actor, project: Project) -> Permission:

@@ -10,7 +10,9 @@ from django.utils import timezone
 
 from experiments import metricstore
 from experiments.models import Experiment, Folder
+from experiments.models.folders import MAX_DEPTH
 from experiments.queries.folders import Tree, tree_of
+from experiments.services.folder_roles import check_move
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Invalid
 from projects.actor import Actor
@@ -18,7 +20,6 @@ from projects.models import Project
 from projects.permissions import Permission, require
 from projects.services import events
 
-MAX_DEPTH = 8
 MAX_FOLDERS = 2000
 NAME_CHARS = 100
 _UNCLEAN = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
@@ -34,7 +35,7 @@ def create(by: Actor, *, project: Project, name: str, parent: Folder | None = No
     Conflict
         If a folder of that name is there.
     """
-    require(by, Permission.RUN_EDIT, project)
+    require(by, Permission.RUN_EDIT, project, within=parent)
     clean = _clean(name)
     with _changing(project) as tree:
         if len(tree.by_id) >= MAX_FOLDERS:
@@ -59,7 +60,7 @@ def rename(by: Actor, *, folder: Folder, name: str) -> Folder:
     Conflict
         If another folder there has it.
     """
-    require(by, Permission.RUN_EDIT, folder.project)
+    require(by, Permission.RUN_EDIT, folder.project, within=folder)
     clean = _clean(name)
     with _changing(folder.project):
         folder.refresh_from_db()
@@ -81,9 +82,10 @@ def move(by: Actor, *, folder: Folder, parent: Folder | None) -> Folder:
     Conflict
         If a folder of its name is there.
     """
-    require(by, Permission.RUN_EDIT, folder.project)
+    require(by, Permission.RUN_EDIT, folder.project, within=folder)
     with _changing(folder.project) as tree:
         folder.refresh_from_db()
+        check_move(by, folder.project, source=folder.parent, target=parent, within=folder)
         if parent is not None and parent.pk in tree.below(folder.pk):
             raise Invalid("A folder cannot lie in itself.", code="folder_circle", field="parent", got=parent.pk)
         _check_place(tree, folder.project, parent, tree.height(folder.pk))
@@ -103,9 +105,10 @@ def delete(by: Actor, *, folder: Folder, content_up: bool = False) -> None:
     Conflict
         If it is not empty, or a folder in it has the name of one above.
     """
-    require(by, Permission.RUN_EDIT, folder.project)
+    require(by, Permission.RUN_EDIT, folder.project, within=folder)
     with _changing(folder.project):
         folder.refresh_from_db()
+        check_move(by, folder.project, source=folder, target=folder.parent, within=folder)
         inside, placed = folder.children.all(), Experiment.objects.filter(folder=folder)
         moved = {"folders": inside.count(), "experiments": placed.active().count()}
         if any(moved.values()) and not content_up:
@@ -118,6 +121,7 @@ def delete(by: Actor, *, folder: Folder, content_up: bool = False) -> None:
             _check_free(folder.project, folder.parent, child.name, without=folder)
         placed.update(folder=folder.parent)  # those in the trash too: they must not hold it
         inside.update(parent=folder.parent)
+        folder.roles.filter(valid_to=None).update(valid_to=timezone.now())
         events.record(by, "folder.deleted", project=folder.project, target=folder, data=moved)
         folder.delete()
 
@@ -130,13 +134,14 @@ def place(by: Actor, *, experiment: Experiment, folder: Folder | None) -> Experi
     Invalid
         If the folder belongs to another project.
     """
-    require(by, Permission.RUN_EDIT, experiment.project)
+    require(by, Permission.RUN_EDIT, experiment.project, within=experiment)
     with _changing(experiment.project) as tree:
         if folder is not None and folder.pk not in tree.by_id:
             raise Invalid("There is no such folder here.", field="folder", got=folder.pk)
         data = {"from": experiment.folder_id, "to": folder.pk if folder is not None else None}
         if data["from"] == data["to"]:
             return experiment
+        check_move(by, experiment.project, source=experiment.folder, target=folder, within=experiment)
         experiment.folder, experiment.updated_at = folder, timezone.now()
         experiment.save(update_fields=["folder", "updated_at"])
         events.record(by, "experiment.moved", project=experiment.project, target=experiment, data=data)

@@ -46,7 +46,7 @@ def record(by: Actor, *, run: Run, datasets: Sequence[Described] = (), models: S
     Forbidden
         If the run is written by its training job.
     """
-    require(by, Permission.RUN_LOG, run.project)
+    require(by, Permission.RUN_LOG, run.project, within=run)
     _check_writer(run)
     first: dict[tuple[str, str], Described] = {}
     for given in datasets:
@@ -66,7 +66,7 @@ def remember_model(by: Actor, *, run: Run, entry: Mapping[str, object]) -> None:
     Invalid
         If the tag would be longer than a tag may be.
     """
-    require(by, Permission.RUN_LOG, run.project)
+    require(by, Permission.RUN_LOG, run.project, within=run)
     _check_writer(run)
     with metricstore.writing():
         tags = orjson.loads(Run.objects.select_for_update(no_key=True).values_list("tags", flat=True).get(pk=run.pk))

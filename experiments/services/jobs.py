@@ -71,7 +71,7 @@ def launch(
     Conflict
         While the dataset version is not ready, or when checks of it fail that must pass.
     """
-    require(by, Permission.JOB_LAUNCH, project)
+    require(by, Permission.JOB_LAUNCH, project, within=experiments.place_of(project, experiment))
     _check_family(project, dataset_version, baseline)
     passed_over = checks.gate(by, version=dataset_version, override=override_reason)
     checked = validate_spec(spec, dataset_version.schema)
@@ -122,7 +122,7 @@ def cancel(by: Actor, *, job: TrainingJob) -> TrainingJob:
     Conflict
         When it has ended.
     """
-    require(by, Permission.JOB_CANCEL, job.project)
+    require(by, Permission.JOB_CANCEL, job.project, within=job)
     with transaction.atomic():
         state = lease.request_cancel(TrainingJob.objects.all(), job.pk)
         was_asked = job.cancel_requested_at is not None
@@ -155,7 +155,7 @@ def retry(by: Actor, *, job: TrainingJob) -> TrainingJob:
     Conflict
         While the job has not ended, or when it succeeded.
     """
-    require(by, Permission.JOB_LAUNCH, job.project)
+    require(by, Permission.JOB_LAUNCH, job.project, within=job)
     if not job.is_terminal or job.state == WorkState.SUCCEEDED:
         raise Conflict(
             f"Job {job.pk} is {job.get_state_display()}. Only a job that failed or was stopped can be tried again.",
@@ -173,7 +173,7 @@ def repeat(by: Actor, *, job: TrainingJob) -> TrainingJob:
     Conflict
         While the job has not ended.
     """
-    require(by, Permission.JOB_LAUNCH, job.project)
+    require(by, Permission.JOB_LAUNCH, job.project, within=job)
     if not job.is_terminal:
         raise Conflict(
             f"Job {job.pk} is {job.get_state_display()}. It can be run again once it has ended.",

@@ -45,7 +45,7 @@ def create(
     Conflict
         If the experiment is deleted.
     """
-    require(by, Permission.RUN_LOG, experiment.project)
+    require(by, Permission.RUN_LOG, experiment.project, within=experiment)
     _check_name(name)
     _check_once(params)
     _check_pairs([*params, *(tags or {}).items()])
@@ -75,7 +75,7 @@ def add_params(by: Actor, *, model: LoggedModel, params: Sequence[tuple[str, str
     Conflict
         If the model has one of them already, whatever its value.
     """
-    require(by, Permission.RUN_LOG, model.project)
+    require(by, Permission.RUN_LOG, model.project, within=model)
     _check_active(model)
     _check_once(params)
     _check_pairs(params)
@@ -89,7 +89,7 @@ def add_params(by: Actor, *, model: LoggedModel, params: Sequence[tuple[str, str
 
 def finalize(by: Actor, *, model: LoggedModel, status: str) -> LoggedModel:
     """Say that the files of a model are all there, or that their upload failed."""
-    require(by, Permission.RUN_LOG, model.project)
+    require(by, Permission.RUN_LOG, model.project, within=model)
     _check_active(model)
     with metricstore.writing():
         model.status, model.updated_ms = status, _now()
@@ -100,7 +100,7 @@ def finalize(by: Actor, *, model: LoggedModel, status: str) -> LoggedModel:
 
 def delete(by: Actor, *, model: LoggedModel) -> None:
     """Hide a model; its files and its ties stay. Again is fine."""
-    require(by, Permission.RUN_EDIT, model.project)
+    require(by, Permission.RUN_EDIT, model.project, within=model)
     with metricstore.writing():
         hidden = LoggedModel.objects.active().filter(pk=model.pk)
         if hidden.update(lifecycle=Lifecycle.DELETED, updated_ms=_now()):
@@ -109,7 +109,7 @@ def delete(by: Actor, *, model: LoggedModel) -> None:
 
 def set_tags(by: Actor, *, model: LoggedModel, tags: Mapping[str, str]) -> None:
     """Set tags; the last value wins."""
-    require(by, Permission.RUN_LOG, model.project)
+    require(by, Permission.RUN_LOG, model.project, within=model)
     _check_active(model)
     _check_pairs(list(tags.items()))
     with metricstore.writing():
@@ -119,7 +119,7 @@ def set_tags(by: Actor, *, model: LoggedModel, tags: Mapping[str, str]) -> None:
 
 def drop_tag(by: Actor, *, model: LoggedModel, key: str) -> bool:
     """Remove a tag; tell whether there was one."""
-    require(by, Permission.RUN_EDIT, model.project)
+    require(by, Permission.RUN_EDIT, model.project, within=model)
     _check_active(model)
     with metricstore.writing():
         count, _ = LoggedModelTag.objects.filter(logged_model=model, key=key).delete()
@@ -136,7 +136,7 @@ def add_outputs(by: Actor, *, run: Run, steps: Mapping[str, int]) -> None:
     Conflict, Forbidden
         If the run is deleted, or belongs to a training job.
     """
-    require(by, Permission.RUN_LOG, run.project)
+    require(by, Permission.RUN_LOG, run.project, within=run)
     if run.lifecycle == Lifecycle.DELETED:
         raise Conflict(
             f"The run {run.uuid} must be in the 'active' state. Current state is deleted.", code="run_deleted"

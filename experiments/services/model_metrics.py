@@ -32,7 +32,7 @@ def record(by: Actor, *, run: Run, points: Sequence[ModelPoint]) -> None:
     Missing
         When the project has no such logged model.
     """
-    require(by, Permission.RUN_LOG, run.project)
+    require(by, Permission.RUN_LOG, run.project, within=run)
     wanted = {point.model_id for point in points}
     with transaction.atomic():
         rows = LoggedModel.objects.in_project(run.project).active().filter(uuid__in=wanted)

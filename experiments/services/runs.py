@@ -54,7 +54,7 @@ def create(
     Conflict
         If the experiment is deleted.
     """
-    require(by, Permission.JOB_LAUNCH if source == Run.Source.JOB else Permission.RUN_LOG, experiment.project)
+    require(by, _right_to_create(source), experiment.project, within=experiment)
     params, tags = params or {}, tags or {}
     _check_family(experiment, dataset_version, parent)
     metricstore.check_batch((), params, tags)
@@ -80,6 +80,10 @@ def create(
     return run
 
 
+def _right_to_create(source: str) -> Permission:
+    return Permission.JOB_LAUNCH if source == Run.Source.JOB else Permission.RUN_LOG
+
+
 def start(by: Actor, *, run: Run, at_ms: int | None = None) -> Run:
     """Mark a queued run as running.
 
@@ -88,7 +92,7 @@ def start(by: Actor, *, run: Run, at_ms: int | None = None) -> Run:
     Conflict
         If it has started or ended already.
     """
-    require(by, Permission.RUN_LOG, run.project)
+    require(by, Permission.RUN_LOG, run.project, within=run)
     _check_writer(by, run)
     began = _ms(timezone.now()) if at_ms is None else at_ms
     with transaction.atomic():
@@ -121,7 +125,7 @@ def log_batch(
     Conflict
         If a parameter would change, or the run is deleted or sealed.
     """
-    require(by, Permission.RUN_LOG, run.project)
+    require(by, Permission.RUN_LOG, run.project, within=run)
     if metrics or params:
         _check_writer(by, run)
 
@@ -153,7 +157,7 @@ def finish(by: Actor, *, run: Run, state: str, failure: str = "", at_ms: int | N
     Conflict
         If the run has ended already.
     """
-    require(by, Permission.RUN_LOG, run.project)
+    require(by, Permission.RUN_LOG, run.project, within=run)
     if state not in Run.TERMINAL:
         allowed_states = ", ".join(Run.TERMINAL)
         raise Invalid(f"A run cannot end as {str(state)[:40]!r}. Allowed: {allowed_states}.", field="state")
@@ -185,7 +189,7 @@ def amend(
     Conflict
         If the run is deleted, or sealed by its job.
     """
-    require(by, Permission.RUN_LOG, run.project)
+    require(by, Permission.RUN_LOG, run.project, within=run)
     if run.lifecycle == Lifecycle.DELETED:
         raise _wrong_state(run, "change")
     if state is not None or ended_ms is not None:
@@ -219,7 +223,7 @@ def digest(run: Run) -> str:
 
 def annotate(by: Actor, *, run: Run, name: str | None = None, notes: str | None = None) -> Run:
     """Change a run's name or its notes."""
-    require(by, Permission.RUN_EDIT, run.project)
+    require(by, Permission.RUN_EDIT, run.project, within=run)
     changes = {}
     if name is not None:
         changes["name"] = names.exact(name.strip(), field="name", limit=RUN_NAME_CHARS, required=True)
@@ -236,7 +240,7 @@ def annotate(by: Actor, *, run: Run, name: str | None = None, notes: str | None 
 
 def set_tags(by: Actor, *, run: Run, tags: Mapping[str, str]) -> Run:
     """Set tags of a run; the last value wins."""
-    require(by, Permission.RUN_EDIT, run.project)
+    require(by, Permission.RUN_EDIT, run.project, within=run)
     with metricstore.writing():
         metricstore.append(run.pk, tags=tags)
         _mirror(run, tags)
@@ -246,7 +250,7 @@ def set_tags(by: Actor, *, run: Run, tags: Mapping[str, str]) -> Run:
 
 def drop_tag(by: Actor, *, run: Run, key: str) -> bool:
     """Remove a tag; say whether it was there."""
-    require(by, Permission.RUN_EDIT, run.project)
+    require(by, Permission.RUN_EDIT, run.project, within=run)
     with metricstore.writing():
         found = metricstore.drop_tag(run.pk, key)
         if key in (NOTES_TAG, PARENT_TAG):
@@ -257,7 +261,7 @@ def drop_tag(by: Actor, *, run: Run, key: str) -> bool:
 
 def delete(by: Actor, *, run: Run) -> Run:
     """Hide a run from lists; it can be restored. A run that is still working must end first."""
-    require(by, Permission.RUN_EDIT, run.project)
+    require(by, Permission.RUN_EDIT, run.project, within=run)
     if not run.is_settled and run.source == Run.Source.JOB:
         raise Conflict("The job of this run is still working. Cancel the job first.", code="run_active")
     return _move(by, run, Lifecycle.DELETED, "run.deleted")
@@ -265,7 +269,7 @@ def delete(by: Actor, *, run: Run) -> Run:
 
 def restore(by: Actor, *, run: Run) -> Run:
     """Show a deleted run again."""
-    require(by, Permission.RUN_EDIT, run.project)
+    require(by, Permission.RUN_EDIT, run.project, within=run)
     return _move(by, run, Lifecycle.ACTIVE, "run.restored")
 
 

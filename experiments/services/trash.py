@@ -43,7 +43,7 @@ def remove_experiment(by: Actor, *, experiment: Experiment) -> BulkAction:
     Conflict
         If it is not in the trash.
     """
-    require(by, Permission.RUN_DELETE, experiment.project)
+    require(by, Permission.RUN_DELETE, experiment.project, within=experiment)
     if experiment.lifecycle != Lifecycle.DELETED:
         raise Conflict(f"The experiment {experiment.name} is not in the trash.", code="experiment_state")
     return _remove(by, experiment.project, timezone.now(), experiment.pk)
@@ -57,7 +57,7 @@ def remove_run(by: Actor, *, run: Run) -> BulkAction:
     Conflict
         If it is not in the trash, or something needs it; says what.
     """
-    require(by, Permission.RUN_DELETE, run.project)
+    require(by, Permission.RUN_DELETE, run.project, within=run)
     if run.lifecycle != Lifecycle.DELETED:
         raise Conflict(f"Run {run.pk} is not in the trash.", code="run_state")
     if why := runs_held(run.project, [run.pk]).get(run.pk):

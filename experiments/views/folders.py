@@ -9,12 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
-from experiments.models import Folder
-from experiments.queries.folders import tree_of
+from experiments.models import Folder, FolderRole
+from experiments.queries.folders import Tree, tree_of
 from experiments.services import folders
 from mlportal.lib.errors import DomainError, Invalid
 from projects.access import ProjectView
-from projects.permissions import Permission
+from projects.forms.people import NewFolderRole
+from projects.permissions import ROLE_LABELS, Permission, Role
 
 
 class FolderPage(ProjectView):
@@ -115,8 +116,18 @@ class FolderEdit(FolderPage):
             "folder": folder, "line": line, "path": tree.path(folder.parent_id), "error": error,
             "places": [each for each in tree.every() if each.folder.pk not in inside],
             "given": given or {"name": folder.name, "parent": str(folder.parent_id or "")},
+            **roles_on(folder, tree),
         }  # fmt: skip
         return render(request, "experiments/folder_edit.html", context, status=error.status if error else 200)
+
+
+def roles_on(folder: Folder, tree: Tree, form: NewFolderRole | None = None) -> dict[str, Any]:
+    """Roles that hold on a folder, its own and those of the folders it lies in, and the form for another."""
+    rows = FolderRole.objects.open().filter(folder__in=[each.pk for each in tree.path(folder.pk)])
+    held = rows.select_related("user", "group", "folder").order_by("folder_name", "role", "pk")
+    for each in held:
+        each.label = ROLE_LABELS[Role(each.role)]
+    return {"folder_roles": held, "role_form": form or NewFolderRole()}
 
 
 class FolderDelete(FolderPage):

@@ -179,13 +179,6 @@ class EditProject(Form):
     description = forms.CharField(label="What it is for", required=False, widget=forms.Textarea(attrs={"rows": 3}))
 
 
-class NewMember(Form):
-    """A person and a role."""
-
-    user = forms.CharField(label="Sign-in name", max_length=100)
-    role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
-
-
 class Moment(forms.CharField):
     """A date or a time in UTC; ``open_end`` means the end of a day that is named."""
 
@@ -204,6 +197,31 @@ class Moment(forms.CharField):
             return moments.after(text, field=name) if self.open_end else moments.read(text, field=name).start
         except Invalid as error:
             raise forms.ValidationError(error.message) from error
+
+
+class NewMember(Form):
+    """A person and a role, if it shall end with its last day."""
+
+    user = forms.CharField(label="Sign-in name", max_length=100)
+    role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
+    until = Moment(open_end=True, label="Until", help_text="Empty: the role has no end.")
+
+
+class NewGroupRole(Form):
+    """A group and the role that everybody in it holds."""
+
+    group = forms.CharField(label="Group", max_length=100)
+    role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
+    until = Moment(open_end=True, label="Until", help_text="Empty: the role has no end.")
+
+
+class NewFolderRole(Form):
+    """A person or a group, and their role on a folder."""
+
+    user = forms.CharField(label="Sign-in name", max_length=100, required=False, help_text="A person, or else a group.")
+    group = forms.CharField(label="Group", max_length=100, required=False)
+    role = forms.ChoiceField(label="Role", choices=ROLES[1:], initial=Role.SCIENTIST.value)
+    until = Moment(open_end=True, label="Until", help_text="Empty: the role has no end.")
 
 
 class AuditFilter(Form):

@@ -19,7 +19,7 @@ from projects.models.groups import Group, GroupGrant, GroupMapping, GroupMember
 from projects.models.idempotency import IdempotencyKey
 from projects.models.imports import Connection, DatasetImport
 from projects.models.marks import Comment, Mention, Star
-from projects.models.projects import Membership, Project
+from projects.models.projects import Membership, Project, Somewhere
 from projects.models.quality import CheckResult, CheckRun, CheckSet, SplitRecipe
 from projects.models.sessions import Session
 
@@ -55,6 +55,7 @@ __all__ = [
     "SecondFactor",
     "Session",
     "SetupSecret",
+    "Somewhere",
     "SplitRecipe",
     "Star",
     "UnnamedFile",

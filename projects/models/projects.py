@@ -74,6 +74,17 @@ class Project(models.Model):
         return list(self.memberships.open().filter(user=user).values_list("role", flat=True))
 
 
+class Somewhere:
+    """Any folder of a project: lets a person through to the service, which knows the folder at hand and decides."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def roles_here(self, user: "User") -> list[str]:
+        """Roles of the person on any folder of the project."""
+        return list(self._project.folder_roles.held_by(user).values_list("role", flat=True))
+
+
 class MembershipQuerySet(models.QuerySet["Membership"]):
     """Reads of memberships."""
 

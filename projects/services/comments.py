@@ -40,7 +40,7 @@ def add(by: Actor, *, project: Project, target: Target, text: str) -> Comment:
     Conflict
         If the thing has 1,000 comments.
     """
-    require(by, Permission.COMMENT_ADD, project)
+    require(by, Permission.COMMENT_ADD, project, within=target.place)
     said = names.clean_text(text, field="text", limit=MAX_CHARS, required=True)
     if by.user is None:
         raise Forbidden("Only a person comments.")

@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 from mlportal.lib.errors import Invalid, Missing
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion, Project
-from projects.permissions import Permission, require
+from projects.permissions import Permission, Place, require
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,12 @@ class Target:
     def words(self) -> str:
         """Its type as people say it."""
         return {"version": "model version"}.get(self.kind, self.kind.replace("_", " ")).capitalize()
+
+    @property
+    def place(self) -> Place | None:
+        """What folders give rights on, if it lies in one."""
+        row: object = self.row
+        return row if isinstance(row, Place) else None
 
     @property
     def project_name(self) -> str:

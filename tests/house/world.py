@@ -10,7 +10,7 @@ from django.utils import timezone
 from deployments.cards import annex
 from deployments.cards.records import load
 from deployments.models import Delegation, ModelVersion, TechnicalFile
-from experiments.models import Experiment, Folder, SavedView
+from experiments.models import Experiment, Folder, FolderRole, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
 from monitoring.models import Alert
@@ -174,8 +174,12 @@ def _runs(world: World) -> None:
     folder = Folder.objects.create(
         project=world.project, name="2026", name_key="2026", created_at=timezone.now()
     )  # fmt: skip
+    held = FolderRole.objects.create(
+        project=world.project, folder=folder, folder_name="2026", user=world.people["scientist"], role="ops"
+    )  # fmt: skip
     world.values |= {
-        "bulk": str(action.pk), "folders": str(folder.pk), "experiments/experiment": str(experiment.pk),
+        "roles/held": str(held.pk), "bulk": str(action.pk), "folders": str(folder.pk),
+        "experiments/experiment": str(experiment.pk),
     }  # fmt: skip
     model = experiments.make_logged_model(run)
     artifacts.store(
