@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from deployments.api import shapes
 from deployments.api.promotions import TAGS
-from deployments.models import PromotionRequest
+from deployments.models import KeptCard, PromotionRequest
 from deployments.services import evidence
 from deployments.views import changes, review
 from deployments.views.promotions import joined
@@ -45,8 +45,15 @@ def _document(held: PromotionRequest) -> dict[str, Any]:
         "changes": changes.plain(changes.of(held)),
         "result": work.result,
         "missing": told.evidence.missing,
+        "card": _card(held),
         "seal": held.seal,
     }  # fmt: skip
+
+
+def _card(held: PromotionRequest) -> dict[str, Any] | None:
+    """Return number and hash of the model card that was kept, None before it was measured."""
+    kept = KeptCard.objects.filter(request=held).only("number", "sha256").first()
+    return {"number": kept.number, "sha256": kept.sha256} if kept else None
 
 
 class PromotionEvidence(_Reviewed):

@@ -11,6 +11,7 @@ A cell is text, a number, a truth value or None. Wherever a person is meant, it 
 erased name is in no kept paper; :func:`named` puts the names in.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from deployments.proof import canonical
 
 Json = dict[str, Any]
 FORMAT = "mlportal-paper-1"
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00")
 
 
 @dataclass(frozen=True)
@@ -140,14 +142,16 @@ def words(value: Any) -> str:
 
 
 def cell(value: Any) -> str:
-    """Write a cell for people: four significant digits, words for truth values, a dash for nothing."""
+    """Write a cell for people: four significant digits, moments to the minute, a dash for nothing."""
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    return f"{value[:10]} {value[11:16]} UTC" if _MOMENT.fullmatch(str(value)) else str(value)
 
 
 def _field(key: str, label: str, kind: str, value: Any, source: Source, **more: Any) -> Json:

@@ -81,6 +81,8 @@ def test_the_kept_card_is_beside_the_decision(team, version):
     assert "Weak for <strong>new</strong>" in page
     assert "Changed." not in page
     answer = Api(team, "viewer", "read").get(f"promotions/{request.pk}/card/").json()
+    evidence = Api(team, "viewer", "read").get(f"promotions/{request.pk}/evidence/").json()
+    assert evidence["card"] == {"number": 1, "sha256": answer["sha256"]}
     assert (answer["number"], len(answer["sha256"]), answer["card"]["about"]["promotion"]) == (1, 64, request.pk)
 
 

@@ -51,7 +51,15 @@ def test_the_digest_does_not_depend_on_order_or_on_how_numbers_came_back():
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(None, "–"), (True, "yes"), (12345, "12,345"), (-0.12346, "−0.1235"), ("a", "a"), ("", "–")],
+    [
+        (None, "–"),
+        (True, "yes"),
+        (12345, "12,345"),
+        ("2026-11-22T04:05:06.7+00:00", "2026-11-22 04:05 UTC"),
+        (-0.12346, "−0.1235"),
+        ("a", "a"),
+        ("", "–"),
+    ],
 )
 def test_cells(value, words):
     assert papers.cell(value) == words
