@@ -140,7 +140,7 @@ class Printer:
         elif item["kind"] == "text":
             self._prose(item["value"])
         elif item["kind"] == "pairs":
-            self._table([[name, cell(value)] for name, value in item["value"]], widths=(30, 70))
+            self._table([[name, cell(value)] for name, value in item["value"]], widths=(26, 74))
         else:
             self._rows(item["value"])
         self._small(_origin(item))
