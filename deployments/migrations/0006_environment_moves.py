@@ -46,4 +46,5 @@ class Migration(migrations.Migration):
     """Rows that the new fields ask for, and a trigger on moves."""
 
     dependencies: ClassVar = [("deployments", "0005_governance")]
-    operations: ClassVar = [migrations.RunPython(fill, migrations.RunPython.noop), migrations.RunPython(add, remove)]
+    # The trigger first: PostgreSQL makes none on a table with rows whose references are still to be checked.
+    operations: ClassVar = [migrations.RunPython(add, remove), migrations.RunPython(fill, migrations.RunPython.noop)]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from deployments.models import Alias, Environment, EnvironmentMove, PromotionRequest
@@ -316,17 +317,18 @@ def test_two_environments_of_one_folded_name_are_refused_by_the_database(places)
 
 @pytest.mark.django_db(transaction=True)
 def test_an_upgrade_lets_old_environments_be_reached(serial_team):
-    """The rows of a portal before moves existed: the data migration gives each a way and a date."""
-    from importlib import import_module
-
-    from django.apps import apps
-
+    """Rows of a portal before moves existed get a way and a date, and the trigger comes all the same."""
     policies.ensure(serial_team.project)
-    EnvironmentMove.objects.all().delete()
-    with connection.schema_editor() as editor:
-        import_module("deployments.migrations.0006_environment_moves").fill(apps, editor)
+    newest = MigrationExecutor(connection).loader.graph.leaf_nodes("deployments")
+    MigrationExecutor(connection).migrate([("deployments", "0005_governance")])
+    try:
+        EnvironmentMove.objects.all().delete()
+    finally:
+        MigrationExecutor(connection).migrate(newest)
     assert ways.of(serial_team.project).pairs() == [("anywhere", "staging"), ("anywhere", "production")]
     assert set(Environment.objects.values_list("created_at", flat=True)) == {serial_team.project.created_at}
+    with pytest.raises(IntegrityError), transaction.atomic():
+        EnvironmentMove.objects.update(origin="nothing")
 
 
 @pytest.mark.parametrize("round_", range(5))
