@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.db import transaction
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -130,10 +131,11 @@ class MemberSerializer(serializers.ModelSerializer[Membership]):
     """A role of a person."""
 
     user = serializers.CharField(source="user.username", read_only=True)
+    group = serializers.CharField(source="group.name", read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Membership
-        fields = ("id", "user", "role", "valid_from")
+        fields = ("id", "user", "role", "group", "valid_from", "valid_until")
         read_only_fields = fields
 
 
@@ -142,12 +144,14 @@ class NewMemberSerializer(serializers.Serializer[Any]):
 
     user = serializers.CharField(max_length=100)
     role = serializers.ChoiceField(choices=[role.value for role in Role])
+    until = serializers.DateTimeField(required=False, allow_null=True, help_text="When it ends by itself.")
 
 
 class ChangeRoleSerializer(serializers.Serializer[Any]):
-    """Another role."""
+    """Another role, or another end; null takes the end away."""
 
-    role = serializers.ChoiceField(choices=[role.value for role in Role])
+    role = serializers.ChoiceField(choices=[role.value for role in Role], required=False)
+    until = serializers.DateTimeField(required=False, allow_null=True)
 
 
 class Members(ScopedAPIView):
@@ -166,7 +170,9 @@ class Members(ScopedAPIView):
     def get(self, request: Request) -> Response:
         """List the roles held now, newest first."""
         del request
-        return self.page(self.project.memberships.filter(valid_to=None).select_related("user"), MemberSerializer)
+        return self.page(
+            self.project.memberships.filter(valid_to=None).select_related("user", "group"), MemberSerializer
+        )
 
     @extend_schema(
         operation_id="members_add", tags=["members"], request=NewMemberSerializer, responses={201: MemberSerializer}
@@ -175,8 +181,8 @@ class Members(ScopedAPIView):
         """Give a person a role."""
         asked = NewMemberSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        user = person(asked.validated_data["user"], "user")
-        member = members.add(self.actor, project=self.project, user=user, role=asked.validated_data["role"])
+        user = person(asked.validated_data.pop("user"), "user")
+        member = members.add(self.actor, project=self.project, user=user, **asked.validated_data)
         return Response(MemberSerializer(member).data, status=201)
 
 
@@ -190,11 +196,16 @@ class MemberDetail(ScopedAPIView):
         operation_id="members_change", tags=["members"], request=ChangeRoleSerializer, responses=MemberSerializer
     )
     def patch(self, request: Request, pk: int) -> Response:
-        """Replace the role by another."""
+        """Replace the role by another, or give it another end."""
         asked = ChangeRoleSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        changed = members.change_role(self.actor, member=self._member(pk), role=asked.validated_data["role"])
-        return Response(MemberSerializer(changed).data)
+        member, given = self._member(pk), asked.validated_data
+        with transaction.atomic():
+            if "role" in given and (given["role"] != member.role or "until" not in given):
+                member = members.change_role(self.actor, member=member, role=given["role"])
+            if "until" in given:
+                member = members.change_end(self.actor, member=member, until=given["until"])
+        return Response(MemberSerializer(member).data)
 
     @extend_schema(operation_id="members_remove", tags=["members"], responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:
@@ -204,7 +215,9 @@ class MemberDetail(ScopedAPIView):
         return Response(status=204)
 
     def _member(self, pk: int) -> Membership:
-        return self.find(self.project.memberships.filter(valid_to=None).select_related("user", "project"), pk=pk)
+        return self.find(
+            self.project.memberships.filter(valid_to=None).select_related("user", "project", "group"), pk=pk
+        )
 
 
 # ---------------------------------------------------------------- tokens

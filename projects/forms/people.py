@@ -210,6 +210,9 @@ class NewMember(Form):
 class NewGroupRole(Form):
     """A group and the role that everybody in it holds."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="group_%s", **kwargs)  # another form of the page has the same fields
+
     group = forms.CharField(label="Group", max_length=100)
     role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
     until = Moment(open_end=True, label="Until", help_text="Empty: the role has no end.")
@@ -218,10 +221,38 @@ class NewGroupRole(Form):
 class NewFolderRole(Form):
     """A person or a group, and their role on a folder."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="role_%s", **kwargs)  # another form of the page has the same fields
+
     user = forms.CharField(label="Sign-in name", max_length=100, required=False, help_text="A person, or else a group.")
     group = forms.CharField(label="Group", max_length=100, required=False)
     role = forms.ChoiceField(label="Role", choices=ROLES[1:], initial=Role.SCIENTIST.value)
     until = Moment(open_end=True, label="Until", help_text="Empty: the role has no end.")
+
+
+class NewGroup(Form):
+    """A group to make, or to change."""
+
+    name = forms.CharField(label="Name", max_length=100)
+    description = forms.CharField(label="Who is in it", required=False, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class NewGroupMember(Form):
+    """A person in a group, or its owner."""
+
+    user = forms.CharField(label="Sign-in name", max_length=100)
+    as_owner = forms.BooleanField(label="As owner: changes who is in it, without being in it", required=False)
+
+
+class NewMapping(Form):
+    """A name at a sign-in provider that means a group."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="mapping_%s", **kwargs)  # another form of the page has the same fields
+
+    provider = forms.CharField(label="Sign-in provider", max_length=100)
+    external_name = forms.CharField(label="Name of the group there", max_length=255, strip=False)
+    group = forms.CharField(label="Group here", max_length=100)
 
 
 class AuditFilter(Form):

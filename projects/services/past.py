@@ -54,7 +54,7 @@ def words(row: Model | None) -> str:
 
 def members(project: Project, span: Span) -> list[Section]:
     """Who held which role, and who of them could have approved a promotion; two queries."""
-    rows = standing(project.memberships.all(), span).select_related("user", "granted_by")
+    rows = standing(project.memberships.all(), span).select_related("user", "granted_by", "group")
     found = list(rows.order_by("user__username", "role", "valid_from"))
     closed = _closed({member.user_id for member in found}, span.end)
     lines = [
@@ -62,13 +62,14 @@ def members(project: Project, span: Span) -> list[Section]:
             "member": str(member.user), "username": member.user.username, "role": ROLE_LABELS[Role(member.role)],
             "could_approve": Permission.PROMOTION_DECIDE in GRANTS[Role(member.role)] and member.user_id not in closed,
             "approver": _approver(member.role, is_open=member.user_id not in closed),
+            "source": f"through {member.group}" if member.group else "direct",
             "since": member.valid_from, "until": member.valid_to, "granted_by": words(member.granted_by),
         }
         for member in found
     ]  # fmt: skip
     columns = {
-        "member": "Member", "role": "Role", "approver": "Could approve", "since": "Since", "until": "Until",
-        "granted_by": "Role given by",
+        "member": "Member", "role": "Role", "source": "Source", "approver": "Could approve", "since": "Since",
+        "until": "Until", "granted_by": "Role given by",
     }  # fmt: skip
     return [Section("members", "Members and roles", columns, lines, "Nobody belonged to the project.")]
 

@@ -13,9 +13,9 @@ from mlportal.lib.errors import Invalid
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.forms import people
-from projects.models import ApiToken, Membership, User
+from projects.models import ApiToken, GroupGrant, Membership, User
 from projects.permissions import GRANTS, ROLE_LABELS, Permission, Role, allowed
-from projects.services import members, past
+from projects.services import group_roles, members, past, principals
 from projects.services.past import Section
 from projects.views.accounts import see_other
 
@@ -26,7 +26,7 @@ def open_members(view: ProjectView) -> QuerySet[Membership]:
     own = ApiToken.objects.filter(live, user=OuterRef("user"), project=view.project).order_by().values("user")
     return (
         view.project.memberships.filter(valid_to=None)
-        .select_related("user", "project")
+        .select_related("user", "project", "group")
         .annotate(
             tokens=Subquery(own.annotate(n=Count("pk")).values("n")),
             token_used_at=Subquery(own.annotate(at=Max("last_used_at")).values("at")),
@@ -60,22 +60,56 @@ class MemberList(ProjectView):
         messages.success(request, f"{member.user} is {ROLE_LABELS[Role(member.role)]} now.")
         return see_other(reverse("projects:member-list", args=[self.project.slug]))
 
-    def _add(self, values: dict[str, str]) -> Membership:
+    def _add(self, values: dict[str, Any]) -> Membership:
         user = User.objects.filter(username__iexact=values["user"], is_active=True).first()
         if user is None:
             raise Invalid("There is no active account with this name.", field="user", got=values["user"])
-        return members.add(self.actor, project=self.project, user=user, role=values["role"])
+        return members.add(self.actor, project=self.project, user=user, role=values["role"], until=values["until"])
 
-    def _page(self, request: HttpRequest, form: people.NewMember, status: int) -> HttpResponse:
+    def _page(
+        self, request: HttpRequest, form: people.NewMember, status: int, group_form: people.NewGroupRole | None = None
+    ) -> HttpResponse:
         manage = allowed(self.actor, Permission.MEMBER_MANAGE, self.project)
         values = {
             "form": form,
             "members": open_members(self),
+            "group_form": group_form or people.NewGroupRole(),
+            "group_roles": self.project.group_grants.filter(valid_to=None).select_related("group"),
+            "folder_roles": self.project.folder_roles.open().select_related("user", "group").order_by("folder_name"),
             "roles": people.ROLES,
             "manage": manage,
             "grants": _grants(),
         }
         return render(request, "projects/members.html", values, status=status)
+
+
+class GroupRoleGive(MemberList):
+    """Give a group a role here; the page of members with what is wrong otherwise."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        form = people.NewGroupRole(request.POST)
+        grant = form.attempt(lambda: self._give(form.cleaned_data)) if form.is_valid() else None
+        if grant is None:
+            return self._page(request, people.NewMember(), 422, form)
+        messages.success(request, f"Everybody in {grant.group} is {ROLE_LABELS[Role(grant.role)]} now.")
+        return see_other(reverse("projects:member-list", args=[self.project.slug]))
+
+    def _give(self, values: dict[str, Any]) -> GroupGrant:
+        group = principals.group(values.pop("group"))
+        return group_roles.grant(self.actor, project=self.project, group=group, **values)
+
+
+class GroupRoleEnd(ProjectView):
+    """Take a role of a group away."""
+
+    reads = GroupGrant
+    permission = Permission.MEMBER_MANAGE
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        rows = self.project.group_grants.filter(valid_to=None).select_related("group", "project")
+        grant = group_roles.end(self.actor, grant=self.find(rows, pk=pk))
+        messages.success(request, f"{grant.group} is not {ROLE_LABELS[Role(grant.role)]} here any more.")
+        return see_other(reverse("projects:member-list", args=[self.project.slug]))
 
 
 def _grants() -> list[dict[str, object]]:
@@ -101,7 +135,9 @@ class MemberRole(ProjectView):
     permission = Permission.MEMBER_MANAGE
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        member = self.find(self.project.memberships.filter(valid_to=None).select_related("user", "project"), pk=pk)
+        member = self.find(
+            self.project.memberships.filter(valid_to=None).select_related("user", "project", "group"), pk=pk
+        )
         changed = members.change_role(self.actor, member=member, role=request.POST.get("role", ""))
         messages.success(request, f"{changed.user} is {ROLE_LABELS[Role(changed.role)]} now.")
         return see_other(reverse("projects:member-list", args=[self.project.slug]))
@@ -114,7 +150,9 @@ class MemberRemove(ProjectView):
     permission = Permission.MEMBER_MANAGE
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        member = self.find(self.project.memberships.filter(valid_to=None).select_related("user", "project"), pk=pk)
+        member = self.find(
+            self.project.memberships.filter(valid_to=None).select_related("user", "project", "group"), pk=pk
+        )
         members.remove(self.actor, member=member)
         messages.success(request, f"{member.user} is not {ROLE_LABELS[Role(member.role)]} any more.")
         return see_other(reverse("projects:member-list", args=[self.project.slug]))

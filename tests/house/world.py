@@ -26,6 +26,10 @@ from projects.models import (
     DatasetVersion,
     Delivery,
     Event,
+    Group,
+    GroupGrant,
+    GroupMapping,
+    GroupMember,
     Membership,
     Project,
     Session,
@@ -92,6 +96,14 @@ def make_world() -> World:
 
 def _people(world: World) -> None:
     make_token(world.people["viewer"], world.project, ["read"])
+    group = Group.objects.create(name="Risk team", name_key="risk team", created_by=world.people["site"])
+    person = GroupMember.objects.create(group=group, user=world.people["viewer"])
+    grant = GroupGrant.objects.create(group=group, project=world.project, role="viewer")
+    mapping = GroupMapping.objects.create(group=group, provider="corp", external_name="risk")
+    world.values |= {
+        "groups": str(group.pk), "members/member": str(person.pk), "group-roles": str(grant.pk),
+        "mappings": str(mapping.pk), "group-mappings": str(mapping.pk),
+    }  # fmt: skip
     member = Membership.objects.filter(project=world.project, role="viewer").order_by("pk")[0]
     token = str(ApiToken.objects.get(user=world.people["viewer"]).pk)
     handle = Session.objects.create(
