@@ -142,7 +142,7 @@ def second_step(user: User, code: str, *, address: str, request_id: str, method:
     Invalid
         When the code does not fit or was used before.
     """
-    throttle.hit(f"address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
+    throttle.hit(f"second-address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
     used = factors.check(user, code)
     if not used:
         by = Actor.anonymous(address=address, request_id=request_id)

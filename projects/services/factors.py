@@ -12,11 +12,12 @@ from mlportal.lib import sealed, throttle, totp
 from mlportal.lib.errors import Forbidden
 from projects.models import Membership, RecoveryCode, SecondFactor, User
 
-WINDOW_SECONDS = 15 * 60
-TRIES = 10
+# Three codes of a million fit at any time: 50 tries a day find one in 20 years.
+LIMITS = ((15 * 60, 10), (86_400, 50))
 CODES = 10
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # 16 of these: 79 bits
 APP_CODE = re.compile(r"[0-9]{6}")
+RECOVERY_CODE = re.compile(rf"[{ALPHABET}]{{16}}")
 SITE = "site"
 REQUIRED = "second_factor_required"
 
@@ -34,16 +35,27 @@ def check(user: User, code: str) -> str:
     TooMany
         After too many tries.
     """
-    throttle.hit(f"second-factor:{user.pk}", limit=TRIES, seconds=WINDOW_SECONDS)
-    plain = re.sub(r"[\s-]", "", code[:100]).lower()
+    for seconds, limit in LIMITS:
+        throttle.hit(f"second-factor:{user.pk}", limit=limit, seconds=seconds)
+    plain = _plain(code)
     with transaction.atomic():
         factor = SecondFactor.objects.select_for_update(no_key=True).filter(user=user, ended_at=None).first()
         if factor is None:
             return ""
         used = _use_app_code(factor, plain) if APP_CODE.fullmatch(plain) else _use_recovery_code(factor, plain)
     if used:
-        throttle.forget(f"second-factor:{user.pk}", seconds=WINDOW_SECONDS)
+        for seconds, _ in LIMITS:
+            throttle.forget(f"second-factor:{user.pk}", seconds=seconds)
     return used
+
+
+def is_code(text: str) -> bool:
+    """Whether a text has the form of a code; a password rarely has."""
+    return bool(APP_CODE.fullmatch(_plain(text)) or RECOVERY_CODE.fullmatch(_plain(text)))
+
+
+def _plain(code: str) -> str:
+    return re.sub(r"[\s-]", "", code[:100]).lower()
 
 
 def _use_app_code(factor: SecondFactor, code: str) -> str:

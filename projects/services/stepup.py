@@ -82,6 +82,6 @@ def confirm(by: Actor, *, proof: str) -> None:
 
 
 def _fits(user: User, proof: str) -> bool:
-    if user.second_factor_at is not None and factors.check(user, proof):
+    if user.second_factor_at is not None and factors.is_code(proof) and factors.check(user, proof):
         return True
     return settings.LOCAL_PASSWORDS and user.check_password(proof[:1000])

@@ -261,6 +261,24 @@ def test_a_code_is_a_proof_where_the_portal_asks_again():
         stepup.confirm(actor(ana), proof=codes[0])
 
 
+def test_a_password_given_as_a_proof_uses_up_no_tries_of_the_codes():
+    ana = make_user("ana")
+    codes = give_factor(ana)
+    for _ in range(12):
+        stepup.confirm(actor(ana), proof=PASSWORD)
+    assert factors.check(ana, codes[0]) == "recovery"
+
+
+def test_a_day_has_fewer_tries_than_its_quarters_of_an_hour(monkeypatch):
+    ana = make_user("ana")
+    codes = give_factor(ana)
+    monkeypatch.setattr(factors, "LIMITS", ((15 * 60, 1000), (86_400, 50)))
+    for _ in range(50):
+        factors.check(ana, "nonsense")
+    with pytest.raises(TooMany):
+        factors.check(ana, codes[0])
+
+
 # ---------------------------------------------------------------- roles that need it
 
 

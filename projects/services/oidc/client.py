@@ -100,6 +100,9 @@ class Client(OpenIDConnectOAuth2Adapter):
             raise ProviderFault("wrong_issuer", f"it calls itself {str(found.get('issuer'))[:100]!r}")
         if missing := [name for name in NEEDED if not isinstance(found.get(name), str)]:
             raise ProviderFault("bad_discovery", f"its description lacks {missing[0]}")
+        scheme = urlsplit(settings.OIDC_ISSUER).scheme
+        if urlsplit(found["authorization_endpoint"]).scheme not in ("https", scheme):
+            raise ProviderFault("bad_discovery", "people are not sent to an address without TLS")
         return found
 
     def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:
@@ -134,7 +137,9 @@ class Client(OpenIDConnectOAuth2Adapter):
             return {}
         with Adapter().get_requests_session() as session:
             answer = session.get(url, headers={"Authorization": f"Bearer {access_token}"}, allow_redirects=False)
-        found = answer.json() if answer.status_code == 200 else {}
+        if answer.status_code != 200:  # without it groups would seem to be gone
+            raise ProviderFault("unreachable", f"user info answered {answer.status_code}")
+        found = answer.json()
         return found if isinstance(found, dict) else {}
 
 

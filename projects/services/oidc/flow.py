@@ -17,7 +17,7 @@ from projects.services.oidc.client import Client, provider
 from projects.services.oidc.refusals import ProviderFault, SignInRefused
 
 SIGN_IN, CONFIRM = "sign-in", "confirm"
-WINDOW_SECONDS, STARTS = 15 * 60, 100
+WINDOW_SECONDS, STARTS = 15 * 60, 1000  # a whole company may come from one address
 
 
 @dataclass(frozen=True)

@@ -72,15 +72,19 @@ def _person(claims: dict[str, Any], *, address: str, request_id: str) -> User:
     user = User.objects.filter(email__iexact=email).first()
     if user is None:
         return _make(claims, email, address=address, request_id=request_id)
+    with transaction.atomic():
+        held = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        _check_free(held)
+        _link(Actor.for_user(held, address=address, request_id=request_id), held, claims)
+    return held
+
+
+def _check_free(user: User) -> None:
     if linked(user):
         raise SignInRefused("clash", whom=user.pk)
     if not user.email_confirmed:
         raise SignInRefused("unconfirmed", whom=user.pk)
     _active(user)
-    by = Actor.for_user(user, address=address, request_id=request_id)
-    with transaction.atomic():
-        _link(by, user, claims)
-    return user
 
 
 def _active(user: User) -> User:

@@ -170,6 +170,14 @@ def test_groups_come_and_go_with_the_claim(provider, settings):
     assert Group.objects.count() == GroupMapping.objects.count() == 1
 
 
+def test_groups_stay_while_the_provider_cannot_be_asked_for_them(provider, settings):
+    settings.OIDC_GROUPS_CLAIM = "groups"
+    make_user("ana")
+    ana(provider)
+    provider.tamper = lambda path, body: b"no JSON" if path == "/userinfo" else body
+    refused(sign_in(provider)[1], "unreachable", 502)
+
+
 def test_a_second_factor_is_asked_after_the_provider_too(provider):
     give_factor(make_user("ana"))
     ana(provider)
@@ -319,6 +327,7 @@ def test_an_internal_address_that_the_provider_names_is_not_called(provider, set
         (lambda config: {**config, "issuer": "https://evil.example"}, "wrong_issuer"),
         (lambda config: {name: value for name, value in config.items() if name != "jwks_uri"}, "bad_discovery"),
         (lambda config: ["no object"], "bad_discovery"),
+        (lambda config: {**config, "authorization_endpoint": "javascript:alert(1)"}, "bad_discovery"),
     ],
 )
 def test_a_description_that_cannot_be_trusted(provider, change, why):
