@@ -23,6 +23,7 @@ CODE_TAGS = {
     "source": ("mlflow.source.name",),
     "entry point": ("mlflow.project.entryPoint",),
 }
+LONG = 20  # lines of a part from which those that are the same are folded away
 Json = dict[str, Any]
 
 
@@ -57,6 +58,21 @@ class Part:
     lines: list[Line]
     notes: list[schema.Difference] = field(default_factory=list)
     empty: str = "Neither records any."
+
+    @property
+    def is_long(self) -> bool:
+        """Whether lines that are the same are folded away; metrics never are."""
+        return len(self.lines) > LONG and self.key != "metrics"
+
+    @property
+    def shown(self) -> list[Line]:
+        """What a page shows at once."""
+        return [line for line in self.lines if line.changed] if self.is_long else self.lines
+
+    @property
+    def folded(self) -> list[Line]:
+        """What it shows when asked."""
+        return [line for line in self.lines if not line.changed] if self.is_long else []
 
     @property
     def changes(self) -> int:

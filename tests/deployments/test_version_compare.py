@@ -132,6 +132,18 @@ def test_the_page_the_choice_and_the_files(team, pair):
     assert "scikit-learn" not in only
 
 
+def test_a_long_part_folds_what_is_the_same(team, pair):
+    names = {f"package-{at}": "1.0" for at in range(25)}
+    for version, last in zip(pair, ("1.0", "2.0"), strict=True):
+        told = {"python": "3.11", "packages": names | {"package-0": last}}
+        ModelVersion.objects.filter(pk=version.pk).update(environment=told)
+    part_ = next(each for each in compare(team).parts if each.key == "packages")
+    assert ([line.name for line in part_.shown], len(part_.folded)) == (["package-0"], 25)
+    client, asked = browser(team), {"a": "churn@1", "b": "leavers@1"}
+    assert "25 the same" in client.get(PAGE, asked).content.decode()
+    assert "package-24" not in client.get(PAGE, asked | {"only": "changes"}).content.decode()
+
+
 def test_a_cell_is_no_formula(team, pair):
     model_facts.edit(team.scientist, model=pair[0].model, intended_purpose="=HYPERLINK(1)")
     text = browser(team).get(PAGE, {"a": "churn@1", "b": "leavers@1", "form": "csv"}).content.decode()
