@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from deployments import gates
-from deployments.api import shapes
+from deployments.api import model_shapes, shapes
 from deployments.models import Alias, Explanation, ModelVersion, RegisteredModel
 from deployments.services import aliases, explanations, model_facts, model_listing, packages, past, registry
 from experiments.models import Run
@@ -62,13 +62,16 @@ class Models(ScopedAPIView):
         return past.models(self.project, span)
 
     @extend_schema(
-        operation_id="models_list", tags=TAGS, responses=shapes.ModelSerializer(many=True), parameters=[*PAGE, *CHOICES]
+        operation_id="models_list",
+        tags=TAGS,
+        responses=model_shapes.ModelSerializer(many=True),
+        parameters=[*PAGE, *CHOICES],
     )
     def get(self, request: Request) -> Response:
         """List models, newest first; ``q``, ``risk``, ``owner`` and ``environment`` choose, ``none`` is without."""
         chosen = model_listing.Chosen.read(request.GET)
         rows = model_listing.find(self.actor, project=self.project, chosen=chosen)
-        return self.page(rows.prefetch_related("tag_rows"), shapes.ModelSerializer)
+        return self.page(rows.prefetch_related("tag_rows"), model_shapes.ModelSerializer)
 
 
 class ModelDetail(InProject):
@@ -81,19 +84,24 @@ class ModelDetail(InProject):
         """Return the model as it was."""
         return past.model(self.project, span, model=self.model(name))
 
-    @extend_schema(operation_id="models_read", tags=TAGS, responses=shapes.ModelSerializer)
+    @extend_schema(operation_id="models_read", tags=TAGS, responses=model_shapes.ModelSerializer)
     def get(self, request: Request, name: str) -> Response:
         """Read one model."""
         del request
-        return Response(shapes.ModelSerializer(self.model(name)).data)
+        return Response(model_shapes.ModelSerializer(self.model(name)).data)
 
     @extend_schema(
-        operation_id="models_describe", tags=TAGS, request=shapes.ModelFactsSerializer, responses=shapes.ModelSerializer
+        operation_id="models_describe",
+        tags=TAGS,
+        request=model_shapes.ModelFactsSerializer,
+        responses=model_shapes.ModelSerializer,
     )
     def patch(self, request: Request, name: str) -> Response:
         """Change what is said of a model; what is left out stays."""
-        values = checked(shapes.ModelFactsSerializer, request)
-        return Response(shapes.ModelSerializer(model_facts.edit(self.actor, model=self.model(name), **values)).data)
+        values = checked(model_shapes.ModelFactsSerializer, request)
+        return Response(
+            model_shapes.ModelSerializer(model_facts.edit(self.actor, model=self.model(name), **values)).data
+        )
 
 
 class Versions(InProject):

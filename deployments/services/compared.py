@@ -253,7 +253,7 @@ def _metrics(left: ModelVersion, right: ModelVersion) -> list[Line]:
 def _metric(name: str, left: float | None, right: float | None) -> Line:
     one, other = None if left is None else float(left), None if right is None else float(right)
     change = other - one if one is not None and other is not None else None
-    better = METRICS.get(name.removeprefix("cv/"), {}).get("better")
+    better = METRICS.get(name.removeprefix("cv/").removeprefix("cv_mean/"), {}).get("better")
     if not change or not better:
         return Line(name, one, other, change, "same" if change == 0 else "")
     return Line(name, one, other, change, "better" if (change > 0) == (better == "higher") else "worse")

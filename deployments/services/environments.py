@@ -22,7 +22,7 @@ from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, stepup
 
 MOST, MAX_NAME = 20, 50
 Origin = EnvironmentMove.Origin
@@ -49,6 +49,7 @@ def create(by: Actor, *, project: Project, name: str, start: str = "anywhere") -
         When the name is taken by an environment or an alias of a model, or there are 20 already.
     """
     require(by, Permission.POLICY_EDIT, project)
+    stepup.require_recent(by)
     clean = _clean_name(name)
     with transaction.atomic():
         places = holds.lock_environments(project)
@@ -78,6 +79,7 @@ def rename(by: Actor, *, environment: Environment, name: str) -> Environment:
         When the name is taken.
     """
     require(by, Permission.POLICY_EDIT, environment.project)
+    stepup.require_recent(by)
     clean = _clean_name(name)
     with transaction.atomic():
         places = holds.lock_environments(environment.project)
@@ -101,6 +103,7 @@ def reorder(by: Actor, *, project: Project, order: Sequence[str]) -> list[Enviro
         When the names are not exactly those of the open environments.
     """
     require(by, Permission.POLICY_EDIT, project)
+    stepup.require_recent(by)
     with transaction.atomic():
         held = {place.name: place for place in holds.lock_environments(project) if place.archived_at is None}
         if sorted(order) != sorted(held):
@@ -129,6 +132,7 @@ def archive(by: Actor, *, environment: Environment) -> Environment:
         When it is archived, an endpoint answers there, or it is the last one.
     """
     require(by, Permission.POLICY_EDIT, environment.project)
+    stepup.require_recent(by)
     with transaction.atomic():
         places = holds.lock_environments(environment.project)
         held = _held(places, environment)
@@ -150,6 +154,7 @@ def restore(by: Actor, *, environment: Environment) -> Environment:
         When it is not archived.
     """
     require(by, Permission.POLICY_EDIT, environment.project)
+    stepup.require_recent(by)
     with transaction.atomic():
         held = _held(holds.lock_environments(environment.project), environment)
         if held.archived_at is None:
@@ -178,6 +183,7 @@ def set_moves(by: Actor, *, project: Project, moves: Sequence[tuple[str, str]], 
         When somebody else changed the moves meanwhile.
     """
     require(by, Permission.POLICY_EDIT, project)
+    stepup.require_recent(by)
     with transaction.atomic():
         places = [place for place in holds.lock_environments(project) if place.archived_at is None]
         before = ways.of(project)

@@ -17,7 +17,7 @@ from projects.access import ProjectView
 from projects.permissions import Permission
 from projects.services.past import Section
 
-MENDABLE = (400, 403, 409, 422)
+MENDABLE = (400, 409, 422)
 
 
 class EnvironmentList(ProjectView):
@@ -57,7 +57,7 @@ class EnvironmentList(ProjectView):
         try:
             said = act(request)
         except DomainError as error:
-            if error.status not in MENDABLE or error.code == "forbidden":
+            if error.status not in MENDABLE and error.code != "environment_in_use":
                 raise
             return self.show(request, trouble=error.message, status=409 if error.status in (403, 409) else 422)
         messages.success(request, said)
