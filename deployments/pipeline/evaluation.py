@@ -11,6 +11,7 @@ from django.db import transaction
 
 from deployments import gates
 from deployments.models import Evaluation, ModelVersion, PromotionRequest
+from deployments.pipeline import seen
 from deployments.services import explanations, promotions
 from mlportal.lib import blobs, lease
 from mlportal.lib.errors import DomainError, Unprocessable
@@ -108,13 +109,15 @@ def _measure(held: Claim) -> Measured:
         _describe(request.version, candidate)
     frame = _reference(request.version)
     production = _model(request.baseline) if request.baseline else None
+    beat("Leave out what production was trained on", 0.05)
+    fair = seen.leave_out(frame, request.version, request.baseline)
     beat("Compare on the held-out rows", 0.1)
     from deployments.proof import evaluation as engine
 
     found = engine.evaluate(
-        frame,
+        fair.frame,
         candidate,
-        production,
+        None if fair.note else production,
         _asked(request),
         on_phase=lambda phase, share: beat(phase, 0.1 + 0.75 * share),
     )
@@ -123,7 +126,18 @@ def _measure(held: Claim) -> Measured:
         "candidate_bytes": _model_bytes(request.version),
         "baseline_bytes": _model_bytes(request.baseline) if request.baseline else None,
     }
-    return Measured(_finite({**found.plain(), "size": size}), _grids(request.version, frame))
+    result = _told({**found.plain(), "size": size, "seen": fair.plain()}, fair)
+    return Measured(_finite(result), _grids(request.version, frame))
+
+
+def _told(result: dict[str, Any], fair: seen.Seen) -> dict[str, Any]:
+    """Say in the evidence what the rows are worth; without fair ones there is no comparison."""
+    if fair.note:
+        parts = [row for row in result["missing"] if row["part"] != "comparison"]
+        return {**result, "note": fair.note, "missing": [{"part": "comparison", "why": fair.note}, *parts]}
+    if fair.why:
+        return {**result, "missing": [{"part": seen.PART, "why": fair.why}, *result["missing"]]}
+    return result
 
 
 def _asked(request: PromotionRequest) -> "Asked":

@@ -115,6 +115,7 @@ def involved(request: PromotionRequest) -> list[tuple[User | None, str]]:
         (job.created_by if job else None, "launched the training of this version"),
         *((item.created_by, "uploaded a file of this version") for item in _uploads(request)),
         (request.policy.proposed_by, "last changed the rules of this environment"),
+        (request.policy.confirmed_by, "put the rules of this environment into force"),
     ]
 
 
@@ -130,10 +131,10 @@ def standing_of(person: User, request: PromotionRequest) -> Standing | None:
     step = asked(request)
     if step is None:
         return None
-    if role := _role_in(person, request, step):
+    if role := _role_in(person, request, step, decider=person):
         return Standing(person, role, None)
     for handed in _delegations(person, request):
-        role = _role_in(handed.giver, request, step) if handed.giver.is_active else ""
+        role = _role_in(handed.giver, request, step, decider=person) if handed.giver.is_active else ""
         if role and not barred(handed.giver, request):
             return Standing(person, role, handed)
     return None
@@ -160,10 +161,13 @@ def _delegations(person: User, request: PromotionRequest) -> Any:
     return rows.with_people().order_by("pk")
 
 
-def _role_in(person: User, request: PromotionRequest, step: quorum.Step) -> str:
-    """Return the person's role that the step asks for; one given to oneself after the request does not count."""
+def _role_in(person: User, request: PromotionRequest, step: quorum.Step, *, decider: User) -> str:
+    """Return the person's role that the step asks for; one the decider gave after the request does not count.
+
+    Whoever uses it gains by it: a role given to somebody who then hands the right back is given to oneself.
+    """
     held = set(request.project.roles_of(person)) & set(step.roles)
-    if not held or (request.policy.four_eyes and _gave_it_to_oneself(person, request, held)):
+    if not held or (request.policy.four_eyes and _gave_it_to_oneself(person, request, held, decider)):
         return ""
     return min(held)
 
@@ -192,10 +196,12 @@ def _fresh_person(by: Actor) -> User:
     return person
 
 
-def _gave_it_to_oneself(person: User, request: PromotionRequest, roles: set[str]) -> bool:
-    """Tell whether every role that lets the person decide was given by themselves after the request was made."""
-    held = Membership.objects.filter(project=request.project, user=person, role__in=roles, valid_to=None)
-    own = [row for row in held if row.granted_by_id == person.pk and row.valid_from > request.requested_at]
+def _gave_it_to_oneself(person: User, request: PromotionRequest, roles: set[str], decider: User) -> bool:
+    """Tell whether every role that gives the right was given by who uses it, after the request was made."""
+    rows = Membership.objects.filter(project=request.project, user=person, role__in=roles, valid_to=None)
+    held = list(rows.select_related("granted_by"))
+    late = [row for row in held if row.valid_from > request.requested_at]
+    own = [row for row in late if any(holds.same_person(row.granted_by, each) for each in (person, decider))]
     return bool(own) and len(own) == len(held)
 
 

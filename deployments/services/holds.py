@@ -59,6 +59,7 @@ def lock(request: PromotionRequest) -> PromotionRequest:
         "version__created_by",
         "evaluation",
         "policy__proposed_by",
+        "policy__confirmed_by",
     )
     return joined.get(pk=request.pk)
 

@@ -33,7 +33,8 @@ def joined(rows: PromotionRequestQuerySet) -> PromotionRequestQuerySet:
     """Join everything that a request's page shows."""
     return rows.with_subject().select_related(
         "version__run__experiment", "version__run__created_by", "version__dataset_version__dataset", "evaluation",
-        "version__created_by", "policy__proposed_by", "baseline__model", "baseline__dataset_version__dataset",
+        "version__created_by", "policy__proposed_by", "policy__confirmed_by", "baseline__model",
+        "baseline__dataset_version__dataset",
         "version__run__job__created_by", "version__logged_model__created_by", "decided_by", "lifted_by",
     ).prefetch_related(
         Prefetch("gate_results", GateResult.objects.order_by("position")),

@@ -47,7 +47,10 @@ def requests(actor: Actor, project: Project | None) -> QuerySet[PromotionRequest
         asked |= Q(asked_roles__contains=f",{role.value},") & places
     me = actor.user
     involved = Q(requested_by=me) | Q(policy__exclude_trainer=True) & (
-        Q(version__created_by=me) | Q(version__run__created_by=me) | Q(policy__proposed_by=me)
+        Q(version__created_by=me)
+        | Q(version__run__created_by=me)
+        | Q(policy__proposed_by=me)
+        | Q(policy__confirmed_by=me)
     )
     rows = PromotionRequest.objects.pending().filter(asked).exclude(Q(policy__four_eyes=True) & involved)
     rows = rows.exclude(decisions__user=me).exclude(decisions__delegation__giver=me)

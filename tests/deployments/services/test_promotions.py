@@ -254,6 +254,18 @@ def test_e2_who_last_changed_the_rules_counts_as_requester(team):
         approve(actor(admin), request)
 
 
+def test_e2_who_put_the_rules_into_force_counts_as_requester(team):
+    second = make_user("ada2", role="admin", project=team.project)
+    Membership.objects.create(user=second, project=team.project, role="manager")
+    proposal = policies.change(team.admin, environment=environment(team), expiry_days=5)
+    policies.confirm(actor(second), policy=proposal)
+    request = make_request(team)
+    with pytest.raises(Forbidden, match="put the rules of this environment into force"):
+        approve(actor(second), request)
+    approve(team.manager, request)
+    assert state_of(request) == "approved"
+
+
 def test_e3_rights_are_read_inside_the_decision(team):
     request = make_request(team)
     by = team.manager

@@ -134,6 +134,19 @@ def test_e1_the_requester_is_no_delegate_and_hands_over_nothing(team):
     assert refused(team.ops, make_request(team, version=make_version(team))) == "not_asked"
 
 
+def test_e1_e8_a_right_is_not_laundered_through_somebody_one_made_a_manager(team):
+    """An admin makes a friend manager after the request, and the friend hands the right back."""
+    request = make_request(team)
+    Membership.objects.create(
+        user=team.people["viewer"], project=team.project, role="manager", granted_by=team.people["ops"]
+    )
+    hand_over(team, giver="viewer", taker="ops")
+    assert refused(team.ops, request) == "not_asked"
+    Membership.objects.filter(user=team.people["viewer"], role="manager").update(granted_by=team.people["admin"])
+    approve(team.ops, request)
+    assert reload(request).state == "approved"
+
+
 def test_e2_nor_does_who_trained_the_version(team):
     trainer = team.people["scientist"]
     Membership.objects.create(user=trainer, project=team.project, role="manager")
