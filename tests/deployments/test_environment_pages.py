@@ -1,5 +1,7 @@
 """Page and API of environments and moves."""
 
+from urllib.parse import urlencode
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -7,8 +9,10 @@ from django.test.utils import CaptureQueriesContext
 
 from deployments.models import Environment
 from deployments.services import environments, policies, ways
+from projects.services.session_store import AUTHENTICATED
 from tests.deployments.test_api import Api
 from tests.factories.deployments import make_live, make_team, make_version
+from tests.factories.projects import PASSWORD
 
 pytestmark = pytest.mark.django_db
 PAGE = "/p/churn/settings/environments/"
@@ -154,3 +158,21 @@ def test_as_many_queries_for_one_and_three(places, path):
             assert read().status_code == 200
         taken.append(len(seen))
     assert taken[0] == taken[1]
+
+
+def test_moves_ask_who_it_is_and_go_on_with_what_was_ticked(places):
+    client = browser(places)
+    session = client.session
+    session[AUTHENTICATED] = 0
+    session.save()
+    sent = {"move": ["nothing>staging", "staging>production"]}
+
+    def send(**more):
+        body = urlencode({**sent, **more}, doseq=True)
+        return client.post(f"{PAGE}moves/", body, content_type="application/x-www-form-urlencoded")
+
+    asked = send().content.decode()
+    assert 'name="move" value="staging&gt;production"' in asked
+    assert ways.of(places.project).pairs() == [("anywhere", "staging"), ("anywhere", "production")]
+    assert send(step_up_proof=PASSWORD).status_code == 303
+    assert ways.of(places.project).pairs() == [("nothing", "staging"), ("staging", "production")]
