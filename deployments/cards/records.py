@@ -126,7 +126,7 @@ def newest_request(rows: QuerySet[GateResult]) -> list[GateResult]:
 
 
 def load(version: ModelVersion) -> Records:
-    """Read the records of a version: ten queries, whatever there is of them."""
+    """Read the records of a version, in as many queries whatever there is of them."""
     joined = ModelVersion.objects.select_related(
         "model__project", "model__owner", "run__experiment", "dataset_version__dataset", "created_by"
     ).get(pk=version.pk)  # fmt: skip
