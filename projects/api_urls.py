@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from projects.api import (
+    access_requests,
     account,
     audit,
     channels,
@@ -40,6 +41,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(_project, projects.ProjectDetail.as_view(), name="api-project"),
     path(f"{_project}members/", projects.Members.as_view(), name="api-members"),
     path(f"{_project}members/<int:pk>/", projects.MemberDetail.as_view(), name="api-member"),
+    path("access-requests/", access_requests.OwnAccessRequests.as_view(), name="api-own-access-requests"),
+    path("access-requests/<int:pk>/", access_requests.OwnAccessRequest.as_view(), name="api-own-access-request"),
+    path(f"{_project}access-requests/", access_requests.AccessRequests.as_view(), name="api-access-requests"),
+    path(
+        f"{_project}access-requests/<int:pk>/answer/",
+        access_requests.AccessRequestAnswer.as_view(),
+        name="api-access-answer",
+    ),
     path("groups/", groups.Groups.as_view(), name="api-groups"),
     path("groups/<int:pk>/", groups.GroupDetail.as_view(), name="api-group"),
     path("groups/<int:pk>/members/", groups.GroupMembers.as_view(), name="api-group-members"),

@@ -10,6 +10,7 @@ from projects import pipeline
 from projects.models import User
 from projects.pipeline import check_runs, split_rows
 from projects.services import (
+    access_requests,
     anchors,
     dataset_trash,
     deliveries,
@@ -32,9 +33,10 @@ def republish_events() -> int:
 
 @shared_task(name="projects.end_roles", ignore_result=True)
 def end_roles() -> None:
-    """End roles of groups and of people whose end date has passed."""
+    """End roles of groups and of people whose end date has passed, and requests nobody answered."""
     group_roles.end_due()
     members.end_due()
+    access_requests.expire()
 
 
 @shared_task(name="projects.anchor_audit", ignore_result=True)

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from projects.views import (
+    access_requests,
     accounts,
     admin,
     audit,
@@ -52,6 +53,8 @@ account: Routes = [
 site: Routes = [
     path("projects/", projects.ProjectList.as_view(), name="project-list"),
     path("projects/new/", admin.ProjectNew.as_view(), name="project-new"),
+    path("access/", access_requests.AccessAsk.as_view(), name="access-ask"),
+    path("access/<int:pk>/withdraw/", access_requests.AccessWithdraw.as_view(), name="access-withdraw"),
     path("groups/", groups.GroupList.as_view(), name="group-list"),
     path("groups/mappings/", groups.MappingNew.as_view(), name="group-mapping-new"),
     path("groups/mappings/<int:pk>/end/", groups.MappingEnd.as_view(), name="group-mapping-end"),
@@ -68,6 +71,8 @@ _settings = "p/<slug:project>/settings/"
 settings: Routes = [
     path(_settings, projects.ProjectSettings.as_view(), name="project-settings"),
     path(f"{_settings}archive/", projects.ProjectArchive.as_view(), name="project-archive"),
+    path(f"{_settings}access/", access_requests.AccessRequestList.as_view(), name="access-request-list"),
+    path(f"{_settings}access/<int:pk>/", access_requests.AccessAnswer.as_view(), name="access-answer"),
     path(f"{_settings}group-roles/", members.GroupRoleGive.as_view(), name="group-role-give"),
     path(f"{_settings}group-roles/<int:pk>/end/", members.GroupRoleEnd.as_view(), name="group-role-end"),
     path(f"{_settings}members/", members.MemberList.as_view(), name="member-list"),

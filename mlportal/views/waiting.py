@@ -14,8 +14,8 @@ from mlportal.views import approvals
 from mlportal.views.waiting_items import AT_MOST, Item, holding
 from monitoring.models import Alert
 from projects.actor import Actor
-from projects.models import Mention, Project
-from projects.permissions import Permission
+from projects.models import AccessRequest, Mention, Project
+from projects.permissions import ROLE_LABELS, Permission, Role
 from projects.services import targets
 
 FAILED_FOR = timedelta(days=3)
@@ -25,14 +25,19 @@ def for_person(actor: Actor, project: Project | None = None) -> list[Item]:
     """Everything, worst first and then newest first; a query for each kind of thing, whatever there is."""
     items = [
         *_alerts(actor, project), *approvals.items(actor, project), *_failed(actor, project),
-        *_mentions(actor, project),
+        *_mentions(actor, project), *_access(actor, project), *_answers(actor, project),
     ]  # fmt: skip
     return sorted(items, key=lambda item: item.order)
 
 
 def count(actor: Actor) -> int:
     """How many promotion requests, reviews, alerts and mentions wait for the person."""
-    return approvals.count(actor) + _open_mentions(actor, None).count() + _open_alerts(actor, None).count()
+    return (
+        approvals.count(actor)
+        + _open_mentions(actor, None).count()
+        + _open_alerts(actor, None).count()
+        + (_open_access(actor, None).count())
+    )
 
 
 def _open_alerts(actor: Actor, project: Project | None) -> QuerySet[Alert]:
@@ -70,6 +75,35 @@ def _mentions(actor: Actor, project: Project | None) -> Iterable[Item]:
             detail=markdown.excerpt(comment.text, 120), href=f"/p/{comment.project.slug}/comments/{comment.pk}/",
             action="Read", project=comment.project, at=comment.created_at, rank=2,
         )  # fmt: skip
+
+
+def _open_access(actor: Actor, project: Project | None) -> QuerySet[AccessRequest]:
+    here = holding(actor, Permission.MEMBER_MANAGE)
+    rows = AccessRequest.objects.waiting().filter(expires_at__gt=timezone.now(), project__in=here)
+    return rows.filter(project=project) if project else rows
+
+
+def _access(actor: Actor, project: Project | None) -> Iterable[Item]:
+    for asked in _open_access(actor, project).select_related("project", "user").order_by("pk")[:AT_MOST]:
+        place = asked.project
+        if place is not None:
+            yield Item(
+                state="review", label="Access", title=f"{asked.user} asks to be {ROLE_LABELS[Role(asked.role)]}",
+                detail=asked.reason[:120], href=f"/p/{place.slug}/settings/access/", action="Answer", project=place,
+                at=asked.created_at, rank=1, oldest_first=True,
+            )  # fmt: skip
+
+
+def _answers(actor: Actor, project: Project | None) -> Iterable[Item]:
+    rows = AccessRequest.objects.filter(user=actor.user, seen_at=None, state__in=["granted", "declined"])
+    rows = rows.filter(project=project) if project else rows
+    for asked in rows.select_related("project").order_by("-pk")[:AT_MOST]:
+        if asked.project is not None and asked.answered_at is not None:
+            yield Item(
+                state="review", label="Access", title=f"Your request for {asked.asked_for} is {asked.state}",
+                detail=asked.answer[:120], href="/access/", action="Read", project=asked.project,
+                at=asked.answered_at, rank=2,
+            )  # fmt: skip
 
 
 def _failed(actor: Actor, project: Project | None) -> Iterable[Item]:

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from mlportal.lib import moments
-from mlportal.lib.errors import Invalid
+from mlportal.lib.errors import DomainError, Invalid
 from mlportal.lib.forms import Form
 from projects.models import Event, Project, User
 from projects.permissions import ROLE_LABELS, SCOPES, Role
@@ -253,6 +253,30 @@ class NewMapping(Form):
     provider = forms.CharField(label="Sign-in provider", max_length=100)
     external_name = forms.CharField(label="Name of the group there", max_length=255, strip=False)
     group = forms.CharField(label="Group here", max_length=100)
+
+
+class NewAccessRequest(Form):
+    """Which project, which role, and why."""
+
+    slug = forms.CharField(label="Address of the project", max_length=50, help_text="What stands in its links.")
+    role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
+    reason = forms.CharField(label="Why", max_length=1000, widget=forms.Textarea(attrs={"rows": 3}))
+
+    def refuse(self, error: DomainError) -> None:
+        """The service calls the address ``project``."""
+        if error.field == "project":
+            self.add_error("slug", error.message)
+        else:
+            super().refuse(error)
+
+
+class AccessAnswer(Form):
+    """Grant with a role and an end, or decline with a word."""
+
+    verdict = forms.ChoiceField(label="Answer", choices=[("grant", "Grant"), ("decline", "Decline")])
+    role = forms.ChoiceField(label="Role to give", choices=ROLES, required=False)
+    until = Moment(open_end=True, label="Until", help_text="Empty: the role has no end.")
+    answer = forms.CharField(label="Word to the person", max_length=1000, required=False)
 
 
 class AuditFilter(Form):

@@ -15,6 +15,7 @@ from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
 from monitoring.models import Alert
 from projects.models import (
+    AccessRequest,
     ApiToken,
     Channel,
     CheckRun,
@@ -96,6 +97,11 @@ def make_world() -> World:
 
 def _people(world: World) -> None:
     make_token(world.people["viewer"], world.project, ["read"])
+    asked = AccessRequest.objects.create(
+        asked_for=PROJECT, project=world.project, user=world.people["outsider"], role="viewer", reason="To look.",
+        expires_at=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
+    world.values |= {"access": str(asked.pk), "access-requests": str(asked.pk)}
     group = Group.objects.create(name="Risk team", name_key="risk team", created_by=world.people["site"])
     person = GroupMember.objects.create(group=group, user=world.people["viewer"])
     grant = GroupGrant.objects.create(group=group, project=world.project, role="viewer")
