@@ -25,7 +25,7 @@ from projects.forms import people
 from projects.models import Project, User
 from projects.permissions import Permission
 from projects.services import accounts, sessions
-from projects.services.oidc import client
+from projects.services.oidc import client, flow
 from projects.views import waiting
 
 PASSWORD = "password"
@@ -131,7 +131,11 @@ class SignOut(SiteView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         accounts.sign_out(self.actor)
+        by_provider = client.is_on() and str(request.session.get("method", "")).startswith(client.PROVIDER)
         logout(request)
+        there = flow.sign_out_address(request) if by_provider else ""
+        if there:
+            return render(request, "projects/signed_out.html", {"there": there, "name": settings.OIDC_NAME})
         return see_other(reverse("projects:sign-in"))
 
 

@@ -3,12 +3,14 @@
 import secrets
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from django.urls import reverse
 
 from mlportal.lib import throttle
 from mlportal.lib.peer import address_of
@@ -78,6 +80,19 @@ def come_back(request: HttpRequest) -> Back:
     except (OAuth2Error, ValueError, KeyError, TypeError) as error:  # an answer of another shape
         raise ProviderFault("no_token", type(error).__name__) from error
     return Back(state["process"], state.get("next", "/"), claims)
+
+
+def sign_out_address(request: HttpRequest) -> str:
+    """Return where a person ends their session at the provider too (RP-initiated logout); empty when unknown."""
+    try:
+        there = Client(request).openid_config.get("end_session_endpoint")
+    except (ProviderFault, requests.RequestException, ValueError):
+        return ""  # signing out here never hangs on the provider
+    if not isinstance(there, str) or urlsplit(there).scheme not in ("https", urlsplit(settings.OIDC_ISSUER).scheme):
+        return ""
+    back = f"{settings.BASE_URL}{reverse('projects:sign-in')}"
+    asked = urlencode({"client_id": settings.OIDC_CLIENT_ID, "post_logout_redirect_uri": back})
+    return f"{there}{'&' if '?' in there else '?'}{asked}"
 
 
 def _claims(request: HttpRequest, here: Any, state: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from django.db import connections
 from playwright.sync_api import expect, sync_playwright
 
 from mlportal.lib import totp
@@ -25,6 +26,7 @@ def person(transactional_db, live_server, settings):
         yield person
         person.close()
         browser.close()
+        connections.close_all()  # under Playwright's event loop the thread has connections of its own
 
 
 def leave_open(person: Person, minutes: int) -> None:

@@ -16,6 +16,7 @@ from django.test import Client
 from mlportal.logs import formatter
 from projects.models import ApiToken, Event, Group, GroupMapping, GroupMember, Session, User
 from projects.services import accounts
+from projects.services.oidc import client as oidc_client
 from projects.services.oidc.refusals import SENTENCES
 from projects.services.session_store import AUTHENTICATED
 from tests.factories.projects import PASSWORD, actor, make_project, make_user
@@ -440,6 +441,21 @@ def test_nothing_secret_reaches_the_log_or_the_audit_log(provider, caplog):
     written = lines + "".join(str(event.entry()) for event in Event.objects.all())
     for secret in (code, "not-a-real-secret"):
         assert secret not in written
+
+
+def test_signing_out_offers_to_end_the_session_at_the_provider_too(provider):
+    make_user("ana")
+    ana(provider)
+    client, _ = sign_in(provider)
+    page = client.post("/sign-out/")
+    there = html.unescape(re.search(r'href="([^"]+end_session[^"]+)"', page.content.decode())[1])
+    assert there.startswith(f"{provider.issuer}/oauth2/end_session?client_id=portal&post_logout_redirect_uri=")
+    assert not Session.objects.exists()
+    client, _ = sign_in(provider)
+    provider.down = True
+    oidc_client.forget()
+    assert client.post("/sign-out/").headers["Location"] == "/sign-in/"
+    assert not Session.objects.exists()
 
 
 # ---------------------------------------------------------------- passwords off
