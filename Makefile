@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: up demo test check format bench faults vendor lock clean runtime dev clients help
+.PHONY: up demo test check format bench faults mutants vendor lock clean runtime dev clients help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -34,6 +34,10 @@ test: dev clients
 faults: dev
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-5} PYTHON= scripts/test -m faults
 	RACE_ROUNDS=$${RACE_ROUNDS:-100} PYTHON= scripts/test tests/deployments/test_concurrency.py
+
+# Takes each rule of four eyes away in a copy and expects its tests to go red.
+mutants: dev
+	PYTHON= $(BIN)/python scripts/mutants.py
 
 bench: dev clients
 	PYTHON= scripts/bench
