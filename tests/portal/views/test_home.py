@@ -119,7 +119,7 @@ def test_inbox_takes_the_same_queries(as_ops, churn, count, django_assert_num_qu
 def test_overview_takes_the_same_queries(as_ops, churn, count, django_assert_num_queries):
     fill(churn, count)
     as_ops.get("/p/churn/")
-    with django_assert_num_queries(30):
+    with django_assert_num_queries(32):
         page = as_ops.get("/p/churn/")
     assert len(page.context["recent"].runs) == count
     assert page.context["recent"].heads == ["ROC AUC ↑", "Log loss ↓"]
