@@ -1,5 +1,6 @@
 """Pages of the model card: read, compare, write, export; and the card that was kept with a request."""
 
+from itertools import zip_longest
 from typing import Any
 
 from django.contrib import messages
@@ -138,7 +139,7 @@ class PromotionCard(ProjectView):
 
 def with_earlier(rows: list[PaperVersion]) -> list[PaperVersion]:
     """Tell each saved change, newest first, which one was before it; 0 is none."""
-    for row, before in zip(rows, [*rows[1:], None], strict=True):
+    for row, before in zip_longest(rows, rows[1:]):
         row.earlier = before.number if before else 0
     return rows
 

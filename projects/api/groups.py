@@ -159,9 +159,10 @@ class GroupMembers(_OneGroup):
     )  # fmt: skip
     def post(self, request: Request, pk: int) -> Response:
         """Put a person into the group, or make them its owner."""
+        group = self.group(pk)  # first: whoever may not know it learns no names of people here
         values = _given(NewGroupMemberSerializer, request)
         user = principals.person(values["user"])
-        made = groups.add(self.actor, group=self.group(pk), user=user, as_owner=values["as_owner"])
+        made = groups.add(self.actor, group=group, user=user, as_owner=values["as_owner"])
         return Response(GroupMemberSerializer(made).data, status=201)
 
 

@@ -45,6 +45,12 @@ def test_the_page_shows_records_writers_and_what_is_missing(team, version):
     assert CARD in browser(team, "viewer").get("/p/churn/models/churn/v/1/").content.decode()
 
 
+def test_a_card_that_nobody_wrote_on_shows_the_records(team, version):
+    answer = browser(team, "viewer").get(CARD)
+    assert answer.status_code == 200
+    assert "Nobody has written: " in answer.content.decode()
+
+
 def test_an_editor_previews_saves_and_compares(team, version):
     person = browser(team, "scientist")
     sent = {"level": "model", "seen": "0", "text-limitations": LIMITS, "do": "preview"}

@@ -96,7 +96,8 @@ OPEN = {
     "GET api/v1/docs/", "GET api/v1/schema/", "GET healthz", "GET livez", "GET readyz", "GET metrics",
     "GET health", "GET version", "GET api/3.0/mlflow/server-info",
     "GET p/<slug:project>/health", "GET p/<slug:project>/version", "GET p/<slug:project>/api/3.0/mlflow/server-info",
-    "GET sign-in/", "POST sign-in/", "GET set-up/<str:secret>/", "POST set-up/<str:secret>/",
+    "GET sign-in/", "POST sign-in/", "GET sign-in/code/", "POST sign-in/code/",
+    "GET set-up/<str:secret>/", "POST set-up/<str:secret>/",
 }  # fmt: skip
 
 

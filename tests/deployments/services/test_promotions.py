@@ -344,8 +344,11 @@ def test_e5_old_approvals_do_not_carry_over(team):
     assert state_of(second) == "pending"
 
 
-def test_e6_a_red_gate_blocks_at_the_request_and_at_the_decision(team):
+@pytest.mark.parametrize("at_once", [True, False])
+def test_e6_a_red_gate_blocks_at_the_request_and_at_the_decision(team, at_once):
     make_live(team)
+    if not at_once:  # then nothing but the decision looks at the gates
+        policies.change(team.admin, environment=environment(team), switch_at_approval=False)
     request = make_request(team, found=result(auc=0.80, production=0.87))
     with pytest.raises(Conflict) as caught:
         approve(team.manager, request, acknowledged=["metric_not_worse:roc_auc"])
