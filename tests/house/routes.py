@@ -71,4 +71,5 @@ def _methods(view: object) -> list[str]:
     declared = getattr(view, "view_class", None) or getattr(view, "cls", None)
     if declared is None:
         return list(getattr(view, "methods", ["GET"]))
-    return [method for method in METHODS if hasattr(declared, method.lower())]
+    taken = declared.http_method_names
+    return [method for method in METHODS if hasattr(declared, method.lower()) and method.lower() in taken]
