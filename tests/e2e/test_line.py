@@ -163,7 +163,7 @@ def register_and_request(person: Person, run: str) -> str:
     page.get_by_role("button", name="Register").click()
     page.wait_for_url("**/models/tumour/v/1/")
     person.look("model-version")
-    page.get_by_label("Environment").select_option(label="production")
+    page.get_by_label("Environment", exact=True).select_option(label="production")
     page.get_by_label("Why now").fill("The first model that sorts tumours; it beats the baseline on held-out patients.")
     page.get_by_role("button", name="Request promotion").click()
     page.wait_for_url(re.compile(r"/promotions/\d+/$"))

@@ -41,13 +41,11 @@ def test_html_is_shown_in_a_frame_that_runs_nothing(show):
 
 
 def test_a_pdf_is_handed_to_the_browsers_own_viewer(show):
-    with_pdf = []
     page = show("plots/lift.png")
-    page.on("response", lambda response: with_pdf.append(response) if "as=pdf" in response.url else None)
-    page = show("report.pdf")
+    with page.expect_response(lambda response: "as=pdf" in response.url) as asked:
+        show("report.pdf")
     expect(page.locator("iframe.look")).to_be_visible()
-    page.wait_for_load_state("load")
-    assert [(each.status, each.headers["content-type"]) for each in with_pdf] == [(200, "application/pdf")]
+    assert (asked.value.status, asked.value.headers["content-type"]) == (200, "application/pdf")
 
 
 @pytest.mark.parametrize(("path", "text"), [("table.csv", "2"), ("table.parquet", "2.75")])
