@@ -19,6 +19,7 @@ RUN_DATA = "metrics, params, tags and outputs of a run are data; the event of it
 EXEMPT = {
     "projects/services/events.py:record": "is what writes the event",
     "projects/services/comments.py:see": "notes what a person has read, for themselves only",
+    "projects/services/access_requests.py:see": "notes what a person has read, for themselves only",
     "experiments/services/bulk.py:prepare": "writes down what is asked for; carrying it out is the event",
     "experiments/services/inputs.py:record": RUN_DATA,
     "experiments/services/inputs.py:remember_model": RUN_DATA,
