@@ -1,7 +1,7 @@
 # make up     start the portal here (installs, migrates, runs until Ctrl-C)
 # make demo   fill the example project (starts what is needed)
 # make test   all tests on PostgreSQL and SQLite, browser tests included
-# make clients  MLflow's clients, for tests/mlflow and the benchmarks
+# make clients  MLflow's and KServe's clients, for tests/mlflow, tests/serve and the benchmarks
 # make check  format, lint, types, import contracts, templates, spelling, assets, migrations
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,6 +21,7 @@ dev:
 clients:
 	@scripts/venv mlflow2
 	@scripts/venv mlflow3
+	@scripts/venv kserve
 
 up: runtime
 	@PYTHON= exec $(BIN)/mlportal up
@@ -54,10 +55,10 @@ vendor:
 
 # Needs uv on PATH. The lists carry hashes and no registry host.
 lock:
-	for list in runtime dev s3 mlflow2 mlflow3; do uv pip compile --universal --python-version 3.11 \
+	for list in runtime dev s3 mlflow2 mlflow3 kserve; do uv pip compile --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --override requirements/without-torch.in \
 	  requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 
 clean:
-	rm -rf .venv .venv-mlflow2 .venv-mlflow3 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache static-root test-output
+	rm -rf .venv .venv-mlflow2 .venv-mlflow3 .venv-kserve .mypy_cache .ruff_cache .pytest_cache .import_linter_cache static-root test-output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

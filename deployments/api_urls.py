@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from deployments.api import (
     cards,
     compared,
+    conversions,
     delegations,
     endpoints,
     environments,
@@ -14,7 +15,9 @@ from deployments.api import (
     policies,
     predict,
     promotions,
+    reproductions,
     technical_files,
+    thresholds,
 )
 
 model = "models/<str:name>/"
@@ -22,6 +25,7 @@ version = f"{model}versions/<int:number>/"
 issue = f"{model}technical-files/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
+again = f"{version}reproductions/"
 place = "environments/<str:name>/policy/"
 rules = "environments/<str:name>/policies/"
 version_of_rules = f"{rules}<int:number>/"
@@ -35,6 +39,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{version}verify/", models.VersionVerify.as_view(), name="api-version-verify"),
     path(f"{version}export/", models.VersionExport.as_view(), name="api-version-export"),
     path(f"{version}explanation/", models.VersionExplanation.as_view(), name="api-version-explanation"),
+    path(again, reproductions.VersionReproductions.as_view(), name="api-reproductions"),
+    path(f"{again}<int:reproduction>/", reproductions.VersionReproduction.as_view(), name="api-reproduction"),
+    path(f"{again}<int:reproduction>/certificate/", reproductions.VersionCertificate.as_view(), name="api-certificate"),
     path(f"{version}technical-file/", technical_files.VersionTechnicalFile.as_view(), name="api-technical-file"),
     path(f"{version}technical-file/issues/", technical_files.TechnicalFiles.as_view(), name="api-technical-files"),
     path(issue, technical_files.TechnicalFileDetail.as_view(), name="api-technical-file-issue"),
@@ -52,12 +59,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("promotions/break-glass/", promotions.BreakGlass.as_view(), name="api-break-glass"),
     path("delegations/", delegations.Delegations.as_view(), name="api-delegations"),
     path("delegations/<int:number>/revoke/", delegations.DelegationRevoke.as_view(), name="api-delegation-revoke"),
+    path(f"{version}conversion/", conversions.VersionConversion.as_view(), name="api-version-conversion"),
     path(promotion, promotions.PromotionDetail.as_view(), name="api-promotion"),
     path(f"{promotion}card/", cards.PromotionCard.as_view(), name="api-promotion-card"),
     path(f"{promotion}decide/", promotions.PromotionDecide.as_view(), name="api-promotion-decide"),
     path(f"{promotion}withdraw/", promotions.PromotionWithdraw.as_view(), name="api-promotion-withdraw"),
     path(f"{promotion}override/", promotions.PromotionOverride.as_view(), name="api-promotion-override"),
     path(f"{promotion}evidence/", evidence.PromotionEvidence.as_view(), name="api-promotion-evidence"),
+    path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="api-promotion-threshold"),
     path(f"{promotion}retry/", evidence.PromotionRetry.as_view(), name="api-promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
     path("production/", past.Production.as_view(), name="api-production"),
@@ -78,6 +87,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{version_of_rules}backtest/", policies.PolicyBacktest.as_view(), name="api-policy-backtest"),
     path("endpoints/", endpoints.Endpoints.as_view(), name="api-endpoints"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="api-endpoint"),
+    path(f"{endpoint}openapi/", endpoints.EndpointOpenapi.as_view(), name="api-endpoint-openapi"),
     path(f"{endpoint}revisions/", endpoints.EndpointRevisions.as_view(), name="api-endpoint-revisions"),
     path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="api-endpoint-rollback"),
     path(f"{endpoint}reviews/<int:number>/close/", endpoints.ReviewClose.as_view(), name="api-review-close"),

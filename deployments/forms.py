@@ -76,9 +76,41 @@ class EndpointForm(Form):
 
     log_mode = forms.ChoiceField(
         choices=Endpoint.LogMode,
-        label="Prediction log",
-        help_text="What is kept of each request's features. Drift needs them, hashed is enough for counting.",
+        label="Features in the log",
+        help_text="What is kept of each request's features. Drift is counted in each mode.",
     )
+    logging = forms.ChoiceField(choices=Endpoint.Logging, label="Prediction log", required=False)
+    sample_share = forms.FloatField(
+        label="Share of a sample", required=False, help_text="Over 0, at most 1. Used by sample only."
+    )
+    masked_columns = forms.CharField(
+        label="Masked columns", required=False, help_text="Separated by commas. The log keeps only hashes of them."
+    )
+    on_log_failure = forms.ChoiceField(
+        choices=Endpoint.OnLogFailure, label="When the log cannot be written", required=False
+    )
+    requests_per_minute = forms.IntegerField(
+        label="Requests a minute", required=False, help_text="Of all callers. 0 for no limit; more get 429."
+    )
+    caller_requests_per_minute = forms.IntegerField(
+        label="Requests a minute of each token", required=False, help_text="0 for no limit."
+    )
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> "EndpointForm":
+        """Return the form with the settings as they are."""
+        held = {name: getattr(endpoint, name) for name in cls.base_fields}
+        return cls(initial=held | {"masked_columns": ", ".join(endpoint.masked_columns)})
+
+    def values(self) -> dict[str, Any]:
+        """Return the settings of a valid form; what was not sent is left out."""
+        sent = {
+            name: value for name, value in self.cleaned_data.items() if name in self.data and value not in ("", None)
+        }
+        if "masked_columns" in self.data:
+            names = self.cleaned_data["masked_columns"].split(",")
+            sent["masked_columns"] = [name.strip() for name in names if name.strip()]
+        return sent
 
 
 class AutomationForm(Form):

@@ -1,7 +1,6 @@
 """Named checks of a promotion: gather the facts from the database and the files, judge them, seal the verdicts."""
 
 import functools
-import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from deployments.cards import card_gaps, sealed
-from deployments.models import Endpoint, GateResult, ModelVersion, Policy, PromotionRequest
-from deployments.proof import canonical, manifest, measured, rules, seal, signing
+from deployments.models import Endpoint, GateResult, ModelVersion, Policy, PromotionRequest, Reproduction
+from deployments.proof import canonical, certificate, manifest, measured, rules, seal, signing
 from deployments.proof.rules import Facts, Outcome
-from experiments import metricstore
-from experiments.models import TrainingJob
 from experiments.training.catalogue import METRICS, PRIMARY_METRIC, TASK_METRICS
 from mlportal.lib import blobs
 from mlportal.lib.errors import Missing
-from mlportal.lib.lease import WorkState
 
 if TYPE_CHECKING:
     from projects.models import DatasetVersion
@@ -32,7 +28,7 @@ IMPORTANCE_FILE = "importance.json"
 CLIENT_MODEL_FILE = "model.skops"
 CLIENT_EXAMPLE_FILE = "serving_input_example.json"
 CLIENT_REFERENCE_FILE = "reference.parquet"
-MAX_REPEATS = 100  # later trainings on the same data that are looked at for a repetition
+MAX_CERTIFICATES = 20  # of the newest good ones, checked until one holds
 
 
 @functools.cache
@@ -185,20 +181,22 @@ def ranked(policy: Policy, found: Facts) -> list[Outcome]:
 
 
 def reproduced(version: ModelVersion, *, before: datetime) -> datetime | None:
-    """Return when a later training last gave the same result: same data, same specification, same primary metric."""
-    run = version.run
-    job = getattr(run, "job", None)
-    key = primary(version)
-    if run is None or job is None or key not in version.metrics:
-        return None
-    later = TrainingJob.objects.filter(
-        project=job.project_id, dataset_version=job.dataset_version_id, split=job.split_id, state=WorkState.SUCCEEDED,
-        pk__gt=job.pk, ended_at__lte=before,
-    ).order_by("-ended_at")[:MAX_REPEATS]  # fmt: skip
-    alike = [item for item in later if item.spec == job.spec]
-    points = metricstore.latest([item.run_id for item in alike]) if alike else {}
-    same = (item for item in alike if _same(points[item.run_id].get(key), version.metrics[key]))
-    return next((item.ended_at for item in same), None)
+    """Return when a certificate last said that the version came out again.
+
+    Only a certificate counts that a key of this installation signed, over the very files the version has now.
+    """
+    good = (Reproduction.Verdict.REPRODUCED, Reproduction.Verdict.WITHIN)
+    rows = Reproduction.objects.filter(version=version, verdict__in=good, ended_at__lte=before)
+    return next(
+        (row.ended_at for row in rows.order_by("-ended_at")[:MAX_CERTIFICATES] if certified(row, version)), None
+    )
+
+
+def certified(row: Reproduction, version: ModelVersion) -> bool:
+    """Tell whether a certificate is signed, says what its row says, and belongs to the version's files."""
+    document = row.document or {}
+    fits = document.get("verdict") == row.verdict and document.get("manifest_sha256") == version.manifest_sha256
+    return fits and certificate.is_signed(keyring(), document, signature=row.signature, signed_by=row.signed_by)
 
 
 def store(request: PromotionRequest, outcomes: list[Outcome], phase: str) -> None:
@@ -281,10 +279,6 @@ def primary(version: ModelVersion) -> str:
     return chosen if chosen in METRICS else PRIMARY_METRIC.get(version.task, "")
 
 
-def _same(point: Any, value: float) -> bool:
-    return point is not None and math.isclose(point.value, value, rel_tol=1e-9)
-
-
 def _file_damage(row: dict[str, Any]) -> str:
     try:
         blobs.verify(row["sha256"])
@@ -301,7 +295,7 @@ def evaluation(request: PromotionRequest) -> tuple[dict[str, Any], str]:
     if work is None or not work.is_terminal:
         return {}, "the evaluation has not finished"
     if work.result is None:
-        return {}, f"the evaluation failed: {work.failure or work.get_state_display()}"
+        return {}, f"the evaluation failed: {(work.failure or work.get_state_display()).rstrip('.')}"
     return work.result, str(work.result.get("note", ""))
 
 

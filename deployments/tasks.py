@@ -6,7 +6,7 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import automations, backtests, suspensions, technical_files, timers
+from deployments.services import automations, backtests, reproductions, suspensions, technical_files, timers
 from projects.services import events
 
 
@@ -20,11 +20,20 @@ def evaluate_request(evaluation_id: int) -> None:
 
 @shared_task(name="deployments.sweep_evaluations")
 def sweep_evaluations() -> None:
-    """Take up evaluations and explanations whose worker or message was lost."""
+    """Take up evaluations, explanations and conversions whose worker or message was lost."""
     from deployments import pipeline
 
     pipeline.sweep_evaluations()
     pipeline.sweep_explanations()
+    pipeline.sweep_conversions()
+
+
+@shared_task(name="deployments.convert_version")
+def convert_version(conversion_id: int) -> None:
+    """Convert one version to ONNX and measure the parity."""
+    from deployments import pipeline
+
+    pipeline.convert_version(conversion_id, worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
 @shared_task(name="deployments.explain_version")
@@ -33,6 +42,20 @@ def explain_version(explanation_id: int) -> None:
     from deployments import pipeline
 
     pipeline.explain_version(explanation_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.certify_reproduction")
+def certify_reproduction(reproduction_id: int) -> None:
+    """Compare a version with its training again, and sign what was found."""
+    from deployments import pipeline
+
+    pipeline.certify_reproduction(reproduction_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.sweep_reproductions")
+def sweep_reproductions() -> None:
+    """Take up comparisons whose worker or message was lost."""
+    reproductions.sweep()
 
 
 @shared_task(name="deployments.run_backtest")
@@ -67,10 +90,12 @@ def keep_time() -> None:
 
 @shared_task(name="deployments.react")
 def react(delivery_id: int) -> None:
-    """React to an alert or to the end of a retraining: automations."""
+    """React to an alert or to the end of a training: automations, reproductions."""
     with events.consume(delivery_id) as event:
         if event is not None:
             automations.react(event)
+            if event.target_type == "trainingjob":
+                reproductions.wake(event)
 
 
 @shared_task(name="deployments.suspend")

@@ -32,7 +32,9 @@ COLUMNS = (
     ("projects.DatasetVersion", "parquet_sha256"),
     ("projects.SplitRecipe", "rows_sha256"),
     ("monitoring.PredictionChunk", "sha256"),
+    ("monitoring.PredictionUpload", "sha256"),
     ("deployments.TechnicalFile", "file_sha256"),
+    ("deployments.Conversion", "graph_sha256"),
 )
 # Columns that hold rows with a ``sha256`` each.
 LISTS = (("deployments.ModelVersion", "manifest"),)

@@ -79,8 +79,33 @@ class TableCollector(Collector):
         yield jobs
         alerts = Alert.objects.shown().count()
         yield GaugeMetricFamily("mlportal_open_alerts", "Alerts that people see as open.", alerts)
+        yield from _watching()
         waiting = EventDelivery.objects.filter(done_at=None).count()
         yield GaugeMetricFamily("mlportal_undelivered_events", "Events that a consumer has not taken.", waiting)
+
+
+def _watching() -> Iterable[Metric]:
+    """Alerts by severity and state, incidents, monitors, messages: few series, whatever the number of endpoints."""
+    from django.utils import timezone
+
+    from monitoring.models import Alert, AlertGroup, Incident, Monitor, Window
+    from projects.models import Delivery
+
+    alerts = GaugeMetricFamily("mlportal_alerts", "Alerts that are not over.", labels=["severity", "state"])
+    rows = Alert.objects.open().order_by().values_list("severity", "state").annotate(count=Count("pk"))
+    for severity, state, count_ in rows:
+        alerts.add_metric([severity, state], count_)
+    yield alerts
+    yield GaugeMetricFamily("mlportal_open_incidents", "Incidents that nobody closed.", Incident.objects.open().count())
+    yield GaugeMetricFamily("mlportal_live_monitors", "Endpoints that are watched.", Monitor.objects.live().count())
+    unsettled = Window.objects.filter(settled_at=None).count()
+    yield GaugeMetricFamily("mlportal_unsettled_windows", "Windows that rules wait to be applied to.", unsettled)
+    late = AlertGroup.objects.filter(due_at__lt=timezone.now()).count()
+    yield GaugeMetricFamily("mlportal_alert_groups_due", "Groups of alerts whose channel is to be told now.", late)
+    messages = GaugeMetricFamily("mlportal_messages", "Messages of channels by state.", labels=["state"])
+    for state, count_ in Delivery.objects.order_by().values_list("state").annotate(count=Count("pk")):
+        messages.add_metric([state], count_)
+    yield messages
 
 
 def forget_process(pid: int) -> None:

@@ -187,15 +187,19 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "projects.import_dataset": {"queue": "jobs"},
     "deployments.evaluate_request": {"queue": "jobs"},
     "deployments.explain_version": {"queue": "jobs"},
+    "deployments.certify_reproduction": {"queue": "jobs"},
+    "deployments.convert_version": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
     "deployments.issue_technical_file": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},
+    "flush-alert-groups": {"task": "monitoring.flush_groups", "schedule": 5.0, "options": {"expires": 15}},
     "forget-unmatched-labels": {
         "task": "monitoring.forget_unmatched_labels", "schedule": 86_400, "options": {"expires": 3600},
     },
     "wake-deliveries": {"task": "projects.wake_deliveries", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "complete-references": {"task": "monitoring.complete_references", "schedule": 60.0, "options": {"expires": 50}},
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "forget-sessions": {"task": "projects.forget_sessions", "schedule": 3600, "options": {"expires": 1800}},
     "end-folder-roles": {"task": "experiments.end_folder_roles", "schedule": 60, "options": {"expires": 60}},
@@ -218,6 +222,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
     },
     "sweep-backtests": {"task": "deployments.sweep_backtests", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "sweep-reproductions": {
+        "task": "deployments.sweep_reproductions", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
+    },
     "sweep-technical-files": {
         "task": "deployments.sweep_technical_files", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
     },
@@ -233,10 +240,10 @@ AUDIT_ANCHOR_MAIL = environment.list("MLPORTAL_AUDIT_ANCHOR_MAIL", default=[])
 NOTIFIED = (
     "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
     "promotion.approval_added", "promotion.rejected", "promotion.changes_requested", "promotion.reminder",
-    "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed", "promotion.suspended",
-    "delegation.given", "endpoint.frozen", "endpoint.break_glass", "break_glass.reviewed", "endpoint.switched",
-    "endpoint.rolled_back", "job.failed", "job.succeeded", "comment.added",
-    "checks.failed", "checks.passed",
+    "promotion.withdrawn", "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed",
+    "promotion.suspended", "version.reproduction_certified", "delegation.given", "endpoint.frozen",
+    "endpoint.break_glass", "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back",
+    "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.
 NOTIFIED_CLIENTS = (
@@ -245,6 +252,10 @@ NOTIFIED_CLIENTS = (
 )  # fmt: skip
 EVENT_CONSUMERS: list[tuple[str, str]] = [
     ("user.second_factor_reset", "projects.tell_of_reset"),
+    *(
+        (verb, "projects.tell_of_access")
+        for verb in ("access.requested", "access.granted", "access.declined", "access.expired")
+    ),
     *((verb, "projects.notify") for verb in (*NOTIFIED, *NOTIFIED_CLIENTS)),
     *(
         (verb, "projects.anchor_promotion")
@@ -264,6 +275,14 @@ TARGETS = {
     "promotion": "deployments.queries.promotion_targets",
     "endpoint": "deployments.queries.endpoint_targets",
     "alert": "monitoring.queries.alert_targets",
+}
+# What one may ask on why somebody can or cannot do something: kind, and the function that finds or offers such things.
+RIGHTS_ON = {
+    "environment": "deployments.services.rights.environments",
+    "promotion": "deployments.services.rights.promotions",
+    "folder": "experiments.queries.rights.folders",
+    "experiment": "experiments.queries.rights.experiments",
+    "run": "experiments.queries.rights.runs",
 }
 # Functions of the apps above projects that tell what dataset versions are used by.
 DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]

@@ -6,7 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from experiments.mlflow.urls import nothing_else
 from mlportal import health, metrics
 from mlportal.lib.public import public
-from mlportal.views import ApiDocs, ClientLink, Example, Home, Inbox, Live, Overview, Search, ShellBadges
+from mlportal.views import ApiDocs, ClientLink, Example, Home, Inbox, Live, Ops, Overview, Search, ShellBadges
 from mlportal.views.handover import DelegationGive, DelegationRevoke, WaitingForMe
 
 handler400 = "mlportal.views.bad_request"
@@ -39,6 +39,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("p/<slug:project>/", include(mlflow)),
     path("", Home.as_view(), name="home"),
     path("example/", Example.as_view(), name="example"),
+    path("ops/", Ops.as_view(), name="ops"),
     path("inbox/", Inbox.as_view(), name="inbox"),
     path("inbox/delegations/", DelegationGive.as_view(), name="delegation-give"),
     path("inbox/delegations/<int:number>/revoke/", DelegationRevoke.as_view(), name="delegation-revoke"),

@@ -119,6 +119,7 @@ class Series:
     limit: float | None = None
     limit_text: str = ""
     unit: str = ""
+    marks: Sequence[tuple[datetime, str]] = ()
     _rows: int = field(default=24, repr=False)
 
     @property
@@ -133,6 +134,8 @@ class Series:
         drawn: dict[str, Any] = {"x": [at.isoformat() for at in self.times], "lines": lines, "fmt": fmt, "zero": True}
         if self.unit:
             drawn["unit"] = self.unit
+        if self.marks:
+            drawn["marks"] = [{"x": at.isoformat(), "t": text} for at, text in self.marks]
         if self.limit is not None:
             drawn |= {"limit": self.limit, "limitLeft": 1, "limitText": self.limit_text}
         return drawn

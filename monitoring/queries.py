@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, Q, Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from monitoring import charts
@@ -116,7 +116,7 @@ def _tabs(at: datetime) -> dict[str, Q]:
 def alerts_in(project: Project, tab: str) -> AlertQuerySet:
     """Alerts of one tab, worst first, with all that a line shows."""
     at = timezone.now()
-    rows = Alert.objects.in_project(project).annotate(silenced=Exists(Silence.objects.covering(at)))
+    rows = Alert.objects.in_project(project).annotate(silenced=Silence.objects.condition(at))
     found = rows.filter(_tabs(at)[tab]).select_related("rule", "assigned_to", "acknowledged_by")
     return found.order_by("-resolved_at", "-pk") if tab == "resolved" else found.worst_first()
 
@@ -124,7 +124,7 @@ def alerts_in(project: Project, tab: str) -> AlertQuerySet:
 def alerts_by_state(project: Project, state: str) -> AlertQuerySet:
     """Alerts of one state for the API; ``open`` is whatever is not over, acknowledged or not."""
     at = timezone.now()
-    rows = Alert.objects.in_project(project).annotate(silenced=Exists(Silence.objects.covering(at)))
+    rows = Alert.objects.in_project(project).annotate(silenced=Silence.objects.condition(at))
     where = {
         "open": Q(state__in=SHOWN),
         "acknowledged": Q(state__in=SHOWN, acknowledged_by__isnull=False),
@@ -138,7 +138,7 @@ def alerts_by_state(project: Project, state: str) -> AlertQuerySet:
 def alert_counts(project: Project) -> dict[str, int]:
     """How many alerts each tab holds; few are open at a time, so those are counted here."""
     at = timezone.now()
-    rows = Alert.objects.in_project(project).shown().annotate(silenced=Exists(Silence.objects.covering(at)))
+    rows = Alert.objects.in_project(project).shown().annotate(silenced=Silence.objects.condition(at))
     found = list(rows.values_list("silenced", "acknowledged_by"))
     silenced = sum(hidden for hidden, _by in found)
     acknowledged = sum(by is not None for hidden, by in found if not hidden)

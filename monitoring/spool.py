@@ -104,9 +104,10 @@ class Writer:
         self._name = ""
         self._size = 0
         self._started = 0.0
-        self._declared: set[Any] = set()
+        self._declared: dict[Any, dict[str, Any]] = {}
+        self._durable = False
 
-    def append(self, record: dict[str, Any], *, header: dict[str, Any]) -> None:
+    def append(self, record: dict[str, Any], *, header: dict[str, Any], durable: bool = False) -> None:
         """Write one record, and first the header of its source when this segment lacks it.
 
         Parameters
@@ -114,7 +115,10 @@ class Writer:
         record : dict
             JSON values; its ``"source"`` is the header's.
         header : dict
-            What the record's source is; ``header["source"]`` tells sources apart.
+            What the record's source is; ``header["source"]`` tells sources apart. Another object with the same
+            source is written again.
+        durable : bool
+            Whether the segment must be synced before it is closed.
 
         Raises
         ------
@@ -126,7 +130,7 @@ class Writer:
             if self._file < 0 or self._size >= self._max_bytes:
                 self.close()
                 self._open()
-            if header["source"] not in self._declared:
+            if self._declared.get(header["source"]) is not header:
                 line = encode(header) + line
             if self.used_bytes + len(line) > self._quota_bytes:
                 self.close()  # the next append measures the folder again
@@ -135,7 +139,8 @@ class Writer:
         except OSError as error:
             self.close()
             raise SpoolFailed(f"The prediction log cannot be written: {error.strerror}.") from error
-        self._declared.add(header["source"])
+        self._declared[header["source"]] = header
+        self._durable = self._durable or durable
 
     def tick(self) -> None:
         """Close a segment that is old enough; call it about every second."""
@@ -148,6 +153,8 @@ class Writer:
             return
         opened = self.folder / (self._name + OPEN)
         try:
+            if self._durable:
+                os.fdatasync(self._file)
             if self._size:
                 opened.rename(opened.with_suffix(CLOSED))
             else:
@@ -158,10 +165,9 @@ class Writer:
             os.close(self._file)
             self._file = -1
 
-    def sync(self) -> None:
-        """Force what was written to the device."""
-        if self._file >= 0:
-            os.fdatasync(self._file)
+    def handle(self) -> int:
+        """Another descriptor of the open segment for `sync`, -1 without one: a closed segment was synced."""
+        return os.dup(self._file) if self._file >= 0 else -1
 
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -174,7 +180,7 @@ class Writer:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fresh.rename(fresh.with_suffix(OPEN))
         self._file, self._size, self._started = descriptor, 0, self._clock()
-        self._declared = set()
+        self._declared, self._durable = {}, False
 
     def _write(self, line: bytes) -> None:
         written = 0
@@ -188,6 +194,16 @@ class Writer:
             raise
         self._size += written
         self.used_bytes += written
+
+
+def sync(handle: int) -> None:
+    """Force what was written to the device, and give the descriptor back; runs beside the writer."""
+    if handle < 0:
+        return
+    try:
+        os.fdatasync(handle)
+    finally:
+        os.close(handle)
 
 
 def used_bytes(folder: Path) -> int:

@@ -7,13 +7,21 @@ from django.conf import settings
 from django.utils import timezone
 
 from monitoring import pipeline
-from monitoring.pipeline import ship
+from monitoring.pipeline import backfill, ship, uploads
+from monitoring.services import alerts, routing
 
 
 @shared_task(name="monitoring.roll_windows")
 def roll_windows() -> int:
     """Judge every window that is due."""
     return pipeline.roll_due()
+
+
+@shared_task(name="monitoring.flush_groups")
+def flush_groups() -> int:
+    """Tell channels what is due about groups of alerts, after the acknowledgements whose time is over."""
+    alerts.end_acknowledgements()
+    return routing.flush_due()
 
 
 @shared_task(name="monitoring.ship_predictions")
@@ -26,3 +34,21 @@ def ship_predictions() -> int:
 def forget_unmatched_labels() -> int:
     """Drop labels that waited 30 days for their prediction."""
     return ship.forget_unmatched(timezone.now())
+
+
+@shared_task(name="monitoring.backfill")
+def run_backfill(number: int) -> int:
+    """Count stored predictions on a new reference or by new segments."""
+    return backfill.run(number)
+
+
+@shared_task(name="monitoring.complete_references")
+def complete_references() -> int:
+    """Make references of first rows, and go on with uploads and backfills that a crash left."""
+    return uploads.run_left() + backfill.make_references() + backfill.run_left()
+
+
+@shared_task(name="monitoring.take_upload")
+def take_upload(number: int) -> int:
+    """Take in predictions of a model that is served elsewhere."""
+    return uploads.run(number)

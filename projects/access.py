@@ -37,7 +37,7 @@ from mlportal.lib.peer import address_of
 from projects.actor import Actor
 from projects.models import ApiToken, Project, Somewhere, User
 from projects.permissions import Permission, Place, Role, allowed, require
-from projects.services import credentials, factors, idempotency, refusals, sessions, stepup
+from projects.services import credentials, factors, idempotency, refusals, sessions, stepup, things
 from projects.services.past import Section
 from projects.services.session_store import authenticated_at
 
@@ -120,6 +120,7 @@ def shell(request: HttpRequest) -> dict[str, Any]:
         "step_up_due": stepup.asks(actor),
         "passwords_on": settings.LOCAL_PASSWORDS,
         "granters": partial(_granters, project),
+        "why_link": partial(_why_link, request, project),
         "shell_projects": Project.objects.visible_to(actor).order_by("name")[:50],
     }
 
@@ -130,6 +131,17 @@ def _granters(project: Project | None) -> list[str]:
         return [str(user) for user in User.objects.filter(is_site_admin=True, is_active=True)[:3]]
     admins = project.memberships.filter(role=Role.ADMIN, valid_to=None, user__is_active=True)
     return [str(member.user) for member in admins.select_related("user")[:3]]
+
+
+def _why_link(request: HttpRequest, project: Project | None) -> str:
+    """Where the page of a refusal leads: the question why, with what was asked if the refusal says it."""
+    if project is None:
+        return ""
+    error = getattr(request, "refusal", None)
+    permission = getattr(error, "permission", "")
+    on = getattr(error, "on", "") or things.key_of(getattr(request, "place", None))
+    asked = urlencode({"permission": str(permission), "on": on}) if permission else ""
+    return f"{reverse('projects:access-why', args=[project.slug])}{f'?{asked}' if asked else ''}"
 
 
 class Rights:

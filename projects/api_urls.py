@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from projects.api import (
+    access,
     access_requests,
     account,
     audit,
@@ -17,6 +18,7 @@ from projects.api import (
     marks,
     people,
     projects,
+    service_accounts,
     splits,
 )  # fmt: skip
 
@@ -49,6 +51,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         access_requests.AccessRequestAnswer.as_view(),
         name="api-access-answer",
     ),
+    path(f"{_project}access/why/", access.AccessWhy.as_view(), name="api-access-why"),
+    path(f"{_project}access/who/", access.AccessWho.as_view(), name="api-access-who"),
     path("groups/", groups.Groups.as_view(), name="api-groups"),
     path("groups/<int:pk>/", groups.GroupDetail.as_view(), name="api-group"),
     path("groups/<int:pk>/members/", groups.GroupMembers.as_view(), name="api-group-members"),
@@ -57,6 +61,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("group-mappings/<int:pk>/", groups.MappingDetail.as_view(), name="api-group-mapping"),
     path(f"{_project}group-roles/", groups.GroupRoles.as_view(), name="api-group-roles"),
     path(f"{_project}group-roles/<int:pk>/", groups.GroupRoleDetail.as_view(), name="api-group-role"),
+    path(f"{_project}service-accounts/", service_accounts.ServiceAccounts.as_view(), name="api-service-accounts"),
+    path(
+        f"{_project}service-accounts/<str:username>/",
+        service_accounts.ServiceAccountDetail.as_view(),
+        name="api-service-account",
+    ),
+    path(
+        f"{_project}service-accounts/<str:username>/tokens/",
+        service_accounts.ServiceTokens.as_view(),
+        name="api-service-tokens",
+    ),
+    path(
+        f"{_project}service-accounts/<str:username>/tokens/<int:token>/",
+        service_accounts.ServiceTokenDetail.as_view(),
+        name="api-service-token",
+    ),
     path(f"{_project}tokens/", projects.Tokens.as_view(), name="api-tokens"),
     path(f"{_project}tokens/<int:pk>/", projects.TokenDetail.as_view(), name="api-token"),
     path(f"{_project}events/", audit.Events.as_view(), name="api-events"),

@@ -79,6 +79,46 @@ SIGNED_IN = frozenset({P.ACCOUNT_VIEW, P.ACCOUNT_EDIT, P.SESSION_END, P.GROUP_MA
 # What is left of it to a token of one project.
 INSIDE_ONE_PROJECT = SIGNED_IN - {P.GROUP_MANAGE, P.ACCESS_ASK}
 EVERYTHING = frozenset(Permission) - SIGNED_IN - {P.SITE_ADMIN}
+# What each right inside a project is called: "may …".
+WORDS: dict[Permission, str] = {
+    P.PROJECT_VIEW: "look at the project",
+    P.PROJECT_EDIT: "change the project",
+    P.MEMBER_MANAGE: "manage members",
+    P.TOKEN_CREATE: "make API tokens",
+    P.AUDIT_VIEW: "read the audit log",
+    P.COMMENT_ADD: "comment",
+    P.MARK_KEEP: "keep stars and views of their own",
+    P.CHANNEL_VIEW: "look at channels",
+    P.CHANNEL_EDIT: "change channels",
+    P.CONNECTION_EDIT: "change connections",
+    P.DATASET_VIEW: "look at data sets",
+    P.DATASET_CREATE: "add data sets",
+    P.DATASET_EDIT: "change data sets",
+    P.DATASET_DELETE: "delete data sets",
+    P.RUN_VIEW: "look at runs",
+    P.RUN_LOG: "log runs",
+    P.RUN_EDIT: "change runs and folders",
+    P.RUN_DELETE: "delete runs for good",
+    P.JOB_LAUNCH: "launch training",
+    P.JOB_CANCEL: "cancel training",
+    P.MODEL_VIEW: "look at models",
+    P.MODEL_REGISTER: "register models",
+    P.FILE_ISSUE: "issue technical files",
+    P.PROMOTION_REQUEST: "ask for a promotion",
+    P.PROMOTION_SIGN: "take part in a decision",
+    P.PROMOTION_DECIDE: "decide promotions",
+    P.GATE_OVERRIDE: "override a gate",
+    P.POLICY_EDIT: "change policies and environments",
+    P.ENDPOINT_VIEW: "look at endpoints",
+    P.ENDPOINT_DEPLOY: "deploy and roll back",
+    P.ENDPOINT_PREDICT: "call endpoints",
+    P.AUTOMATION_EDIT: "change automations",
+    P.MONITOR_VIEW: "look at monitoring",
+    P.MONITOR_EDIT: "change monitors and rules",
+    P.ALERT_HANDLE: "handle alerts",
+    P.PREDICTION_VIEW: "read predictions",
+    P.PREDICTION_LABEL: "send true outcomes",
+}
 
 
 class Role(StrEnum):
@@ -193,14 +233,30 @@ def require(
         by.forget()
     if allowed(by, permission, project, within=within):
         return
-    holders = [ROLE_LABELS[role] for role, granted in GRANTS.items() if permission in granted]
+    error = _refusal(by, permission)
+    error.permission = permission
+    raise error
+
+
+def roles_with(permission: Permission) -> list[Role]:
+    """Roles that hold a permission."""
+    return [role for role in Role if permission in GRANTS[role]]
+
+
+def scopes_with(permission: Permission) -> list[str]:
+    """Scopes of tokens that let a permission through, by name."""
+    return sorted(name for name, granted in SCOPES.items() if permission in granted)
+
+
+def _refusal(by: "Actor", permission: Permission) -> Forbidden:
     if by.token is not None and permission not in by.scope_permissions():
-        scopes = sorted(name for name, granted in SCOPES.items() if permission in granted)
-        raise Forbidden(
+        scopes = scopes_with(permission)
+        return Forbidden(
             f"This token lacks the scope for {permission}; it needs: {', '.join(scopes) or 'none gives it'}.",
             field="scope", limit=scopes,
         )  # fmt: skip
-    raise Forbidden(
+    holders = [ROLE_LABELS[role] for role in roles_with(permission)]
+    return Forbidden(
         f"Your role does not allow {permission}. Roles that do: {', '.join(holders) or 'site administrator'}.",
         limit=holders,
     )

@@ -10,6 +10,7 @@ from projects import pipeline
 from projects.models import User
 from projects.pipeline import check_runs, split_rows
 from projects.services import (
+    access_mail,
     access_requests,
     anchors,
     dataset_trash,
@@ -120,6 +121,14 @@ def tell_of_reset(event_delivery_id: int) -> None:
     with events.consume(event_delivery_id) as event:
         if event is not None and event.target_id is not None:
             second_factor.tell_of_reset(User.objects.get(pk=event.target_id))
+
+
+@shared_task(name="projects.tell_of_access", ignore_result=True)
+def tell_of_access(event_delivery_id: int) -> None:
+    """Mail who can answer a request for access, and who asked when it is answered."""
+    with events.consume(event_delivery_id) as event:
+        if event is not None:
+            access_mail.tell(event)
 
 
 @shared_task(name="projects.forget_sessions", ignore_result=True)

@@ -23,6 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import prepared
 import services
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,10 +57,12 @@ def run(database: str, arguments: list[str], chromium: str, *, again: bool) -> i
         with ExitStack() as stack:
             extra = {"CHROMIUM": chromium} if chromium else {}
             extra |= stack.enter_context(services.valkey(folder / "v"))
+            schema = prepared.folder(database)
             if database == "postgres":
-                extra |= stack.enter_context(services.postgres(folder / "p"))
+                extra |= stack.enter_context(services.postgres(folder / "p", schema))
+                extra["MIGRATED"] = prepared.POSTGRES
             else:
-                extra["EXPECT_DB"] = "sqlite"
+                extra |= {"EXPECT_DB": "sqlite", "MIGRATED": str(shutil.copy(schema / "db.sqlite3", folder))}
             if again:
                 extra["ONLY_WHAT_USES_A_DATABASE"] = "1"
             print(f"\n==== pytest on {database} {' '.join(arguments)}", flush=True)

@@ -76,25 +76,27 @@ def postgres_binaries(folder: Path) -> Path:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[dict[str, str]]:
-    """Start PostgreSQL in a folder; give the environment that reaches it."""
+def postgres(folder: Path, prepared: Path | None = None) -> Iterator[dict[str, str]]:
+    """Start PostgreSQL in a folder, from a copy of a prepared one if given; give the environment that reaches it."""
     folder.mkdir(mode=0o755)
     binaries = postgres_binaries(folder)
     data, sockets = folder / "data", folder / "s"
     identity: dict[str, object] = {}
+    if prepared:
+        shutil.copytree(prepared, data)
     for path in (data, sockets):
-        path.mkdir(mode=0o700)
+        path.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        for path in (data, sockets):
+        for path in (data, sockets, *data.rglob("*")):
             os.chown(path, nobody.pw_uid, nobody.pw_gid)
     log = folder / "log"
     with log.open("wb") as output:
         common = {"stdout": output, "stderr": output, "cwd": "/", **identity}
         initialise = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust"]
         initialise += ["--no-sync", "-E", "UTF8", "--locale=C.UTF-8"]
-        if subprocess.run(initialise, check=False, **common).returncode:  # type: ignore[call-overload]
+        if not prepared and subprocess.run(initialise, check=False, **common).returncode:  # type: ignore[call-overload]
             raise Missing(f"initdb failed:\n{log.read_text(errors='replace')}")
         command = [binaries / "postgres", "-D", data, "-h", "", "-k", sockets]
         for setting in ("fsync=off", "synchronous_commit=off", "full_page_writes=off"):

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import sys
 import uuid
 from pathlib import Path
@@ -60,6 +61,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if meant_here(item)]
         config.hook.pytest_deselected(items=left)
     items.sort(key=lambda item: next((at for at, place in enumerate(LONG) if item.nodeid.startswith(place)), len(LONG)))
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings):
+    """Begin on a copy of the database that ``scripts/test`` migrated, where it did."""
+    migrated, test = os.environ.get("MIGRATED"), connection.settings_dict["TEST"]
+    if migrated and connection.vendor == "postgresql":
+        test["TEMPLATE"] = migrated
+    elif migrated:
+        shutil.copy(migrated, test["NAME"])
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_keepdb):
+    """Take the copy as it lies there."""
+    return django_db_keepdb or bool(os.environ.get("MIGRATED") and connection.vendor == "sqlite")
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from deployments.api.models import PAGE, InProject, checked
+from deployments.cards.parts import PARTS
 from deployments.models import ModelVersion, PaperVersion, PromotionRequest
-from deployments.services import cards, prints, writings
+from deployments.services import cards, past_models, prints, writings
 from deployments.views.papers import download, file_name
 from mlportal.lib.errors import Invalid
+from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
+from projects.services.past import Section
 
 P = Permission
 TAGS = ["model cards"]
@@ -71,6 +74,11 @@ class VersionCard(InProject):
 
     reads = ModelVersion
     permissions = {"GET": P.MODEL_VIEW, "PATCH": P.MODEL_REGISTER}
+
+    def past(self, span: Span, name: str, number: int) -> list[Section]:
+        """Return what people had written in the card by then."""
+        labels = {key: each.label for key, each in PARTS.items()}
+        return past_models.paper(self.version(name, number), span, kind="card", labels=labels)
 
     @extend_schema(operation_id="cards_read", tags=TAGS, parameters=[NUMBER], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, name: str, number: int) -> Response:

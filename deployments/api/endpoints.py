@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,7 +10,7 @@ from rest_framework.response import Response
 from deployments.api import shapes
 from deployments.api.models import PAGE, checked
 from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RollbackReview
-from deployments.services import automations, endpoints, looks, past
+from deployments.services import asking, automations, endpoints, looks, past
 from mlportal.lib import names
 from mlportal.lib.errors import Missing
 from mlportal.lib.moments import Span
@@ -82,10 +83,23 @@ class EndpointDetail(_OneEndpoint):
         responses=shapes.EndpointSerializer,
     )
     def patch(self, request: Request, endpoint: str) -> Response:
-        """Choose what the prediction log keeps."""
+        """Choose what the prediction log keeps and how many requests are taken; what is not sent stays."""
         values = checked(shapes.ConfigureSerializer, request)
         endpoints.configure(self.actor, endpoint=self.endpoint_of(endpoint), **values)
         return self.answer(endpoint)
+
+
+class EndpointOpenapi(_OneEndpoint):
+    """How an endpoint is asked."""
+
+    reads = Endpoint
+    permissions = {"GET": P.ENDPOINT_VIEW}
+
+    @extend_schema(operation_id="endpoints_openapi", tags=TAGS, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, endpoint: str) -> Response:
+        """Read the OpenAPI of an endpoint, made from the schema of the version that answers."""
+        del request
+        return Response(asking.described(self.actor, endpoint=self.endpoint_of(endpoint)))
 
 
 class EndpointRevisions(_OneEndpoint):

@@ -30,7 +30,7 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
         read_only_fields = fields
 
 
-class ChangeSerializer(serializers.Serializer[Data]):
+class PolicyDifferenceSerializer(serializers.Serializer[Data]):
     """One difference to the rules in force."""
 
     text = serializers.CharField()
@@ -40,7 +40,7 @@ class ChangeSerializer(serializers.Serializer[Data]):
 class PolicyDetailSerializer(PolicySerializer):
     """A version with what it changes and what stands in its way."""
 
-    changes = ChangeSerializer(many=True, read_only=True)
+    changes = PolicyDifferenceSerializer(many=True, read_only=True)
     warnings = serializers.ListField(child=serializers.CharField(), read_only=True)
 
     class Meta(PolicySerializer.Meta):

@@ -21,7 +21,7 @@ class PredictIn(serializers.Serializer):
     )
 
 
-class PredictionOut(serializers.Serializer):
+class PredictedOut(serializers.Serializer):
     """One answer."""
 
     prediction = serializers.JSONField(help_text="A class or a number.")
@@ -32,7 +32,7 @@ class PredictionOut(serializers.Serializer):
 class PredictOut(serializers.Serializer):
     """Answers in the order of the records."""
 
-    predictions = PredictionOut(many=True)
+    predictions = PredictedOut(many=True)
     model = serializers.CharField()
     version = serializers.IntegerField()
     revision = serializers.IntegerField()

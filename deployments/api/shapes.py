@@ -261,8 +261,9 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
     class Meta:
         model = Endpoint
         fields = (
-            "id", "name", "environment", "model", "enabled", "log_mode", "version", "revision", "approval",
-            "frozen_at", "created_at",
+            "id", "name", "environment", "model", "enabled", "log_mode", "logging", "on_log_failure",
+            "sample_share", "masked_columns", "requests_per_minute", "caller_requests_per_minute", "version",
+            "revision", "approval", "frozen_at", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -358,7 +359,13 @@ class RollbackSerializer(ReasonSerializer):
 class ConfigureSerializer(serializers.Serializer[Data]):
     """Settings of an endpoint."""
 
-    log_mode = serializers.ChoiceField(choices=Endpoint.LogMode.choices)
+    log_mode = serializers.ChoiceField(choices=Endpoint.LogMode.choices, required=False)
+    logging = serializers.ChoiceField(choices=Endpoint.Logging.choices, required=False)
+    on_log_failure = serializers.ChoiceField(choices=Endpoint.OnLogFailure.choices, required=False)
+    sample_share = serializers.FloatField(required=False, help_text="Over 0, at most 1.")
+    masked_columns = serializers.ListField(child=serializers.CharField(max_length=500), required=False)
+    requests_per_minute = serializers.IntegerField(required=False, min_value=0, help_text="0 for no limit.")
+    caller_requests_per_minute = serializers.IntegerField(required=False, min_value=0, help_text="0 for no limit.")
 
 
 class SetAutomationSerializer(serializers.Serializer[Data]):

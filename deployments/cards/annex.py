@@ -58,6 +58,7 @@ def document(facts: Records) -> Json:
         ),
         part(
             "development", "2", "Elements and development", hand["development"], fields.training(facts),
+            fields.reproductions(facts),
             hand["design"], hand["architecture"], _resources(facts), hand["data_preparation"], fields.data(facts),
             fields.data_quality(facts), hand["oversight_assessment"], fields.explanations(facts),
             hand["planned_changes"], fields.metrics(facts), fields.calibration(facts), _gates(facts),

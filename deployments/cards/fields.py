@@ -4,11 +4,12 @@ from typing import Any
 
 from deployments.cards.parts import risk
 from deployments.cards.records import Records, stamp
-from deployments.proof import papers
+from deployments.proof import certificate, papers
 from deployments.proof.papers import Json, person
 from experiments.training.catalogue import METRICS
 
 MOST_ROWS = 30
+MOST_NAMES = 10
 NO_EVALUATION = "No evaluation of this version is on record. A request for a promotion makes one."
 ASKER = "Data scientist: request a promotion"
 
@@ -96,6 +97,25 @@ def training(facts: Records) -> Json:
     ]  # fmt: skip
     gap = "Nothing is recorded of the training."
     return papers.pairs("training", "Training", rows, facts.of_run, gap=gap, who="Data scientist")
+
+
+def reproductions(facts: Records) -> Json:
+    """Certificates that say whether the version came out again from its recipe."""
+    rows = []
+    for row in facts.reproductions:
+        found = row.document or {}
+        names = [str(each["part"]) for each in found.get("differences", [])]
+        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        answers = found.get("predictions") or {}
+        rows.append([
+            row.get_verdict_display(), stamp(row.ended_at), answers.get("max_difference"),
+            ", ".join(names[:MOST_NAMES]) + more or "none", certificate.digest(found), row.signed_by,
+        ])  # fmt: skip
+    newest = stamp(facts.reproductions[0].ended_at) if facts.reproductions else ""
+    source = papers.Source("Certificates of reproduction", f"{facts.page}#reproduce", newest)
+    heads = ("Verdict", "At", "Largest difference of a prediction", "What differed", "Certificate sha256", "Key")
+    gap = "Nobody has trained the version again to see whether it comes out the same."
+    return papers.table("reproduction", "Reproduction", heads, rows, source, gap=gap, who="Data scientist: reproduce")
 
 
 def environment(facts: Records) -> Json:

@@ -14,6 +14,7 @@ from deployments.models import (
     GateResult,
     ModelVersion,
     PromotionRequest,
+    Reproduction,
 )
 from deployments.proof.papers import Source
 from experiments.models import TrainingJob
@@ -22,6 +23,7 @@ from monitoring.models import AlertRule
 from projects.models import CheckRun
 
 MOST = 50
+MOST_AGAIN = 5  # certificates of reproduction
 
 
 @dataclass
@@ -38,6 +40,7 @@ class Records:
     rules: list[AlertRule]
     siblings: list[ModelVersion]
     verdicts: list[GateResult]
+    reproductions: list[Reproduction]
     base: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -157,4 +160,7 @@ def load(version: ModelVersion) -> Records:
             .order_by("-number")[:MOST]
         ),
         verdicts=newest_request(verdicts),
+        reproductions=list(
+            Reproduction.objects.filter(version=version).exclude(verdict="").order_by("-ended_at", "-pk")[:MOST_AGAIN]
+        ),
     )  # fmt: skip

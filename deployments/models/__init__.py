@@ -3,6 +3,7 @@
 from deployments.models.approvals import Condition, Delegation
 from deployments.models.automations import Automation, RetrainTrigger
 from deployments.models.backtests import Backtest
+from deployments.models.conversions import Conversion
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment, EnvironmentMove
 from deployments.models.explanations import Explanation
@@ -10,12 +11,15 @@ from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.records import KeptCard, PaperVersion, TechnicalFile
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
+from deployments.models.reproductions import Reproduction
+from deployments.models.thresholds import ThresholdChoice
 
 __all__ = [
     "Alias",
     "Automation",
     "Backtest",
     "Condition",
+    "Conversion",
     "Decision",
     "Delegation",
     "Endpoint",
@@ -35,7 +39,9 @@ __all__ = [
     "PromotionRequest",
     "RegisteredModel",
     "RegisteredModelTag",
+    "Reproduction",
     "RetrainTrigger",
     "RollbackReview",
     "TechnicalFile",
+    "ThresholdChoice",
 ]

@@ -38,6 +38,12 @@ class Endpoint(models.Model):
         HASHED = "hashed", "features hashed"
         NONE = "none", "no features"
 
+    class Logging(models.TextChoices):
+        OFF = "off", "nothing is written; nothing is watched"
+        SAMPLE = "sample", "every row is counted, the features of a share are kept"
+        SAFE = "safe", "written before the answer; survives a killed process"
+        DURABLE = "durable", "on the disk before the answer; survives a power cut"
+
     class OnLogFailure(models.TextChoices):
         SERVE = "serve", "answer and count the lost lines"
         REFUSE = "refuse", "answer nothing that cannot be logged"
@@ -50,6 +56,11 @@ class Endpoint(models.Model):
     enabled = models.BooleanField(default=True)
     log_mode = models.CharField(max_length=10, choices=LogMode, default=LogMode.ALL)
     on_log_failure = models.CharField(max_length=6, choices=OnLogFailure, default=OnLogFailure.SERVE)
+    logging = models.CharField(max_length=7, choices=Logging, default=Logging.SAFE)
+    sample_share = models.FloatField(default=0.1, help_text="Share of requests whose features a sample keeps.")
+    masked_columns = models.JSONField(default=list, help_text="Columns of which the log keeps only hashes.")
+    requests_per_minute = models.PositiveIntegerField(default=0, help_text="Of all callers; 0 for no limit.")
+    caller_requests_per_minute = models.PositiveIntegerField(default=0, help_text="Of each token; 0 for no limit.")
     current_revision = models.ForeignKey("deployments.EndpointRevision", models.PROTECT, null=True, related_name="+")
     frozen_at = models.DateTimeField(null=True, help_text="Since when nothing may switch, until a newer approval.")
     frozen_by = models.ForeignKey("deployments.Condition", models.PROTECT, null=True, related_name="+")

@@ -85,7 +85,7 @@ class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
 
     def with_origin(self) -> Self:
         """Join what a page about a version shows."""
-        return self.select_related("model__project", "run", "dataset_version__dataset", "created_by")
+        return self.select_related("model__project", "run", "dataset_version__dataset", "created_by", "conversion")
 
 
 class ModelVersion(models.Model):

@@ -1,6 +1,17 @@
 """What a worker runs for the deployments app."""
 
+from deployments.pipeline.conversion import convert_version, sweep_conversions
 from deployments.pipeline.evaluation import evaluate_request, portal, sweep_evaluations
 from deployments.pipeline.explanation import explain_version, sweep_explanations
+from deployments.pipeline.reproduction import certify_reproduction
 
-__all__ = ["evaluate_request", "explain_version", "portal", "sweep_evaluations", "sweep_explanations"]
+__all__ = [
+    "certify_reproduction",
+    "convert_version",
+    "evaluate_request",
+    "explain_version",
+    "portal",
+    "sweep_conversions",
+    "sweep_evaluations",
+    "sweep_explanations",
+]

@@ -12,7 +12,7 @@ from django.db import transaction
 from deployments import gates
 from deployments.models import Evaluation, ModelVersion, PromotionRequest
 from deployments.pipeline import seen
-from deployments.services import explanations, promotions
+from deployments.services import conversions, explanations, promotions
 from mlportal.lib import blobs, lease
 from mlportal.lib.errors import DomainError, Unprocessable
 from mlportal.lib.lease import Claim, WorkState
@@ -87,6 +87,7 @@ def _end(held: Claim, state: str, *, failure: str = "", measured: Measured | Non
         promotions.complete_evaluation(held.pk, actor=portal(row.request.project))
         if measured is not None:
             explanations.queued(row.request.version, asked_by=portal(row.request.project))
+            conversions.queued(row.request.version, asked_by=portal(row.request.project))
     return True
 
 
@@ -107,7 +108,7 @@ def _measure(held: Claim) -> Measured:
     candidate = _model(request.version)
     if request.version.is_of_client:
         _describe(request.version, candidate)
-    frame = _reference(request.version)
+    frame = reference(request.version)
     production = _model(request.baseline) if request.baseline else None
     beat("Leave out what production was trained on", 0.05)
     fair = seen.leave_out(frame, request.version, request.baseline)
@@ -127,7 +128,7 @@ def _measure(held: Claim) -> Measured:
         "baseline_bytes": _model_bytes(request.baseline) if request.baseline else None,
     }
     result = _told({**found.plain(), "size": size, "seen": fair.plain()}, fair)
-    return Measured(_finite(result), _grids(request.version, frame))
+    return Measured(finite(result), _grids(request.version, frame))
 
 
 def _told(result: dict[str, Any], fair: seen.Seen) -> dict[str, Any]:
@@ -147,8 +148,8 @@ def _asked(request: PromotionRequest) -> "Asked":
     return Asked(
         task=version.task,
         metrics=gates.metric_keys(version),
-        columns=_columns(version),
-        production_columns=_columns(request.baseline) if request.baseline else [],
+        columns=columns(version),
+        production_columns=columns(request.baseline) if request.baseline else [],
         sensitive=_marked(version, "personal", "sensitive"),
         secret=_marked(version, "secret"),
         segments=_named_segments(request),
@@ -205,7 +206,8 @@ def _describe(version: ModelVersion, model: Any) -> None:
     version.save(update_fields=["task", "signature"])
 
 
-def _reference(version: ModelVersion) -> "pd.DataFrame":
+def reference(version: ModelVersion) -> "pd.DataFrame":
+    """Read the held-out rows of a version."""
     path = gates.reference_file(version)
     digest = version.file(path)
     if digest is None:
@@ -219,7 +221,8 @@ def _reference(version: ModelVersion) -> "pd.DataFrame":
         return pd.read_parquet(link).head(MAX_ROWS)
 
 
-def _columns(version: ModelVersion) -> list[str]:
+def columns(version: ModelVersion) -> list[str]:
+    """List the input columns of a version."""
     return [str(row["name"]) for row in version.signature["inputs"]]
 
 
@@ -232,15 +235,15 @@ def _grids(version: ModelVersion, frame: "pd.DataFrame") -> dict[str, Any]:
         for row in version.importance
         if isinstance(row, dict) and "feature" in row
     }
-    return _finite(json.loads(json.dumps(drift.reference(frame, kinds, importance), default=float)))
+    return finite(json.loads(json.dumps(drift.reference(frame, kinds, importance), default=float)))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Replace numbers that JSON does not know by None."""
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deployments.proof import calibration, explain, fairness, groups, timing
+from deployments.proof import calibration, explain, fairness, groups, threshold, timing
 from deployments.proof.bootstrap import OF_LABELS, Answers, Difference, compare
 from deployments.proof.groups import SMALL, Grouping
 from mlportal.lib.errors import Invalid
@@ -73,6 +73,7 @@ class Result:
     calibration: Json | None
     latency: Json
     explanations: Json | None
+    threshold: Json | None
     missing: list[Json]
 
     def plain(self) -> Json:
@@ -159,6 +160,7 @@ def evaluate(
         latency_ms=latency["candidate"]["p99_ms"],
         production_latency_ms=latency["baseline"]["p99_ms"] if latency["baseline"] else None,
         note=note, segments=segments, fairness=fair, calibration=calibrated, latency=latency, explanations=explained,
+        threshold=_threshold(said),
         missing=[*_without_rival(production, note), *missing, *unseen, *unfair, *why],
     )  # fmt: skip
 
@@ -268,6 +270,17 @@ def _calibration(said: Said) -> tuple[Json | None, list[Json]]:
     if ours is None:
         return None, [{"part": "calibration", "why": "the candidate gives no probabilities"}]
     return {"candidate": ours, "baseline": theirs}, []
+
+
+def _threshold(said: Said) -> Json | None:
+    """Count who says positive at each threshold, for two classes with probabilities."""
+    if len(said.classes) != 2 or said.ours.probabilities is None:
+        return None
+    theirs = said.theirs.probabilities if said.theirs else None
+    kept = threshold.cells(
+        said.truth == 1, said.ours.probabilities[:, 1], None if theirs is None else theirs[:, 1]
+    )  # fmt: skip
+    return {"positive": said.classes[1], "cells": kept, "compared": theirs is not None}
 
 
 def _explained(features: pd.DataFrame, candidate: Any, said: Said, asked: Asked) -> Json:

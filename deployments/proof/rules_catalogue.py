@@ -131,7 +131,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("run_succeeded", "Run finished", "The run that trained the version ended well."),
         Kind(
             "reproduced_within", "Reproduced lately",
-            "The training was repeated with the same result: same data, same specification, same primary metric.",
+            "A signed certificate says that the training, repeated from its recipe, gave the same within tolerance.",
             (Value("limit", "Within", "number", 90, low=1, high=3650, stricter="down", unit="days"),),
         ),
         Kind("artifact_verified", "Artifact intact", "Every file has its recorded hash and the signature verifies."),

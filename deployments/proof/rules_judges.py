@@ -36,12 +36,12 @@ def run_succeeded(gate: Gate, facts: Facts) -> Outcome:
 
 
 def reproduced_within(gate: Gate, facts: Facts) -> Outcome:
-    """Judge when the training was last repeated with the same result."""
-    rule = f"repeated in the {gate.limit:g} days before"
+    """Judge when a certificate last said that the training came out again."""
+    rule = f"reproduced in the {gate.limit:g} days before"
     if facts.reproduced is None:
-        return nothing(gate, "Reproduced", rule, "no repetition with the same result is on record")
+        return nothing(gate, "Reproduced", rule, "no certificate of reproduction is on record")
     fresh = _age_within(facts.reproduced, gate, facts)
-    return verdict(gate, "Reproduced", fresh, rule, f"repeated on {facts.reproduced:%Y-%m-%d}")
+    return verdict(gate, "Reproduced", fresh, rule, f"certified on {facts.reproduced:%Y-%m-%d}")
 
 
 def artifact_verified(gate: Gate, facts: Facts) -> Outcome:

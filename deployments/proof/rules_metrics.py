@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from deployments.proof.rules_judges import Judge, nothing, verdict
 from deployments.proof.rules_shapes import Facts, Gate, Groups, Metric, Outcome, Segment, plain_number, signed
+from experiments.training.catalogue import METRICS
 
 ROUNDING = 1e-12  # a difference of two sums is not exact
 RATES = {
@@ -26,7 +27,7 @@ class Found:
 def metric_not_worse(gate: Gate, facts: Facts) -> Outcome:
     """Judge one metric against production."""
     metric = _pick(facts.metrics, gate.metric)
-    title = f"{metric.label if metric else gate.metric} not worse than production"
+    title = f"{metric.label if metric else _label(gate.metric)} not worse than production"
     if metric is None:
         why = facts.evaluation or f"{gate.metric} was not measured"
         return nothing(gate, title, "measured on the same rows", why, metric=gate.metric)
@@ -43,7 +44,7 @@ def metric_at_least(gate: Gate, facts: Facts) -> Outcome:
     metric = _pick(facts.metrics, gate.metric)
     if metric is None:
         why = facts.evaluation or f"{gate.metric} was not measured"
-        return nothing(gate, f"{gate.metric} bar", plain_number(gate.limit or 0.0), why, metric=gate.metric)
+        return nothing(gate, f"{_label(gate.metric)} bar", plain_number(gate.limit or 0.0), why, metric=gate.metric)
     rule, good = _bar(gate, metric)
     return verdict(gate, f"{metric.label} bar", good, rule, plain_number(metric.candidate), metric=gate.metric)
 
@@ -84,6 +85,11 @@ def fairness_gap(gate: Gate, facts: Facts) -> Outcome:
     gap = rates[high] - rates[low]
     found = f"{plain_number(gap)}, between {high} and {low}"
     return verdict(gate, title, gap <= (gate.limit or 0.0) + ROUNDING, rule, found)
+
+
+def _label(key: str) -> str:
+    """Name a metric that was not measured as people know it."""
+    return METRICS[key]["label"] if key in METRICS else key
 
 
 def _pick(metrics: tuple[Metric, ...], key: str) -> Metric | None:

@@ -121,7 +121,7 @@ class Facts:
     card_gaps
         What the model card lacks, None when nobody looked.
     reproduced
-        When the training was last repeated with the same result.
+        When a certificate last said that the training, repeated, came out again.
     now
         The moment of judging, for the rules that count days.
     """

@@ -51,6 +51,8 @@ class Runtime:
         Estimate of the memory it holds.
     inline : bool
         Whether one row takes under 20 ms, so that it may run in the event loop.
+    shares : int
+        How many probabilities it gives a row, 0 for none.
     """
 
     signature: Signature
@@ -59,6 +61,7 @@ class Runtime:
     rows_checked: int
     size_bytes: int
     inline: bool
+    shares: int = 0
 
     def predict(self, records: Any) -> Answer:
         """Check records and predict them."""
@@ -97,6 +100,7 @@ def load(
     document: Mapping[str, Any],
     load_model: Callable[[Path], Any],
     *,
+    graph: Path | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Runtime:
     """Load a verified version, choose its backend on the reference rows and warm it.
@@ -109,6 +113,8 @@ def load(
         The version's signature.
     load_model : callable
         Reads the model file with our list of trusted types.
+    graph : Path or None
+        The estimator as ONNX, when its conversion passed the parity gate.
     clock : callable
         Seconds, for the probes.
 
@@ -124,7 +130,7 @@ def load(
         raise VersionRefused("The version has no model.skops.", code="artifact_missing")
     model = load_model(model_path)
     try:
-        return _build(model, files, signature, model_path.stat().st_size, clock)
+        return _build(model, files, signature, graph, clock)
     except DomainError:
         raise
     except Exception as error:
@@ -132,7 +138,11 @@ def load(
 
 
 def _build(
-    model: Any, files: Mapping[str, Path], signature: Signature, file_bytes: int, clock: Callable[[], float]
+    model: Any,
+    files: Mapping[str, Path],
+    signature: Signature,
+    graph: Path | None,
+    clock: Callable[[], float],
 ) -> Runtime:
     examples = _examples(files, signature)
     reference, recorded = _reference(_named(files, "reference.parquet"), signature)
@@ -140,11 +150,11 @@ def _build(
         raise VersionRefused("The version has neither examples nor reference rows to try it on.", code="no_examples")
     rows = reference if recorded else examples
     assert rows is not None
-    choice = exact.choose(model, signature, rows, clock=clock)
+    choice = exact.choose(model, signature, rows, graph=graph, clock=clock)
     if recorded:
         _compare(choice.backend.predict(reference), recorded)
-    if examples is not None:
-        choice.backend.predict(examples)
+    file_bytes = sum(path.stat().st_size for path in (_named(files, "model.skops"), graph) if path is not None)
+    tried = choice.backend.predict(examples if examples is not None else reference)
     return Runtime(
         signature=signature,
         backend=choice.backend,
@@ -152,7 +162,25 @@ def _build(
         rows_checked=choice.rows_checked,
         size_bytes=MEMORY_BASE_BYTES + MEMORY_FACTOR * file_bytes,
         inline=_single_row_seconds(choice.backend, rows, clock) < INLINE_SECONDS,
+        shares=len(tried.probabilities[0]) if tried.probabilities else 0,
     )
+
+
+def trial_rows(files: Mapping[str, Path], signature: Signature) -> Columns:
+    """Held-out rows of a version, or its examples where it has none.
+
+    Raises
+    ------
+    VersionRefused
+        When it has neither.
+    """
+    reference, recorded = _reference(_named(files, "reference.parquet"), signature)
+    if recorded:
+        return reference
+    examples = _examples(files, signature)
+    if examples is None:
+        raise VersionRefused("The version has neither examples nor reference rows to try it on.", code="no_examples")
+    return examples
 
 
 def _named(files: Mapping[str, Path], name: str) -> Path | None:

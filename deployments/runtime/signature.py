@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +24,10 @@ _TEXTS = frozenset({str})
 
 
 class RecordInvalid(Invalid):
-    """A record that does not fit the signature; says in which row and column."""
+    """422: a record does not fit the signature; says in which row and column."""
+
+    status = 422
+    title = "The records do not fit the model"
 
     def __init__(self, message: str, *, code: str, row: int | None = None, column: str | None = None) -> None:
         super().__init__(message, code=code, field="records")
@@ -64,17 +67,22 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Inputs in order, the task, and the classes a classifier can answer."""
+    """Inputs in order, the task, and the classes a classifier can answer.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Input names in order; follows from ``columns``, kept because every request asks for it.
+    """
 
     task: str
     target: str
     columns: tuple[Column, ...]
     classes: tuple[Any, ...]
+    names: tuple[str, ...] = field(init=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Input names in order."""
-        return tuple(column.name for column in self.columns)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(column.name for column in self.columns))
 
 
 def _read_number(value: Any) -> float:
@@ -126,7 +134,11 @@ def _read_datetime(value: Any) -> str:
 
 
 def _are_numbers(values: list[Any]) -> bool:
-    return _NUMBERS.issuperset(map(type, values)) and all(-LARGEST <= value <= LARGEST for value in values)
+    # One sum instead of a look at each: it is finite only if all are, and what overflows it is looked at singly.
+    try:
+        return _NUMBERS.issuperset(map(type, values)) and abs(sum(values)) <= LARGEST
+    except OverflowError:
+        return False
 
 
 def _are_integers(values: list[Any]) -> bool:
@@ -138,8 +150,10 @@ def _are_booleans(values: list[Any]) -> bool:
 
 
 def _are_texts(values: list[Any]) -> bool:
-    return _TEXTS.issuperset(map(type, values)) and all(
-        len(value) <= MAX_TEXT_LENGTH and "\0" not in value for value in values
+    return (
+        _TEXTS.issuperset(map(type, values))
+        and max(map(len, values), default=0) <= MAX_TEXT_LENGTH
+        and "\0" not in "".join(values)
     )
 
 
@@ -252,15 +266,71 @@ def read_records(records: Any, signature: Signature, *, max_rows: int = MAX_ROWS
     return [_read_column([record[column.name] for record in records], column) for column in signature.columns]
 
 
+def read_columns(columns: Columns, signature: Signature) -> Columns:
+    """Check values that came column by column, in signature order and all of one length.
+
+    Raises
+    ------
+    RecordInvalid
+        With the first row (from 0) and column that do not fit.
+    """
+    return [
+        values if not column.refuses_unknown and column.plain(values) else _read_column(values, column)
+        for column, values in zip(signature.columns, columns, strict=True)
+    ]
+
+
+def order_columns(names: Sequence[str], columns: Sequence[list[Any]], signature: Signature) -> Columns:
+    """Put named columns into signature order.
+
+    Raises
+    ------
+    RecordInvalid
+        When one is missing, unknown or named twice.
+    """
+    if tuple(names) == signature.names:
+        return list(columns)
+    held = dict(zip(names, columns, strict=True))
+    if len(held) != len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise RecordInvalid(f"The column {twice[:100]!r} comes twice.", code="column_twice", column=twice[:100])
+    for name in signature.names:
+        if name not in held:
+            raise RecordInvalid(
+                f"There is no column {name!r}. Columns expected: {_listed(signature.names)}.",
+                code="column_missing",
+                column=name,
+            )
+    if len(held) > len(signature.columns):
+        extra = next(name for name in names if name not in signature.names)
+        raise RecordInvalid(
+            f"The model does not know a column {extra[:100]!r}. Columns expected: {_listed(signature.names)}.",
+            code="column_unknown",
+            column=extra[:100],
+        )
+    return [held[name] for name in signature.names]
+
+
+def check_rows(rows: int, max_rows: int) -> None:
+    """Refuse none and too many rows.
+
+    Raises
+    ------
+    RecordInvalid
+        With the limit and what came.
+    """
+    if not rows:
+        raise RecordInvalid("There are no rows; send at least one.", code="no_rows")
+    if rows > max_rows:
+        error = RecordInvalid(f"{rows} rows sent, at most {max_rows} are allowed.", code="too_many_rows")
+        error.limit, error.got = max_rows, rows
+        raise error
+
+
 def _check_shape(records: Any, max_rows: int) -> None:
     if type(records) is not list:
         raise RecordInvalid(f"records must be a list of objects, got {_named(records)}.", code="records_not_a_list")
-    if not records:
-        raise RecordInvalid("records is empty; send at least one row.", code="no_rows")
-    if len(records) > max_rows:
-        error = RecordInvalid(f"{len(records)} rows sent, at most {max_rows} are allowed.", code="too_many_rows")
-        error.limit, error.got = max_rows, len(records)
-        raise error
+    check_rows(len(records), max_rows)
 
 
 def _refuse_names(record: Mapping[str, Any], names: tuple[str, ...], row: int) -> None:

@@ -6,28 +6,31 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from typing import Any
-from urllib.parse import unquote
+from dataclasses import dataclass
 
 import orjson
 
-from deployments.runtime.backends import Answer
-from deployments.runtime.signature import Columns, unseen
-from deployments.serve import messages
+from deployments.serve import addresses, descriptions, messages
+from deployments.serve.addresses import Address
 from deployments.serve.configuration import Configuration
 from deployments.serve.credentials import Door
 from deployments.serve.follower import Follower
 from deployments.serve.journal import Journal
+from deployments.serve.limits import Limits
 from deployments.serve.live import Live, Route
 from deployments.serve.messages import Receive, Scope, Send
 from deployments.serve.metrics import Metrics
+from deployments.serve.protocols import shapes
+from deployments.serve.protocols.shapes import Headers, Question, Reply, Sent
 from mlportal.lib.errors import DomainError, Missing, Unavailable
 from monitoring import spool
 
 log = logging.getLogger("mlportal.serve")
-MAX_PATH = 1024
 TICK_SECONDS = 1.0
 BODY_BUDGET_BYTES = 256 << 20
+# Decoding a larger body would hold up the event loop; it goes to a thread.
+INLINE_BYTES = 256 << 10
+LISTS = frozenset({"index", "stats", "models", "endpoints"})
 
 
 class _WrongMethod(Missing):
@@ -42,6 +45,21 @@ class _Broken(DomainError):
     title = "The serving process failed"
 
 
+@dataclass(slots=True)
+class _Asking:
+    """Who asks, since when, with which headers; its route is known once the door let it in."""
+
+    headers: Headers
+    started: int
+    route: Route | None = None
+    token_id: int = 0
+
+    @property
+    def latency_us(self) -> int:
+        """Time since the request came."""
+        return (time.perf_counter_ns() - self.started) // 1000
+
+
 class Application:
     """One serving process. Call it as ASGI does."""
 
@@ -51,6 +69,7 @@ class Application:
         self.metrics = Metrics()
         self.journal = Journal(spool.Writer(configuration.spool, quota_bytes=configuration.quota_bytes), self.metrics)
         self.door = Door(self.follower, configuration.pass_key)
+        self.limits = Limits()
         self._reader = messages.Reader(
             limit_bytes=configuration.max_body_bytes,
             budget_bytes=BODY_BUDGET_BYTES,
@@ -83,106 +102,116 @@ class Application:
                 self.journal.tick()
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        parts = scope["raw_path"].split(b"?", 1)[0].split(b"/")
-        if len(parts) == 6 and parts[1] == b"p" and parts[3] == b"endpoints" and parts[5] == b"predict":
-            await self._predict(scope, parts, receive, send)
+        address = addresses.read(scope["raw_path"].partition(b"?")[0])
+        if address.act == addresses.PREDICT:
+            await self._predict(scope, address, receive, send)
         else:
-            await self._others(scope, send)
+            await self._describe(scope, address, send)
 
-    async def _predict(self, scope: Scope, parts: list[bytes], receive: Receive, send: Send) -> None:
-        started = time.perf_counter_ns()
-        headers = dict(scope["headers"])
-        identifier = messages.request_id(headers)
-        route: Route | None = None
+    async def _predict(self, scope: Scope, address: Address, receive: Receive, send: Send) -> None:
+        asking = _Asking(dict(scope["headers"]), time.perf_counter_ns())
+        identifier = messages.request_id(asking.headers)
         try:
-            if scope["method"] != "POST":
-                raise _WrongMethod("Predictions are asked for with POST.")
-            route, token_id = await self.door.enter(
-                headers.get(b"authorization", b"").decode("latin-1"), _text(parts[2]), _text(parts[4])
+            _check_method(scope, address)
+            asking.route, asking.token_id = await self.door.enter(
+                _authorization(asking.headers), address.project, address.endpoint
             )
-            live = _answering(route)
-            body = await self._reader.read(headers, receive)
-            content = await self._answer(live, body, headers, started, token_id)
+            live = _answering(asking.route, address.version)
+            self.limits.check(asking.route.row, asking.token_id)
+            body = await self._reader.read(asking.headers, receive)
+            content, sent = await self._answer(address, live, body, asking)
         except messages.Gone:
             return
         except DomainError as error:
-            self._count_refusal(route, error, started)
-            await messages.refuse(send, error, identifier)
+            self._count_refusal(asking, error)
+            await _refuse(send, address, error, identifier)
         except Exception:
             log.exception("predict failed", extra={"request_id": identifier})
             broken = _Broken("The serving process failed on this request.")
-            self._count_refusal(route, broken, started)
-            await messages.refuse(send, broken, identifier)
+            self._count_refusal(asking, broken)
+            await _refuse(send, address, broken, identifier)
         else:
-            await messages.answer(send, 200, content, headers=[(b"x-request-id", identifier.encode())])
+            sent.append((b"x-request-id", identifier.encode()))
+            await messages.answer(send, 200, content, headers=sent)
 
-    async def _answer(self, live: Live, body: bytes, headers: dict[bytes, bytes], started: int, token_id: int) -> bytes:
-        records, inference_ids = messages.parse(body, headers)
-        columns, answer = await live.predict(records)
-        ids = [spool.new_id() for _ in answer.labels]
-        content = orjson.dumps(_document(live, columns, answer, ids))
-        latency_us = (time.perf_counter_ns() - started) // 1000
+    async def _answer(self, address: Address, live: Live, body: bytes, asking: _Asking) -> tuple[bytes, Sent]:
+        question = await self._question(address, live, body, asking.headers)
+        columns, answer = await live.predict(question.columns, question.rows)
+        reply = Reply(live, columns, answer, [spool.new_id() for _ in answer.labels])
+        external = question.inference_ids or shapes.inference_ids(asking.headers, len(reply.ids))
+        content, sent = address.shape.answer(question, reply)
+        latency_us = asking.latency_us
         self.journal.answered(
-            live, columns, answer, ids=ids, inference_ids=inference_ids, latency_us=latency_us, token_id=token_id
-        )
-        self.metrics.answered(live.row, rows=len(ids), seconds=latency_us / 1e6)
-        return content
+            live, columns, answer, ids=reply.ids, inference_ids=external, latency_us=latency_us,
+            token_id=asking.token_id,
+        )  # fmt: skip
+        if live.row.logging == "durable":
+            await self.journal.settle(live)
+        self.metrics.answered(live.row, rows=len(reply.ids), seconds=latency_us / 1e6)
+        return content, sent
 
-    def _count_refusal(self, route: Route | None, error: DomainError, started: int) -> None:
-        row = route.row if route else None
-        self.metrics.refused(row, status=error.status, code=error.code)
+    async def _question(self, address: Address, live: Live, body: bytes, headers: Headers) -> Question:
+        def read() -> Question:
+            plain = messages.unpacked(body, headers, limit_bytes=self.configuration.max_body_bytes)
+            return address.shape.read(plain, headers, live)
+
+        if len(body) <= INLINE_BYTES and b"content-encoding" not in headers:
+            return address.shape.read(body, headers, live)
+        return await asyncio.to_thread(read)
+
+    def _count_refusal(self, asking: _Asking, error: DomainError) -> None:
+        route = asking.route
+        self.metrics.refused(route.row if route else None, status=error.status, code=error.code)
         if route is not None and route.live is not None and error.code != "log_unavailable":
-            latency_us = (time.perf_counter_ns() - started) // 1000
-            self.journal.refused(route.live, status=error.status, code=error.code, latency_us=latency_us)
+            self.journal.refused(route.live, status=error.status, code=error.code, latency_us=asking.latency_us)
 
-    async def _others(self, scope: Scope, send: Send) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            await messages.refuse(send, Missing("There is nothing at this address."), messages.request_id({}))
-        elif scope["path"] in ("/healthz", "/livez"):
-            await messages.answer(send, 200, b'{"status":"ok"}')
-        elif scope["path"] == "/readyz":
-            await self._ready(send)
-        elif scope["path"] == "/metrics":
-            text = self.metrics.text(self.follower, self.journal.writer)
-            await messages.answer(send, 200, text, headers=[(b"content-type", b"text/plain; version=0.0.4")])
+    async def _describe(self, scope: Scope, address: Address, send: Send) -> None:
+        headers: Headers = dict(scope["headers"])
+        try:
+            _check_method(scope, address)
+            status, content, sent = await self._said(address, headers)
+        except DomainError as error:
+            await _refuse(send, address, error, messages.request_id(headers))
         else:
-            await messages.refuse(send, Missing("There is nothing at this address."), messages.request_id({}))
+            await messages.answer(send, status, content, headers=sent, empty=scope["method"] == "HEAD")
 
-    async def _ready(self, send: Send) -> None:
-        current, settled = self.follower.current, self.follower.settled
-        parts = {"database": "up" if current else "down", "models": "up" if settled else "loading"}
-        ready = current and settled
-        body: dict[str, Any] = {"status": "ok" if ready else "unavailable", "parts": parts}
-        headers = [] if ready else [(b"retry-after", b"1")]
-        await messages.answer(send, 200 if ready else 503, orjson.dumps(body), headers=headers)
+    async def _said(self, address: Address, headers: Headers) -> descriptions.Said:
+        if address.act == "metrics":
+            text = self.metrics.text(self.follower, self.journal.writer)
+            return 200, text, [(b"content-type", b"text/plain; version=0.0.4")]
+        if (said := descriptions.of_server(address.act, descriptions.standing(self.follower))) is not None:
+            return said
+        if address.act in LISTS:
+            return descriptions.of_list(address.act, await self.door.seen(_authorization(headers), address.project))
+        route, _ = await self.door.enter(_authorization(headers), address.project, address.endpoint)
+        return descriptions.of_model(address, route, _answering(route, address.version))
 
 
-def _text(part: bytes) -> str:
-    return unquote(part[:MAX_PATH].decode("latin-1"))
+def _authorization(headers: Headers) -> str:
+    return headers.get(b"authorization", b"").decode("latin-1")
 
 
-def _answering(route: Route) -> Live:
+def _check_method(scope: Scope, address: Address) -> None:
+    if not address.act:
+        raise Missing("There is nothing at this address.")
+    if scope["method"] != address.method and (scope["method"], address.method) != ("HEAD", "GET"):
+        raise _WrongMethod(f"This address takes {address.method}.")
+
+
+def _answering(route: Route, version: str = "") -> Live:
+    """What answers; the one place where a request meets a variant."""
     if not route.row.enabled:
         raise Unavailable("This endpoint is stopped.", code="endpoint_stopped", retry_after=30)
     if route.live is None:
         raise Unavailable("This endpoint has no version ready yet.", code="endpoint_deploying", retry_after=2)
+    if version and version != str(route.live.row.version):
+        raise Missing(
+            f"Version {version[:20]!r} does not answer here; {route.live.row.version} does.", code="version_not_live"
+        )
     return route.live
 
 
-def _document(live: Live, columns: Columns, answer: Answer, ids: list[str]) -> dict[str, Any]:
-    predictions: list[dict[str, Any]] = [
-        {"prediction": label, "prediction_id": identifier} for label, identifier in zip(answer.labels, ids, strict=True)
-    ]
-    if answer.probabilities is not None:
-        names = live.class_names
-        for entry, shares in zip(predictions, answer.probabilities, strict=True):
-            entry["probability"] = dict(zip(names, shares, strict=False))
-    document: dict[str, Any] = {
-        "predictions": predictions,
-        "model": live.row.model,
-        "version": live.row.version,
-        "revision": live.row.revision,
-    }
-    if strange := unseen(columns, live.runtime.signature):
-        document["warnings"] = [{"code": "category_unseen", "row": row, "column": name} for row, name in strange]
-    return document
+async def _refuse(send: Send, address: Address, error: DomainError, identifier: str) -> None:
+    body, sent = address.shape.refusal(error, identifier)
+    headers = [*messages.fault_headers(error, identifier), *sent]
+    await messages.answer(send, error.status, orjson.dumps(body), headers=headers)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,12 +16,13 @@ from deployments.serve import tables
 from deployments.serve.follower import Follower
 from deployments.serve.live import Route
 from deployments.serve.tables import Grant
-from mlportal.lib.errors import Forbidden, Missing, Unauthenticated
+from mlportal.lib.errors import Forbidden, Invalid, Missing, Unauthenticated
 
 PREFIX = "mlp_"
-MAX_HEADER = 512
+MAX_HEADER = 1024
 REMEMBER_SECONDS = 30.0
 REMEMBER_TOKENS = 10_000
+_CREDENTIAL = re.compile(r"Credential=([A-Za-z0-9_-]{1,200})/")
 _REFUSED = "Send 'Authorization: Bearer mlp_…' with a token that is known, not expired, not revoked."
 
 
@@ -54,6 +56,15 @@ class Door:
     async def enter(self, header: str, project: str, endpoint: str) -> tuple[Route, int]:
         """Let a caller through to an endpoint; returns its route and the id of the token, 0 for none.
 
+        Parameters
+        ----------
+        header : str
+            The ``Authorization`` header.
+        project : str
+            As the address names it; empty for the one that the token is bound to.
+        endpoint : str
+            Its name; empty for the only one of the project.
+
         Raises
         ------
         Unauthenticated
@@ -67,7 +78,37 @@ class Door:
         if secret.startswith(passes.PREFIX):
             return self._by_pass(secret, project, endpoint)
         grant = await self._grant(secret)
-        return self._route(grant, project, endpoint), grant.token_id
+        project = project or self._own(grant)
+        return self._route(grant, project, endpoint or self._only(grant, project)), grant.token_id
+
+    async def seen(self, header: str, project: str) -> list[Route]:
+        """Routes of the project that the caller may ask, by name."""
+        grant = await self._grant(_secret(header))
+        project = project or self._own(grant)
+        self._check(grant, project)
+        routes = [route for (slug, _), route in self._follower.routes.items() if slug == project]
+        return sorted(routes, key=lambda route: route.row.name)
+
+    def _own(self, grant: Grant) -> str:
+        if grant.bound_to is None:
+            raise Invalid(
+                "Which project? Put /p/<project> before the path, or send a token that is bound to one.",
+                code="project_missing",
+                field="project",
+            )
+        return self._follower.slugs.get(grant.bound_to, "")
+
+    def _only(self, grant: Grant, project: str) -> str:
+        self._check(grant, project)
+        names = sorted(name for slug, name in self._follower.routes if slug == project)
+        if len(names) == 1:
+            return names[0]
+        raise Invalid(
+            f"Which endpoint? This project has {len(names)}: ask /endpoints/<name>/invocations.",
+            code="endpoint_unnamed",
+            field="endpoint",
+            limit=names[:50],
+        )
 
     def _by_pass(self, secret: str, project: str, endpoint: str) -> tuple[Route, int]:
         found = passes.read(self._pass_key, secret, now=self._wall())
@@ -79,16 +120,21 @@ class Door:
         return route, found.token_id
 
     def _route(self, grant: Grant, project: str, endpoint: str) -> Route:
+        self._check(grant, project)
         route = self._follower.routes.get((project, endpoint))
-        project_id = route.row.project_id if route else self._follower.project_ids.get(project)
+        if route is None:
+            raise _missing(endpoint)
+        return route
+
+    def _check(self, grant: Grant, project: str) -> None:
+        project_id = self._follower.project_ids.get(project)
+        if project_id is None and project == "":
+            project_id = grant.bound_to  # a living project without an endpoint
         may = grant.projects.get(project_id) if project_id is not None else None
         if may is None and not grant.sees_all:
             raise Missing(f"There is no project {project[:100]!r}, or you do not belong to it.")
         if not may and project_id is not None:
             raise Forbidden("Predicting needs the scope 'predict' and a role that may predict.", field="scope")
-        if route is None:
-            raise _missing(endpoint)
-        return route
 
     async def _grant(self, secret: str) -> Grant:
         digest = hashlib.sha256(secret.encode()).hexdigest()
@@ -123,11 +169,19 @@ def _secret(header: str) -> str:
         raise Unauthenticated(_REFUSED)
     if scheme.lower() == "basic":
         rest = _password(rest)
+    elif scheme == "AWS4-HMAC-SHA256":
+        rest = _access_key(rest)
     elif scheme.lower() != "bearer":
         raise Unauthenticated(_REFUSED)
     if not rest.startswith((PREFIX, passes.PREFIX)):
         raise Unauthenticated(_REFUSED)
     return rest
+
+
+def _access_key(rest: str) -> str:
+    """Access key id of a request signed by boto3: the token stands there. The signature proves nothing to us."""
+    found = _CREDENTIAL.search(rest)
+    return found.group(1) if found else ""
 
 
 def _password(encoded: str) -> str:

@@ -72,6 +72,7 @@ class Follower:
     def __init__(self, configuration: Configuration) -> None:
         self.routes: dict[tuple[str, str], Route] = {}
         self.project_ids: dict[str, int] = {}
+        self.slugs: dict[int, str] = {}
         self.read_at = 0.0
         self.settled = False
         self.load_failures = 0
@@ -182,6 +183,7 @@ class Follower:
         routes = {(row.project, row.name): self._route(row, source) for row in rows}
         self.routes = routes
         self.project_ids = {row.project: row.project_id for row in rows}
+        self.slugs = {row.project_id: row.project for row in rows}
         wanted = {row.version_id for row in rows if row.version_id is not None}
         answering = {route.live.version_id for route in routes.values() if route.live}
         self._warm.trim(wanted | answering)
@@ -193,7 +195,7 @@ class Follower:
         live = before.live if before and before.row.id == row.id else None
         if row.version_id is None or row.revision_id is None:
             return Route(row, None, "")
-        if live and live.revision_id == row.revision_id and live.settings == (row.log_mode, row.on_log_failure):
+        if live and live.revision_id == row.revision_id and live.settings == row.log_settings:
             return Route(row, live, "")
         runtime = self._warm.get(row.version_id)
         if runtime is not None:
@@ -219,7 +221,12 @@ class Follower:
                 raise loading.VersionRefused("The registry marks this version as damaged.", code="artifact_changed")
             files = {entry["path"]: self._configuration.locate(entry["sha256"]) for entry in found.manifest}
             loading.verify(files, found.manifest)
-            runtime = loading.load(files, found.signature, self._configuration.load_model)
+            graph = self._configuration.locate(found.graph_sha256) if found.graph_sha256 else None
+            if graph is not None and loading.digest(graph) != found.graph_sha256:
+                raise loading.VersionRefused(
+                    "The ONNX graph is not the one that was compared.", code="artifact_changed"
+                )
+            runtime = loading.load(files, found.signature, self._configuration.load_model, graph=graph)
             self._arrived.put((version_id, runtime, ""))
         except Exception as error:  # noqa: BLE001 - a version that cannot be loaded must never stop the others
             reason = error.message if isinstance(error, DomainError) else type(error).__name__

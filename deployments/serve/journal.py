@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,8 @@ class Journal:
         self._metrics = metrics
         self._complained_at = -COMPLAIN_SECONDS
         self._gaps: dict[int, _Gap] = {}
+        self._running: asyncio.Future[None] | None = None
+        self._next: asyncio.Future[None] | None = None
 
     def answered(
         self,
@@ -53,6 +57,8 @@ class Journal:
         spool.SpoolFailed
             When it cannot be written and the endpoint refuses to answer without a log.
         """
+        if live.row.logging == "off":
+            return
         record = {
             "kind": "prediction",
             "source": live.revision_id,
@@ -66,8 +72,10 @@ class Journal:
             "ref": inference_ids,
             "token": token_id,
         }
+        if live.row.logging == "sample":
+            record["kept"] = random.random() < live.row.sample_share  # noqa: S311 - a share, not a secret
         try:
-            self.writer.append(record, header=live.header)
+            self.writer.append(record, header=live.header, durable=live.row.logging == "durable")
         except spool.SpoolFailed as error:
             self._failed(live, len(ids), error)
             if live.row.on_log_failure == "refuse":
@@ -75,6 +83,30 @@ class Journal:
             self._gaps.setdefault(live.revision_id, _Gap(live, int(str(record["at"])))).rows += len(ids)
         else:
             self._tell_gaps()
+
+    async def settle(self, live: Live) -> None:
+        """Wait until what was written so far is on the device; those who wait together share one sync.
+
+        Raises
+        ------
+        spool.SpoolFailed
+            When the device refuses and the endpoint answers nothing that is not kept.
+        """
+        if self._next is None:
+            self._next = asyncio.ensure_future(self._sync(self._running))
+        try:
+            await asyncio.shield(self._next)
+        except OSError as error:
+            failed = spool.SpoolFailed(f"The prediction log cannot be synced: {error.strerror}.")
+            self._failed(live, 1, failed)
+            if live.row.on_log_failure == "refuse":
+                raise failed from error
+
+    async def _sync(self, before: asyncio.Future[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        self._running, self._next = self._next, None
+        await asyncio.to_thread(spool.sync, self.writer.handle())
 
     def tick(self) -> None:
         """Close a segment that is old enough, and tell of gaps as soon as writing works again."""
@@ -94,6 +126,8 @@ class Journal:
 
     def refused(self, live: Live, *, status: int, code: str, latency_us: int) -> None:
         """Write that a request got no prediction; it is counted, so losing one changes nothing but a count."""
+        if live.row.logging == "off":
+            return
         record: dict[str, Any] = {
             "kind": "refusal",
             "source": live.revision_id,

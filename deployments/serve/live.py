@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 from deployments.runtime.backends import Answer
 from deployments.runtime.batching import Batcher
 from deployments.runtime.loading import Runtime
-from deployments.runtime.signature import Columns, read_records
+from deployments.runtime.signature import Columns
 from deployments.serve.configuration import Configuration
 from deployments.serve.tables import EndpointRow
 from mlportal.lib.errors import TooMany, Unavailable
 
 # More rows than this would hold up the event loop; they go to a thread.
 INLINE_ROWS = 256
+# The name of the only variant an endpoint has.
+CHAMPION = "champion"
 _threads = ThreadPoolExecutor(2, thread_name_prefix="predict")
 
 
@@ -56,9 +59,15 @@ class Live:
         self.row = row
         self.revision_id = row.revision_id
         self.version_id = row.version_id
-        self.settings = (row.log_mode, row.on_log_failure)
+        self.settings = row.log_settings
         self.runtime = runtime
         self.waiting = 0
+        self.variant = CHAMPION
+        self.max_rows = configuration.max_rows
+        self.headers = [
+            (b"x-mlportal-version", str(row.version).encode()),
+            (b"x-mlportal-variant", self.variant.encode()),
+        ]
         self._configuration = configuration
         self._batcher = Batcher(runtime.backend.predict) if runtime.backend.batched else None
         classes = runtime.signature.classes
@@ -74,13 +83,23 @@ class Live:
             "revision": row.revision,
             "backend": runtime.backend.name,
             "log_mode": row.log_mode,
+            "masked": list(row.masked_columns),
+            "variant": self.variant,
+            "mode": "live",
             "columns": list(runtime.signature.names),
             "kinds": [column.kind for column in runtime.signature.columns],
             "classes": list(classes),
         }
 
-    async def predict(self, records: Any) -> tuple[Columns, Answer]:
-        """Check records and predict them; few rows of a fast model here, many in a thread, slow ones together.
+    async def predict(self, read: Callable[[], Columns], rows: int) -> tuple[Columns, Answer]:
+        """Check rows and predict them; few rows of a fast model here, many in a thread, slow ones together.
+
+        Parameters
+        ----------
+        read : callable
+            Checks the values of the request and gives its columns.
+        rows : int
+            How many rows there are, as far as known before the check.
 
         Raises
         ------
@@ -93,27 +112,24 @@ class Live:
             raise TooMany(
                 f"{self.waiting} requests wait for this endpoint.", limit=self._configuration.max_waiting, retry_after=1
             )
-        few = not isinstance(records, list) or len(records) <= INLINE_ROWS
+        few = rows <= INLINE_ROWS
         if few and self._batcher is None and self.runtime.inline:
-            return self._compute(records)
+            return self._compute(read)
         self.waiting += 1
         try:
             async with asyncio.timeout(self._configuration.timeout_seconds):
                 if few and self._batcher is not None:
-                    columns = self._read(records)
+                    columns = read()
                     return columns, await self._batcher.predict(columns)
-                return await asyncio.get_running_loop().run_in_executor(_threads, self._compute, records)
+                return await asyncio.get_running_loop().run_in_executor(_threads, self._compute, read)
         except TimeoutError:
             seconds = self._configuration.timeout_seconds
             raise SlowAnswer(f"The model gave no answer within {seconds:g} s.", limit=seconds, retry_after=5) from None
         finally:
             self.waiting -= 1
 
-    def _read(self, records: Any) -> Columns:
-        return read_records(records, self.runtime.signature, max_rows=self._configuration.max_rows)
-
-    def _compute(self, records: Any) -> tuple[Columns, Answer]:
-        columns = self._read(records)
+    def _compute(self, read: Callable[[], Columns]) -> tuple[Columns, Answer]:
+        columns = read()
         return columns, self.runtime.backend.predict(columns)
 
 

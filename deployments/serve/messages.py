@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-import uuid
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-
-import orjson
 
 from mlportal.lib.errors import DomainError, Invalid, TooLarge, TooMany, Unavailable, UnsupportedType
 
@@ -17,7 +16,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
-_DEPTH = 1024  # orjson's own; a record holds no nested values anyway
 
 
 class Gone(Exception):
@@ -93,80 +91,66 @@ def declared_bytes(headers: dict[bytes, bytes]) -> int:
     return int(text) if text.isdigit() and len(text) < 20 else 0
 
 
-def parse(body: bytes, headers: dict[bytes, bytes]) -> tuple[Any, list[str] | None]:
-    """Decode a request: its records, and the caller's own ids for them.
+def unpacked(body: bytes, headers: dict[bytes, bytes], *, limit_bytes: int) -> bytes:
+    """The body without its Content-Encoding.
 
     Raises
     ------
+    TooLarge
+        When it grows beyond the limit of bodies.
     Invalid, UnsupportedType
-        With the place at fault.
+        When it is damaged, or packed in another way than gzip or deflate.
     """
-    kind = headers.get(b"content-type", b"application/json").split(b";")[0].strip().lower()
-    if kind != b"application/json":
-        raise UnsupportedType("Send the records as application/json.", field="Content-Type")
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding == b"identity":
+        return body
+    if encoding not in (b"gzip", b"deflate"):
+        raise UnsupportedType("Content-Encoding is gzip, deflate or nothing.", field="Content-Encoding")
+    engine = zlib.decompressobj(zlib.MAX_WBITS | 32)  # takes both headers
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        if "depth limit" in error.msg:
-            raise Invalid(f"The body is nested deeper than {_DEPTH} levels.", code="too_deep", limit=_DEPTH) from None
-        raise Invalid(f"The body is not JSON: {error.msg}.", code="bad_json", field="body") from None
-    if type(document) is not dict or "records" not in document:
-        raise Invalid('Send an object such as {"records": [{...}]}.', code="records_missing", field="records")
-    for name in document:
-        if name not in ("records", "inference_ids"):
-            raise Invalid(
-                f"There is no field {name[:100]!r}; allowed: records, inference_ids.",
-                code="field_unknown",
-                field=name[:100],
-            )
-    return document["records"], _inference_ids(document.get("inference_ids"), document["records"])
-
-
-def _inference_ids(ids: Any, records: Any) -> list[str] | None:
-    if ids is None:
-        return None
-    if type(ids) is not list or type(records) is not list or len(ids) != len(records):
-        raise Invalid("inference_ids must be a list with one text for each record.", field="inference_ids")
-    for row, text in enumerate(ids):
-        if type(text) is not str or not 1 <= len(text) <= 200 or "\0" in text:
-            raise Invalid(
-                f"inference_ids[{row}] must be a text of 1 to 200 characters without NUL.",
-                field=f"inference_ids[{row}]",
-            )
-    return ids
+        plain = engine.decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise Invalid("The body is not what Content-Encoding says.", code="bad_encoding", field="body") from error
+    if len(plain) > limit_bytes:
+        raise TooLarge(
+            f"The unpacked body is over the limit of {limit_bytes:,} bytes.", field="body", limit=limit_bytes
+        )
+    if not engine.eof or engine.unused_data:
+        raise Invalid("The packed body is not whole.", code="bad_encoding", field="body")
+    return plain
 
 
 def request_id(headers: dict[bytes, bytes]) -> str:
     """The caller's X-Request-Id when it is a plain one, else a new one."""
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    given = headers.get(b"x-request-id")
+    if given and _REQUEST_ID.fullmatch(text := given.decode("latin-1")):
+        return text
+    return os.urandom(16).hex()
 
 
-async def answer(send: Send, status: int, body: bytes, *, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-    """Send a whole JSON answer."""
+async def answer(
+    send: Send, status: int, body: bytes, *, headers: Sequence[tuple[bytes, bytes]] = (), empty: bool = False
+) -> None:
+    """Send a whole answer, JSON unless a header says otherwise; ``empty`` leaves its body out, for HEAD."""
+    typed = any(name == b"content-type" for name, _ in headers)
+    kind = () if typed else ((b"content-type", b"application/json"),)
     start = {
         "type": "http.response.start",
         "status": status,
         "headers": [
-            (b"content-type", b"application/json"),
+            *kind,
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
-            *(headers or ()),
+            *headers,
         ],
     }
     await send(start)
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": b"" if empty else body})
 
 
-async def refuse(send: Send, error: DomainError, identifier: str) -> None:
-    """Send an error as JSON: what is wrong and where."""
-    problem: dict[str, Any] = {"status": error.status, "code": error.code, "message": error.message}
-    for name in ("field", "row", "column", "limit", "got"):
-        value = getattr(error, name, None)
-        if value not in (None, ""):
-            problem[name] = value
-    problem["request_id"] = identifier
+def fault_headers(error: DomainError, identifier: str) -> list[tuple[bytes, bytes]]:
+    """Headers of a refusal in every protocol."""
     headers = [(b"x-request-id", identifier.encode())]
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
@@ -174,4 +158,4 @@ async def refuse(send: Send, error: DomainError, identifier: str) -> None:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     if error.status == 413:
         headers.append((b"connection", b"close"))  # the rest of the body is not read
-    await answer(send, error.status, orjson.dumps(problem), headers=headers)
+    return headers

@@ -9,7 +9,8 @@ from deployments.serve.database import Source, from_json, from_time
 from projects.permissions import GRANTS, SCOPES, SITE_ADMIN_GRANTS, Permission, Role
 
 _ENDPOINTS = """
-SELECT e.id, p.id, p.slug, e.name, e.enabled, e.log_mode, e.on_log_failure, r.id, r.number, v.id, v.number, m.name
+SELECT e.id, p.id, p.slug, e.name, e.enabled, e.log_mode, e.on_log_failure, e.logging, e.sample_share,
+    e.masked_columns, e.requests_per_minute, e.caller_requests_per_minute, r.id, r.number, v.id, v.number, m.name
 FROM deployments_endpoint e
 JOIN projects_project p ON p.id = e.project_id
 LEFT JOIN deployments_endpointrevision r ON r.id = e.current_revision_id
@@ -17,7 +18,12 @@ LEFT JOIN deployments_modelversion v ON v.id = r.version_id
 LEFT JOIN deployments_registeredmodel m ON m.id = v.model_id
 WHERE p.archived_at IS NULL
 """
-_VERSION = "SELECT manifest, signature, state FROM deployments_modelversion WHERE id = %s"
+_VERSION = """
+SELECT v.manifest, v.signature, v.state, c.graph_sha256 FROM deployments_modelversion v
+LEFT JOIN deployments_conversion c ON c.version_id = v.id AND c.passed AND c.state = 'succeeded'
+WHERE v.id = %s
+"""
+_MASKED = 9  # place of masked_columns in the row of an endpoint
 _TOKEN = """
 SELECT t.id, t.user_id, t.project_id, t.scopes, t.expires_at, u.is_site_admin
 FROM projects_apitoken t JOIN projects_user u ON u.id = t.user_id
@@ -40,11 +46,21 @@ class EndpointRow:
     enabled: bool
     log_mode: str
     on_log_failure: str
+    logging: str
+    sample_share: float
+    masked_columns: tuple[str, ...]
+    requests_per_minute: int
+    caller_requests_per_minute: int
     revision_id: int | None
     revision: int | None
     version_id: int | None
     version: int | None
     model: str | None
+
+    @property
+    def log_settings(self) -> tuple[object, ...]:
+        """What the log does; a change of it needs a new header in the log."""
+        return self.log_mode, self.on_log_failure, self.logging, self.sample_share, self.masked_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +70,7 @@ class VersionRow:
     manifest: list[dict[str, Any]]
     signature: dict[str, Any]
     state: str
+    graph_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +86,26 @@ class Grant:
         Projects its owner belongs to (and it is bound to), and whether it may predict there.
     sees_all : bool
         Whether every project exists for it (site administrators).
+    bound_to : int or None
+        The project that the token speaks for where an address names none.
     """
 
     token_id: int
     expires_at: float
     projects: dict[int, bool]
     sees_all: bool = False
+    bound_to: int | None = None
 
 
 def endpoints(source: Source) -> list[EndpointRow]:
     """All endpoints of living projects."""
-    return [EndpointRow(*row) for row in source.query(_ENDPOINTS)]
+    return [_endpoint(row) for row in source.query(_ENDPOINTS)]
+
+
+def _endpoint(row: tuple[Any, ...]) -> EndpointRow:
+    values = list(row)
+    values[_MASKED] = tuple(from_json(values[_MASKED]))
+    return EndpointRow(*values)
 
 
 def version(source: Source, version_id: int) -> VersionRow | None:
@@ -87,8 +113,8 @@ def version(source: Source, version_id: int) -> VersionRow | None:
     rows = source.query(_VERSION, (version_id,))
     if not rows:
         return None
-    manifest, signature, state = rows[0]
-    return VersionRow(from_json(manifest), from_json(signature), state)
+    manifest, signature, state, graph = rows[0]
+    return VersionRow(from_json(manifest), from_json(signature), state, graph)
 
 
 def grant(source: Source, sha256: str) -> Grant | None:
@@ -103,4 +129,4 @@ def grant(source: Source, sha256: str) -> Grant | None:
         if bound_to in (None, project_id):
             held = (GRANTS[Role(role)] | (SITE_ADMIN_GRANTS if site_admin else frozenset())) & scoped
             projects[project_id] = projects.get(project_id, False) or Permission.ENDPOINT_PREDICT in held
-    return Grant(token_id, from_time(expires_at), projects, bool(site_admin) and bound_to is None)
+    return Grant(token_id, from_time(expires_at), projects, bool(site_admin) and bound_to is None, bound_to)

@@ -44,10 +44,44 @@ def check(by: Actor, request: PromotionRequest) -> Standing:
     Conflict
         When the person, or whoever they decide for, has decided on it before.
     """
+    if by.user is not None:
+        User.objects.select_for_update(no_key=True).filter(pk=by.user.pk).first()
+        Membership.objects.select_for_update(no_key=True).filter(
+            project=request.project, user=by.user, valid_to=None
+        ).first()
+    return judge(by, request)
+
+
+def judge(by: Actor, request: PromotionRequest) -> Standing:
+    """Say in what right the actor could decide this request now, or refuse as a decision would; takes no lock.
+
+    Raises
+    ------
+    Forbidden, Conflict
+        As :func:`check`, with what was asked for.
+    """
+    try:
+        return _judged(by, request)
+    except Forbidden as error:
+        error.permission, error.on = Permission.PROMOTION_SIGN, f"promotion:{request.pk}"
+        raise
+
+
+def check_override(by: Actor, request: PromotionRequest) -> None:
+    """Refuse whoever counts as requester and wants a gate overridden, whatever the policy says of four eyes.
+
+    Raises
+    ------
+    Forbidden
+        Saying why.
+    """
+    for other, why in involved(request):
+        if holds.same_person(by.user, other):
+            raise Forbidden(f"You {why}, so another person has to override a gate.", code="four_eyes")
+
+
+def _judged(by: Actor, request: PromotionRequest) -> Standing:
     person = _fresh_person(by)
-    Membership.objects.select_for_update(no_key=True).filter(
-        project=request.project, user=person, valid_to=None
-    ).first()
     require(by, Permission.PROMOTION_SIGN, request.project, fresh=True)
     if why := barred(person, request):
         raise Forbidden(f"You {why}, so another person has to decide.", code="four_eyes")
@@ -81,12 +115,12 @@ def count(request: PromotionRequest, decisions: list[Decision]) -> quorum.Progre
 def signature(item: Decision) -> quorum.Signature:
     """Return what a decision counts for; two accounts of one mail box are one person."""
     people = [item.user, item.delegation.giver] if item.delegation else [item.user]
-    return quorum.Signature(frozenset(key(each) for each in people), item.step, item.role)
+    return quorum.Signature(keys(people), item.step, item.role)
 
 
-def key(person: User) -> str:
-    """Return what makes a person one person: the box their mail reaches."""
-    return holds.mailbox(person.email) if person.email else f"#{person.pk}"
+def keys(people: list[User]) -> frozenset[str]:
+    """Return what makes people distinct: the boxes their mail reaches."""
+    return frozenset[str]().union(*(holds.persons(each) for each in people))
 
 
 def asked(request: PromotionRequest) -> quorum.Step | None:
@@ -173,7 +207,7 @@ def _role_in(person: User, request: PromotionRequest, step: quorum.Step, *, deci
 
 
 def _refuse_second(standing: Standing, request: PromotionRequest) -> None:
-    mine = {key(person) for person in standing.people}
+    mine = keys(standing.people)
     for item in given(request):
         if mine & signature(item).people:
             name = f" as {item.user}" if item.user_id != standing.person.pk else ""
@@ -186,7 +220,7 @@ def _refuse_second(standing: Standing, request: PromotionRequest) -> None:
 def _fresh_person(by: Actor) -> User:
     if by.kind == "system" or by.user is None:
         raise Forbidden("Only a person decides on a promotion.", code="people_only")
-    person = User.objects.select_for_update(no_key=True).get(pk=by.user.pk)
+    person = User.objects.get(pk=by.user.pk)
     if not person.is_active:
         raise Forbidden("This account is switched off.", code="inactive")
     if by.token is not None:

@@ -90,9 +90,13 @@ def revoke(by: Actor, *, delegation: Delegation) -> Delegation:
 
 
 def eligible(project: Project, *, roles: Sequence[str] = ELIGIBLE) -> list[User]:
-    """Active members with one of the roles, by name: one query."""
+    """Active people with one of the roles, by name: one query."""
     rows = User.objects.filter(
-        is_active=True, memberships__project=project, memberships__valid_to=None, memberships__role__in=roles
+        is_active=True,
+        service_project=None,
+        memberships__project=project,
+        memberships__valid_to=None,
+        memberships__role__in=roles,
     )
     return list(rows.distinct().order_by("username"))
 

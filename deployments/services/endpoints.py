@@ -18,7 +18,7 @@ from deployments.models import (
     RegisteredModel,
     RollbackReview,
 )
-from deployments.services import admission, conditions, holds
+from deployments.services import admission, conditions, endpoint_settings, holds
 from mlportal.lib import again, names
 from mlportal.lib.errors import Conflict, Invalid
 from monitoring.services import monitors
@@ -132,33 +132,32 @@ def enable(by: Actor, *, endpoint: Endpoint) -> Endpoint:
     return _set_enabled(by, endpoint, enabled=True, reason="")
 
 
-def configure(by: Actor, *, endpoint: Endpoint, log_mode: str) -> Endpoint:
-    """Choose what the prediction log keeps of the features. Open requests for the endpoint become stale.
+def configure(by: Actor, *, endpoint: Endpoint, **wanted: Any) -> Endpoint:
+    """Choose what the prediction log keeps and how many requests are taken; what is not named stays.
+
+    Open requests for the endpoint become stale, except by limits of requests.
 
     Raises
     ------
     Invalid
-        When the mode is not known.
+        When a value is not one of its field's.
     """
     require(by, Permission.ENDPOINT_DEPLOY, endpoint.project)
-    if log_mode not in Endpoint.LogMode.values:
-        raise Invalid(
-            f"log_mode must be one of {', '.join(Endpoint.LogMode.values)}.", field="log_mode",
-            limit=Endpoint.LogMode.values, got=str(log_mode)[:50],
-        )  # fmt: skip
+    values = endpoint_settings.checked(wanted)
     with transaction.atomic():
         holds.lock_environment(endpoint.environment)
         held = lock(endpoint)
-        if held.log_mode == log_mode:
+        changed = endpoint_settings.changed(held, values)
+        if not changed:
             return held
         if held.frozen_at:
             raise admission.frozen_error(held)
-        before, held.log_mode = held.log_mode, log_mode
-        held.save(update_fields=["log_mode"])
-        _overtake(by, held, f"The settings of {held.name} changed after the request.")
-        events.record(
-            by, "endpoint.configured", project=held.project, target=held, data={"log_mode": [before, log_mode]}
-        )
+        for name, (_, after) in changed.items():
+            setattr(held, name, after)
+        held.save(update_fields=list(changed))
+        if not changed.keys() <= endpoint_settings.LIMITS:
+            _overtake(by, held, f"The settings of {held.name} changed after the request.")
+        events.record(by, "endpoint.configured", project=held.project, target=held, data=changed)
     return held
 
 
@@ -267,7 +266,7 @@ def _bind(by: Actor, held: Endpoint, version: ModelVersion) -> None:
     }
     monitors.bind(
         watcher, project=held.project, endpoint=held.name, version=version.label,
-        reference_grids=version.reference_grids, importance=importance, links=links,
+        reference_grids=version.reference_grids, importance=importance, links=links, task=version.task,
     )  # fmt: skip
 
 

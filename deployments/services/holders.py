@@ -18,9 +18,11 @@ def warnings(policy: Policy) -> list[str]:
 
 
 def _people(policy: Policy) -> Mapping[str, set[str]]:
-    rows = Membership.objects.filter(
-        project=policy.environment.project_id, valid_to=None, user__is_active=True
-    ).select_related("user")
+    rows = (
+        Membership.objects.open()
+        .filter(project=policy.environment.project_id, user__is_active=True, user__service_project=None)
+        .select_related("user")
+    )
     found: dict[str, set[str]] = {}
     for row in rows:
         who = holds.mailbox(row.user.email) if row.user.email else f"#{row.user_id}"

@@ -16,7 +16,7 @@ from mlportal.lib.errors import Conflict, DomainError
 from monitoring.services import locks
 from projects.actor import Actor
 from projects.models import Project, User
-from projects.services import events
+from projects.services import events, service_accounts
 
 State = PromotionRequest.State
 PART_WORDS = {
@@ -92,10 +92,18 @@ def current_snapshot(request: PromotionRequest) -> str:
 
 
 def same_person(one: User | None, other: User | None) -> bool:
-    """Tell whether two accounts are one person: the same row, or mail that reaches the same box."""
+    """Tell whether two accounts are one person: the same row, or mail that reaches the same box.
+
+    A service account is each person who answered for it or minted a token of it.
+    """
     if one is None or other is None:
         return False
-    return one.pk == other.pk or (bool(one.email) and mailbox(one.email) == mailbox(other.email))
+    return bool(persons(one) & persons(other))
+
+
+def persons(user: User) -> frozenset[str]:
+    """Return what makes an account one person with another: the boxes that mail of those behind it reaches."""
+    return frozenset(mailbox(each.email) if each.email else f"#{each.pk}" for each in service_accounts.behind(user))
 
 
 def mailbox(email: str) -> str:

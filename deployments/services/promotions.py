@@ -340,9 +340,7 @@ def _check_override(by: Actor, held: PromotionRequest, gate: str) -> None:
         raise holds.closed_error(held)
     if not held.seal:
         raise Conflict("The evaluation is still running.", code="not_evaluated")
-    for other, why in deciders.involved(held):
-        if holds.same_person(by.user, other):
-            raise Forbidden(f"You {why}, so another person has to override a gate.", code="four_eyes")
+    deciders.check_override(by, held)
     red = {item.name for item in gates.run_all(held) if not item.passed and item.level == "blocking"}
     if gate not in red:
         raise Conflict(f"{gate!r} is not a red blocking gate of this request.", code="gate_not_red", field="gate")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from deployments.cards import annex
 from deployments.cards.records import load
 from deployments.models import ModelVersion, PaperVersion, TechnicalFile
-from deployments.proof import modification, papers
+from deployments.proof import filed, modification, papers
 from deployments.proof.papers import Json
 from deployments.services import packs, prints, registered, writings
 from mlportal.lib import blobs, lease, queue
@@ -24,7 +24,6 @@ from projects.permissions import Permission, require
 from projects.services import events
 
 TASK = "deployments.issue_technical_file"
-DOMAIN = b"mlportal technical file v1\n"
 MAX_BYTES = 64 * 2**20
 
 
@@ -161,7 +160,7 @@ def _pack(held: Claim) -> dict[str, Any]:
         "project": row.version.model.project.slug, "model": row.version.model.name, "version": row.version.number,
         "issue": row.number, "document_sha256": papers.digest(document),
     }  # fmt: skip
-    stored = blobs.put_bytes(packs.pack(files, about, domain=DOMAIN))
+    stored = blobs.put_bytes(packs.pack(files, about, domain=filed.DOMAIN))
     filled, asked = papers.completeness(document)
     return {
         "document": document, "sha256": papers.digest(document), "file_sha256": stored.sha256,

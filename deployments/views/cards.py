@@ -12,13 +12,15 @@ from deployments.cards.parts import OF_MODEL, PARTS
 from deployments.cards.writing import own, written
 from deployments.models import ModelVersion, PaperVersion, PromotionRequest
 from deployments.proof import papers
-from deployments.services import cards, prints, writings
+from deployments.services import cards, past_models, prints, writings
 from deployments.views.answers import see
 from deployments.views.models import OneVersion
 from deployments.views.papers import MENDABLE, TextForm, download, file_name, text_form
 from mlportal.lib.errors import DomainError
+from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.permissions import Permission
+from projects.services.past import Section
 
 MOST = 50
 FORMATS = ("pdf", "html", "json")
@@ -55,6 +57,14 @@ class VersionCard(OneVersion):
                 "changes": cards.difference(self.actor, version=version, old=since, new=newest),
             }  # fmt: skip
         return render(request, "deployments/card.html", context)
+
+    def past(self, span: Span, name: str, number: int) -> list[Section]:
+        """Return what people had written in it by then."""
+        labels = {key: each.label for key, each in PARTS.items()}
+        return past_models.paper(self.load(name, number), span, kind="card", labels=labels)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        return f"Model card of {kwargs['name']} v{kwargs['number']}"
 
 
 class VersionCardEdit(OneVersion):

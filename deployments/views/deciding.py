@@ -38,7 +38,7 @@ def context(actor: Actor, held: PromotionRequest) -> dict[str, Any]:
     progress = deciders.count(held, decisions)
     may = allowed(actor, Permission.PROMOTION_SIGN, held.project)
     why = deciders.barred(actor.user, held) if may and held.is_pending else ""
-    mine = actor.user is not None and any(deciders.key(actor.user) in deciders.signature(i).people for i in decisions)
+    mine = actor.user is not None and any(deciders.keys([actor.user]) & deciders.signature(i).people for i in decisions)
     open_to_me = may and held.is_pending and not why and not mine and actor.user is not None
     standing = deciders.standing_of(actor.user, held) if open_to_me and actor.user else None
     unused = held.state == PromotionRequest.State.APPROVED and not held.revisions.all()
@@ -106,9 +106,9 @@ def _lines(held: PromotionRequest, progress: Progress) -> list[StepLine]:
 def _could_sign(held: PromotionRequest, roles: tuple[str, ...]) -> list[str]:
     """Name members who could sign now: with a role of the step, not involved, not signed yet."""
     signed = {person for item in held.decisions.all() for person in deciders.signature(item).people}
-    barred = {deciders.key(person) for person, _ in _excluded(held) if person is not None}
+    barred = deciders.keys([person for person, _ in _excluded(held) if person is not None])
     members = delegations.eligible(held.project, roles=roles)
-    free = [person for person in members if deciders.key(person) not in signed | barred]
+    free = [person for person in members if not deciders.keys([person]) & (signed | barred)]
     return [str(person) for person in free[:MOST_NAMES]]
 
 

@@ -14,7 +14,7 @@ from deployments import queries
 from deployments.forms import AutomationForm, EndpointForm
 from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RollbackReview
 from deployments.runtime import example
-from deployments.services import automations, endpoints, looks, past
+from deployments.services import asking, automations, endpoints, looks, past
 from deployments.views.answers import see
 from deployments.views.past import evidence_of
 from mlportal.lib import names
@@ -89,9 +89,9 @@ class _OneEndpoint(ProjectView):
             "revisions": list(revisions.order_by("-number")[:HISTORY]),
             "earlier": endpoints.previous_version(endpoint),
             "activity": Event.objects.filter(target_type="endpoint", target_id=endpoint.pk).order_by("-seq")[:6],
-            "settings_form": EndpointForm(initial={"log_mode": endpoint.log_mode}),
+            "settings_form": EndpointForm.of(endpoint),
             "automation": self._automation(endpoint),
-            "snippets": _snippets(endpoint) if live else None,
+            "ways": asking.ways(self.actor, endpoint=endpoint),
             "records_text": json.dumps([example.record(live.version.signature)], indent=2) if live else "",
             "error": None,
             "refused": error,
@@ -195,16 +195,18 @@ class EndpointEnable(_OneEndpoint):
 
 
 class EndpointConfigure(_OneEndpoint):
-    """Choose what the prediction log keeps."""
+    """Choose what the prediction log keeps and how many requests are taken."""
 
     reads = Endpoint
     permission = Permission.ENDPOINT_DEPLOY
 
     def post(self, request: HttpRequest, name: str) -> HttpResponse:
         endpoint = self.load(name)
-        mode = request.POST.get("log_mode", "")
+        form = EndpointForm(request.POST)
+        if not form.is_valid():
+            return self.show(endpoint, status=422, settings_form=form)
         return self.attempt(
-            endpoint, lambda: endpoints.configure(self.actor, endpoint=endpoint, log_mode=mode), "Settings saved."
+            endpoint, lambda: endpoints.configure(self.actor, endpoint=endpoint, **form.values()), "Settings saved."
         )
 
 
@@ -255,29 +257,3 @@ def _automation_form(automation: Automation | None) -> AutomationForm:
             "dataset_name": automation.dataset_name,
         }
     )
-
-
-def _snippets(endpoint: Endpoint) -> dict[str, str]:
-    """Write the same request for curl and for Python, with a record of this model."""
-    from django.conf import settings
-
-    assert endpoint.current_revision is not None
-    record = json.dumps([example.record(endpoint.current_revision.version.signature)], ensure_ascii=False)
-    url = f"{settings.BASE_URL}/api/v1/projects/{endpoint.project.slug}/endpoints/{endpoint.name}/predict/"
-    body = ('{"records": ' + record + "}").replace("'", "'\\''")
-    curl = (
-        f'curl {url} \\\n  -H "Authorization: Bearer $MLPORTAL_TOKEN" \\\n'
-        f"  -H 'Content-Type: application/json' \\\n  -d '{body}'"
-    )
-    python = (
-        "import os, requests\n\n"
-        f'answer = requests.post(\n    "{url}",\n'
-        '    headers={"Authorization": f"Bearer {os.environ[\'MLPORTAL_TOKEN\']}"},\n'
-        f'    json={{"records": {_literal(record)}}},\n    timeout=30,\n)\n'
-        'answer.raise_for_status()\nprint(answer.json()["predictions"])'
-    )
-    return {"curl": curl, "python": python}
-
-
-def _literal(record: str) -> str:
-    return repr(json.loads(record))

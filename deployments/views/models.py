@@ -23,6 +23,7 @@ from deployments.models import (
 from deployments.services import (
     breakglass,
     compared,
+    conversions,
     examples,
     explanations,
     model_listing,
@@ -31,10 +32,11 @@ from deployments.services import (
     policies,
     promotions,
     registry,
+    reproductions,
     serving,
     ways,
 )
-from deployments.views import explained
+from deployments.views import again, explained
 from deployments.views.answers import see
 from deployments.views.past import evidence_of
 from deployments.views.promotions import address as promotion_address
@@ -235,9 +237,15 @@ class OneVersion(ProjectView):
             "example": examples.of(version),
             "others": _others(version),
             "explained": explained.card(self.actor, version, request.GET.get("row", "")),
+            "reproduced": self.reproduced(version),
             "break_glass": self._break_glass(),
         }  # fmt: skip
         return render(request, "deployments/version_detail.html", context, status=status)
+
+    def reproduced(self, version: ModelVersion) -> again.Shown:
+        """Return whether the version came out again, as the card shows it."""
+        rows = list(reproductions.found(self.actor, version=version)[: again.SHOWN])
+        return again.Shown(rows, reproductions.why_not(version))
 
     def _break_glass(self) -> list[Environment]:
         """Return where this reader could put a version live without an approval."""
@@ -316,6 +324,21 @@ class VersionExplain(OneVersion):
         except Conflict as error:
             messages.error(request, error.message)
         return see(f"{address(version)}#explain")
+
+
+class VersionConvert(OneVersion):
+    """Have the estimator converted to ONNX."""
+
+    reads = ModelVersion
+    permission = Permission.MODEL_REGISTER
+
+    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
+        version = self.load(name, number)
+        try:
+            conversions.ask(self.actor, version=version)
+        except Conflict as error:
+            messages.error(request, error.message)
+        return see(f"{address(version)}#conversion")
 
 
 class VersionRequest(OneVersion):

@@ -11,7 +11,7 @@ from django.urls import reverse
 from deployments.models import GateOverride, GateResult, PromotionRequest
 from deployments.models.promotions import PromotionRequestQuerySet
 from deployments.services import deciders, endpoints, evidence, promotions
-from deployments.views import changes, deciding, review
+from deployments.views import changes, costs, deciding, review
 from deployments.views.answers import see
 from mlportal.lib.errors import DomainError
 from projects.access import ProjectView
@@ -69,7 +69,7 @@ class PromotionList(ProjectView):
         return render(request, "deployments/promotion_list.html", context)
 
 
-class _OneRequest(ProjectView):
+class OneRequest(ProjectView):
     """Loads the request that the address names."""
 
     abstract = True
@@ -84,11 +84,13 @@ class _OneRequest(ProjectView):
     def show(self, number: int, *, error: DomainError | None = None, status: int = 200) -> HttpResponse:
         """Render the page, with a refusal and what was typed when there is one."""
         held = self.load(number)
+        told = review.load(held)
         context: dict[str, Any] = {
             "request_": held,
             "heading": f"Promote {held.version} to {held.environment.name}",
-            "review": review.load(held),
+            "review": told,
             "changes": changes.of(held),
+            "cost": costs.card(held, told.found, self.request.GET),
             "may_retry": evidence.may_retry(held) and allowed(self.actor, Permission.PROMOTION_REQUEST, self.project),
             **deciding.context(self.actor, held),
             "revision": next((item for item in held.revisions.all() if item.kind != "rollback"), None),
@@ -100,7 +102,7 @@ class _OneRequest(ProjectView):
         return render(self.request, "deployments/promotion_detail.html", context, status=status)
 
 
-class PromotionDetail(_OneRequest):
+class PromotionDetail(OneRequest):
     """The review page: one screen to decide on."""
 
     reads = PromotionRequest
@@ -110,7 +112,7 @@ class PromotionDetail(_OneRequest):
         return self.show(number)
 
 
-class PromotionProgress(_OneRequest):
+class PromotionProgress(OneRequest):
     """The progress of the evaluation alone, for polling; the page reloads once when it is sealed."""
 
     reads = PromotionRequest
@@ -124,7 +126,7 @@ class PromotionProgress(_OneRequest):
         return response
 
 
-class PromotionDecide(_OneRequest):
+class PromotionDecide(OneRequest):
     """Approve, reject or ask for changes."""
 
     reads = PromotionRequest
@@ -149,7 +151,7 @@ class PromotionDecide(_OneRequest):
         return see(address(held))
 
 
-class PromotionWithdraw(_OneRequest):
+class PromotionWithdraw(OneRequest):
     """Take one's own request back."""
 
     reads = PromotionRequest
@@ -161,7 +163,7 @@ class PromotionWithdraw(_OneRequest):
         return see(address(held))
 
 
-class PromotionRetry(_OneRequest):
+class PromotionRetry(OneRequest):
     """Have a failed evaluation made again."""
 
     reads = PromotionRequest
@@ -179,7 +181,7 @@ class PromotionRetry(_OneRequest):
         return see(address(held))
 
 
-class PromotionOverride(_OneRequest):
+class PromotionOverride(OneRequest):
     """Let one red gate pass, with a reason."""
 
     reads = PromotionRequest
@@ -199,7 +201,7 @@ class PromotionOverride(_OneRequest):
         return see(address(held))
 
 
-class PromotionSwitch(_OneRequest):
+class PromotionSwitch(OneRequest):
     """Deploy an approved request by hand, where the rules ask for it."""
 
     reads = PromotionRequest

@@ -14,6 +14,7 @@ from mlportal.lib.ui import inside_a_sentence
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 CENTRE, REACH = 50.0, 44.0
+NOTHING = 1e-9
 FIRST_ROWS = 5
 
 
@@ -171,7 +172,7 @@ class Review:
         if first["low"] is None:
             return f"Not compared with production: {label} {plain_number(first['candidate'])} {rows}"
         turn = 1 if METRICS[key]["better"] == "higher" else -1
-        ends = sorted((turn * first["low"], turn * first["high"]))
+        ends = sorted((turn * _rounded(first["low"]), turn * _rounded(first["high"])))
         word = "Better than" if ends[0] > 0 else "Worse than" if ends[1] < 0 else "About equal to"
         between = f"{signed(_rounded(first['low']))} to {signed(_rounded(first['high']))}"
         return f"{word} production: {label} {signed(_rounded(first['difference']))} ({between}) {rows}"
@@ -266,8 +267,8 @@ def _verb(items: list[GateResult], word: str) -> str:
 
 
 def _rounded(value: float) -> float:
-    """Keep three significant digits: an interval says no more."""
-    return float(f"{value:.3g}")
+    """Keep three significant digits: an interval says no more, and what arithmetic leaves over says nothing."""
+    return float(f"{value:.3g}") if abs(value) >= NOTHING else 0.0
 
 
 def _listed(items: list[GateResult]) -> str:

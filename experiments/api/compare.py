@@ -10,7 +10,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import queries
+from experiments.api.runs import place_of
 from experiments.models import Experiment, ImportanceStudy
 from experiments.queries import compared, difference_table, evaluations, panels
 from experiments.queries.compared import Comparison, View
@@ -26,6 +26,16 @@ ASKED = [
     OpenApiParameter("base", int, description="The run others are measured against."),
     OpenApiParameter("m", str, description="Metrics of the curves, parted by commas; at most 8."),
 ]
+DRAWN = [
+    OpenApiParameter("part", str, enum=PARTS, description="What to answer; series by default."),
+    *ASKED,
+    OpenApiParameter("dpage", int, description="Page of the differences: the baseline and 15 other runs."),
+    OpenApiParameter("x", str, enum=["step", "rel", "time"], description="The x axis of the curves."),
+    OpenApiParameter("from", float, description="First place on the x axis; together with to."),
+    OpenApiParameter("to", float),
+]
+STUDIED = [OpenApiParameter("im", str, description="The metric; the primary one by default."), *ASKED]
+FOLDER = OpenApiParameter("folder", int, description="Only runs of experiments of this folder and those in it.")
 
 
 class _Compared(ScopedAPIView):
@@ -33,10 +43,11 @@ class _Compared(ScopedAPIView):
     reads = Experiment
 
     def made(self, request: Request, experiment: str) -> Comparison:
-        """The comparison that the query asks for."""
+        """The comparison that the query asks for, of an experiment or without one of several."""
         rows = self.rows().in_project(self.project).active().select_related("project")
         view = View(request._request.GET)
-        made = compared.compare(self.actor, self.find(rows.addressed(experiment)), view)
+        place = self.find(rows.addressed(experiment)) if experiment else place_of(self, request.query_params)
+        made = compared.compare(self.actor, place, view)
         if made.fault is not None:
             raise Invalid(made.fault.message, code="bad_filter", field="q")
         return made
@@ -47,19 +58,13 @@ class Compare(_Compared):
 
     permissions = {"GET": Permission.RUN_VIEW}
 
-    @extend_schema(
-        operation_id="runs_compare",
-        parameters=[
-            OpenApiParameter("part", str, enum=PARTS, description="What to answer; series by default."),
-            *ASKED,
-            OpenApiParameter("x", str, enum=["step", "rel", "time"], description="The x axis of the curves."),
-            OpenApiParameter("from", float, description="First place on the x axis; together with to."),
-            OpenApiParameter("to", float),
-        ],
-        responses=serializers.DictField(),
-    )  # fmt: skip
-    def get(self, request: Request, experiment: str) -> Response:
+    @extend_schema(operation_id="runs_compare", parameters=DRAWN, responses=serializers.DictField())
+    def get(self, request: Request, experiment: str = "") -> Response:
         """Read curves, single values, the difference table, or evaluations of runs."""
+        return self.answer(request, experiment)
+
+    def answer(self, request: Request, experiment: str) -> Response:
+        """The part that is asked for."""
         part = request.query_params.get("part", "series")
         if part not in PARTS:
             raise Invalid(f"part is one of {', '.join(PARTS)}.", field="part", got=part[:80], limit=PARTS)
@@ -71,16 +76,23 @@ class Compare(_Compared):
         return Response(makers[part](made))
 
 
+class AllCompare(Compare):
+    """Runs of several experiments compared."""
+
+    @extend_schema(operation_id="runs_compare_all", parameters=[FOLDER, *DRAWN], responses=serializers.DictField())
+    def get(self, request: Request, experiment: str = "") -> Response:
+        """Read the same of runs of a project or of a folder."""
+        return self.answer(request, experiment)
+
+
 def _differences(made: Comparison) -> dict[str, Any]:
-    """Rows of the difference table of the coloured runs, baseline first."""
-    chosen = queries.facts_of(made.coloured)
-    order = difference_table.base_first(made, chosen)
-    rows = difference_table.rows_of(chosen, made.experiment.project, system=made.view.get("system") == "1")
+    """Rows of a page of the difference table, baseline first; whether one differs is asked of all compared runs."""
+    found = difference_table.table(made)
     return {
-        "runs": [chosen[i].run.pk for i in order],
+        "runs": [f.run.pk for f in found.heads], "page": found.page, "pages": found.pages, "compared": found.runs,
         "rows": [
-            {"section": d.section, "name": d.name, "differs": d.differs, "values": [_plain(d.values[i]) for i in order]}
-            for d in rows
+            {"section": d.section, "name": d.name, "differs": d.differs, "values": [_plain(v) for v in d.values]}
+            for d in found.rows
         ],
     }  # fmt: skip
 
@@ -104,19 +116,18 @@ class Importance(_Compared):
     """Which parameters matter for a metric."""
 
     permissions = {"GET": Permission.RUN_VIEW, "POST": Permission.RUN_EDIT}
-    parameters = [OpenApiParameter("im", str, description="The metric; the primary one by default."), *ASKED]
 
-    @extend_schema(operation_id="importance_get", parameters=parameters, responses=serializers.DictField())
-    def get(self, request: Request, experiment: str) -> Response:
+    @extend_schema(operation_id="importance_get", parameters=STUDIED, responses=serializers.DictField())
+    def get(self, request: Request, experiment: str = "") -> Response:
         """Read the study of exactly these runs and values, if it was asked for."""
         asked = self._asked(request, experiment)
         study = None if asked.refusal else importance.found(self.actor, asked=asked)
         return Response({"refusal": asked.refusal, "runs": len(asked.dots), "study": _body(study) if study else None})
 
     @extend_schema(
-        operation_id="importance_ask", parameters=parameters, request=None, responses={202: serializers.DictField()}
+        operation_id="importance_ask", parameters=STUDIED, request=None, responses={202: serializers.DictField()}
     )
-    def post(self, request: Request, experiment: str) -> Response:
+    def post(self, request: Request, experiment: str = "") -> Response:
         """Have it computed by a worker; the same question again answers the same study."""
         study = importance.ask(self.actor, asked=self._asked(request, experiment))
         return Response(_body(study), status=status.HTTP_202_ACCEPTED)
@@ -127,6 +138,23 @@ class Importance(_Compared):
         if metric and metric not in made.metrics:
             raise Invalid("None of these runs has this metric.", field="im", got=metric[:250])
         return importance.question_of(made, metric or made.primary)
+
+
+class AllImportance(Importance):
+    """Which parameters matter for a metric over runs of several experiments."""
+
+    @extend_schema(operation_id="importance_get_all", parameters=[FOLDER, *STUDIED], responses=serializers.DictField())
+    def get(self, request: Request, experiment: str = "") -> Response:
+        """Read the study of exactly these runs and values, if it was asked for."""
+        return super().get(request, experiment)
+
+    @extend_schema(
+        operation_id="importance_ask_all", parameters=[FOLDER, *STUDIED], request=None,
+        responses={202: serializers.DictField()},
+    )  # fmt: skip
+    def post(self, request: Request, experiment: str = "") -> Response:
+        """Have it computed by a worker; the same question again answers the same study."""
+        return super().post(request, experiment)
 
 
 def _body(study: ImportanceStudy) -> dict[str, Any]:

@@ -1,37 +1,17 @@
 """What the REST API takes and gives for training jobs."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from experiments.api.shapes import Strict, Text
 from experiments.models import JobAttempt, TrainingJob
 from experiments.training import catalogue
 from experiments.training.spec import MISSING_TARGET
 
 MAX_ID = 2**63 - 1
-
-
-class Strict(serializers.Serializer[Any]):
-    """A body that may hold only the declared fields."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Refuse unknown fields by name before reading the known ones."""
-        if isinstance(data, Mapping) and (unknown := sorted(str(name) for name in set(data) - set(self.fields))):
-            raise serializers.ValidationError({unknown[0][:100]: f"Unknown field. Known: {', '.join(self.fields)}."})
-        return super().to_internal_value(data)
-
-
-class Text(serializers.CharField):
-    """A text; numbers and booleans are no texts."""
-
-    def to_internal_value(self, data: Any) -> str:
-        """Refuse what would otherwise be turned into text."""
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class Whole(serializers.IntegerField):

@@ -20,8 +20,8 @@ class Strict(serializers.Serializer):
 
     def to_internal_value(self, data: Any) -> Any:
         """Refuse unknown fields by name before reading the known ones."""
-        if isinstance(data, Mapping) and (unknown := sorted(set(data) - set(self.fields))):
-            raise serializers.ValidationError({unknown[0]: f"Unknown field. Known: {', '.join(self.fields)}."})
+        if isinstance(data, Mapping) and (unknown := sorted(str(name) for name in set(data) - set(self.fields))):
+            raise serializers.ValidationError({unknown[0][:100]: f"Unknown field. Known: {', '.join(self.fields)}."})
         return super().to_internal_value(data)
 
 

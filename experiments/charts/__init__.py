@@ -17,9 +17,10 @@ from .figures import (
     roc,
     scatter,
 )
-from .surface import contour
+from .surface import FEWEST, contour
 
 __all__ = [
+    "FEWEST",
     "Json",
     "axis",
     "boxes",

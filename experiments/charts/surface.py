@@ -12,6 +12,7 @@ from .figures import LOG_SPREAD, Json
 CELLS = 24
 LEVELS = 6
 FAR = 0.22
+FEWEST = 4  # runs that make a surface
 _NEAR = 1e-9
 
 
@@ -35,7 +36,7 @@ def contour(x_label: str, y_label: str, z_label: str, rows: Sequence[Json]) -> J
     Source: Shepard, D. (1968), A two-dimensional interpolation function for irregularly-spaced data, with power 2.
     """
     xs, ys, zs = (np.array([r[n] for r in rows], float) for n in ("x", "y", "z"))
-    if len(rows) < 4 or len(set(xs)) < 2 or len(set(ys)) < 2:
+    if len(rows) < FEWEST or len(set(xs)) < 2 or len(set(ys)) < 2:
         return None
     across, upward = _Scale(xs), _Scale(ys)
     grid_x, grid_y = np.meshgrid(np.linspace(0, 1, CELLS), np.linspace(0, 1, CELLS))

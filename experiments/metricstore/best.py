@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from django.db import connection
 
 from . import folding, keys
-from .finding import rows
 from .predicates import Params
+from .starting import rows
 
 _AT_ONCE = 200  # terms of one statement; SQLite takes 500
 

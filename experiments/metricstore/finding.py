@@ -14,7 +14,6 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import connection
 
@@ -25,14 +24,13 @@ from .limits import UNSTORABLE
 from .meaning import Node
 from .orders import NEWEST_FIRST, Order, Phase, phases_of
 from .predicates import TABLES, Context, Params, Predicate, compiled
+from .starting import all_hold, entries, rarest, rows, run_of_each, shortened
 
 FEW = 200
-FIRST_WINDOW = 400
+FIRST_WINDOW = 1000
 FIRST_CHECK = 800
 # Where no index gives the order each window sorts anew, so there are to be few.
 SORTED_WINDOW = 8000
-# Counting by a test that the index does not hold reads more than it counts; only long walks pay for that.
-UNBOUNDED_FROM = 4000
 COUNT_CAP = 10_000
 # Fewer than these are read from the index of their condition, not by testing every run.
 FEW_TO_COUNT = 3000
@@ -103,9 +101,28 @@ def count(question: Question) -> int:
     """Count the runs that match, up to 10,001: more is "10,000+"."""
     predicates = [compiled(c, question.context) for c in question.conditions]
     alone = predicates[0] if len(predicates) == 1 and predicates[0].start else None
-    source, params, where, more = _placed(question, predicates, alone or rarest(predicates, INDEXED, by_index=True))
+    rare = alone or rarest(predicates, INDEXED, by_index=True)
+    if rare is not None and all(p.narrow for p in predicates) and _has_all(question):
+        return _count_entries(rare, [p for p in predicates if p is not rare])
+    source, params, where, more = _placed(question, predicates, rare)
     sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT %s) found"
     return int(rows(sql, [*params, *more, COUNT_CAP + 1])[0][0])
+
+
+def _has_all(question: Question) -> bool:
+    """Whether every run of the experiments is of the lifecycle asked, so that no entry's run need be read for it."""
+    scope = question.context.scope
+    other = f"SELECT 1 FROM experiments_run r WHERE {scope.holds('r.experiment_id')} AND r.lifecycle = %s LIMIT 1"
+    return question.lifecycle == "active" and not rows(other, ["deleted"])
+
+
+def _count_entries(rare: Predicate, others: Sequence[Predicate]) -> int:
+    """Count what a condition's index yields and the others keep."""
+    table, test, given = rare.start or ("", "", [])
+    where, params = all_hold(others)
+    source = f"(SELECT x.run_id FROM {table} WHERE {test}) o"
+    sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE 1 = 1{where} LIMIT %s) found"
+    return int(rows(sql, [*given, *params, COUNT_CAP + 1])[0][0])
 
 
 def matching(question: Question, few: int) -> tuple[str, Params, str, Params]:
@@ -180,118 +197,64 @@ class _Look:
         if not self.phase.is_walked(self.question.context.scope):
             window = max(window, SORTED_WINDOW)
         while True:
-            seen = self._window(place, window)
-            found.extend((value, run_id) for value, run_id, passes in seen if passes)
+            found += self._window(place, window, room - len(found))
             if len(found) >= room:
-                return found[:room]
-            if len(seen) < window:
                 return found
-            walked, place = walked + window, (seen[-1][0], seen[-1][1])
+            place = self._end(place, window)
+            if place is None:
+                return found
+            walked += window
             # As far again as the share of passing runs so far promises, and a third more.
             window = min(8000, max(FEW, (room - len(found)) * walked * 4 // (3 * max(1, len(found)))))
             ahead = max(walked, window)
             if ahead >= check:
-                # Where a condition keeps fewer than are to be walked, starting from it costs less than going on.
-                self.few = rarest(self.predicates, ahead)
+                self.few, self.predicates = shortened(self.predicates, ahead)
                 if self.few is not None:
                     return found + self._from_condition(self.few, place, room - len(found))
                 check = 2 * ahead
 
-    def _window(self, place: _Place | None, window: int) -> list[tuple[object, int, int]]:
-        """Walk `window` entries of the order's index and mark those that pass all conditions."""
+    def _window(self, place: _Place | None, window: int, room: int) -> list[tuple[object, int]]:
+        """Walk at most `window` entries of the order's index, to the first `room` runs that pass all conditions."""
         inner, inner_params = self.phase.walk(self.question.context.scope, place, window)
         where, params = self._where(self.predicates)
         return rows(
-            f"""SELECT o.v, o.run_id, CASE WHEN {where} THEN 1 ELSE 0 END
-                FROM ({inner}) o {run_of_each()} ORDER BY {self.phase.outer_order}""",
-            [*params, *inner_params],
+            f"""SELECT o.v, o.run_id FROM ({inner}) o {run_of_each()}{where}
+                ORDER BY {self.phase.outer_order} LIMIT %s""",
+            [*inner_params, *params, room],
         )
+
+    def _end(self, place: _Place | None, window: int) -> _Place | None:
+        """Where a window that was walked whole ends, None where the index ends before."""
+        inner, params = self.phase.walk(self.question.context.scope, place, window)
+        sql = f"SELECT o.v, o.run_id FROM ({inner}) o ORDER BY {self.phase.outer_order} LIMIT 1 OFFSET %s"
+        found = rows(sql, [*params, window - 1])
+        return found[0] if found else None
 
     def _from_condition(self, rare: Predicate, place: _Place | None, room: int) -> list[tuple[object, int]]:
         """Start from the index of one condition and sort what it keeps."""
-        table, test, test_params = rare.start or ("", "", [])
+        source, source_params = entries(rare)
         others, params = self._where([p for p in self.predicates if p is not rare])
-        probe, probe_params = self.phase.probe(place)
+        joined, joined_params = self.phase.joined(place)
         return rows(
-            f"""SELECT {self.phase.value} AS v, r.id FROM {table} CROSS JOIN experiments_run r
-                CROSS JOIN {self.phase.table} q
-                WHERE {test} AND r.id = x.run_id AND {others} AND {probe} ORDER BY {self.phase.probe_order} LIMIT %s""",
-            [*test_params, *params, *probe_params, room],
+            f"""SELECT {self.phase.value} AS v, r.id FROM {source} {joined} {run_of_each()}{others}
+                ORDER BY {self.phase.probe_order} LIMIT %s""",
+            [*source_params, *joined_params, *params, room],
         )
 
     def _where(self, predicates: list[Predicate]) -> tuple[str, Params]:
-        where, params = _where(self.question, predicates)
+        where, params = all_hold([_inside(self.question), *predicates])
         return f"{where} AND {self.phase.guard}" if self.phase.guard else where, params
 
 
-def run_of_each() -> str:
-    """SQL that joins the run `r` of each walked row `o` by its primary key, whatever a planner estimates.
-
-    PostgreSQL would else read the whole table of runs and hash it while that looks cheap.
-    """
-    if connection.vendor == "postgresql":
-        return "CROSS JOIN LATERAL (SELECT * FROM experiments_run z WHERE z.id = o.run_id LIMIT 1) r"
-    return "CROSS JOIN experiments_run r WHERE r.id = o.run_id"
-
-
-def rows(sql: str, params: Params) -> list[tuple[Any, ...]]:
-    """Run a query of this store."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, params)
-        return cursor.fetchall()
+def _inside(question: Question) -> Predicate:
+    """The condition that a run is in the experiments asked, living or deleted."""
+    return Predicate(f"{question.context.scope.holds('r.experiment_id')} AND r.lifecycle = %s", [question.lifecycle])
 
 
 def _where(question: Question, predicates: Sequence[Predicate]) -> tuple[str, Params]:
     parts = [question.context.scope.holds("r.experiment_id"), "r.lifecycle = %s", *(p.sql for p in predicates)]
     params = [question.lifecycle, *(v for p in predicates for v in p.params)]
     return " AND ".join(parts), params
-
-
-def rarest(predicates: Sequence[Predicate], limit: int, *, by_index: bool = False) -> Predicate | None:
-    """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query.
-
-    With ``by_index`` only conditions count that their index holds.
-    """
-    least = math.inf if by_index else UNBOUNDED_FROM
-    leaves = [leaf for leaf in _leaves(predicates) if leaf.start and (leaf.bounded or limit >= least)]
-    if not leaves:
-        return None
-    counts, params = [], []
-    for leaf in leaves:
-        table, test, test_params = leaf.start or ("", "", [])
-        counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT %s) few)")
-        params += [*test_params, limit + 1]
-    found = rows(f"SELECT {', '.join(counts)}", params)[0]
-    sizes = {id(leaf): size for leaf, size in zip(leaves, found, strict=True)}
-    size, rare = min((_best(p, sizes) for p in predicates), key=lambda pair: pair[0])
-    return rare if size <= limit else None
-
-
-def _leaves(predicates: Sequence[Predicate]) -> list[Predicate]:
-    return [leaf for p in predicates for leaf in (_leaves(p.parts) if p.parts else [p])]
-
-
-def _best(predicate: Predicate, sizes: dict[int, int]) -> tuple[float, Predicate]:
-    """Return how few runs a condition keeps at most, and where to find them.
-
-    Of conditions that all must hold the smallest will do; of those of which any may hold all are needed,
-    and what they keep is joined. So a tree is found by indexes wherever its size is small.
-    """
-    if not predicate.parts:
-        return sizes.get(id(predicate), math.inf), predicate
-    found = [_best(part, sizes) for part in predicate.parts]
-    if predicate.op == "and":
-        return min(found, key=lambda pair: pair[0])
-    size = sum(size for size, _ in found)
-    return size, _union([part for _, part in found]) if size < math.inf else predicate
-
-
-def _union(parts: Sequence[Predicate]) -> Predicate:
-    """A start that yields the runs of several starts, each once."""
-    starts = [part.start for part in parts if part.start]
-    table = " UNION ".join(f"SELECT x.run_id FROM {table} WHERE {test}" for table, test, _ in starts)
-    params = [value for _, _, given in starts for value in given]
-    return Predicate("1 = 1", [], (f"({table}) x", "1 = 1", params))
 
 
 def _encoded(row: _Row) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 
 from django.db import connection
 
+from mlportal.lib.sql import Among
+
 from . import codec, points
 from .codec import SEGMENT_POINTS, Points
 from .turn import writing
@@ -49,6 +51,7 @@ _SEGMENT = """
     INSERT INTO experiments_metricchunk (run_id, experiment_id, key_id, points, first_step, last_step, data)
     VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
+_WAITING = Among("SELECT DISTINCT run_id FROM experiments_metricchunk WHERE experiment_id IN (%s) AND key_id IS NULL")
 
 
 def count_call(run_id: int) -> bool:
@@ -85,27 +88,12 @@ def fold(run_id: int) -> int:
 
 def fold_experiment(experiment_id: int) -> None:
     """Fold what is not folded yet in one experiment, so that a read shows all that was acknowledged."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT run_id FROM experiments_metricchunk WHERE experiment_id = %s AND key_id IS NULL",
-            [experiment_id],
-        )
-        waiting = [row[0] for row in cursor.fetchall()]
-    _fold_all(waiting)
+    fold_experiments([experiment_id])
 
 
 def fold_experiments(experiment_ids: Sequence[int]) -> None:
-    """Fold what is not folded yet in several experiments, found by one query for each 5,000."""
-    for start in range(0, len(experiment_ids), 5000):
-        part = experiment_ids[start : start + 5000]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"""SELECT DISTINCT run_id FROM experiments_metricchunk
-                    WHERE experiment_id IN ({", ".join(["%s"] * len(part))}) AND key_id IS NULL""",
-                [*part],
-            )
-            waiting = [row[0] for row in cursor.fetchall()]
-        _fold_all(waiting)
+    """Fold what is not folded yet in several experiments, found by one query."""
+    _fold_all([row[0] for row in _WAITING.of(experiment_ids)])
 
 
 def fold_runs(run_ids: Iterable[int]) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 from django.db import connection
 
 from . import folding, keys
-from .finding import FEW_TO_COUNT, Question, matching, rows
+from .finding import FEW_TO_COUNT, Question, matching
 from .orders import column_of
 from .predicates import TABLES, Params
+from .starting import rows
 
 # Beyond this a sum of squares may not be a number any more; such values are left out, as NaN and infinity are.
 LARGEST = 1e140

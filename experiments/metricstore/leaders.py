@@ -10,9 +10,10 @@ from functools import partial
 from django.db import connection
 
 from . import folding, keys
-from .finding import FEW_TO_COUNT, Question, matching, rows
+from .finding import FEW_TO_COUNT, Question, matching
 from .orders import column_of
 from .predicates import Params
+from .starting import rows
 
 WALKED = 3000
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .finding import rows
 from .meaning import Condition, Node
 from .predicates import experiments_named
 from .scope import Scope
+from .starting import rows
 
 
 def narrowed(scope: Scope, conditions: Sequence[Node]) -> Scope:

@@ -120,10 +120,15 @@ class Phase:
         by_start = self.table == _RUNS and self.value == _STARTED
         return scope.project_id is not None and not scope.is_single and by_start
 
-    def probe(self, place: tuple[object, int] | None) -> tuple[str, Params]:
-        """Conditions on `q` when runs come from elsewhere and are sorted afterwards."""
+    def joined(self, place: tuple[object, int] | None) -> tuple[str, Params]:
+        """SQL that joins the row `q` of this stretch to each entry `o` that came from elsewhere, and its values."""
         behind, params = self._behind(place)
-        return f"q.{'id' if self.run == 'q.id' else 'run_id'} = r.id{self.own}{behind}", [*self.own_params, *params]
+        own = f"q.{'id' if self.run == 'q.id' else 'run_id'} = o.run_id{self.own}{behind}"
+        if connection.vendor == "postgresql":  # by its primary key, never the whole table to hash it
+            sql = f"CROSS JOIN LATERAL (SELECT * FROM {self.table} q WHERE {own} LIMIT 1) q"
+        else:
+            sql = f"CROSS JOIN {self.table} q ON {own}"
+        return sql, [*self.own_params, *params]
 
     @property
     def outer_order(self) -> str:

@@ -34,7 +34,9 @@ class Predicate:
 
     ``start`` is the FROM and WHERE that yields ``x.run_id`` from the condition's index, if it has one;
     ``bounded`` says that the index holds the test itself, so that counting reads no more than it counts.
-    A group has no index of its own; ``parts`` are what it joins by ``op``.
+    A group has no index of its own; ``parts`` are what it joins by ``op``. ``narrow`` says that of the run only its
+    id is asked: such a test is made before the wide row is read. ``near`` is a start that keeps these runs and perhaps
+    a few more, and reads nothing but an index.
     """
 
     sql: str
@@ -43,6 +45,12 @@ class Predicate:
     bounded: bool = True
     op: str = ""
     parts: tuple[Predicate, ...] = ()
+    narrow: bool = False
+    near: Start | None = None
+
+    def on(self, run_id: str) -> str:
+        """The SQL of a narrow test over another expression for the run's id."""
+        return self.sql.replace("r.id", run_id)
 
 
 def compiled(node: Node, context: Context, *, turned: bool = False) -> Predicate:
@@ -74,7 +82,8 @@ def _joined(group: Group, context: Context, *, turned: bool) -> Predicate:
     parts = tuple(compiled(part, context, turned=turned) for part in group.parts)
     op = {"and": "or", "or": "and"}[group.op] if turned else group.op
     sql = f" {op.upper()} ".join(part.sql if not part.parts else f"({part.sql})" for part in parts)
-    return Predicate(f"({sql})", [value for part in parts for value in part.params], op=op, parts=parts)
+    narrow = all(part.narrow for part in parts)
+    return Predicate(f"({sql})", [value for part in parts for value in part.params], op=op, parts=parts, narrow=narrow)
 
 
 def head(alias: str = "x") -> str:
@@ -117,20 +126,41 @@ def _keyed(condition: Condition, context: Context) -> Predicate:
     key_id = keys.find([condition.key]).get(condition.key)
     missing_holds = condition.negated != (condition.op == "null")
     if key_id is None:
-        return Predicate("1 = 1" if missing_holds else "1 = 0", [])
+        return Predicate("1 = 1" if missing_holds else "1 = 0", [], narrow=True)
     table = TABLES[condition.kind]
     test, params = _VALUE_TESTS[condition.kind](condition)
-    # LIMIT keeps PostgreSQL from hashing the whole table for what is one look by primary key.
-    found = f"(SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s{test} LIMIT 1)"
+    found = look(table, test)
     own = f"{context.scope.holds('x.experiment_id')} AND x.key_id = %s{test}"
-    given: Params = [key_id, *params]
+    given, tested = [key_id, *params], [*params, key_id]
     if missing_holds:
         rest = f"""(SELECT z.id AS run_id FROM experiments_run z WHERE {context.scope.holds("z.experiment_id")}
                     AND NOT EXISTS (SELECT 1 FROM {table} x WHERE {own} AND x.run_id = z.id)) x"""
         start = (rest, "1 = 1", given)
-        return Predicate(f"{found} IS NULL", [key_id, *params], start, bounded=False)
+        return Predicate(f"{found} IS NOT TRUE", tested, start, bounded=False, narrow=True)
     start = (f"{table} x", own, given)
-    return Predicate(f"{found} IS NOT NULL", [key_id, *params], start, condition.op not in ("!=", "like", "ilike"))
+    bounded = condition.op not in ("!=", "like", "ilike")
+    return Predicate(f"{found} IS TRUE", tested, start, bounded, narrow=True, near=_near(condition, context, key_id))
+
+
+def _near(condition: Condition, context: Context, key_id: int) -> Start | None:
+    """Start from the numbers that parameters spell: texts are indexed by their heads, so each would be read as well."""
+    if condition.kind != "param" or condition.op != "=":
+        return None
+    numbers: Params = [number(str(value)) for value in condition.values]
+    if None in numbers:
+        return None
+    test = f"{context.scope.holds('x.experiment_id')} AND x.key_id = %s AND x.number IN ({_marks(numbers)})"
+    return (f"{TABLES['param']} x", test, [key_id, *numbers])
+
+
+def look(table: str, test: str) -> str:
+    """SQL that is true where a run has a key (the last parameter) and its row passes a test that begins with AND.
+
+    The test stands outside the WHERE, since with it PostgreSQL would take the index of values, of which it reads
+    a page for each experiment; LIMIT keeps it from hashing the whole table for what is one look by primary key.
+    """
+    shown = test.removeprefix(" AND ") or "1 = 1"
+    return f"(SELECT {shown} FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s LIMIT 1)"
 
 
 def _metric_test(condition: Condition) -> tuple[str, Params]:

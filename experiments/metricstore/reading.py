@@ -11,6 +11,8 @@ from itertools import groupby, pairwise
 import numpy as np
 from django.db import connection
 
+from mlportal.lib.sql import Among
+
 from . import codec, folding, glances, keys
 from .codec import Points
 from .thinning import Choice, Series, joined, nothing, spark, spread, thinned, whole
@@ -59,23 +61,16 @@ def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[i
     return found
 
 
-def latest_rows(run_ids: Sequence[int]) -> Iterator[tuple[int, str, float, bool, int, int]]:
-    """Yield (run id, name, value, is NaN, step, timestamp) of the latest points of folded runs, in no order.
+_LATEST = Among("SELECT run_id, key_id, value, is_nan, step, stamp_ms FROM experiments_runmetric WHERE run_id IN (%s)")
 
-    For pages of many runs: it makes no objects and looks names up in the process.
+
+def latest_rows(run_ids: Sequence[int]) -> tuple[list[tuple[int, int, float, bool, int, int]], dict[int, str]]:
+    """Return the latest points of folded runs, in no order, and the names of their metrics by number.
+
+    For pages of many runs: (run id, number of the name, value, is NaN, step, timestamp) as the database gives it.
     """
-    if not run_ids:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT run_id, key_id, value, is_nan, step, stamp_ms FROM experiments_runmetric
-                WHERE run_id IN ({marks(run_ids)})""",
-            [*run_ids],
-        )
-        rows = cursor.fetchall()
-    names = keys.names({row[1] for row in rows})
-    for run_id, key_id, value, is_nan, step, stamp in rows:
-        yield run_id, names[key_id], value, is_nan, step, stamp
+    found = _LATEST.of(run_ids)
+    return found, keys.names({row[1] for row in found})
 
 
 def series(run_id: int, name: str, *, at_most: int | None = None) -> Series:

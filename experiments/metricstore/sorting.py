@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection
 
 from . import keys
-from .predicates import TABLES, Params, Predicate, head
+from .predicates import TABLES, Params, Predicate, head, look
 
 PRESENT, NAN, MISSING = 0, 1, 2
 Scalar = str | int | float | None
@@ -152,15 +152,14 @@ def equal(sort: Sort, source: Source, at: Ranked) -> Predicate:
         return _equal_attribute(sort, source, rank, value)
     table, key_id = TABLES[sort.kind], _key_id(sort)
     if rank == MISSING:
-        return Predicate(f"(SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s LIMIT 1) IS NULL", [key_id])
+        return Predicate(f"{look(table, '')} IS NOT TRUE", [key_id], narrow=True)
     if sort.kind == "metric":
         test = " AND x.is_nan = %s" + (" AND x.value = %s" if rank == PRESENT else "")
         params: Params = [False, value] if rank == PRESENT else [True]
     else:
         test, params = f" AND {head()} = %s", [value]
-    found = f"(SELECT 1 FROM {table} x WHERE x.run_id = r.id AND x.key_id = %s{test} LIMIT 1) IS NOT NULL"
     start = (f"{table} x", f"x.experiment_id = %s AND x.key_id = %s{test}", [source.experiment_id, key_id, *params])
-    return Predicate(found, [key_id, *params], start)
+    return Predicate(f"{look(table, test)} IS TRUE", [*params, key_id], start, narrow=True)
 
 
 def _equal_attribute(sort: Sort, source: Source, rank: int, value: object) -> Predicate:

@@ -17,7 +17,6 @@ from itertools import islice
 from typing import Any
 
 from . import attributes, folding, predicates
-from .finding import rarest, rows, run_of_each
 from .meaning import Condition
 from .predicates import Context, Params, Predicate
 from .scope import Scope
@@ -38,15 +37,18 @@ from .sorting import (
     ranks,
     walked,
 )
+from .starting import all_hold, entries, rarest, rows, run_of_each, shortened
 
-FEW = 500
+FEW = 1000
+FIRST_WINDOW = 600
 FIRST_CHECK = 800
-GROUP = 500
+GROUP = 100
 WINDOW = 8000
 MANY_SOURCES = 8
 
 
 _Row = tuple[Any, ...]
+_Place = tuple[object, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,10 @@ def _not_empty(sources: Sequence[Source]) -> list[Source]:
 
 @dataclass(slots=True)
 class _Group:
-    """Walked runs that share a value; ``rows`` are those that pass."""
+    """Runs that share a value, as far as they were walked."""
 
     value: Scalar
     rows: list[_Row] = field(default_factory=list)
-    seen: int = 0
 
 
 class _Search:
@@ -163,63 +164,77 @@ class _Search:
     def _walk(self, beyond: Scalar) -> Generator[Hit, None, bool]:
         """Walk the present values behind `beyond`; return whether the rest was found in another way."""
         way = walked(self.sorts[0], self.source)
-        place: tuple[object, int] | None = None
+        place: _Place | None = None
         gone, check, found = 0, FIRST_CHECK, 0
-        window = min(WINDOW, 4 * self.want) if self.is_filtered else min(WINDOW, self.want + 20)
+        # A window ends where it gave all that is wanted, so it may be long. One run more shows that a group ends.
+        window, room = min(WINDOW, max(FIRST_WINDOW, 4 * self.want)), self.want + 1
         group = _Group(beyond)
         while True:
-            rows = self._window(way, beyond, place, window)
+            begun, rows = place, self._window(way, beyond, place, window, room)
+            place = (rows[-1][0], rows[-1][1]) if len(rows) == room else self._end(way, beyond, begun, window)
             for row in rows:
-                if row[0] != group.value or not group.seen:
+                if row[0] != group.value or not group.rows:
                     yield from self._sorted(group)
                     beyond, group = group.value, _Group(row[0])
-                group.seen += 1
-                if row[2]:
-                    found += 1
-                    group.rows.append(row)
-            if len(rows) < window:
+                group.rows.append(row)
+            found += len(rows)
+            if place is None:
                 yield from self._sorted(group)
                 return False
-            gone, place = gone + window, (rows[-1][0], rows[-1][1])
-            if group.seen > GROUP and len(self.sorts) > 1:
+            gone += window if len(rows) < room else room
+            if self._is_long(group, begun, place):
                 yield from self._group((PRESENT, group.value), None)
                 beyond, place, group = group.value, None, _Group(group.value)
-            window = max(FEW, min(WINDOW, (self.want - found) * gone * 4 // (3 * max(1, found))))
+            window, room = self._next(found, gone)
             if max(gone, window) >= check and place is not None:
-                # Where a condition keeps fewer than are to be walked, starting from it costs less than going on.
-                few = rarest(self.conditions, max(gone, window))
+                few, self.conditions = shortened(self.conditions, max(gone, window))
                 if few:
                     yield from self._gathered(few, () if beyond is None else ((PRESENT, beyond),))
                     return True
                 check = 2 * max(gone, window)
 
+    def _next(self, found: int, gone: int) -> tuple[int, int]:
+        """How many entries to walk next, as far again as what passed so far promises, and how many to take of them."""
+        promised = (self.want - found) * gone * 4 // (3 * max(1, found))
+        return max(2, FEW, min(WINDOW, promised)), max(2, GROUP, self.want + 1 - found)
+
+    def _is_long(self, group: _Group, begun: _Place | None, place: _Place) -> bool:
+        """Whether so many runs share the value that they are better searched by the sorts behind."""
+        if len(self.sorts) == 1 or group.value != place[0]:
+            return False
+        return len(group.rows) > GROUP or (begun is not None and begun[0] == place[0])
+
     def _sorted(self, group: _Group) -> list[Hit]:
         """Return a whole group, put in order by the sorts behind."""
-        hits = [Hit(((PRESENT, row[0]), *self._ranked(self.sorts[1:], row[3:])), row[1]) for row in group.rows]
+        hits = [Hit(((PRESENT, row[0]), *self._ranked(self.sorts[1:], row[2:])), row[1]) for row in group.rows]
         if len(hits) > 1:
             hits.sort(key=lambda hit: comparable(self.sorts, hit.key))
         return hits
 
-    def _window(self, way: Walked, beyond: object, place: tuple[object, int] | None, window: int) -> list[_Row]:
-        """Walk `window` entries of the order's index and mark those that pass all conditions."""
+    def _window(self, way: Walked, beyond: object, place: _Place | None, window: int, room: int) -> list[_Row]:
+        """Walk at most `window` entries of the order's index, to the first `room` runs that pass all conditions."""
         inner, inner_params = way.sql(beyond, place)
-        where, params = _all(self.conditions)
+        where, params = all_hold(self.conditions)
         read, read_params = self._columns(self.sorts[1:])
         return rows(
-            f"""SELECT o.v, o.run_id, CASE WHEN {where} THEN 1 ELSE 0 END{read}
-                FROM ({inner} LIMIT %s) o {run_of_each()} ORDER BY {way.outer_order}""",
-            [*params, *read_params, *inner_params, window],
+            f"""SELECT o.v, o.run_id{read} FROM ({inner} LIMIT %s) o {run_of_each()}{where}
+                ORDER BY {way.outer_order} LIMIT %s""",
+            [*read_params, *inner_params, window, *params, room],
         )
+
+    def _end(self, way: Walked, beyond: object, place: _Place | None, window: int) -> _Place | None:
+        """Where a window that was walked whole ends, None where the index ends before."""
+        inner, params = way.sql(beyond, place)
+        found = rows(f"{inner} LIMIT 1 OFFSET %s", [*params, window - 1])
+        return (found[0][0], found[0][1]) if found else None
 
     def _gathered(self, rare: Predicate, after: Key) -> Iterator[Hit]:
         """Read all that one condition keeps, and sort it."""
-        table, test, test_params = rare.start or ("", "", [])
-        where, params = _all([p for p in self.conditions if p is not rare])
+        source, source_params = entries(rare)
+        where, params = all_hold([p for p in self.conditions if p is not rare])
         read, read_params = self._columns(self.sorts)
         read_rows = rows(
-            f"""SELECT r.id{read} FROM {table} CROSS JOIN experiments_run r
-                WHERE {test} AND r.id = x.run_id AND {where}""",
-            [*read_params, *test_params, *params],
+            f"SELECT r.id{read} FROM {source} {run_of_each()}{where}", [*read_params, *source_params, *params]
         )
         compare, bound = comparer(self.sorts), comparable(self.sorts, after)
         found = [(compare(row), row) for row in {row[0]: row for row in read_rows}.values()]
@@ -241,8 +256,3 @@ class _Search:
             found.append(ranked(sort, values[at : at + width]))
             at += width
         return tuple(found)
-
-
-def _all(conditions: Sequence[Predicate]) -> tuple[str, Params]:
-    sql = " AND ".join(f"({p.sql})" for p in conditions) or "1 = 1"
-    return sql, [v for p in conditions for v in p.params]

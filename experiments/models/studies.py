@@ -18,7 +18,8 @@ class ImportanceStudy(LeasedWork):
     """
 
     project = models.ForeignKey("projects.Project", on_delete=models.CASCADE, related_name="+")
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="importance_studies")
+    # Empty: over runs of several experiments.
+    experiment = models.ForeignKey(Experiment, null=True, on_delete=models.CASCADE, related_name="importance_studies")
     key = models.CharField(max_length=64)
     metric = models.CharField(max_length=250)
     run_ids = models.JSONField()

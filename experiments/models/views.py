@@ -25,8 +25,12 @@ class SavedViewQuerySet(ProjectScoped):
         return super().visible_to(actor).filter(mine)
 
     def on(self, page: str, experiment: Experiment | None) -> Self:
-        """Views of one page: those of the experiment, and those of all experiments."""
-        return self.filter(page=page).filter(Q(experiment=experiment) | Q(experiment=None))
+        """Views of one page: those of the experiment, and of tables those of all experiments.
+
+        A comparison over several experiments names runs that one of them does not have.
+        """
+        shown = Q(experiment=experiment)
+        return self.filter(shown if page == SavedView.Page.COMPARE else shown | Q(experiment=None), page=page)
 
 
 class SavedView(models.Model):

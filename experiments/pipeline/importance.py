@@ -12,7 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from experiments.models import ImportanceStudy
+from experiments.metricstore import Scope
+from experiments.models import Experiment, ImportanceStudy
 from experiments.queries import compared
 from experiments.services.importance import TASK, Question
 from mlportal.lib import lease
@@ -30,7 +31,7 @@ def execute(study_id: int, *, worker: str) -> str:
     held = lease.claim(rows, study_id, worker=f"{worker}/{os.getpid()}")
     if held is None:
         return "not claimed"
-    study = rows.select_related("experiment__project").get(pk=study_id)
+    study = rows.select_related("experiment", "project").get(pk=study_id)
     asked = _question(study)
     if asked.key != study.key:
         lease.finish(rows, held, state=WorkState.FAILED, failure=CHANGED)
@@ -51,9 +52,19 @@ def sweep() -> dict[str, int]:
 
 
 def _question(study: ImportanceStudy) -> Question:
-    dots = compared.dots_of(study.experiment, study.run_ids)
+    dots = compared.dots_of(_scope(study), study.run_ids)
     compared.load(dots, [study.metric])
-    return Question(study.experiment, study.metric, [d for d in dots.values() if study.metric in d.metrics])
+    return Question(
+        study.project, study.experiment, study.metric, [d for d in dots.values() if study.metric in d.metrics]
+    )
+
+
+def _scope(study: ImportanceStudy) -> Scope:
+    """Where its runs may lie: in its experiment, or in any of the project that was not deleted since."""
+    if study.experiment_id is not None:
+        return Scope.of(study.experiment_id)
+    rows = Experiment.objects.in_project(study.project).active()
+    return Scope(tuple(rows.values_list("pk", flat=True)), study.project_id)
 
 
 def _compute(held: Claim, asked: Question) -> tuple[Json | None, str]:

@@ -16,7 +16,7 @@ from .experiments import (
 )
 from .groups import leading_columns
 from .metrics import SYSTEM, arrow_of, default_metrics, higher_is_better, label_of, leading_metrics, unit_of
-from .places import Place, RunSet, hints_of, run_set, runs_of, scope_of
+from .places import Place, RunSet, experiment_of, hints_of, run_set, runs_of, scope_of
 from .recorded import (
     CHILDREN,
     LOGGED_MODELS,
@@ -100,6 +100,7 @@ __all__ = [
     "datasets_of",
     "default_metrics",
     "differences",
+    "experiment_of",
     "experiment_page",
     "experiments_of",
     "facts",

@@ -8,16 +8,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import Q
+
 from experiments import charts
 from experiments.models import Experiment, ImportanceStudy, Report
-from mlportal.lib.errors import Conflict
+from mlportal.lib.errors import Conflict, Missing
 from mlportal.lib.lease import WorkState
 from projects.actor import Actor
 from projects.models import Project
 
-from . import compared, difference_table, evaluations, panels, runs
+from . import compared, difference_table, evaluations, panels
 from . import metrics as named
 from .compared import Comparison, View
+from .places import Place, experiment_of, run_set
 
 MOST_LISTED = 100
 LISTED_METRICS = 4
@@ -28,7 +31,7 @@ CHARTS = {
     "contour": "Contour", "importance": "Parameter importance", "roc": "ROC",
     "precision_recall": "Precision and recall", "calibration": "Calibration",
 }  # fmt: skip
-GONE = "The experiment of this block is gone."
+GONE = "The experiment or folder of this block is gone."
 NO_STUDY = "No study is chosen for this block. Edit the report and choose one."
 STUDIES = 100
 NOTHING = "These runs do not have the values for it."
@@ -45,19 +48,30 @@ def resolve(by: Actor, project: Project, block: Json) -> Json:
     """
     if block["kind"] == "text":
         return dict(block)
-    visible = Experiment.objects.visible_to(by).in_project(project).active()
-    experiment = visible.filter(pk=block["experiment"]).select_related("project").first()
-    if experiment is None:
+    view = View.of_text(block["state"])
+    place = _place(by, project, block["experiment"], view)
+    if place is None:
         return {**block, "problem": GONE}
-    made = compared.compare(by, experiment, View.of_text(block["state"]))
+    made = compared.compare(by, place, view)
     if made.fault is not None:
         return {**block, "problem": made.fault.message}
     makers = {"chart": _chart, "table": _table, "runs": _runs}
     data = makers[block["kind"]](made, block)
-    found = {**block, "experiment_name": experiment.name, "compared": len(made.compared), "colours": _legend(made)}
+    found = {**block, "experiment_name": place.name, "compared": len(made.compared), "colours": _legend(made)}
     found["run_ids"] = made.compared
     problem = NO_STUDY if block.get("chart") == "importance" else NOTHING
     return {**found, "data": data} if data else {**found, "problem": problem}
+
+
+def _place(by: Actor, project: Project, number: int | None, view: View) -> Place | None:
+    """The experiment of a block, or the project's or a folder's when it names none; None when that is gone."""
+    if number is not None:
+        visible = Experiment.objects.visible_to(by).in_project(project).active()
+        return visible.filter(pk=number).select_related("project").first()
+    try:
+        return run_set(by, project, view.folder)
+    except Missing:
+        return None
 
 
 def _legend(made: Comparison) -> list[Json]:
@@ -70,7 +84,7 @@ def _chart(made: Comparison, block: Json) -> Json | None:
         names = [block["metric"]] if block.get("metric") else panels.curve_names(made)[:1]
         return {**panels.series(made, names), "metric": names[0]} if names else None
     if kind == "importance":
-        return _importance(made.experiment, block.get("study"))
+        return _importance(made, block.get("study"))
     if kind in evaluations.CURVES:
         found: Json | None = evaluations.read(made)["curves"].get(kind)
         return found
@@ -78,10 +92,13 @@ def _chart(made: Comparison, block: Json) -> Json | None:
     return drawn
 
 
-def studies_of(experiment_ids: Sequence[int]) -> dict[int, list[ImportanceStudy]]:
-    """Return the finished studies of experiments, the newest 100 of all first; one query."""
-    done = ImportanceStudy.objects.filter(experiment__in=experiment_ids, state=WorkState.SUCCEEDED)
-    found: dict[int, list[ImportanceStudy]] = defaultdict(list)
+def studies_of(project: Project, experiment_ids: Sequence[int | None]) -> dict[int | None, list[ImportanceStudy]]:
+    """Return the finished studies of experiments, None for those over several, the newest 100 first; one query."""
+    asked = Q(experiment__in=[pk for pk in experiment_ids if pk is not None])
+    if None in experiment_ids:
+        asked |= Q(experiment=None)
+    done = ImportanceStudy.objects.in_project(project).filter(asked, state=WorkState.SUCCEEDED)
+    found: dict[int | None, list[ImportanceStudy]] = defaultdict(list)
     for study in done.exclude(result=None).defer("run_ids").order_by("-pk")[:STUDIES]:
         found[study.experiment_id].append(study)
     return found
@@ -95,11 +112,12 @@ def study_label(study: ImportanceStudy) -> str:
     )
 
 
-def _importance(experiment: Experiment, number: int | None) -> Json | None:
+def _importance(made: Comparison, number: int | None) -> Json | None:
     """The study that was chosen: a report shows what was computed, never silently another one."""
     if number is None:
         return None
-    study = ImportanceStudy.objects.filter(experiment=experiment, pk=number, state=WorkState.SUCCEEDED).first()
+    known = ImportanceStudy.objects.in_project(made.place.project).filter(experiment=experiment_of(made.place))
+    study = known.filter(pk=number, state=WorkState.SUCCEEDED).first()
     if study is None or not study.result:
         return None
     lines = [{"feature": p["name"], "mean": p["mean"], "std": p["std"]} for p in study.result["params"][:20]]
@@ -109,16 +127,13 @@ def _importance(experiment: Experiment, number: int | None) -> Json | None:
 
 
 def _table(made: Comparison, _block: Json) -> Json | None:
-    chosen = runs.facts_of(made.coloured)
-    if not chosen:
+    found = difference_table.table(made)
+    if not found.heads:
         return None
-    rows = difference_table.rows_of(chosen, made.experiment.project, system=made.view.get("system") == "1")
-    order = difference_table.base_first(made, chosen)
-    shown = [d for d in rows if d.differs or made.view.get("diff") == "0"]
-    heads = [
-        {"id": chosen[i].run.pk, "name": chosen[i].run.name, "k": made.colours[chosen[i].run.pk][0]} for i in order
-    ]
-    return {"heads": heads, "rows": [difference_table.row(d, order) for d in shown]}
+    colours = made.colours
+    heads = [{"id": f.run.pk, "name": f.run.name, "k": colours.get(f.run.pk, (0, 0))[0]} for f in found.heads]
+    rows = found.shown(made.view)[: difference_table.MOST_ROWS]
+    return {"heads": heads, "rows": found.drawn(rows), "runs": found.runs}
 
 
 def _runs(made: Comparison, _block: Json) -> Json | None:

@@ -12,12 +12,13 @@ from django.db import connection
 from django.http import QueryDict
 
 from experiments import charts, metricstore
-from experiments.metricstore import FilterError, Question
+from experiments.metricstore import FilterError, Question, Scope
 from experiments.models import Experiment, Run
 from projects.actor import Actor
 
 from . import metrics as named
 from . import runs
+from .places import Place, RunSet, scope_of
 
 MOST_RUNS = 1000
 COLOURED = 16
@@ -27,8 +28,9 @@ MOST_METRICS = 8
 MOST_PARAMS = 500
 LONGEST_VALUE = 200
 # What an address may say of a comparison; all else in it belongs to the page.
-STATE = ("runs", "q", "deleted", "base", "hi", "m", "metric", "x", "y", "smooth", "clip", "axes", "axis", "sx", "sy",
-         "cx", "cy", "cz", "group", "im", "keep", "diff", "orient", "system", "img", "table")  # fmt: skip
+STATE = ("folder", "runs", "q", "all", "deleted", "base", "hi", "m", "metric", "x", "y", "smooth", "clip", "axes",
+         "axis", "sx", "sy", "cx", "cy", "cz", "group", "im", "keep", "diff", "dpage", "dfind", "orient", "system",
+         "img", "table")  # fmt: skip
 
 
 class View:
@@ -59,6 +61,12 @@ class View:
     def axis(self) -> str:
         """``step``, ``rel`` or ``time``."""
         return found if (found := self.get("x")) in ("rel", "time") else "step"
+
+    @property
+    def folder(self) -> int | None:
+        """The folder whose experiments are meant, None for all; what is no number is none that exists."""
+        text = self.get("folder")
+        return None if not text else int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
 
     def text(self, **changes: str | None) -> str:
         """The query string of this view, without what belongs to a page only."""
@@ -95,12 +103,13 @@ class Dot:
 class Comparison:
     """The runs of a view: those compared, those coloured, and the crowd around them."""
 
-    experiment: Experiment
+    place: Place
     view: View
     compared: list[int]
     coloured: list[int]
     dots: dict[int, Dot]
     metrics: list[str]
+    held: list[str] = field(default_factory=list)  # those of the metrics that a coloured run has
     total: int = 0
     missing: int = 0
     fault: FilterError | None = None
@@ -158,38 +167,51 @@ def load(dots: Mapping[int, Dot], metrics: Sequence[str]) -> None:
         dots[pk].metrics.update({name: p.value for name, p in points.items() if math.isfinite(p.value)})
 
 
-def compare(by: Actor, experiment: Experiment, view: View, *, around: bool = True) -> Comparison:
+def compare(by: Actor, place: Place, view: View, *, around: bool = True) -> Comparison:
     """Find the runs of a view in a fixed number of queries.
 
-    ``runs`` names up to 1,000; else ``q`` gives the first 1,000 of a filter, best first; with neither the best six
-    are compared. Few runs are compared before the filter's best 300, unless ``around`` is false.
+    ``runs`` names up to 1,000; else ``q``, or ``all`` without a filter, gives the first 1,000, best first; with neither
+    the best six
+    are compared. Few runs are compared before the filter's best 300, unless ``around`` is false. Over several
+    experiments the newest take the place of the best, and few runs are compared before those of their own experiments.
     """
     given, text = view.numbers("runs"), view.get("q").strip()
     fault: FilterError | None = None
     crowd: list[int] = []
     total = 0
+    is_whole = bool(text) or view.get("all") == "1"
     if not given or (around and len(given) <= COLOURED):
+        near = _near(place, given)
         try:
-            crowd, total = _found(by, experiment, view, text, most=MOST_RUNS if text and not given else POPULATION)
+            crowd, total = _found(by, near, view, text, most=MOST_RUNS if is_whole and not given else POPULATION)
         except FilterError as error:
             fault = error
-            crowd, total = _found(by, experiment, view, "", most=POPULATION)
-    wanted = [*given, *view.numbers("base")] if given else crowd if text and not fault else crowd[:FIRST_COLOURED]
+            crowd, total = _found(by, near, view, "", most=POPULATION)
+    wanted = [*given, *view.numbers("base")] if given else crowd if is_whole and not fault else crowd[:FIRST_COLOURED]
     wanted = list(dict.fromkeys(wanted))[:MOST_RUNS]
     metricstore.fold_runs(wanted)  # what was just logged counts; a search has folded all that it found
-    dots = dots_of(experiment, list(dict.fromkeys([*wanted, *crowd])))
+    dots = dots_of(scope_of(place), list(dict.fromkeys([*wanted, *crowd])))
     compared = [pk for pk in wanted if pk in dots]
     made = Comparison(
-        experiment, view, compared, _coloured(view, compared), dots, [],
+        place, view, compared, _coloured(view, compared), dots, [],
         total=len(given) if given else total, missing=len(wanted) - len(compared), fault=fault,
     )  # fmt: skip
-    made.metrics = _metrics(made)
+    made.metrics, made.held = _metrics(made)
     return made
 
 
-def _found(by: Actor, experiment: Experiment, view: View, text: str, *, most: int) -> tuple[list[int], int]:
+def _near(place: Place, given: Sequence[int]) -> Place:
+    """Where the crowd is looked for: of several experiments those that the runs asked for belong to."""
+    if isinstance(place, Experiment) or not given:
+        return place
+    home = set(Run.objects.filter(pk__in=given[:MOST_RUNS]).values_list("experiment_id", flat=True))
+    kept = tuple(pk for pk in place.scope.ids if pk in home)
+    return RunSet(place.project, Scope(kept), place.path) if kept else place
+
+
+def _found(by: Actor, place: Place, view: View, text: str, *, most: int) -> tuple[list[int], int]:
     lifecycle = "deleted" if view.get("deleted") == "1" else "active"
-    question: Question = runs.question(by, experiment, text, runs.first_order(experiment), lifecycle)
+    question: Question = runs.question(by, place, text, runs.first_order(place), lifecycle)
     ids = metricstore.search(question, limit=most).run_ids
     return ids, metricstore.count(question) if len(ids) == most else len(ids)
 
@@ -204,14 +226,15 @@ def _coloured(view: View, compared: Sequence[int]) -> list[int]:
     return list(dict.fromkeys(chosen))[:COLOURED]
 
 
-def dots_of(experiment: Experiment, wanted: Sequence[int]) -> dict[int, Dot]:
-    """Runs of an experiment by number, in the order asked for; others are left out."""
-    rows = Run.objects.filter(pk__in=wanted, experiment=experiment)
+def dots_of(scope: Scope, wanted: Sequence[int]) -> dict[int, Dot]:
+    """Runs of these experiments by number, in the order asked for; others are left out."""
+    inside = frozenset(scope.ids)
+    rows = Run.objects.filter(pk__in=wanted).values_list(
+        "pk", "name", "state", "started_ms", "params", "experiment_id"
+    )  # fmt: skip
     found = {
         pk: Dot(pk, name, state, started, _short(params))
-        for pk, name, state, started, params in rows.values_list(
-            "pk", "name", "state", "started_ms", "params"
-        ).iterator(chunk_size=200)
+        for pk, name, state, started, params, home in rows.iterator(chunk_size=200) if home in inside
     }  # fmt: skip
     return {pk: found[pk] for pk in wanted if pk in found}
 
@@ -223,14 +246,15 @@ def _short(params: str) -> dict[str, str]:
     return dict(kept[:MOST_PARAMS])
 
 
-def _metrics(made: Comparison) -> list[str]:
-    """Metrics that the runs have, first those that all coloured runs have, in the order people read them."""
+def _metrics(made: Comparison) -> tuple[list[str], list[str]]:
+    """Metrics that the runs have, first those of all coloured runs, then of some; and those of any coloured run."""
     counts, shared = _metric_counts(list(made.dots)), _metric_counts(made.coloured)
-    names = named.default_metrics(made.experiment, sorted({*counts, *shared}))
+    names = named.default_metrics(made.place, sorted({*counts, *shared}))
     if made.view.get("system") != "1":
         names = [n for n in names if not n.startswith(named.SYSTEM)]
     whole = len(made.coloured)
-    return sorted(names, key=lambda n: shared.get(n, 0) < whole)
+    names.sort(key=lambda n: (shared.get(n, 0) < whole, n not in shared))
+    return names, [n for n in names if n in shared]
 
 
 def _metric_counts(run_ids: Sequence[int]) -> dict[str, int]:

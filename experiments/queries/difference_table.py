@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import charts
 from mlportal.lib import ui
 from projects.models import Project
 
-from . import environments, recorded, runs
+from . import environments, recorded, runs, spread
 from . import metrics as named
-from .compared import Comparison
+from .compared import Comparison, View
 from .runs import Difference, RunFacts
+from .spread import Spread
 
 SECTION = "Data and models"
 CODE = "Code"
@@ -26,8 +27,105 @@ CODE_TAGS = {
     "mlflow.source.git.repoURL": "repository", ENTRY: "entry point",
     "mlflow.project.entryPoint": "project entry point", "mlflow.source.git.dirty": "changed since the commit",
 }  # fmt: skip
+# Runs of one page of the table: the baseline and 15 others.
+RUNS = 16
+# Rows of one page; what more there are is found by name.
+MOST_ROWS = 400
 WORDS = {"up": "better", "down": "worse", "": ""}
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A page of the difference table.
+
+    Parameters
+    ----------
+    heads : list of RunFacts
+        The runs of the page, baseline first.
+    rows : list of Difference
+        All rows; values in the order of the heads. Whether they differ was asked of all compared runs.
+    spreads : mapping of str to Spread
+        How far metrics reach over all compared runs, where the page does not show them all.
+    page, pages, runs : int
+    """
+
+    heads: list[RunFacts]
+    rows: list[Difference]
+    spreads: Mapping[str, Spread]
+    page: int
+    pages: int
+    runs: int
+
+    def drawn(self, rows: Sequence[Difference]) -> list[Json]:
+        """These rows with a cell a run."""
+        return [row(d, range(len(self.heads)), self.spreads.get(d.name) if d.is_number else None) for d in rows]
+
+    def shown(self, view: View) -> list[Difference]:
+        """The rows that a view asks for: those that differ unless it wants all, and those named so."""
+        only, find = view.get("diff", "1") != "0", view.get("dfind").strip().casefold()
+        return [d for d in self.rows if (d.differs or not only) and find in d.name.casefold()]
+
+
+def table(made: Comparison, chosen: Sequence[RunFacts] | None = None) -> Table:
+    """Return the page of the table that a comparison asks for.
+
+    Parameters
+    ----------
+    chosen : sequence of RunFacts, optional
+        The coloured runs, where they were read already.
+    """
+    system = made.view.get("system") == "1"
+    if len(made.compared) <= RUNS:
+        facts = list(chosen) if chosen is not None else runs.facts_of(made.coloured)
+        heads = [facts[i] for i in base_first(made, facts)]
+        rows = _read_first(made, rows_of(heads, made.place.project, system=system) if heads else [])
+        return Table(heads, rows, {}, 1, 1, len(heads))
+    return _page(made, system=system)
+
+
+def _page(made: Comparison, *, system: bool) -> Table:
+    """One page of many runs: metrics are read of its runs alone, everything else of all, to say what differs."""
+    others = [pk for pk in dict.fromkeys([*made.coloured, *made.compared]) if pk != made.base]
+    pages = math.ceil(len(others) / (RUNS - 1))
+    asked = made.view.get("dpage")
+    page = max(1, min(pages, int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1))
+    first = (page - 1) * (RUNS - 1)
+    order = [pk for pk in [made.base, *others] if pk is not None]
+    every = runs.facts_of(order, ())
+    places = [0, *range(1 + first, min(len(every), first + RUNS))]
+    heads = [every[i] for i in places]
+    facts = rows_of(every, made.place.project)  # these were read without metrics
+    spreads = spread.of_metrics(order)
+    runs.fill_metrics(heads, None)
+    rows = [*_metric_rows(heads, spreads, len(every), system=system), *(_at(d, places) for d in facts)]
+    return Table(heads, _read_first(made, rows, spreads), spreads, page, pages, len(every))
+
+
+def _read_first(
+    made: Comparison, rows: Sequence[Difference], spreads: Mapping[str, Spread] | None = None
+) -> list[Difference]:
+    """Metrics in the order people read them; of many runs first those that most have."""
+    rank = {name: at for at, name in enumerate(made.metrics)}
+    count = {name: each.count for name, each in spreads.items()} if spreads else {}
+    metrics = [d for d in rows if d.section == "Metrics"]
+    metrics.sort(key=lambda d: (-count.get(d.name, 0), rank.get(d.name, len(rank))))
+    return [*metrics, *(d for d in rows if d.section != "Metrics")]
+
+
+def _at(difference: Difference, places: Sequence[int]) -> Difference:
+    return replace(difference, values=[difference.values[i] for i in places])
+
+
+def _metric_rows(
+    heads: Sequence[RunFacts], spreads: Mapping[str, Spread], count: int, *, system: bool
+) -> list[Difference]:
+    names = [name for name in sorted(spreads) if system or not name.startswith(named.SYSTEM)]
+    return [
+        Difference("Metrics", name, [f.value(name) for f in heads], True, named.higher_is_better(name),
+                   spreads[name].differs(count))
+        for name in names
+    ]  # fmt: skip
 
 
 def rows_of(chosen: Sequence[RunFacts], project: Project, *, system: bool = False) -> list[Difference]:
@@ -81,11 +179,12 @@ def package_rows(chosen: Sequence[RunFacts]) -> list[Difference]:
     return [Difference(PACKAGES, name, [found[f.run.pk].get(name) for f in chosen]) for name in names]
 
 
-def row(difference: Difference, order: Sequence[int]) -> Json:
-    """One row with a cell a run, the first being the baseline's."""
+def row(difference: Difference, order: Sequence[int], reach: Spread | None = None) -> Json:
+    """One row with a cell a run, the first being the baseline's; the best is looked for in all that is compared."""
     values = [difference.values[i] for i in order]
     arrow = named.arrow_of(difference.name) if difference.is_number else ""
-    numbers = [v for v in values if isinstance(v, float) and math.isfinite(v)] if difference.is_number else []
+    found = [reach.low, reach.high] if reach is not None else values
+    numbers = [v for v in found if isinstance(v, float) and math.isfinite(v)] if difference.is_number else []
     best = (max if difference.higher_is_better else min)(numbers) if arrow and len(set(numbers)) > 1 else None
     cells = [_cell(difference, values, at, best=best, judged=bool(arrow)) for at in range(len(values))]
     label = named.label_of(difference.name) if difference.is_number else difference.name

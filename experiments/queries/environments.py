@@ -14,6 +14,7 @@ from mlportal.lib.errors import DomainError
 
 MOST_BYTES = 2**18
 MOST_FILES = 200
+MOST_ROWS = 5000
 MOST_PACKAGES = 400
 # Later ones win: what pip froze is exact, what conda was asked for may be a range.
 ENDINGS = ("conda.yaml", "requirements.txt", "environment.json")
@@ -21,20 +22,31 @@ _PINNED = re.compile(r"^\s*-?\s*([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*(={1,3}|~=
 
 
 def packages_of(run_ids: Sequence[int]) -> dict[int, dict[str, str]]:
-    """Versions by package of each run, by one query and a small file or two a run."""
+    """Versions by package of each run, by one query and a read of each file that is not the same as another."""
     asked = Q()
     for ending in ENDINGS:
         asked |= Q(path=ending) | Q(path__endswith=f"/{ending}")
     files = Artifact.objects.filter(asked, run__in=list(run_ids), size_bytes__lte=MOST_BYTES)
     found: dict[int, dict[str, str]] = {pk: {} for pk in run_ids}
-    rows = files.order_by("run_id", "path").values_list("run_id", "path", "sha256")[:MOST_FILES]
-    for run_id, path, sha256 in sorted(rows, key=lambda r: next(i for i, e in enumerate(ENDINGS) if r[1].endswith(e))):
-        try:
-            text = blobs.read_bytes(sha256, limit_bytes=MOST_BYTES).decode("utf-8", "replace")
-        except (DomainError, OSError):
-            continue  # a lost file is told where files are shown
-        found[run_id].update(read(path, text))
+    rows = files.order_by("run_id", "path").values_list("run_id", "path", "sha256")[:MOST_ROWS]
+    texts: dict[tuple[str, str], dict[str, str]] = {}
+    for run_id, path, sha256 in sorted(rows, key=lambda r: _kind(r[1])):
+        key = (ENDINGS[_kind(path)], sha256)
+        if key not in texts and len(texts) < MOST_FILES:
+            texts[key] = _stored(path, sha256)
+        found[run_id].update(texts.get(key, {}))
     return found
+
+
+def _kind(path: str) -> int:
+    return next(at for at, ending in enumerate(ENDINGS) if path.endswith(ending))
+
+
+def _stored(path: str, sha256: str) -> dict[str, str]:
+    try:
+        return read(path, blobs.read_bytes(sha256, limit_bytes=MOST_BYTES).decode("utf-8", "replace"))
+    except (DomainError, OSError):
+        return {}  # a lost file is told where files are shown
 
 
 def read(path: str, text: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ def curve_names(made: Comparison) -> list[str]:
     asked = [m for m in made.view.words("metric", "m") if m in made.metrics]
     if asked:
         return asked[:MOST_METRICS]
-    long = [m for m in made.metrics if not m.startswith("cv/")]
+    long = [m for m in made.held or made.metrics if not m.startswith("cv/")]
     return (_with_curves(made, long) or long or made.metrics)[:FIRST_METRICS]
 
 
@@ -139,17 +139,30 @@ def plan(made: Comparison) -> dict[str, Any]:
     every = tokens(made)
     measures = [f"m.{m}" for m in made.metrics]
     params = [t for t in every if t.startswith("p.")]
-    numeric = [t for t in params if _is_numeric(made, t)]
+    values = {t: [d.params[t[2:]] for d in made.dots.values() if t[2:] in d.params] for t in params}
+    # What most runs have comes first, in the order of what varies most.
+    numeric = sorted((t for t in params if _is_numeric(made, t)), key=lambda t: -len(values[t]))
+    parted = sorted(
+        (t for t in params if len(set(values[t])) > 1), key=lambda t: (-len(values[t]), len(set(values[t])))
+    )
     primary = f"m.{made.primary}"
-    known = [t for t in params if sum(t[2:] in d.params for d in made.dots.values()) > 1] or params
     return {
         "every": every, "measures": measures, "params": params, "numeric": numeric, "axes": axes(made, every),
         "sx": picked(made.view, "sx", every, every[0] if every else ""), "sy": picked(made.view, "sy", every, primary),
         "cx": picked(made.view, "cx", numeric, numeric[0] if numeric else ""),
         "cy": picked(made.view, "cy", numeric, numeric[1] if len(numeric) > 1 else ""),
         "cz": picked(made.view, "cz", measures, primary),
-        "group": picked(made.view, "group", params, known[-1] if known else ""),
+        "group": picked(made.view, "group", params, parted[0] if parted else ""),
     }  # fmt: skip
+
+
+def has_surface(made: Comparison, asked: Json) -> bool:
+    """Whether a contour can be drawn, or was asked for: then it says why it cannot."""
+    x, y = asked["cx"], asked["cy"]
+    if not (x and y and made.primary) or made.view.get("cx"):
+        return bool(x and y and made.primary)
+    both = [(a, b) for d in made.dots.values() if (a := d.fact(x)) is not None and (b := d.fact(y)) is not None]
+    return len(both) >= charts.FEWEST and all(len(set(each)) > 1 for each in zip(*both, strict=True))
 
 
 def _is_numeric(made: Comparison, token: str) -> bool:

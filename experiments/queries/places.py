@@ -68,6 +68,11 @@ def run_set(by: Actor, project: Project, folder_id: int | None = None) -> RunSet
     return RunSet(project, Scope(tuple(inside.values_list("pk", flat=True))), tuple(tree.path(folder_id)))
 
 
+def experiment_of(place: Place) -> Experiment | None:
+    """Return the one experiment of a place, None for several."""
+    return place if isinstance(place, Experiment) else None
+
+
 def scope_of(place: Place) -> Scope:
     """Return the experiments of a place."""
     return Scope.of(place.pk) if isinstance(place, Experiment) else place.scope

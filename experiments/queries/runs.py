@@ -119,8 +119,8 @@ def facts_of(run_ids: Sequence[int], names: Sequence[str] | None = None) -> list
     return [facts(runs[run_id], latest[run_id]) for run_id in run_ids if run_id in runs]
 
 
-def fill_metrics(rows: Sequence[RunFacts], names: Sequence[str]) -> None:
-    """Load these metrics into rows that were read without any."""
+def fill_metrics(rows: Sequence[RunFacts], names: Sequence[str] | None) -> None:
+    """Load these metrics, or all, into rows that were read without any."""
     latest = metricstore.latest([row.run.pk for row in rows], names)
     for row in rows:
         row.metrics.update(latest[row.run.pk])

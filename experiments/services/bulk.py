@@ -19,7 +19,7 @@ from experiments.metricstore import NEWEST_FIRST, FilterError
 from experiments.models import BulkAction, BulkPage, Experiment, Lifecycle, Run
 from experiments.queries import Place
 from experiments.queries.holding import runs_held, runs_kept
-from experiments.services import bulk_steps
+from experiments.services import bulk_places, bulk_steps
 from mlportal.lib import lease, queue
 from mlportal.lib.errors import Conflict, Invalid
 from mlportal.lib.lease import Claim, WorkState
@@ -75,12 +75,13 @@ def prepare(
     Invalid
         If the kind is unknown, its values or the filter are wrong, or no run is chosen.
     """
-    require(by, right_of(kind), project, within=chosen.experiment)
+    require(by, right_of(kind), project, within=_place(kind, project, chosen))
     if kind not in Kind.values:
         raise Invalid(f"Choose one of {', '.join(Kind.values)}.", field="action", got=str(kind)[:40])
     given = bulk_steps.checked(project, kind, dict(given or {}))
     if kind == Kind.MOVE:
-        bulk_steps.check_rights_of_move(by, project, chosen.experiment, given)
+        target = Experiment.objects.select_related("folder").get(pk=given["experiment"])
+        bulk_places.check_rights_of_move(by, project, _place(kind, project, chosen), target)
     if chosen.run_ids is not None and len(chosen.run_ids) > MAX_CHOSEN:
         raise Invalid(
             f"At most {MAX_CHOSEN:,} runs can be named; choose more by a filter.",
@@ -97,7 +98,7 @@ def prepare(
 
 def confirm(by: Actor, *, action: BulkAction) -> BulkAction:
     """Do what was prepared: at once for few runs, else by a worker; again changes nothing more."""
-    require(by, right_of(action.kind), action.project, within=action.experiment)
+    require(by, right_of(action.kind), action.project, within=_place_of(action))
     with metricstore.writing():
         waiting = BulkAction.objects.filter(pk=action.pk, confirmed_at=None)
         if waiting.update(confirmed_at=timezone.now(), queued_at=timezone.now()):
@@ -111,7 +112,7 @@ def run(
     by: Actor, *, project: Project, kind: str, chosen: Chosen, given: Mapping[str, Any] | None = None
 ) -> BulkAction:
     """Prepare and confirm in one step."""
-    require(by, right_of(kind), project, within=chosen.experiment)
+    require(by, right_of(kind), project, within=_place(kind, project, chosen))
     with metricstore.writing():
         return confirm(by, action=prepare(by, project=project, kind=kind, chosen=chosen, given=given))
 
@@ -125,7 +126,7 @@ def undo(by: Actor, *, action: BulkAction) -> BulkAction:
         If it still works, was undone, removed runs for good, or ended more than ten minutes ago.
     """
     # Runs that were moved lie elsewhere now: who takes that back needs the right in the whole project.
-    require(by, right_of(action.kind), action.project, within=None if action.kind == Kind.MOVE else action.experiment)
+    require(by, right_of(action.kind), action.project, within=None if action.kind == Kind.MOVE else _place_of(action))
     with metricstore.writing():
         action = (
             BulkAction.objects.select_for_update(of=("self",), no_key=True).select_related("project").get(pk=action.pk)
@@ -169,7 +170,7 @@ def stop(by: Actor, *, action: BulkAction) -> BulkAction:
     Conflict
         If it was never confirmed.
     """
-    require(by, right_of(action.kind), action.project, within=action.experiment)
+    require(by, right_of(action.kind), action.project, within=_place_of(action))
     if action.confirmed_at is None:
         raise Conflict("This has not begun; nothing needs to be stopped.", code="not_confirmed")
     with metricstore.writing():
@@ -179,6 +180,14 @@ def stop(by: Actor, *, action: BulkAction) -> BulkAction:
         if state == WorkState.CANCELLED and before != state:
             _record(by, action)
     return action
+
+
+def _place(kind: str, project: Project, chosen: Chosen) -> Any:
+    return bulk_places.of_choice(right_of(kind), project, chosen.place, chosen.run_ids)
+
+
+def _place_of(action: BulkAction) -> Any:
+    return bulk_places.of_action(right_of(action.kind), action)
 
 
 def _begin(by: Actor, action: BulkAction) -> None:

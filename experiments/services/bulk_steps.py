@@ -19,11 +19,9 @@ from experiments import metricstore
 from experiments.models import BulkAction, BulkPage, Experiment, Lifecycle, LoggedModel, Run, RunTag
 from experiments.queries.holding import runs_held, runs_kept
 from experiments.services import moving
-from experiments.services.folder_roles import Everywhere, check_move
 from experiments.services.runs import NAME_TAG, NOTES_TAG, PARENT_TAG
 from mlportal.lib.errors import Invalid
 from mlportal.lib.failpoints import failpoint
-from projects.actor import Actor
 from projects.models import Project
 
 Kind = BulkAction.Kind
@@ -58,17 +56,6 @@ def checked(project: Project, kind: str, given: dict[str, Any]) -> dict[str, Any
     if kind == Kind.REMOVE:
         return {**given, "before": str(given.get("before") or timezone.now().isoformat())}
     return {}
-
-
-def check_rights_of_move(actor: Actor, project: Project, source: Experiment | None, given: Mapping[str, Any]) -> None:
-    """Refuse a move of runs that would give or take rights the mover does not hold; see ``folder_roles.check_move``.
-
-    Without one experiment that they come from, the mover needs the right in the whole project, and must hold
-    whatever roles on the folders of the target add.
-    """
-    target = Experiment.objects.select_related("folder").get(pk=given["experiment"])
-    come_from = source.folder if source is not None else None
-    check_move(actor, project, source=come_from, target=target.folder, within=source or Everywhere())
 
 
 def _tag_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments.models import Experiment, ImportanceStudy
+from experiments.queries import experiment_of
 from experiments.queries.compared import Comparison, Dot
 from mlportal.lib import lease, queue
 from mlportal.lib.errors import Invalid, TooMany
 from mlportal.lib.lease import WorkState
 from projects.actor import Actor
+from projects.models import Project
 from projects.permissions import Permission, require
 from projects.services import events
 
@@ -27,7 +29,8 @@ MOST_WAITING = 20
 class Question:
     """Runs with parameters and the metric's values."""
 
-    experiment: Experiment
+    project: Project
+    experiment: Experiment | None  # None for runs of several
     metric: str
     dots: list[Dot]
 
@@ -35,7 +38,9 @@ class Question:
     def key(self) -> str:
         """Digest of what the answer depends on."""
         rows = [[d.id, sorted(d.params.items()), repr(d.metrics[self.metric])] for d in self.dots]
-        text = json.dumps([self.experiment.pk, self.metric, sorted(rows, key=lambda r: int(str(r[0])))])
+        text = json.dumps(
+            [self.experiment and self.experiment.pk, self.metric, sorted(rows, key=lambda r: int(str(r[0])))]
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -55,13 +60,13 @@ def question_of(made: Comparison, metric: str) -> Question:
     """The question a comparison asks: over all its runs, and over those around a few."""
     made.load([metric])
     dots = [made.dots[pk] for pk in (made.compared if len(made.compared) >= FEWEST_RUNS else made.dots)]
-    return Question(made.experiment, metric, [d for d in dots if metric in d.metrics])
+    return Question(made.place.project, experiment_of(made.place), metric, [d for d in dots if metric in d.metrics])
 
 
 def found(by: Actor, *, asked: Question) -> ImportanceStudy | None:
     """The study of exactly these runs and values, if there is one."""
-    require(by, Permission.RUN_VIEW, asked.experiment.project)
-    return ImportanceStudy.objects.filter(project=asked.experiment.project, key=asked.key).first()
+    require(by, Permission.RUN_VIEW, asked.project)
+    return ImportanceStudy.objects.filter(project=asked.project, key=asked.key).first()
 
 
 def ask(by: Actor, *, asked: Question) -> ImportanceStudy:
@@ -74,10 +79,10 @@ def ask(by: Actor, *, asked: Question) -> ImportanceStudy:
     TooMany
         If 20 studies of the project wait already.
     """
-    require(by, Permission.RUN_EDIT, asked.experiment.project)
+    require(by, Permission.RUN_EDIT, asked.project)
     if asked.refusal:
         raise Invalid(asked.refusal, field="runs", got=len(asked.dots), limit=FEWEST_RUNS)
-    project = asked.experiment.project
+    project = asked.project
     with transaction.atomic():
         old = ImportanceStudy.objects.filter(project=project, key=asked.key).first()
         if old is not None and old.state not in (WorkState.FAILED, WorkState.CANCELLED, WorkState.TIMED_OUT):

@@ -190,12 +190,12 @@ def _checked(project: Project, content: Sequence[Json]) -> list[Json]:
         .filter(pk__in=[w for w in wanted if isinstance(w, int)])
         .values_list("pk", flat=True)
     )
-    out = [_block(block, f"blocks.{at}", known) for at, block in enumerate(content)]
+    out = [_block(project, block, f"blocks.{at}", known) for at, block in enumerate(content)]
     ids = [b["id"] for b in out]
     return [b if ids.index(b["id"]) == at else {**b, "id": secrets.token_hex(4)} for at, b in enumerate(out)]
 
 
-def _block(block: Json, field: str, known: set[int]) -> Json:
+def _block(project: Project, block: Json, field: str, known: set[int]) -> Json:
     if not isinstance(block, dict) or (unknown := sorted(set(block) - FIELDS)):
         named = unknown[0] if isinstance(block, dict) else type(block).__name__
         raise Invalid(f"A block has no field {str(named)[:80]!r}.", field=field, limit=sorted(FIELDS))
@@ -205,7 +205,7 @@ def _block(block: Json, field: str, known: set[int]) -> Json:
     made = {"id": _id(block.get("id")), "kind": kind, "heading": _text(block, "heading", field, LONGEST_TITLE)}
     if kind == "text":
         return {**made, "text": _text(block, "text", field, LONGEST_TEXT)}
-    if block.get("experiment") not in known:
+    if block.get("experiment", 0) is not None and block.get("experiment") not in known:
         raise Invalid(
             "The block's experiment is not in this project.",
             field=f"{field}.experiment",
@@ -223,18 +223,20 @@ def _block(block: Json, field: str, known: set[int]) -> Json:
             limit=list(blocks.CHARTS),
         )
     made |= {"chart": block["chart"], "metric": _text(block, "metric", field, 250)}
-    return made | _study(block, field) if block["chart"] == "importance" else made
+    return made | _study(project, block, field) if block["chart"] == "importance" else made
 
 
-def _study(block: Json, field: str) -> Json:
+def _study(project: Project, block: Json, field: str) -> Json:
     """The study of importance that a block shows; without one it says that one is to be chosen."""
     given = block.get("study")
     if given is None:
         return {}
-    known = blocks.studies_of([block["experiment"]])
+    known = blocks.studies_of(project, [block["experiment"]])
     if type(given) is not int or all(study.pk != given for study in known[block["experiment"]]):
         raise Invalid(
-            "The block's study is no finished study of its experiment.", field=f"{field}.study", got=str(given)[:80]
+            "The block's study is no finished study of its experiment or, where it names none, of several.",
+            field=f"{field}.study",
+            got=str(given)[:80],
         )
     return {"study": given}
 

@@ -14,7 +14,7 @@ from experiments.queries import RunFacts, compared, evaluations, panels
 from experiments.queries.compared import Comparison, View
 from experiments.views import compare_importance, compare_table, saved
 from experiments.views.compare_recorded import recorded
-from experiments.views.runs_of import RunsOf
+from experiments.views.runs_of import Addresses, RunsOf
 
 CONTROLS = {"x": "step", "y": "lin", "smooth": "0", "clip": ""}
 LISTED = 200
@@ -37,24 +37,30 @@ class Compared(RunsOf):
 
     def comparison(self, request: HttpRequest, experiment: str, *, around: bool = True) -> Comparison:
         """The runs that the address names, and those around them."""
-        return compared.compare(self.actor, self.experiment(experiment), View(request.GET), around=around)
+        return compared.compare(self.actor, self.place(experiment), View(request.GET), around=around)
+
+    def posted(self, request: HttpRequest, experiment: str) -> Comparison:
+        """The comparison that a form carries."""
+        view = View.of_text(request.POST.get("state", ""))
+        return compared.compare(self.actor, self.place(experiment, view), view)
 
 
 class RunCompare(Compared):
     """Several runs side by side; the address holds the whole view."""
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponse:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """Compare the runs of the address, or the best ones."""
         if request.GET.get("as") == "filter":
             return redirect(_kept(request))
-        if place := saved.opened(request, self.actor, self.experiment(experiment), "compare"):
-            return redirect(place)
-        made = self.comparison(request, experiment)
+        place = self.place(experiment)
+        if view := saved.opened(request, self.actor, place, "compare"):
+            return redirect(view)
+        made = compared.compare(self.actor, place, View(request.GET))
         chosen = queries.facts_of(made.coloured)
-        more = saved.context(request, self.actor, made.experiment, "compare")
+        more = saved.context(request, self.actor, place, "compare")
         if made.primary:
             more["importance"] = compare_importance.card(self.actor, made)
-        return render(request, "experiments/run_compare.html", {**context(made, chosen, made.experiment), **more})
+        return render(request, "experiments/run_compare.html", {**context(made, chosen), **more})
 
 
 def _kept(request: HttpRequest) -> str:
@@ -64,18 +70,18 @@ def _kept(request: HttpRequest) -> str:
     return f"{request.path}?{view.text(q=text, keep=None, runs=None, hi=None)}"
 
 
-def context(made: Comparison, chosen: list[RunFacts], experiment: Experiment) -> Json:
+def context(made: Comparison, chosen: list[RunFacts]) -> Json:
     """Everything the compare template reads; the points of the charts come by their own addresses."""
-    asked, state = made.view.asked, made.view.text()
+    asked = made.view.asked
     curves = panels.curve_names(made)
     plan = panels.plan(made)
     made.load([*curves, *([made.primary] if made.primary else [])])
     cards = compare_table.cards(made, chosen)
     return {
-        "experiment": experiment, "made": made, "fault": made.fault, "cards": cards, "heading": heading(made),
-        "state": state, "primary": made.primary, "primary_label": queries.label_of(made.primary),
+        **where(made), "made": made, "fault": made.fault, "cards": cards, "heading": heading(made),
+        "primary": made.primary, "primary_label": queries.label_of(made.primary),
         "curves": [_curve(made, name) for name in curves], "metric_choices": _metric_choices(made, curves),
-        "has_contour": len(plan["numeric"]) > 1 and bool(made.primary),
+        "has_contour": panels.has_surface(made, plan),
         "choices": _choices(plan), "axis_count": len(plan["axes"]), "has_facts": bool(plan["every"] and made.primary),
         "has_boxes": bool(plan["params"] and made.primary), "has_axes": len(plan["axes"]) > 1,
         "controls": {name: asked.get(name, initial) for name, initial in CONTROLS.items()},
@@ -83,8 +89,17 @@ def context(made: Comparison, chosen: list[RunFacts], experiment: Experiment) ->
         "system": asked.get("system") == "1", "asked": asked, "crowd_size": len(made.dots),
         "grey": len(made.compared) - len(made.coloured), "hi_text": ", ".join(str(pk) for pk in made.coloured),
         "runs_text": ",".join(str(pk) for pk in made.compared) if asked.get("runs") or not asked.get("q") else "",
-        "evaluations": evaluations.read(made), **recorded(chosen, experiment.project, asked),
-        **compare_table.table(made, chosen, cards),
+        "evaluations": evaluations.read(made), **recorded(chosen, made.place.project, asked),
+        **compare_table.table(made, chosen),
+    }  # fmt: skip
+
+
+def where(made: Comparison) -> Json:
+    """What every page of a comparison says of its place, and its address."""
+    place = made.place
+    return {
+        "place": place, "at": Addresses.of(place), "state": made.view.text(),
+        "experiment": queries.experiment_of(place), "folder_path": () if isinstance(place, Experiment) else place.path,
     }  # fmt: skip
 
 

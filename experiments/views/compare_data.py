@@ -14,7 +14,7 @@ from mlportal.lib.errors import Invalid
 class CompareSeries(Compared):
     """Curves of the metrics that are drawn, or of a range of one that a reader zooms into."""
 
-    def get(self, request: HttpRequest, experiment: str) -> JsonResponse:
+    def get(self, request: HttpRequest, experiment: str = "") -> JsonResponse:
         """Answer at most 500 points a curve; ``from`` and ``to`` bound the x axis."""
         low, high = bound(request, "from"), bound(request, "to")
         made = self.comparison(request, experiment, around=False)
@@ -24,7 +24,7 @@ class CompareSeries(Compared):
 class CompareFacts(Compared):
     """Parallel coordinates, scatter, contour and boxes."""
 
-    def get(self, request: HttpRequest, experiment: str) -> JsonResponse:
+    def get(self, request: HttpRequest, experiment: str = "") -> JsonResponse:
         """Answer what all charts of single values draw."""
         return JsonResponse(panels.facts(self.comparison(request, experiment)))
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 
 from experiments import charts
-from experiments.models import Report
-from experiments.queries import blocks, compared, panels
-from experiments.queries.compared import Comparison, View
+from experiments.models import Experiment, Report
+from experiments.queries import blocks, panels
+from experiments.queries.compared import Comparison
 from experiments.services import reports
 from experiments.views import compare_importance, standalone
-from experiments.views.compare import Compared, heading
+from experiments.views.compare import Compared, heading, where
 from experiments.views.report_pages import prepared
+from experiments.views.runs_of import Addresses
 from projects.actor import Actor
 from projects.permissions import Permission
 
@@ -28,7 +28,8 @@ Json = dict[str, Any]
 
 def blocks_of(by: Actor, made: Comparison, wanted: list[str] | None = None) -> list[Json]:
     """The parts of the compare page as blocks of a report; ``wanted`` keeps some kinds."""
-    base: Json = {"experiment": made.experiment.pk, "state": made.view.text(), "heading": ""}
+    number = made.place.pk if isinstance(made.place, Experiment) else None
+    base: Json = {"experiment": number, "state": made.view.text(), "heading": ""}
     curves = [{**base, "kind": "chart", "chart": "curves", "metric": m, "heading": panels.label_of(f"m.{m}")}
               for m in panels.curve_names(made)]  # fmt: skip
     others = [
@@ -49,20 +50,20 @@ def _study(by: Actor, made: Comparison) -> Json:
 class CompareExport(Compared):
     """Says how large the file is, and hands it over."""
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponse:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """Show the size, or with ``file=1`` send the file."""
         made = self.comparison(request, experiment)
         asked = [{**b, "id": f"b{at}"} for at, b in enumerate(blocks_of(self.actor, made))]
         resolved = [blocks.resolve(self.actor, self.project, block) for block in asked]
         # A chart that these runs have no values for is left out: nobody asked for it by name.
         parts = [prepared(b) for b in resolved if "data" in b]
-        title = f"{heading(made)} · {made.experiment.name}"
+        title = f"{heading(made)} · {made.place.name}"
         text = standalone.page(title, parts, source=request.build_absolute_uri(_page(made)))
         if request.GET.get("file") == "1":
-            return standalone.download(text, f"{made.experiment.address}-compare")
+            return standalone.download(text, _file_name(made))
         size, library = len(text.encode()), len(standalone.library().encode())
         return render(request, "experiments/compare_export.html", {
-            "experiment": made.experiment, "made": made, "state": made.view.text(), "heading": heading(made),
+            **where(made), "made": made, "heading": heading(made),
             "size": size, "library": library, "parts": parts, "page": _page(made),
         })  # fmt: skip
 
@@ -70,13 +71,13 @@ class CompareExport(Compared):
 class CompareCsv(Compared):
     """The compared runs with their parameters and metrics."""
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponseBase:
         """Send a line a run, up to 1,000."""
         made = self.comparison(request, experiment, around=False)
         names = made.metrics[:MOST_COLUMNS]
         made.load(names)
         answer = StreamingHttpResponse(_lines(made, names), content_type="text/csv; charset=utf-8")
-        answer["Content-Disposition"] = f'attachment; filename="{made.experiment.address}-compare.csv"'
+        answer["Content-Disposition"] = f'attachment; filename="{_file_name(made)}.csv"'
         return answer
 
 
@@ -105,31 +106,33 @@ class CompareReport(Compared):
 
     write_permission = Permission.RUN_EDIT
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponse:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """Choose the report and the parts."""
         made = self.comparison(request, experiment)
         kinds = {"runs": "Run set", **blocks.CHARTS, "table": "Differences"}
         mine = Report.objects.visible_to(self.actor).in_project(self.project).filter(frozen_at=None)
         return render(request, "experiments/compare_report.html", {
-            "experiment": made.experiment, "made": made, "state": made.view.text(), "heading": heading(made),
+            **where(made), "made": made, "heading": heading(made),
             "kinds": kinds, "reports": mine.defer("frozen").order_by("-updated_at")[:100], "page": _page(made),
         })  # fmt: skip
 
-    def post(self, request: HttpRequest, experiment: str) -> HttpResponseBase:
+    def post(self, request: HttpRequest, experiment: str = "") -> HttpResponseBase:
         """Append them to a report, or begin one."""
-        view = View.of_text(request.POST.get("state", ""))
-        made = compared.compare(self.actor, self.experiment(experiment), view)
+        made = self.posted(request, experiment)
         content = blocks_of(self.actor, made, request.POST.getlist("part"))
         number = request.POST.get("report", "")
         if number.isascii() and number.isdigit() and len(number) < 19:
             mine = Report.objects.visible_to(self.actor).in_project(self.project).select_related("project")
             found = reports.add(self.actor, report=self.find(mine, pk=int(number)), content=content)
         else:
-            title = request.POST.get("title", "").strip() or f"{heading(made)} of {made.experiment.name}"
+            title = request.POST.get("title", "").strip() or f"{heading(made)} of {made.place.name}"
             found = reports.create(self.actor, project=self.project, title=title[:200], content=content)
         return redirect("experiments:report-show", self.project.slug, found.pk)
 
 
 def _page(made: Comparison) -> str:
-    place = reverse("experiments:run-compare", args=[made.experiment.project.slug, made.experiment.address])
-    return f"{place}?{made.view.text()}"
+    return f"{Addresses.of(made.place)['compare']}?{made.view.text()}"
+
+
+def _file_name(made: Comparison) -> str:
+    return f"{made.place.address if isinstance(made.place, Experiment) else 'runs'}-compare"

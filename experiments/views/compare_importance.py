@@ -7,14 +7,13 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 
 from experiments import charts, queries
 from experiments.models import ImportanceStudy
 from experiments.queries import compared
 from experiments.queries.compared import Comparison, View
 from experiments.services import importance
-from experiments.views.runs_of import RunsOf
+from experiments.views.runs_of import Addresses, RunsOf
 from projects.actor import Actor
 from projects.permissions import Permission
 
@@ -68,23 +67,22 @@ class CompareImportance(RunsOf):
 
     write_permission = Permission.RUN_EDIT  # it takes a worker; who may only look sees what was computed
 
-    def get(self, request: HttpRequest, experiment: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, experiment: str = "") -> HttpResponseBase:
         """Show the card: htmx asks while a worker computes."""
-        made = compared.compare(self.actor, self.experiment(experiment), View(request.GET))
+        made = compared.compare(self.actor, self.place(experiment), View(request.GET))
         return self._card(request, made)
 
-    def post(self, request: HttpRequest, experiment: str) -> HttpResponseBase:
+    def post(self, request: HttpRequest, experiment: str = "") -> HttpResponseBase:
         """Have it computed."""
         view = View.of_text(request.POST.get("state", ""))
-        made = compared.compare(self.actor, self.experiment(experiment), view)
+        made = compared.compare(self.actor, self.place(experiment, view), view)
         asked = importance.question_of(made, found if (found := view.get("im")) in made.metrics else made.primary)
         importance.ask(self.actor, asked=asked)
         if request.headers.get("HX-Request"):
             return self._card(request, made)
-        place = reverse("experiments:run-compare", args=[self.project.slug, made.experiment.address])
-        return redirect(f"{place}?{view.text()}")
+        return redirect(f"{Addresses.of(made.place)['compare']}?{view.text()}")
 
     def _card(self, request: HttpRequest, made: Comparison) -> HttpResponseBase:
         return render(request, "experiments/_importance.html", {
-            "importance": card(self.actor, made), "state": made.view.text(), "experiment": made.experiment,
+            "importance": card(self.actor, made), "state": made.view.text(), "at": Addresses.of(made.place),
         })  # fmt: skip

@@ -27,18 +27,21 @@ def cards(made: Comparison, chosen: Sequence[RunFacts]) -> list[Json]:
     return out
 
 
-def table(made: Comparison, chosen: Sequence[RunFacts], strip: Sequence[Json]) -> Json:
+def table(made: Comparison, chosen: Sequence[RunFacts]) -> Json:
     """What the table's template reads: the baseline first, only what differs unless all is asked for."""
-    system = made.view.get("system") == "1"
-    everything = difference_table.rows_of(chosen, made.experiment.project, system=system) if chosen else []
-    different = [d for d in everything if d.differs]
-    only = made.view.get("diff", "1") != "0"
-    order = difference_table.base_first(made, chosen)
-    rows = [difference_table.row(d, order) for d in (different if only else everything)]
-    heads = [strip[i] for i in order]
+    found = difference_table.table(made, chosen)
+    shown = found.shown(made.view)
+    rows = found.drawn(shown[: difference_table.MOST_ROWS])
+    colours = made.colours
+    heads = [
+        {"run": f.run, "k": colours.get(f.run.pk, (0, 0))[0], "is_base": f.run.pk == made.base} for f in found.heads
+    ]
+    params = [d.differs for d in found.rows if d.section == "Parameters"]
     return {
-        "diff_by_run": [(card, [(r, r["cells"][at]) for r in rows]) for at, card in enumerate(heads)],
-        "only": only, "diff_rows": rows, "diff_runs": heads, "by_rows": made.view.get("orient") == "rows",
-        "param_count": sum(d.section == "Parameters" for d in everything),
-        "param_diff": sum(d.section == "Parameters" for d in different),
+        "diff_by_run": [(head, [(r, r["cells"][at]) for r in rows]) for at, head in enumerate(heads)],
+        "only": made.view.get("diff", "1") != "0", "diff_rows": rows, "diff_runs": heads,
+        "by_rows": made.view.get("orient") == "rows", "diff": found, "find": made.view.get("dfind"),
+        "row_count": len(shown), "param_count": len(params), "param_diff": sum(params),
+        "before": str(found.page - 1) if found.page > 1 else "",
+        "after": str(found.page + 1) if found.page < found.pages else "",
     }  # fmt: skip

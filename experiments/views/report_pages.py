@@ -16,9 +16,11 @@ from experiments.services import reports
 from experiments.views import standalone
 from mlportal.lib.errors import DomainError, Invalid, Missing
 from projects.access import ProjectView
+from projects.models import Project
 from projects.permissions import Permission
 
 LISTED = 200
+EVERY = "all"  # of the experiments to ask: all of the project
 CHART_KINDS = {
     "curves": "bundle", "scatter": "scatter", "boxes": "box", "contour": "contour", "importance": "bars",
     "roc": "lines", "precision_recall": "lines", "calibration": "lines",
@@ -69,17 +71,18 @@ class ReportShow(_OneReport):
         found = self.load(report)
         editing = request.GET.get("edit") == "1"
         context = {
-            "report": found, "blocks": _with_studies(_parts(self.actor, found), editing), "editing": editing,
+            "report": found, "editing": editing,
+            "blocks": _with_studies(self.project, _parts(self.actor, found), editing),
             "experiments": Experiment.objects.in_project(self.project).active().order_by("name")[:LISTED],
             "chart_kinds": blocks.CHARTS,
         }  # fmt: skip
         return render(request, "experiments/report_show.html", context)
 
 
-def _with_studies(parts: list[Json], editing: bool) -> list[Json]:  # noqa: FBT001 - one word for one flag
+def _with_studies(project: Project, parts: list[Json], editing: bool) -> list[Json]:  # noqa: FBT001 - one word for one flag
     """Give blocks of importance the studies they may show, while the report is edited."""
     shown = [part for part in parts if part.get("chart") == "importance"] if editing else []
-    found = blocks.studies_of([part["experiment"] for part in shown]) if shown else {}
+    found = blocks.studies_of(project, [part["experiment"] for part in shown]) if shown else {}
     for part in shown:
         part["studies"] = [(each.pk, blocks.study_label(each)) for each in found[part["experiment"]]]
     return parts
@@ -151,7 +154,7 @@ class ReportChange(_OneReport):
         what, number = given.get("what", ""), given.get("experiment", "")
         block = {
             "kind": what if what in ("table", "runs") else "chart", "heading": given.get("heading", ""),
-            "experiment": int(number) if number.isascii() and number.isdigit() and len(number) < 19 else 0,
+            "experiment": None if number == EVERY else _whole(number),
             "state": View.of_text("").text(q=given.get("q", "")), "chart": what,
         }  # fmt: skip
         if block["kind"] != "chart":
@@ -162,7 +165,7 @@ class ReportChange(_OneReport):
         """Change the words of a block."""
         changes: Json = {name: given[name] for name in ("text", "heading") if name in given}
         if number := given.get("study", ""):
-            changes["study"] = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else number
+            changes["study"] = _whole(number) or number
         return reports.edit(self.actor, report=report, block=given.get("block", ""), changes=changes), given["block"]
 
     def do_up(self, report: Report, given: Any) -> tuple[Report, str]:
@@ -201,6 +204,10 @@ class ReportExport(_OneReport):
         found = self.load(report)
         parts = [prepared(block) for block in blocks.shown(self.actor, found)]
         return standalone.download(standalone.page(found.title, parts, report=found), f"report-{found.pk}")
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
 
 
 def _added(report: Report) -> tuple[Report, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -21,6 +21,7 @@ from experiments.views.columns import Column
 from experiments.views.run_groups import GroupTable
 from experiments.views.runs_of import PAGE_SIZES, Addresses, Asked, RunsOf, numbers
 from mlportal.lib.errors import Invalid
+from projects.models import Somewhere
 
 OPEN_FAMILIES = 20
 SHOWN_TAGS = 6
@@ -34,6 +35,9 @@ class RunList(RunsOf):
         asked, found = Asked.of(request), self.place(experiment)
         if view := saved.opened(request, self.actor, found):
             return redirect(view)
+        if not isinstance(found, Experiment):
+            # ``can`` offers what a role on some folder gives; the service asks each folder of the runs chosen.
+            cast(Any, request).place = found.folder or Somewhere(self.project)
         wrong = self._fault(found, asked.typed) if asked.typed else None
         if asked.typed and wrong is None:
             return redirect(filters.address(request, filters.joined(asked.text, asked.typed)))

@@ -11,6 +11,7 @@ from experiments import queries
 from experiments.metricstore import NEWEST_FIRST, FilterError, Order
 from experiments.models import Experiment
 from experiments.queries import Place, tokens
+from experiments.queries.compared import View
 from mlportal.lib.errors import Invalid
 from projects.access import ProjectView
 from projects.permissions import Permission
@@ -89,7 +90,9 @@ class Addresses:
 
 _PAGES = {
     "runs": "run-list", "columns": "run-columns", "bulk": "run-bulk", "export": "run-export-ask",
-    "selection": "run-selection", "complete": "filter-completion", "save": "view-save",
+    "selection": "run-selection", "complete": "filter-completion", "save": "view-save", "compare": "run-compare",
+    "series": "compare-series", "facts": "compare-facts", "file": "compare-export", "csv": "compare-csv",
+    "report": "compare-report", "importance": "compare-importance",
 }  # fmt: skip
 
 
@@ -106,13 +109,11 @@ class RunsOf(ProjectView):
         rows = self.rows().in_project(self.project).active().select_related("project")
         return self.find(rows.addressed(address))
 
-    def place(self, address: str) -> Place:
+    def place(self, address: str, view: View | None = None) -> Place:
         """The experiment of the address, or all of the project or of the folder that it asks for, or 404."""
         if address:
             return self.experiment(address)
-        folder = self.request.GET.get("folder", "")
-        number = int(folder) if folder.isascii() and folder.isdigit() and len(folder) < 19 else -1
-        return queries.run_set(self.actor, self.project, number if folder else None)
+        return queries.run_set(self.actor, self.project, (view or View(self.request.GET)).folder)
 
     def order(self, place: Place, text: str, agg: str = "last") -> Order:
         """The order asked for, or best first by the primary metric; what cannot be sorted by is left out."""

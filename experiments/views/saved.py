@@ -8,12 +8,11 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
-from django.urls import reverse
 
 from experiments.models import Experiment, SavedView
 from experiments.queries import Place
 from experiments.services import saved_views
-from experiments.views.runs_of import RunsOf
+from experiments.views.runs_of import Addresses, RunsOf
 from mlportal.lib.errors import Conflict, Invalid, Missing
 from projects.access import ProjectView
 from projects.actor import Actor
@@ -99,11 +98,9 @@ def _address(path: str, view: SavedView, over: QueryDict) -> str:
 
 
 def _home(slug: str, experiment: Experiment | None, page: str) -> str:
-    """The page that a view is of; a comparison is always one experiment's."""
-    if experiment is None:
-        return reverse("experiments:run-list-all", args=[slug])
-    name = "run-list" if page == SavedView.Page.RUNS else "run-compare"
-    return reverse(f"experiments:{name}", args=[slug, experiment.address])
+    """The page that a view is of."""
+    at = Addresses(slug, experiment.address if experiment else "")
+    return at["runs" if page == SavedView.Page.RUNS else "compare"]
 
 
 class ViewSave(RunsOf):
@@ -117,7 +114,7 @@ class ViewSave(RunsOf):
         rows = Experiment.objects.visible_to(self.actor).in_project(self.project).active()
         given = request.POST
         found = self.find(rows.select_related("project").addressed(experiment)) if experiment else None
-        page = SavedView.Page.COMPARE if given.get("page") == "compare" and found else SavedView.Page.RUNS
+        page = SavedView.Page.COMPARE if given.get("page") == "compare" else SavedView.Page.RUNS
         home = _home(self.project.slug, found, page)
         try:
             view = saved_views.save(

@@ -7,18 +7,24 @@ from typing import Any
 
 from mlportal.cli.client import common, portal
 from mlportal.cli.errors import FAILED, REFUSED, Failure
+from mlportal.cli.offline import CODES, told
 from mlportal.cli.output import show
 
 
 def add_commands(commands: Any) -> None:
     """Declare the commands."""
-    technical = commands.add_parser("technical-file", help="issue technical files of model versions")
+    technical = commands.add_parser("technical-file", help="issue and check technical files of model versions")
     actions = technical.add_subparsers(metavar="ACTION", required=True)
     export = actions.add_parser("export", help="issue the file and download PDF, JSON, manifest and signature")
     _of_version(export, "MODEL-vVERSION-technical-file-NUMBER.zip")
     export.add_argument("--issue", type=int, metavar="NUMBER", help="download this issue again; makes no new one")
     export.add_argument("--timeout", type=float, default=600)
     export.set_defaults(run=run_technical_file)
+    verify = actions.add_parser("verify", help="check an issued file without the portal", epilog=CODES)
+    verify.add_argument("file", type=Path, metavar="FILE.zip")
+    verify.add_argument("--key", type=Path, metavar="FILE", help="public key that must have signed it (PEM)")
+    verify.add_argument("--json", action="store_true", help="print the result as JSON")
+    verify.set_defaults(run=run_verify)
     card = commands.add_parser("model-card", help="download the model card of a version")
     _of_version(card, "MODEL-vVERSION-card.FORMAT")
     card.add_argument("--format", choices=["pdf", "html", "json"], default="pdf")
@@ -42,6 +48,13 @@ def run_technical_file(given: argparse.Namespace) -> int:
     words = f"{target}: issue {number}, {row['filled']} of {row['asked']} fields filled, {size:,} bytes."
     show(given, row | {"file": str(target), "bytes": size}, words)
     return 0
+
+
+def run_verify(given: argparse.Namespace) -> int:
+    """Check an issued technical file; needs neither settings nor a database."""
+    from deployments.proof import filed
+
+    return told(given, given.file, filed.verify)
 
 
 def run_card(given: argparse.Namespace) -> int:

@@ -60,6 +60,10 @@ class Portal:
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
         return self._tried("POST", f"{path}/", json.dumps(body).encode(), headers)
 
+    def patch(self, path: str, body: Any) -> Any:
+        """Change; the same again changes nothing more."""
+        return self._tried("PATCH", f"{path}/", json.dumps(body).encode(), {"Content-Type": "application/json"})
+
     def upload(self, path: str, file: Path, **query: str) -> Any:
         """Send a file as the body, streamed from disk."""
         wanted = urlencode({key: value for key, value in query.items() if value})

@@ -85,6 +85,14 @@ class Forbidden(DomainError):
     status = 403
     kind = "forbidden"
     title = "Your role does not allow this"
+    # What was asked, so that a page and a program can ask why: the permission, and the thing as ``kind:name``.
+    permission: str = ""
+    on: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Problem members with what was asked."""
+        asked = {"permission": str(self.permission), "on": self.on} if self.permission else {}
+        return super().as_dict() | asked
 
 
 class Missing(DomainError):

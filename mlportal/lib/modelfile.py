@@ -4,6 +4,8 @@ A skops file names the types it holds; whatever is not on the list is refused be
 There is no fallback to pickle. The list covers what our own trainer writes and nothing else.
 """
 
+import hashlib
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,8 @@ TRUSTED = frozenset(
     }
 )
 
+_SCHEMA = "schema.json"
+
 
 class ModelRefused(Unprocessable):
     """The file holds a type that is not on our list, or is no skops file."""
@@ -55,6 +59,46 @@ def dump(model: Any, path: Path) -> None:
     from skops import io
 
     io.dump(model, path, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+
+
+def content_sha256(path: Path) -> str:
+    """Hash what a skops file holds: the same model saved twice gives the same hash.
+
+    The bytes differ each time: objects are named by their address in memory, and the zip keeps the time of writing.
+    So objects count by their first appearance, arrays by the hash of their bytes, and the writer's version is left out.
+
+    Raises
+    ------
+    ModelRefused
+        When the file is no skops file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = {
+                name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist() if name != _SCHEMA
+            }
+            schema = json.loads(archive.read(_SCHEMA))
+    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+        raise ModelRefused(f"The file is not a skops model: {type(error).__name__}.") from error
+    schema.pop("_skops_version", None)
+    plain = _nameless(schema, arrays, {})
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _nameless(value: Any, arrays: dict[str, str], seen: dict[Any, int]) -> Any:
+    if isinstance(value, list):
+        return [_nameless(item, arrays, seen) for item in value]
+    if not isinstance(value, dict):
+        return value
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        if key == "__id__":
+            out[key] = seen.setdefault(item, len(seen))
+        elif key == "file" and item in arrays:
+            out[key] = arrays[item]
+        else:
+            out[key] = _nameless(item, arrays, seen)
+    return out
 
 
 def untrusted(path: Path) -> list[str]:

@@ -8,10 +8,11 @@ four tables.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
+import orjson
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections, models
 
@@ -64,8 +65,36 @@ class Statement:
         own = here.connection
         if here.vendor == "sqlite":
             return own.execute(self._sqlite, values)
+        return self._prepared(own, values)
+
+    def _prepared(self, own: Any, values: Sequence[Any]) -> Any:
         # Not Django's cursor: that one binds on the client, and only the server's binding can be prepared.
         return psycopg.Cursor(own).execute(self._postgres, values, prepare=True)
+
+
+class Among(Statement):
+    """A statement on rows of many numbers, where it says ``IN (%s)`` once: one value, however many they are.
+
+    PostgreSQL takes an array and plans once a connection, and answers in binary, which is read in a third of the
+    time; SQLite takes a list in JSON.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._postgres = self._plain.replace("IN (%s)", "= ANY(%s::bigint[])")
+        self._plain = self._plain.replace("IN (%s)", "IN (SELECT value FROM json_each(%s))")
+        self._sqlite = self._plain.replace("%s", "?")
+
+    def of(self, numbers: Iterable[int], *before: Any) -> list[tuple[Any, ...]]:
+        """Return all rows; `before` are the values in front of the numbers."""
+        wanted = list(numbers)
+        is_array = connections[DEFAULT_DB_ALIAS].vendor == "postgresql"
+        return self.rows([*before, wanted if is_array else orjson.dumps(wanted).decode()]) if wanted else []
+
+    def _prepared(self, own: Any, values: Sequence[Any]) -> Any:
+        return psycopg.Cursor(own).execute(self._postgres, values, prepare=True, binary=True)
 
 
 def insert(row: models.Model) -> None:

@@ -6,6 +6,7 @@ from mlportal.views.errors import bad_request, csrf_failed, forbidden, not_found
 from mlportal.views.example import Example
 from mlportal.views.home import Home, Inbox, ShellBadges
 from mlportal.views.live import Live
+from mlportal.views.ops import Ops
 from mlportal.views.overview import Overview
 from mlportal.views.search import Search
 
@@ -16,6 +17,7 @@ __all__ = [
     "Home",
     "Inbox",
     "Live",
+    "Ops",
     "Overview",
     "Search",
     "ShellBadges",

@@ -14,9 +14,9 @@ from mlportal.views import approvals
 from mlportal.views.waiting_items import AT_MOST, Item, holding
 from monitoring.models import Alert
 from projects.actor import Actor
-from projects.models import AccessRequest, Mention, Project
+from projects.models import AccessRequest, Mention, Project, User
 from projects.permissions import ROLE_LABELS, Permission, Role
-from projects.services import targets
+from projects.services import service_accounts, targets
 
 FAILED_FOR = timedelta(days=3)
 
@@ -26,6 +26,7 @@ def for_person(actor: Actor, project: Project | None = None) -> list[Item]:
     items = [
         *_alerts(actor, project), *approvals.items(actor, project), *_failed(actor, project),
         *_mentions(actor, project), *_access(actor, project), *_answers(actor, project),
+        *_unanswered(actor, project),
     ]  # fmt: skip
     return sorted(items, key=lambda item: item.order)
 
@@ -36,7 +37,8 @@ def count(actor: Actor) -> int:
         approvals.count(actor)
         + _open_mentions(actor, None).count()
         + _open_alerts(actor, None).count()
-        + (_open_access(actor, None).count())
+        + _open_access(actor, None).count()
+        + _open_accounts(actor, None).count()
     )
 
 
@@ -103,6 +105,24 @@ def _answers(actor: Actor, project: Project | None) -> Iterable[Item]:
                 state="review", label="Access", title=f"Your request for {asked.asked_for} is {asked.state}",
                 detail=asked.answer[:120], href="/access/", action="Read", project=asked.project,
                 at=asked.answered_at, rank=2,
+            )  # fmt: skip
+
+
+def _open_accounts(actor: Actor, project: Project | None) -> QuerySet[User]:
+    rows = service_accounts.without_owner().filter(service_project__in=holding(actor, Permission.MEMBER_MANAGE))
+    return rows.filter(service_project=project) if project else rows
+
+
+def _unanswered(actor: Actor, project: Project | None) -> Iterable[Item]:
+    """Service accounts whose people have left."""
+    for account in _open_accounts(actor, project).select_related("service_project").order_by("pk")[:AT_MOST]:
+        place = account.service_project
+        if place is not None:
+            yield Item(
+                state="review", label="Access", title=f"Name somebody: nobody answers for {account.username}",
+                detail="Who did has left the project. Its tokens go on to work until you disable it.",
+                href=f"/p/{place.slug}/settings/service-accounts/{account.pk}/", action="Open", project=place,
+                at=account.created_at, rank=1,
             )  # fmt: skip
 
 

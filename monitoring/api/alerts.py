@@ -93,6 +93,16 @@ class Acknowledge(_One):
         return self.shown(number)
 
 
+class Judge(_One):
+    """It was real, or a false alarm."""
+
+    @extend_schema(operation_id="alerts_judge", request=shapes.JudgementIn, responses=shapes.AlertDetailOut)
+    def post(self, request: Request, number: int) -> Response:
+        """Say whether an alert was real; the precision of its rule counts it."""
+        alerts.judge(self.actor, alert=self.alert(number), **shapes.body(request, shapes.JudgementIn))
+        return self.shown(number)
+
+
 class Unacknowledge(_One):
     """Nobody has seen it after all."""
 
@@ -161,12 +171,35 @@ class Silences(ScopedAPIView):
     """Silences of a project, also those that are over."""
 
     reads = Silence
-    permissions = {"GET": Permission.MONITOR_VIEW}
+    permissions = {"GET": Permission.MONITOR_VIEW, "POST": Permission.ALERT_HANDLE}
+
+    @extend_schema(operation_id="silences_create", request=shapes.MatchersIn, responses={201: shapes.SilenceOut})
+    def post(self, request: Request) -> Response:
+        """Silence every alert whose labels match."""
+        given = shapes.body(request, shapes.MatchersIn)
+        made = alerts.silence_matching(
+            self.actor, project=self.project, text=given["matchers"], until=_moment(given["until"]),
+            reason=given.get("reason", ""),
+        )  # fmt: skip
+        return Response(shapes.SilenceOut(made).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(operation_id="silences_list", responses=shapes.SilenceOut(many=True))
     def get(self, request: Request) -> Response:
         """List silences, newest first."""
         return self.page(self.rows().in_project(self.project).select_related("rule", "author"), shapes.SilenceOut)
+
+
+class SilenceEnd(ScopedAPIView):
+    """The end of a silence."""
+
+    reads = Silence
+    permissions = {"POST": Permission.ALERT_HANDLE}
+
+    @extend_schema(operation_id="silences_end", request=None, responses=shapes.SilenceOut)
+    def post(self, request: Request, silence: int) -> Response:
+        """End a silence now."""
+        rows = self.rows().in_project(self.project).select_related("project", "rule", "author")
+        return Response(shapes.SilenceOut(alerts.end_silence(self.actor, silence=self.find(rows, pk=silence))).data)
 
 
 def _moment(value: object) -> datetime:

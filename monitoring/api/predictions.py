@@ -1,17 +1,36 @@
 """REST routes of predictions and of what turned out to be true."""
 
+import io
 import uuid
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mlportal.lib.errors import Invalid
+from mlportal.lib.api import StrictJSONParser
+from mlportal.lib.errors import Invalid, TooLarge
 from monitoring.models import GroundTruth, Prediction
-from monitoring.services import predictions
+from monitoring.services import predictions, truthfiles
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
+
+MOST_CSV_BYTES = 16 << 20
+
+
+class CsvParser(BaseParser):
+    """A CSV of at most 16 MiB, as bytes."""
+
+    media_type = "text/csv"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        """Read at most the limit."""
+        body = stream.read(MOST_CSV_BYTES + 1)
+        if len(body) > MOST_CSV_BYTES:
+            raise TooLarge(f"The body is over {MOST_CSV_BYTES:,} bytes.", limit=MOST_CSV_BYTES)
+        return io.BytesIO(body)
 
 
 class PredictionOut(serializers.ModelSerializer):
@@ -120,11 +139,15 @@ class GroundTruths(ScopedAPIView):
 
     reads = GroundTruth
     permissions = {"POST": Permission.PREDICTION_LABEL}
+    parser_classes: ClassVar = [StrictJSONParser, CsvParser]
 
     @extend_schema(operation_id="ground_truth_record", request=TruthBody, responses=RecordedOut)
     def post(self, request: Request) -> Response:
-        """Record what turned out to be true; sending it again or corrected replaces what was there."""
-        body = request.data
+        """Record what turned out to be true, as JSON or a CSV; sent again or corrected it replaces what was there."""
+        body: Any = request.data
+        if isinstance(body, io.BytesIO):
+            recorded = truthfiles.record(self.actor, project=self.project, file=body)
+            return Response(RecordedOut(recorded).data, status=status.HTTP_200_OK)
         if not isinstance(body, dict) or set(body) != {"items"}:
             raise Invalid(
                 'Send an object such as {"items": [{"prediction_id": "...", "label": "yes"}]}.', field="items"

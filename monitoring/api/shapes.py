@@ -7,12 +7,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from mlportal.lib.errors import Invalid
-from monitoring.models import Alert, AlertRule, AlertTransition, DriftScore, Monitor, Silence, Window
+from monitoring.models import Alert, AlertRoute, AlertRule, AlertTransition, DriftScore, Monitor, Silence, Window
 from monitoring.models.alerts import Metric, Severity
 
 RULE_FIELDS = (
     "name", "enabled", "endpoint", "metric", "column", "group_by", "op", "warn", "critical", "clear", "needed", "of",
-    "keep_firing", "min_samples", "no_data_after", "no_data_then", "severity",
+    "keep_firing", "min_samples", "no_data_after", "no_data_then", "severity", "compare", "over", "evaluation_delay",
+    "cooldown", "labels", "inhibited_by",
 )  # fmt: skip
 
 
@@ -45,7 +46,8 @@ class MonitorOut(serializers.ModelSerializer):
         model = Monitor
         fields = (
             "id", "endpoint", "version", "is_live", "bucket_seconds", "step_seconds", "window_seconds", "min_samples",
-            "valid_from", "valid_to", "rolled_to", "links",
+            "valid_from", "valid_to", "rolled_to", "links", "segment_columns", "sensitive_columns",
+            "label_delay_seconds",
         )  # fmt: skip
 
     def get_is_live(self, row: Monitor) -> bool:
@@ -122,6 +124,14 @@ class RuleChange(serializers.Serializer):
     no_data_after = serializers.IntegerField(required=False, min_value=1, max_value=100)
     no_data_then = serializers.ChoiceField(AlertRule.NoData.choices, required=False)
     severity = serializers.ChoiceField(Severity.choices, required=False)
+    compare = serializers.ChoiceField(AlertRule.Compare.choices, required=False)
+    over = serializers.IntegerField(required=False, min_value=1, max_value=100)
+    evaluation_delay = serializers.IntegerField(required=False, min_value=0, help_text="Seconds after a window's end.")
+    cooldown = serializers.IntegerField(required=False, min_value=0, help_text="Seconds.")
+    labels = serializers.DictField(child=serializers.CharField(), required=False)
+    inhibited_by = serializers.ListField(
+        child=serializers.CharField(), required=False, allow_null=True, help_text="Matchers; null: by the metric."
+    )
     revision = serializers.IntegerField(required=False, help_text="Refuses the change when the rule moved on.")
 
 
@@ -157,7 +167,8 @@ class AlertOut(serializers.ModelSerializer):
         fields = (
             "id", "title", "detail", "state", "severity", "level", "nature", "rule", "metric", "endpoint", "version",
             "column", "value", "limit", "seen", "reopened", "silenced", "fingerprint", "labels", "opened_at",
-            "changed_at", "resolved_at", "acknowledged_at", "acknowledged_by", "assigned_to",
+            "changed_at", "resolved_at", "acknowledged_at", "acknowledged_by", "assigned_to", "flapping", "judgement",
+            "incident",
         )  # fmt: skip
 
 
@@ -201,6 +212,70 @@ class CommentIn(serializers.Serializer):
     text = serializers.CharField(max_length=10_000, help_text="Markdown.")
 
 
+class MatchersIn(serializers.Serializer):
+    """A silence of every alert whose labels match."""
+
+    matchers = serializers.CharField(max_length=500, help_text="endpoint=churn-production, severity!=critical")
+    until = serializers.DateTimeField()
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=500)
+
+
+class JudgementIn(serializers.Serializer):
+    """Whether an alert was real."""
+
+    judgement = serializers.ChoiceField(Alert.Judgement.choices)
+
+
+class RouteChange(serializers.Serializer):
+    """Fields of a route; those left out stay as they are. Times are seconds."""
+
+    name = serializers.CharField(max_length=100, required=False)
+    matchers = serializers.CharField(max_length=500, required=False, allow_blank=True, help_text="Empty: every alert.")
+    channel = serializers.IntegerField(required=False, help_text="Number of a channel of the project.")
+    enabled = serializers.BooleanField(required=False)
+    position = serializers.IntegerField(required=False, min_value=0)
+    group_by = serializers.ListField(child=serializers.CharField(), required=False)
+    group_wait = serializers.IntegerField(required=False)
+    group_interval = serializers.IntegerField(required=False)
+    repeat = serializers.IntegerField(required=False)
+    repeat_critical = serializers.IntegerField(required=False)
+    escalate_after = serializers.IntegerField(required=False, help_text="0: never.")
+
+
+class RouteIn(RouteChange):
+    """A new route."""
+
+    name = serializers.CharField(max_length=100)
+    channel = serializers.IntegerField()
+
+
+class RouteOut(serializers.ModelSerializer):
+    """A route."""
+
+    channel_name = serializers.CharField(source="channel.name")
+
+    class Meta:
+        model = AlertRoute
+        fields = (
+            "id", "position", "name", "matchers", "channel", "channel_name", "enabled", "group_by", "group_wait",
+            "group_interval", "repeat", "repeat_critical", "escalate_after", "created_at",
+        )  # fmt: skip
+
+
+class AlertmanagerIn(serializers.Serializer):
+    """The webhook body of an Alertmanager, version 4."""
+
+    version = serializers.CharField(required=False)
+    alerts = serializers.ListField(child=serializers.DictField())
+
+
+class ReceivedOut(serializers.Serializer):
+    """What became of them."""
+
+    received = serializers.IntegerField()
+    changed = serializers.ListField(child=serializers.IntegerField(), help_text="Numbers of alerts.")
+
+
 class SilenceOut(serializers.ModelSerializer):
     """A silence."""
 
@@ -209,4 +284,15 @@ class SilenceOut(serializers.ModelSerializer):
 
     class Meta:
         model = Silence
-        fields = ("id", "fingerprint", "endpoint", "rule", "starts_at", "ends_at", "ended_at", "author", "reason")
+        fields = (
+            "id",
+            "fingerprint",
+            "endpoint",
+            "rule",
+            "matchers",
+            "starts_at",
+            "ends_at",
+            "ended_at",
+            "author",
+            "reason",
+        )

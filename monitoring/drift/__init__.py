@@ -1,7 +1,7 @@
 """Engine: grids, distances, verdicts and the life of an alert. No Django.
 
-``shape`` and ``lifecycle`` are plain Python and may be imported anywhere. ``grid``, ``distance``, ``score`` and
-``verdict`` need numpy and scipy and are imported by pipelines (workers) only.
+All of it is plain Python and may be imported anywhere, but ``grid`` and ``estimate``: these read rows, need numpy and
+scikit-learn and are imported by pipelines (workers) only.
 """
 
 from importlib import import_module

@@ -1,25 +1,24 @@
-"""How far two binned distributions lie apart. Needs numpy and scipy: workers only.
+"""How far two binned distributions lie apart. Plain Python on a few bins: pages compare any window they are asked for.
 
-Every function takes counts of the same bins: ``reference`` and ``current``, arrays of shape (bins).
+Every function takes counts of the same bins: ``reference`` and ``current``, sequences of length (bins).
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from itertools import accumulate, pairwise
+from math import inf, log, log2, sqrt
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special
+from monitoring.drift import chance
 
 FLOOR = 1e-4
 QUANTILE = 0.999
 
-Numbers: TypeAlias = "Sequence[float] | Sequence[int] | NDArray[np.float64]"
+Numbers = Sequence[float] | Sequence[int]
 
 
-def shares(counts: Numbers) -> NDArray[np.float64]:
+def shares(counts: Numbers) -> list[float]:
     """Turn counts into shares of their sum (0 to 1)."""
-    array = np.asarray(counts, dtype=np.float64)
-    return array / array.sum()
+    total = float(sum(counts))
+    return [float(count) / total for count in counts]
 
 
 def psi(reference: Numbers, current: Numbers) -> float:
@@ -34,9 +33,9 @@ def psi(reference: Numbers, current: Numbers) -> float:
     -----
     Source: Yurdakul and Naranjo, Journal of Risk Model Validation 14 (2020), equation 1; the floor is Evidently's.
     """
-    p = np.maximum(shares(reference), FLOOR)
-    q = np.maximum(shares(current), FLOOR)
-    return float(np.sum((q - p) * np.log(q / p)))
+    pairs = zip(shares(reference), shares(current), strict=True)
+    floored = ((max(p, FLOOR), max(q, FLOOR)) for p, q in pairs)
+    return sum((q - p) * log(q / p) for p, q in floored)
 
 
 def psi_limit(bins: int, n: int, m: int) -> float:
@@ -58,17 +57,18 @@ def psi_limit(bins: int, n: int, m: int) -> float:
     -----
     Source: Yurdakul and Naranjo (2020), section 3: PSI / (1/n + 1/m) is asymptotically chi-square.
     """
-    return float(special.chdtri(bins - 1, 1 - QUANTILE)) * (1 / n + 1 / m)
+    return chance.chi2_quantile(QUANTILE, bins - 1) * (1 / n + 1 / m)
 
 
 def psi_p(value: float, bins: int, n: int, m: int) -> float:
     """Probability (0 to 1) of a PSI this large when nothing changed; same source as `psi_limit`."""
-    return float(special.chdtrc(bins - 1, value / (1 / n + 1 / m)))
+    return chance.chi2_sf(value / (1 / n + 1 / m), bins - 1)
 
 
 def ks(reference: Numbers, current: Numbers) -> float:
     """Kolmogorov-Smirnov D (0 to 1): the largest gap between the cumulated shares, looked at on the bin edges."""
-    return float(np.max(np.abs(np.cumsum(shares(reference)) - np.cumsum(shares(current)))))
+    pairs = zip(accumulate(shares(reference)), accumulate(shares(current)), strict=True)
+    return max(abs(p - q) for p, q in pairs)
 
 
 def wasserstein(
@@ -81,7 +81,7 @@ def wasserstein(
 
     Parameters
     ----------
-    reference_sums, current_sums : array, shape (bins)
+    reference_sums, current_sums : sequence, length (bins)
         Sum of the values in each bin.
     scale : float
         Standard deviation of the reference; 0 gives 0 for equal and infinity for different distributions.
@@ -90,54 +90,57 @@ def wasserstein(
     -----
     Source: for one dimension W1 is the integral of |F - G| (Vallender, 1974).
     """
-    points, weights = _atoms(reference, reference_sums, sign=1.0)
-    more_points, more_weights = _atoms(current, current_sums, sign=-1.0)
-    points, weights = np.concatenate([points, more_points]), np.concatenate([weights, more_weights])
-    order = np.argsort(points, kind="stable")
-    gaps = np.diff(points[order])
-    distance = float(np.sum(np.abs(np.cumsum(weights[order])[:-1]) * gaps))
+    atoms = sorted([*_atoms(reference, reference_sums, sign=1.0), *_atoms(current, current_sums, sign=-1.0)])
+    distance = gap = 0.0
+    for (point, weight), (following, _weight) in pairwise(atoms):
+        gap += weight
+        distance += abs(gap) * (following - point)
     if scale > 0:
         return distance / scale
-    return 0.0 if distance == 0 else float("inf")
+    return 0.0 if distance == 0 else inf
 
 
-def _atoms(counts: Numbers, sums: Numbers, *, sign: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    amounts = np.asarray(counts, dtype=np.float64)
-    held = amounts > 0
-    return np.asarray(sums, dtype=np.float64)[held] / amounts[held], sign * amounts[held] / amounts.sum()
+def _atoms(counts: Numbers, sums: Numbers, *, sign: float) -> list[tuple[float, float]]:
+    total = float(sum(counts))
+    held = zip(counts, sums, strict=True)
+    return [(float(amount) / count, sign * count / total) for count, amount in held if count > 0]
 
 
 def js(reference: Numbers, current: Numbers) -> float:
     """Jensen-Shannon distance (0 to 1): the root of the divergence in bits (Lin, 1991)."""
-    p, q = shares(reference), shares(current)
-    middle = (p + q) / 2
-    divergence = np.sum(special.rel_entr(p, middle) + special.rel_entr(q, middle)) / 2
-    return float(np.sqrt(max(divergence, 0.0) / np.log(2)))
+    pairs = list(zip(shares(reference), shares(current), strict=True))
+    divergence = sum(_bits(p, (p + q) / 2) + _bits(q, (p + q) / 2) for p, q in pairs) / 2
+    return sqrt(max(divergence, 0.0))
+
+
+def _bits(part: float, whole: float) -> float:
+    return part * log2(part / whole) if part > 0 else 0.0
 
 
 def chi2_p(reference: Numbers, current: Numbers) -> float:
     """P-value (0 to 1) of Pearson's chi-square test that both rows of the table come from one distribution."""
-    table = np.asarray([reference, current], dtype=np.float64)
-    table = table[:, table.sum(axis=0) > 0]
-    if table.shape[1] < 2:
+    pairs = [(float(p), float(q)) for p, q in zip(reference, current, strict=True) if p + q > 0]
+    if len(pairs) < 2:
         return 1.0
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
-    statistic = np.sum((table - expected) ** 2 / expected)
-    return float(special.chdtrc(table.shape[1] - 1, statistic))
+    n, m = sum(p for p, _q in pairs), sum(q for _p, q in pairs)
+    statistic = 0.0
+    for p, q in pairs:
+        for seen, size in ((p, n), (q, m)):
+            expected = size * (p + q) / (n + m)
+            statistic += (seen - expected) ** 2 / expected
+    return chance.chi2_sf(statistic, len(pairs) - 1)
 
 
 def share_difference(reference: Numbers, current: Numbers) -> float:
     """Largest difference of a bin's share (0 to 1), for a boolean the difference of the share of true."""
-    return float(np.max(np.abs(shares(reference) - shares(current))))
+    return max(abs(p - q) for p, q in zip(shares(reference), shares(current), strict=True))
 
 
 def share_p(hits: int, n: int, other_hits: int, m: int) -> float:
     """P-value (0 to 1), two-sided, of the pooled z-test for two proportions ``hits / n`` and ``other_hits / m``."""
     pooled = (hits + other_hits) / (n + m)
-    spread = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
-    if spread == 0:
-        return 1.0
-    return float(2 * special.ndtr(-abs(hits / n - other_hits / m) / spread))
+    spread = sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
+    return chance.normal_two_sided((hits / n - other_hits / m) / spread) if spread else 1.0
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
@@ -152,12 +155,10 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     -----
     Source: Benjamini and Hochberg, J. R. Statist. Soc. B 57 (1995), the step-up procedure.
     """
-    if not len(p_values):
-        return []
-    values = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(values)[::-1]
-    ranks = np.arange(len(values), 0, -1)
-    adjusted = np.minimum.accumulate(values[order] * len(values) / ranks)
-    result = np.empty_like(values)
-    result[order] = np.minimum(adjusted, 1.0)
-    return [float(value) for value in result]
+    count = len(p_values)
+    result, smallest = [1.0] * count, 1.0
+    falling = sorted(range(count), key=lambda place: -p_values[place])
+    for passed, place in enumerate(falling):
+        smallest = min(smallest, p_values[place] * count / (count - passed))
+        result[place] = smallest
+    return result

@@ -1,12 +1,12 @@
-"""Apply one rule to one window: values, limits and the sentence that says what happened. Workers only."""
+"""Apply one rule to one window: values, limits and the sentence that says what happened. Plain Python."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from monitoring.drift import score as scoring
-from monitoring.drift import shape, verdict
+from monitoring.drift import levels, measures, shape, verdict
 from monitoring.drift.lifecycle import Sample, Signal
+from monitoring.drift.measures import Measure
 from monitoring.drift.shape import Grid
 
 CLEAR_SHARE = 0.8
@@ -50,7 +50,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Facts:
-    """One window as a rule sees it; ``scores`` are Score objects or rows with the same fields."""
+    """One window as a rule sees it; ``scores`` are Score objects or rows with the same fields.
+
+    ``measured`` holds what `monitoring.drift.measures` names; a metric that is missing there has no data.
+    """
 
     labels: dict[str, str]
     scores: Sequence[Any]
@@ -60,6 +63,9 @@ class Facts:
     requests: int = 0
     errors: int = 0
     latency_p99_us: float | None = None
+    latency_p95_us: float | None = None
+    latency_p50_us: float | None = None
+    measured: Mapping[str, Measure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ def ask(question: Question, facts: Facts) -> Finding:
     """
     if question.metric in TRAFFIC:
         return _traffic(question, facts)
+    if question.metric in measures.WORDS:
+        return _measured(question, facts)
     if not facts.rows:
         return Finding("no_data", reason="There were no requests in this window.")
     chosen = [one for one in facts.scores if _wanted(question, one)]
@@ -191,19 +199,19 @@ def _on_psi_scale(one: Any) -> float:
     value = float(one.value)
     if one.measure != "share":
         return value
-    low, high = scoring.SHARE_WARN, scoring.SHARE_ALERT
+    low, high = levels.SHARE_WARN, levels.SHARE_ALERT
     if value <= low:
-        return value / low * scoring.WARN
-    return scoring.WARN + (value - low) / (high - low) * (scoring.ALERT - scoring.WARN)
+        return value / low * levels.WARN
+    return levels.WARN + (value - low) / (high - low) * (levels.ALERT - levels.WARN)
 
 
 def _scaled(one: Any, limit: float | None) -> float | None:
     if limit is None or one.measure != "share":
         return limit
-    low, high = scoring.SHARE_WARN, scoring.SHARE_ALERT
-    if limit <= scoring.WARN:
-        return limit / scoring.WARN * low
-    return low + (limit - scoring.WARN) / (scoring.ALERT - scoring.WARN) * (high - low)
+    low, high = levels.SHARE_WARN, levels.SHARE_ALERT
+    if limit <= levels.WARN:
+        return limit / levels.WARN * low
+    return low + (limit - levels.WARN) / (levels.ALERT - levels.WARN) * (high - low)
 
 
 def _drift_title(one: Any, more: int) -> str:
@@ -218,7 +226,7 @@ def what_moved(one: Any, facts: Facts) -> str:
     """Say in one sentence how a column differs from the reference."""
     grid = facts.grids.get(one.column)
     new = facts.others.get(one.column) or {}
-    if new and one.unseen_share > scoring.UNSEEN_SHARE:
+    if new and one.unseen_share > levels.UNSEEN_SHARE:
         name, count = next(iter(new.items()))
         return f"A new value “{name}” arrived and is now {count / max(one.samples, 1):.0%} of requests."
     if grid and one.mean is not None and "mean" in grid:
@@ -270,9 +278,13 @@ def _error_rate(facts: Facts) -> tuple[float | None, str]:
     return share, f"{share or 0.0:.1%} of requests failed"
 
 
-def _latency(facts: Facts) -> tuple[float | None, str]:
-    value = None if facts.latency_p99_us is None else facts.latency_p99_us / 1000
-    return value, f"99th percentile latency is {value or 0.0:,.0f} ms"
+def _latency(field_: str, words: str) -> Callable[[Facts], tuple[float | None, str]]:
+    def read(facts: Facts) -> tuple[float | None, str]:
+        held = getattr(facts, field_)
+        value = None if held is None else held / 1000
+        return value, f"{words} latency is {value or 0.0:,.0f} ms"
+
+    return read
 
 
 def _requests(facts: Facts) -> tuple[float | None, str]:
@@ -281,7 +293,9 @@ def _requests(facts: Facts) -> tuple[float | None, str]:
 
 TRAFFIC: dict[str, Callable[[Facts], tuple[float | None, str]]] = {
     "error.rate": _error_rate,
-    "latency.p99_ms": _latency,
+    "latency.p99_ms": _latency("latency_p99_us", "99th percentile"),
+    "latency.p95_ms": _latency("latency_p95_us", "95th percentile"),
+    "latency.p50_ms": _latency("latency_p50_us", "Median"),
     "traffic.requests": _requests,
 }
 
@@ -295,3 +309,18 @@ def _traffic(question: Question, facts: Facts) -> Finding:
     signal = question.limits.signal(value)
     detail = f"{facts.errors:,} of {facts.requests:,} requests failed." if facts.errors else ""
     return _found([Sample(facts.labels, signal, value, question.limits.passed(signal), title, detail)])
+
+
+# --- performance, fairness, labels ---------------------------------------------------------------
+
+
+def _measured(question: Question, facts: Facts) -> Finding:
+    metric = question.metric
+    held = facts.measured.get(metric, Measure(None))
+    if held.value is None:
+        return Finding("no_data", reason=measures.missing(metric))
+    if held.samples < question.min_samples:
+        return Finding("too_few", reason=f"{held.samples} rows, at least {question.min_samples} are needed.")
+    signal = question.limits.signal(held.value)
+    title = measures.title(metric, held.value)
+    return _found([Sample(facts.labels, signal, held.value, question.limits.passed(signal), title, held.detail)])

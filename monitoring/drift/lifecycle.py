@@ -15,6 +15,7 @@ Notice = Literal["", "trigger", "update", "resolve"]
 BREACHES = frozenset({"warn", "critical"})
 RANKS = {"": 0, "warn": 1, "critical": 2}
 REOPEN_WINDOWS = 2
+FLAP_CHANGES, FLAP_WINDOWS, CALM_WINDOWS = 4, 24, 6
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Life:
 
     ``recent`` are the last windows, newest last, 1 for a breach; ``clears`` counts clear windows in a row;
     ``quiet`` is set by resolving by hand, until cleared once; ``age`` counts windows since it was resolved.
+    ``changes`` are how many windows ago it began to fire or was resolved, of the last 24; four make it ``flapping``:
+    it is held as firing until six windows in a row are clear.
     """
 
     state: State = "inactive"
@@ -53,6 +56,8 @@ class Life:
     clears: int = 0
     quiet: bool = False
     age: int = 0
+    changes: tuple[int, ...] = ()
+    flapping: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,39 @@ def step(life: Life, signal: Signal, policy: Policy) -> tuple[Life, tuple[Move, 
         recent=(*life.recent, int(signal in BREACHES))[-policy.of :],
         clears=life.clears + 1 if signal == "clear" else 0,
         age=life.age + 1 if life.state == "resolved" else 0,
+        changes=tuple(age + 1 for age in life.changes if age + 1 < FLAP_WINDOWS),
     )
-    return _HANDLERS[life.state](seen, signal, policy)
+    if life.flapping:
+        return _flapping(seen, signal)
+    return _counted(life, *_HANDLERS[life.state](seen, signal, policy))
+
+
+def _counted(before: Life, after: Life, moves: tuple[Move, ...]) -> tuple[Life, tuple[Move, ...]]:
+    """Count a change between firing and resolved; the fourth within 24 windows holds it as firing."""
+    if not any(_is_change(move) for move in moves):
+        return after, moves
+    after = replace(after, changes=(*after.changes, 0))
+    if len(after.changes) < FLAP_CHANGES:
+        return after, moves
+    held = replace(after, state="firing", flapping=True, clears=0, age=0)
+    if after.state == "firing":
+        return held, moves
+    return held, (Move(before.state, "firing", before.level, "update"),)
+
+
+def _is_change(move: Move) -> bool:
+    began = move.after == "firing" and move.before in ("pending", "resolved")
+    return began or (move.before, move.after) == ("recovering", "resolved")
+
+
+def _flapping(life: Life, signal: Signal) -> tuple[Life, tuple[Move, ...]]:
+    """Hold it at the worst level it had; only a rise is told, until enough windows in a row are clear."""
+    if life.clears >= CALM_WINDOWS:
+        calm = Life(state="resolved", level=life.level, recent=life.recent)
+        return calm, (Move("firing", "resolved", life.level, "resolve"),)
+    if signal not in BREACHES or RANKS[signal] <= RANKS[life.level]:
+        return life, ()
+    return replace(life, level=signal), (Move("firing", "firing", signal, "update"),)
 
 
 def _inactive(life: Life, signal: Signal, policy: Policy) -> tuple[Life, tuple[Move, ...]]:
@@ -103,7 +139,7 @@ def _inactive(life: Life, signal: Signal, policy: Policy) -> tuple[Life, tuple[M
 
 def _pending(life: Life, signal: Signal, policy: Policy) -> tuple[Life, tuple[Move, ...]]:
     if signal == "clear" or not any(life.recent):
-        return Life(recent=life.recent), (Move("pending", "inactive", ""),)
+        return Life(recent=life.recent, changes=life.changes), (Move("pending", "inactive", ""),)
     if signal not in BREACHES or sum(life.recent) < policy.needed:
         level = signal if signal in BREACHES else life.level
         return replace(life, level=level), ()
@@ -128,7 +164,7 @@ def _recovering(life: Life, signal: Signal, policy: Policy) -> tuple[Life, tuple
         return replace(life, state="firing", level=signal), (Move("recovering", "firing", signal, notice),)
     if life.clears < policy.keep:
         return life, ()
-    resolved = Life(state="resolved", level=life.level, recent=life.recent)
+    resolved = Life(state="resolved", level=life.level, recent=life.recent, changes=life.changes)
     return resolved, (Move("recovering", "resolved", life.level, "resolve"),)
 
 

@@ -1,21 +1,17 @@
-"""Score one column of one window against its reference. Needs numpy and scipy: workers only."""
+"""Score one column of one window against its reference. Plain Python."""
 
 from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 from typing import Any
 
 from monitoring.drift import distance, shape
+from monitoring.drift.levels import ALERT, SHARE_ALERT, SHARE_WARN, WARN
 from monitoring.drift.shape import Counts, Grid
 
-WARN = 0.1
-ALERT = 0.25
-SHARE_WARN = 0.05
-SHARE_ALERT = 0.10
 MIN_SAMPLES = 200
 Q_VALUE = 0.05
 LEAST_REFERENCE = 20
 FEW_FOR_CHI2 = 1000
-UNSEEN_SHARE = 0.01
 OUTSIDE_SHARE = 0.01
 NULL_MARGIN = 0.05
 
@@ -51,6 +47,11 @@ class Score:
     null_excess: float = 0.0
     unseen_share: float = 0.0
     outside_share: float = 0.0
+
+    @property
+    def distances(self) -> tuple[float | None, ...]:
+        """PSI, KS, Wasserstein and Jensen-Shannon, None where one is not measured."""
+        return self.psi, self.ks, self.wasserstein, self.js
 
     @property
     def significant(self) -> bool:

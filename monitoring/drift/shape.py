@@ -3,17 +3,29 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 PREDICTION = "__prediction__"
 SCORE = "__score__"
 TARGET = "__target__"
 TRAFFIC = "__traffic__"
+ROWS = "__rows__"  # keys of whole rows, for repeated ones
+SCHEMA = "__schema__"  # requests refused for their schema, beside all others as nulls
+DROPPED = "__dropped__"  # rows that were answered without a line in the log
+ERROR = "__error__"  # what the error model expects of each row, for estimated performance
+QUALITY = (ROWS, SCHEMA, DROPPED)
+NOT_ROWS = (TRAFFIC, SCHEMA, DROPPED)
+SCHEMA_CODES = {
+    "column_missing": 0, "column_unknown": 1, "value_invalid": 2, "null_not_allowed": 2, "category_unknown": 2,
+    "record_not_an_object": 2,
+}  # fmt: skip
 OUTPUTS = (SCORE, PREDICTION)
 DISPLAY = {SCORE: "Prediction score", PREDICTION: "Prediction"}
 LATENCY_EDGES_US = [1.15**power for power in range(129)]  # 1 us to 60 s
+LARGEST = 1e300
 MOST_LEVELS = 50
 MOST_OTHERS = 20
+MOST_KEYS = 512
 
 
 class Counts(TypedDict):
@@ -23,6 +35,7 @@ class Counts(TypedDict):
     nulls: int
     sums: NotRequired[list[float]]
     others: NotRequired[dict[str, int]]
+    keys: NotRequired[dict[str, int]]
 
 
 class Grid(Counts):
@@ -31,7 +44,7 @@ class Grid(Counts):
     ``kind`` is ``numeric`` (``edges``, ``cuts``), ``categorical`` or ``boolean`` (``levels``) or ``text``
     (``edges`` of the length). Bin ``i`` of an edged grid holds ``edges[i-1] < value <= edges[i]``; the first and
     the last bin of a numeric grid hold what lies outside the training range. The last count of a levelled grid is
-    "any other value".
+    "any other value". ``estimate``, of the score only, is what `monitoring.drift.estimate` learned.
     """
 
     kind: str
@@ -42,6 +55,7 @@ class Grid(Counts):
     mean: NotRequired[float]
     sd: NotRequired[float]
     weight: NotRequired[float]
+    estimate: NotRequired[dict[str, Any]]
 
 
 class GridMismatch(ValueError):
@@ -97,7 +111,24 @@ def merge(parts: Iterable[Counts]) -> Counts:
     others = _merged_others(parts)
     if others:
         total["others"] = others
+    if any("keys" in part for part in parts):
+        total["keys"] = smallest_keys(_summed(part.get("keys", {}) for part in parts))
     return total
+
+
+def smallest_keys(keys: dict[str, int]) -> dict[str, int]:
+    """Keep the 512 smallest keys: a sample of the distinct rows in which each count stays exact.
+
+    A key that is among the smallest of the whole was among the smallest of every part, so merging loses nothing.
+    Source: bottom-k sampling, Cohen and Kaplan, PODC 2007.
+    """
+    return dict(sorted(keys.items())[:MOST_KEYS])
+
+
+def repeated_share(counts: Counts) -> float | None:
+    """Share (0 to 1) of rows that came before in the same stretch; exact up to 512 distinct rows, else a sample."""
+    keys = counts.get("keys", {})
+    return 1 - len(keys) / sum(keys.values()) if keys else None
 
 
 def commonest(others: dict[str, int]) -> dict[str, int]:
@@ -107,11 +138,15 @@ def commonest(others: dict[str, int]) -> dict[str, int]:
 
 
 def _merged_others(parts: list[Counts]) -> dict[str, int]:
-    others: dict[str, int] = {}
+    return commonest(_summed(part.get("others", {}) for part in parts))
+
+
+def _summed(parts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
     for part in parts:
-        for value, count in part.get("others", {}).items():
-            others[value] = others.get(value, 0) + count
-    return commonest(others)
+        for name, count in part.items():
+            total[name] = total.get(name, 0) + count
+    return total
 
 
 def fits(grid: Grid, counts: Counts) -> bool:
@@ -144,8 +179,13 @@ def traffic(latencies_us: Iterable[float], *, errors: int) -> Counts:
     """
     counts = [0] * (len(LATENCY_EDGES_US) + 1)
     for latency in latencies_us:
-        counts[bisect_left(LATENCY_EDGES_US, latency)] += 1
+        counts[latency_bin(latency)] += 1
     return {"counts": counts, "nulls": errors}
+
+
+def latency_bin(latency_us: float) -> int:
+    """Bin of a latency: 130 of them, each 15 % longer."""
+    return bisect_left(LATENCY_EDGES_US, latency_us)
 
 
 def latency_us(counts: Counts, share: float) -> float | None:

@@ -10,6 +10,7 @@ from monitoring.models.alerts import Metric, Severity
 from monitoring.services.monitors import PACE_FIELDS
 from monitoring.services.rules import FIELDS
 
+USUAL = {"compare": "static", "over": 1, "evaluation_delay": 0, "cooldown": 0}
 SECONDS = {60: "1 minute", 300: "5 minutes", 3600: "1 hour", 21_600: "6 hours", 86_400: "1 day", 604_800: "7 days"}
 
 
@@ -18,11 +19,15 @@ class RuleForm(Form):
 
     name = forms.CharField(max_length=100)
     enabled = forms.BooleanField(required=False, initial=True, label="Apply this rule")
-    metric = forms.ChoiceField(choices=Metric.choices)
+    metric = forms.ChoiceField(choices=[choice for choice in Metric.choices if choice[0] != Metric.EXTERNAL])
     endpoint = forms.ChoiceField(required=False)
     column = forms.CharField(max_length=500, required=False, help_text="Empty: every column.")
     group_by = forms.ChoiceField(choices=AlertRule.GroupBy.choices, label="Grouping")
-    op = forms.ChoiceField(choices=AlertRule.Op.choices, label="Raise when the value is")
+    compare = forms.ChoiceField(
+        choices=AlertRule.Compare.choices, label="What is compared", initial="static", required=False
+    )
+    over = forms.IntegerField(label="Mean of this many windows", initial=1, required=False)
+    op = forms.ChoiceField(choices=AlertRule.Op.choices, label="Raise when it is")
     warn = forms.FloatField(required=False, label="Warning limit")
     critical = forms.FloatField(required=False, label="Critical limit")
     clear = forms.FloatField(required=False, label="Clear limit", help_text="Empty: 0.8 times the warning limit.")
@@ -32,6 +37,26 @@ class RuleForm(Form):
     min_samples = forms.IntegerField(label="Fewest requests", initial=0, help_text="Fewer give no verdict.")
     no_data_after = forms.IntegerField(label="Windows without data", initial=3)
     no_data_then = forms.ChoiceField(choices=AlertRule.NoData.choices, label="and then", initial="keep")
+    evaluation_delay = forms.IntegerField(
+        label="Wait for labels (seconds)",
+        initial=0,
+        required=False,
+        help_text="A window is judged this long after its end.",
+    )
+    cooldown = forms.IntegerField(
+        label="Quiet after the last (seconds)",
+        initial=0,
+        required=False,
+        help_text="No notice of a new alert within this time.",
+    )
+    labels = forms.CharField(
+        required=False, max_length=5000, help_text="name=value, with commas between; routes and silences match them."
+    )
+    inhibited_by = forms.CharField(
+        required=False, max_length=5000, label="Hidden by",
+        help_text="Matchers of alerts of the same endpoint that explain these; empty: no requests hides drift, "
+        "quality, latency and performance. “none”: nothing hides them.",
+    )  # fmt: skip
     severity = forms.ChoiceField(
         choices=Severity.choices, initial="high", help_text="At the critical limit; one step less at the warning limit."
     )
@@ -43,12 +68,29 @@ class RuleForm(Form):
 
     def values(self) -> dict[str, Any]:
         """Plain values for the service."""
-        return {field: self.cleaned_data[field] for field in FIELDS}
+        given = {field: self.cleaned_data[field] for field in FIELDS}
+        for field, usual in USUAL.items():
+            given[field] = given[field] or usual
+        return given | {"labels": _labels(given["labels"]), "inhibited_by": _lines(given["inhibited_by"])}
 
     @staticmethod
     def initial_of(rule: AlertRule) -> dict[str, Any]:
         """What the form shows of a stored rule."""
-        return {field: getattr(rule, field) for field in (*FIELDS, "revision")}
+        shown = {field: getattr(rule, field) for field in (*FIELDS, "revision")}
+        labels = ", ".join(f"{name}={text}" for name, text in rule.labels.items())
+        hidden = "; ".join(rule.inhibited_by or ["none"]) if rule.inhibited_by is not None else ""
+        return shown | {"labels": labels, "inhibited_by": hidden}
+
+
+def _labels(text: str) -> dict[str, str]:
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    return {name.strip(): value.strip() for name, _equals, value in parts}
+
+
+def _lines(text: str) -> list[str] | None:
+    if text.strip() == "none":
+        return []
+    return [line.strip() for line in text.split(";") if line.strip()] or None
 
 
 class PaceForm(Form):

@@ -1,21 +1,37 @@
 """Tables of the monitoring app, one module a noun."""
 
 from monitoring.models.alerts import Alert, AlertRule, AlertTransition, RuleEvaluation, Silence
-from monitoring.models.predictions import GroundTruth, IngestedSegment, Prediction, PredictionChunk
-from monitoring.models.windows import Bucket, DriftScore, Monitor, Window
+from monitoring.models.incidents import Incident
+from monitoring.models.predictions import (
+    Backfill,
+    GroundTruth,
+    IngestedSegment,
+    Prediction,
+    PredictionChunk,
+    PredictionUpload,
+)
+from monitoring.models.routes import AlertGroup, AlertRoute
+from monitoring.models.windows import Bucket, DriftScore, LabelBucket, Monitor, SegmentBucket, Window
 
 __all__ = [
     "Alert",
+    "AlertGroup",
+    "AlertRoute",
     "AlertRule",
     "AlertTransition",
+    "Backfill",
     "Bucket",
     "DriftScore",
     "GroundTruth",
+    "Incident",
     "IngestedSegment",
+    "LabelBucket",
     "Monitor",
     "Prediction",
     "PredictionChunk",
+    "PredictionUpload",
     "RuleEvaluation",
+    "SegmentBucket",
     "Silence",
     "Window",
 ]

@@ -4,8 +4,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models.expressions import Combinable
 
+from mlportal.lib import matchers
 from monitoring.models.windows import Monitor
 
 if TYPE_CHECKING:
@@ -38,9 +40,40 @@ class Metric(models.TextChoices):
     NULL_SHARE = "quality.null_share", "Missing values beyond the training data (share)"
     UNSEEN = "quality.unseen", "Values never seen in training (share)"
     OUTSIDE = "quality.outside", "Values outside the training range (share)"
+    DUPLICATES = "quality.duplicates", "Repeated rows (share)"
+    SCHEMA = "quality.schema", "Requests with another schema (share)"
+    ACCURACY = "performance.accuracy", "Accuracy"
+    BALANCED_ACCURACY = "performance.balanced_accuracy", "Balanced accuracy"
+    F1 = "performance.f1", "F1"
+    PRECISION = "performance.precision", "Precision"
+    RECALL = "performance.recall", "Recall"
+    ROC_AUC = "performance.roc_auc", "ROC AUC"
+    LOG_LOSS = "performance.log_loss", "Log loss"
+    BRIER = "performance.brier", "Brier score"
+    MAE = "performance.mae", "Mean absolute error"
+    RMSE = "performance.rmse", "Root mean squared error"
+    R2 = "performance.r2", "R²"
+    ESTIMATED_ACCURACY = "performance.estimated.accuracy", "Estimated accuracy"
+    ESTIMATED_BALANCED_ACCURACY = "performance.estimated.balanced_accuracy", "Estimated balanced accuracy"
+    ESTIMATED_F1 = "performance.estimated.f1", "Estimated F1"
+    ESTIMATED_PRECISION = "performance.estimated.precision", "Estimated precision"
+    ESTIMATED_RECALL = "performance.estimated.recall", "Estimated recall"
+    ESTIMATED_ROC_AUC = "performance.estimated.roc_auc", "Estimated ROC AUC"
+    ESTIMATED_MAE = "performance.estimated.mae", "Estimated mean absolute error"
+    SELECTION_DIFFERENCE = "fairness.selection_rate_difference", "Selection rate between groups (difference)"
+    SELECTION_RATIO = "fairness.selection_rate_ratio", "Selection rate between groups (ratio)"
+    TPR_DIFFERENCE = "fairness.tpr_difference", "True positive rate between groups (difference)"
+    FPR_DIFFERENCE = "fairness.fpr_difference", "False positive rate between groups (difference)"
+    ACCURACY_DIFFERENCE = "fairness.accuracy_difference", "Accuracy between groups (difference)"
+    LABEL_COVERAGE = "label.coverage", "Predictions with a label (share)"
+    LABEL_LAG = "label.lag", "Median wait for a label (hours)"
     ERROR_RATE = "error.rate", "Failed requests (share)"
+    LATENCY_P50 = "latency.p50_ms", "Median latency (ms)"
+    LATENCY_P95 = "latency.p95_ms", "95th percentile latency (ms)"
     LATENCY_P99 = "latency.p99_ms", "99th percentile latency (ms)"
+    LOG_DROPPED = "log.dropped", "Predictions missing in the log"
     REQUESTS = "traffic.requests", "Requests a step"
+    EXTERNAL = "external", "Sent by Alertmanager"
 
 
 class Severity(models.TextChoices):
@@ -50,6 +83,15 @@ class Severity(models.TextChoices):
     HIGH = "high", "High"
     MEDIUM = "medium", "Medium"
     LOW = "low", "Low"
+
+
+KINDS = {"prediction": "drift", "error": "errors", "label": "labels"}
+
+
+def kind_of_metric(metric: str) -> str:
+    """Return the sort of trouble that a metric tells of, from the word before its first dot."""
+    noun = metric.partition(".")[0]
+    return KINDS.get(noun, noun)
 
 
 SEVERITY_RANK = {Severity.CRITICAL: 0, Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 3}
@@ -70,6 +112,12 @@ class AlertRule(models.Model):
         ENDPOINT = "endpoint", "one alert an endpoint"
         COLUMN = "column", "one alert a column"
 
+    class Compare(models.TextChoices):
+        STATIC = "static", "the value itself"
+        REFERENCE = "vs_reference", "its change against the first 28 windows"
+        PREVIOUS = "vs_previous", "its change against the windows before"
+        CUSUM = "cusum", "a lasting shift (CUSUM)"
+
     class NoData(models.TextChoices):
         ALERT = "alert", "open an alert"
         OK = "ok", "count as clear"
@@ -80,9 +128,11 @@ class AlertRule(models.Model):
     name_key = models.CharField(max_length=100)
     enabled = models.BooleanField(default=True)
     endpoint = models.CharField(max_length=210, blank=True, help_text="Empty: every endpoint of the project.")
-    metric = models.CharField(max_length=30, choices=Metric)
+    metric = models.CharField(max_length=60, choices=Metric)
     column = models.CharField(max_length=500, blank=True, help_text="Empty: every column.")
     group_by = models.CharField(max_length=8, choices=GroupBy, default=GroupBy.ENDPOINT)
+    compare = models.CharField(max_length=12, choices=Compare, default=Compare.STATIC)
+    over = models.PositiveSmallIntegerField(default=1, help_text="Windows whose mean is judged.")
     op = models.CharField(max_length=5, choices=Op, default=Op.ABOVE)
     warn = models.FloatField(null=True, blank=True)
     critical = models.FloatField(null=True, blank=True)
@@ -93,6 +143,10 @@ class AlertRule(models.Model):
     min_samples = models.PositiveIntegerField(default=0)
     no_data_after = models.PositiveSmallIntegerField(default=3)
     no_data_then = models.CharField(max_length=5, choices=NoData, default=NoData.KEEP)
+    evaluation_delay = models.PositiveIntegerField(default=0, help_text="Seconds to wait for late labels.")
+    cooldown = models.PositiveIntegerField(default=0, help_text="Seconds without a notice after the last was over.")
+    labels = models.JSONField(default=dict, help_text="Labels that its alerts carry beside their own.")
+    inhibited_by = models.JSONField(null=True, help_text="Matchers of alerts that hide its own; null: by the metric.")
     severity = models.CharField(max_length=8, choices=Severity, default=Severity.HIGH)
     built_in = models.BooleanField(default=False)
     revision = models.PositiveIntegerField(default=1)
@@ -141,7 +195,7 @@ class AlertQuerySet(ProjectScoped["Alert"]):
 
     def with_silence(self, at: datetime) -> Self:
         """Add ``silenced``: whether a silence covers the alert at this moment."""
-        return self.annotate(silenced=Exists(Silence.objects.covering(at)))
+        return self.annotate(silenced=Silence.objects.condition(at))
 
     def worst_first(self) -> Self:
         """Severity, then newest change."""
@@ -155,11 +209,16 @@ class Alert(models.Model):
         VALUE = "value", "a limit was passed"
         NO_DATA = "no_data", "no data"
         ERROR = "error", "evaluation failed"
+        EXTERNAL = "external", "sent by Alertmanager"
+
+    class Judgement(models.TextChoices):
+        REAL = "real", "real"
+        FALSE = "false", "false alarm"
 
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="alerts")
     rule = models.ForeignKey(AlertRule, models.PROTECT, related_name="alerts")
     monitor = models.ForeignKey(Monitor, models.PROTECT, related_name="alerts", null=True)
-    nature = models.CharField(max_length=7, choices=Nature, default=Nature.VALUE)
+    nature = models.CharField(max_length=8, choices=Nature, default=Nature.VALUE)
     fingerprint = models.CharField(max_length=64)
     labels = models.JSONField(default=dict)
     endpoint = models.CharField(max_length=210, blank=True)
@@ -178,6 +237,8 @@ class Alert(models.Model):
     clears = models.PositiveSmallIntegerField(default=0)
     quiet = models.BooleanField(default=False, help_text="Resolved by hand; silent until cleared once.")
     age = models.PositiveIntegerField(default=0, help_text="Windows since it was resolved.")
+    changes = models.JSONField(default=list, help_text="Windows since each change between firing and resolved.")
+    flapping = models.BooleanField(default=False, help_text="Held as firing until it is quiet for six windows.")
     seen = models.PositiveIntegerField(default=0)
     reopened = models.PositiveIntegerField(default=0)
     last_seq = models.PositiveIntegerField(default=0)
@@ -186,6 +247,13 @@ class Alert(models.Model):
     resolved_at = models.DateTimeField(null=True)
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+    acknowledged_until = models.DateTimeField(null=True)
+    critical_since = models.DateTimeField(null=True, help_text="Escalation counts from here.")
+    muted_until = models.DateTimeField(null=True, help_text="Within the cooldown of its rule.")
+    judgement = models.CharField(max_length=5, choices=Judgement, blank=True)
+    judged_at = models.DateTimeField(null=True)
+    judged_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+    incident = models.ForeignKey("monitoring.Incident", models.PROTECT, related_name="alerts", null=True)
     assigned_to = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
 
     objects = AlertQuerySet.as_manager()
@@ -209,6 +277,23 @@ class Alert(models.Model):
         """Whether it is not over."""
         return self.state in OPEN
 
+    @property
+    def kind(self) -> str:
+        """Sort of trouble: drift, quality, performance, errors, latency, traffic, no_data, evaluator or external."""
+        natures = {"no_data": "no_data", "error": "evaluator", "external": "external"}
+        return natures.get(self.nature) or kind_of_metric(self.rule.metric)
+
+    @property
+    def all_labels(self) -> dict[str, str]:
+        """What matchers are held against: its own labels, those of its rule, and its fields."""
+        fields = {
+            "alertname": self.labels.get("alertname", self.rule.name), "severity": self.severity,
+            "endpoint": self.endpoint, "version": self.version,
+            "kind": self.kind, "metric": self.rule.metric, "op": self.rule.op,
+        }  # fmt: skip
+        column = {"column": self.column} if self.column else {}
+        return self.rule.labels | self.labels | fields | column
+
 
 class AlertTransition(models.Model):
     """One line of an alert's timeline: a change of state, or something a person did. Never changed."""
@@ -221,6 +306,7 @@ class AlertTransition(models.Model):
         SILENCED = "silenced", "silenced"
         UNSILENCED = "unsilenced", "silence ended"
         ASSIGNED = "assigned", "assigned"
+        JUDGED = "judged", "judged"
 
     alert = models.ForeignKey(Alert, models.CASCADE, related_name="transitions")
     seq = models.PositiveIntegerField()
@@ -281,6 +367,20 @@ class SilenceQuerySet(ProjectScoped["Silence"]):
             Q(endpoint="") | Q(endpoint=OuterRef("endpoint")),
             Q(rule=None) | Q(rule=OuterRef("rule")),
             project=OuterRef("project"),
+            matchers="",
+        )
+
+    def condition(self, at: datetime) -> Combinable:
+        """Expression that says whether an alert is silenced; matchers are held against the few alerts that are open."""
+        broad = list(self.active(at).exclude(matchers=""))
+        if not broad:
+            return Exists(self.covering(at))
+        rows = Alert.objects.shown().filter(project__in={one.project_id for one in broad}).select_related("rule")
+        hidden = [row.pk for row in rows if any(one.covers(row) for one in broad)]
+        return Case(
+            When(Exists(self.covering(at)), then=Value(True)),
+            When(pk__in=hidden, then=Value(True)),
+            default=Value(False),
         )
 
 
@@ -291,6 +391,7 @@ class Silence(models.Model):
     fingerprint = models.CharField(max_length=64, blank=True)
     endpoint = models.CharField(max_length=210, blank=True)
     rule = models.ForeignKey(AlertRule, models.CASCADE, related_name="+", null=True)
+    matchers = models.CharField(max_length=500, blank=True, help_text="name=value, all must hold.")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, help_text="When somebody ended it early.")
@@ -303,9 +404,14 @@ class Silence(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="silence_ends_after_start"),
             models.CheckConstraint(
-                condition=~Q(fingerprint="") | ~Q(endpoint="") | Q(rule__isnull=False), name="silence_matches_something"
+                condition=~Q(fingerprint="") | ~Q(endpoint="") | Q(rule__isnull=False) | ~Q(matchers=""),
+                name="silence_matches_something",
             ),
         ]
 
     def __str__(self) -> str:
         return f"until {self.ends_at:%Y-%m-%d %H:%M}"
+
+    def covers(self, alert: Alert) -> bool:
+        """Whether it silences an alert by its labels."""
+        return alert.project_id == self.project_id and matchers.hold(self.matchers, alert.all_labels)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from django.db import models
 from django.db.models import Q
 
+from monitoring.models.windows import Monitor
+
 if TYPE_CHECKING:
     from projects.actor import Actor
 
@@ -77,6 +79,7 @@ class Prediction(models.Model):
     value = models.CharField(max_length=200, help_text="The answer as text.")
     score = models.FloatField(null=True, help_text="Probability of the last class, or the predicted number.")
     external_id = models.CharField(max_length=200, null=True, help_text="The caller's own id.")
+    segments = models.JSONField(null=True, help_text="Its value in each column that is counted apart.")
 
     objects = PredictionQuerySet.as_manager()
 
@@ -152,3 +155,55 @@ class GroundTruth(models.Model):
 
     def __str__(self) -> str:
         return f"{self.label} for {self.prediction_key or self.external_id}"
+
+
+class Backfill(models.Model):
+    """Counts what is stored already on a new reference, or by new segments; chunk by chunk, each exactly once.
+
+    A row exists while there is something left to do: the worker deletes it with the last chunk.
+    """
+
+    monitor = models.ForeignKey(Monitor, models.CASCADE, related_name="backfills")
+    columns = models.JSONField(default=list, help_text="Columns whose segments are counted.")
+    whole = models.BooleanField(default=False, help_text="Also the counts of all requests, on a new reference.")
+    until_chunk = models.BigIntegerField(help_text="Newest chunk that was shipped before.")
+    done_chunk = models.BigIntegerField(default=0)
+    failure = models.TextField(blank=True, help_text="Chunks that could not be read.")
+    asked_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"backfill of {self.monitor_id} to chunk {self.until_chunk}"
+
+    @property
+    def progress(self) -> float:
+        """Share done, 0 to 1, as the numbers of the chunks tell."""
+        return min(self.done_chunk / self.until_chunk, 1.0) if self.until_chunk else 1.0
+
+
+class PredictionUpload(models.Model):
+    """Predictions of a model that is served elsewhere, as a file; a worker takes them in piece by piece."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "queued"
+        SUCCEEDED = "succeeded", "taken in"
+        FAILED = "failed", "failed"
+
+    class Format(models.TextChoices):
+        CSV = "csv", "CSV"
+        PARQUET = "parquet", "Parquet"
+        LINES = "jsonl", "JSON lines"
+
+    monitor = models.ForeignKey(Monitor, models.CASCADE, related_name="uploads")
+    sha256 = models.CharField(max_length=64)
+    format = models.CharField(max_length=7, choices=Format)
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    rows = models.PositiveIntegerField(default=0, help_text="Taken in so far.")
+    failure = models.CharField(max_length=500, blank=True)
+    created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["monitor", "sha256"], name="one_upload_a_content")]
+
+    def __str__(self) -> str:
+        return f"upload {self.pk} to {self.monitor_id}"

@@ -7,6 +7,8 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from monitoring.drift.shape import PREDICTION
+
 if TYPE_CHECKING:
     from projects.actor import Actor
 
@@ -60,6 +62,11 @@ class Monitor(models.Model):
     step_seconds = models.PositiveIntegerField(default=HOUR, validators=[MinValueValidator(1)])
     window_seconds = models.PositiveIntegerField(default=DAY, validators=[MinValueValidator(1)])
     min_samples = models.PositiveIntegerField(default=200, validators=[MinValueValidator(1)])
+    task = models.CharField(max_length=14, blank=True, help_text="classification or regression; empty: not said.")
+    classes = models.JSONField(default=list, help_text="What it can answer, the class selected for last.")
+    segment_columns = models.JSONField(default=list, help_text="Columns whose values are also counted apart.")
+    sensitive_columns = models.JSONField(default=list, help_text="Columns whose groups are compared for fairness.")
+    label_delay_seconds = models.PositiveIntegerField(default=0, help_text="How long labels usually take.")
     links = models.JSONField(default=dict, help_text="Plain data for next steps: run, model, dataset.")
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
     valid_from = models.DateTimeField()
@@ -106,6 +113,18 @@ class Monitor(models.Model):
         """How much is judged at a time."""
         return timedelta(seconds=self.window_seconds)
 
+    @property
+    def is_regression(self) -> bool:
+        """Whether it answers numbers: as said when it was bound, else as the reference's answers are."""
+        if self.task or not self.reference:
+            return self.task == "regression"
+        return bool(self.reference.get(PREDICTION, {}).get("kind") == "numeric")
+
+    @property
+    def watched_columns(self) -> list[str]:
+        """Columns that are counted apart, those for fairness included."""
+        return list(dict.fromkeys([*self.segment_columns, *self.sensitive_columns]))
+
     def bucket_of(self, at: datetime) -> datetime:
         """Start of the bucket that this moment falls into."""
         seconds = int(at.timestamp())
@@ -128,6 +147,47 @@ class Bucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.column} {self.hour:%Y-%m-%d %H:%M}"
+
+
+class SegmentBucket(models.Model):
+    """Counts of one column in one stretch of time of one segment only, such as ``region=north``; as `Bucket`."""
+
+    monitor = models.ForeignKey(Monitor, models.CASCADE, related_name="segment_buckets")
+    hour = models.DateTimeField()
+    segment = models.CharField(max_length=710, help_text="Column and value: region=north.")
+    column = models.CharField(max_length=500)
+    counts = models.JSONField()
+    rows = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["monitor", "hour", "segment", "column"], name="one_segment_bucket_a_column_and_hour"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.segment}: {self.column} {self.hour:%Y-%m-%d %H:%M}"
+
+
+class LabelBucket(models.Model):
+    """Cells of the labelled predictions of one stretch of time: the prediction's own time, not the label's.
+
+    ``segment`` is empty for all of them. Changed whenever a label arrives or is corrected.
+    """
+
+    monitor = models.ForeignKey(Monitor, models.CASCADE, related_name="label_buckets")
+    hour = models.DateTimeField(help_text="Start of the stretch, as in Bucket.")
+    segment = models.CharField(max_length=710, blank=True)
+    cells = models.JSONField(default=dict, help_text="As monitoring.drift.performance makes them.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["monitor", "hour", "segment"], name="one_label_bucket_a_segment_and_hour")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.segment or 'all'} {self.hour:%Y-%m-%d %H:%M}"
 
 
 class Verdict(models.TextChoices):

@@ -1,21 +1,21 @@
 """What a worker runs: judge the windows that are due and apply the alert rules to them."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max
 from django.utils import timezone
 
-from monitoring.drift import evaluate, score, shape, verdict
-from monitoring.drift.evaluate import Facts, Finding, Limits, Question
+from monitoring.drift import score, shape, verdict
 from monitoring.drift.shape import Counts
-from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, Window
+from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, RuleEvaluation, Window
+from monitoring.models.alerts import Metric
 from monitoring.models.windows import Verdict
 from monitoring.services import alerts
+from monitoring.services.course import Course
 from projects.actor import Actor
 from projects.permissions import Permission
 
@@ -46,12 +46,12 @@ def roll_window(monitor_id: int, now: datetime | None = None) -> int:
     """
     now = now or timezone.now()
     monitor = Monitor.objects.select_related("project").get(pk=monitor_id)
-    _settle_left(monitor)
+    _settle_left(monitor, now)
     judged = 0
     for end in due_ends(monitor, now):
         if _judge(monitor, end, now) is not None:
             judged += 1
-        _settle_left(monitor)
+        _settle_left(monitor, now)
     return judged
 
 
@@ -68,7 +68,9 @@ def due_ends(monitor: Monitor, now: datetime) -> list[datetime]:
 
 
 def _waiting(monitor: Monitor, now: datetime) -> bool:
-    return bool(due_ends(monitor, now)) or Window.objects.filter(monitor=monitor, settled_at=None).exists()
+    if due_ends(monitor, now) or Window.objects.filter(monitor=monitor, settled_at=None).exists():
+        return True
+    return any(_waited_for(rule, monitor, now) for rule in _rules(monitor) if rule.evaluation_delay)
 
 
 # --- judging ---------------------------------------------------------------------------------------
@@ -96,7 +98,7 @@ def _start(monitor: Monitor, end: datetime) -> datetime:
     """Begin of the window; it reaches back window by window, at most 7 days, until there are enough rows."""
     rows = dict(
         Bucket.objects.filter(monitor=monitor, hour__gte=end - max(LONGEST_MERGE, monitor.window), hour__lt=end)
-        .filter(~Q(column=shape.TRAFFIC))
+        .exclude(column__in=shape.NOT_ROWS)
         .values_list("hour")
         .annotate(most=Max("rows"))
     )
@@ -128,7 +130,7 @@ def _merge(monitor: Monitor, column: str, parts: list[Counts]) -> Counts:
 
 
 def _rows(counts: dict[str, Counts]) -> int:
-    return max((shape.size(held) for column, held in counts.items() if column != shape.TRAFFIC), default=0)
+    return max((shape.size(held) for column, held in counts.items() if column not in shape.NOT_ROWS), default=0)
 
 
 def _scores(monitor: Monitor, counts: dict[str, Counts]) -> list[score.Score]:
@@ -165,51 +167,41 @@ def _row(window: Window, one: score.Score, counts: dict[str, Counts]) -> DriftSc
 # --- settling --------------------------------------------------------------------------------------
 
 
-def _settle_left(monitor: Monitor) -> None:
+def _settle_left(monitor: Monitor, now: datetime | None = None) -> None:
+    now = now or timezone.now()
+    rules = _rules(monitor)
+    prompt = [rule for rule in rules if not rule.evaluation_delay]
     for window in Window.objects.filter(monitor=monitor, settled_at=None).order_by("ends_at"):
         window.monitor = monitor
-        _settle(window)
+        _settle(window, prompt)
+        Window.objects.filter(pk=window.pk).update(settled_at=timezone.now())
+    for rule in rules:
+        if rule.evaluation_delay:
+            for window in _waited_for(rule, monitor, now):
+                window.monitor = monitor
+                _settle(window, [rule])
 
 
-def _settle(window: Window) -> None:
+def _waited_for(rule: AlertRule, monitor: Monitor, now: datetime) -> list[Window]:
+    """Windows that a rule waited for long enough and that it was not applied to, oldest first."""
+    ready = now - timedelta(seconds=rule.evaluation_delay)
+    last = RuleEvaluation.objects.filter(rule=rule, monitor=monitor).aggregate(last=Max("window_end"))["last"]
+    since = last or max(monitor.valid_from, rule.created_at - timedelta(seconds=rule.evaluation_delay))
+    rows = Window.objects.filter(monitor=monitor, ends_at__gt=since, ends_at__lte=ready)
+    return list(rows.order_by("ends_at")[:MOST_WINDOWS])
+
+
+def _settle(window: Window, rules: list[AlertRule]) -> None:
     monitor = window.monitor
     by = Actor.system("monitoring", project=monitor.project, grants={Permission.ALERT_HANDLE, Permission.MONITOR_EDIT})
-    facts = _facts(window)
-    for rule in _rules(monitor):
-        finding = _ask(rule, facts)
+    course = Course(window)
+    for rule in rules:
+        finding = course.ask(rule)
         alerts.settle(
             by, rule=rule, window=window, outcome=finding.outcome, samples=finding.samples, reason=finding.reason
         )
-    Window.objects.filter(pk=window.pk).update(settled_at=timezone.now())
 
 
-def _rules(monitor: Monitor) -> Iterator[AlertRule]:
+def _rules(monitor: Monitor) -> list[AlertRule]:
     rows = AlertRule.objects.in_project(monitor.project).filter(enabled=True, endpoint__in=["", monitor.endpoint])
-    yield from rows.select_related("project").order_by("pk")
-
-
-def _facts(window: Window) -> Facts:
-    monitor = window.monitor
-    scores = list(window.scores.order_by("pk"))
-    return Facts(
-        labels={"endpoint": monitor.endpoint, "version": monitor.version},
-        scores=scores,
-        grids=monitor.reference,
-        others={one.column: one.others for one in scores},
-        rows=window.rows,
-        requests=window.requests,
-        errors=window.errors,
-        latency_p99_us=window.latency_p99_us,
-    )
-
-
-def _ask(rule: AlertRule, facts: Facts) -> Finding:
-    """Apply a rule; a rule that fails must not stop the others, so the failure becomes an outcome."""
-    limits = Limits(rule.op, rule.warn, rule.critical, rule.clear)
-    by_column = rule.group_by == AlertRule.GroupBy.COLUMN
-    question = Question(rule.metric, limits, rule.column, by_column=by_column, min_samples=rule.min_samples)
-    try:
-        return evaluate.ask(question, facts)
-    except Exception as error:
-        log.exception("a rule could not be evaluated", rule=rule.pk)
-        return Finding("error", reason=f"{type(error).__name__}: {error}"[:500])
+    return list(rows.exclude(metric=Metric.EXTERNAL).select_related("project").order_by("pk"))

@@ -10,24 +10,25 @@ import fcntl
 import hashlib
 import io
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import structlog
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import Q
 from django.utils import timezone
 
 from mlportal.lib import blobs
 from mlportal.lib.failpoints import failpoint
-from monitoring import drift, spool
+from monitoring import spool
 from monitoring.drift import shape
 from monitoring.models import GroundTruth, IngestedSegment, Monitor, Prediction, PredictionChunk
-from monitoring.services import monitors
+from monitoring.pipeline import counting
+from monitoring.services import performance
 from projects.actor import Actor
 from projects.models import ApiToken, Project
 from projects.services import events
@@ -56,14 +57,15 @@ class Draft:
     external_ids: list[str | None] = field(default_factory=list)
     columns: list[list[Any]] = field(default_factory=list)
     requests: list[tuple[int, int]] = field(default_factory=list)
-    refusals: list[int] = field(default_factory=list)
+    refusals: list[tuple[int, str]] = field(default_factory=list)
     tokens: set[int] = field(default_factory=set)
+    kept: list[bool] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, record: dict[str, Any]) -> None:
         """Take one line."""
         if record["kind"] == "refusal":
-            self.refusals.append(record["at"])
+            self.refusals.append((record["at"], record.get("code", "")))
             return
         if record["kind"] == "gap":
             self.gaps.append(record)
@@ -72,6 +74,7 @@ class Draft:
         self.requests.append((record["at"], record["us"]))
         self.ids += record["ids"]
         self.at_ms += [record["at"]] * count
+        self.kept += [record.get("kept", True)] * count
         self.latencies += [record["us"]] * count
         self.values += record["y"]
         self.scores += record["s"]
@@ -82,6 +85,11 @@ class Draft:
             held.extend(added)
         if record["token"]:
             self.tokens.add(record["token"])
+
+    def by_column(self) -> dict[str, list[Any]]:
+        """Features and answers by the name of their column."""
+        features = dict(zip(self.header["columns"], self.columns, strict=True)) if self.columns else {}
+        return features | {shape.PREDICTION: self.values, shape.SCORE: self.scores}
 
 
 def ship(folder: Path) -> int:
@@ -127,14 +135,13 @@ def ship_segment(path: Path) -> int:
     except FileNotFoundError:
         return 0  # another shipper was faster
     drafts, strays = _drafts(reading)
-    files = {draft.header["source"]: _store(draft) for draft in drafts if draft.ids}
+    files = {draft.header["source"]: store(draft) for draft in drafts if draft.ids}
     failpoint("ship.files")
     try:
         with transaction.atomic():
             rows = sum(len(draft.ids) for draft in drafts)
             segment = IngestedSegment.objects.create(name=name, rows=rows, damaged=reading.damaged + strays)
-            for draft in drafts:
-                _insert(segment, draft, files.get(draft.header["source"], ""))
+            insert(segment, drafts, files)
             failpoint("ship.commit")
     except IntegrityError:
         if not IngestedSegment.objects.filter(name=name).exists():
@@ -163,19 +170,51 @@ def _drafts(reading: spool.Reading) -> tuple[list[Draft], int]:
     return [draft for draft in ordered if draft.ids or draft.refusals or draft.gaps], strays
 
 
-def _insert(segment: IngestedSegment, draft: Draft, sha256: str) -> None:
+def insert(segment: IngestedSegment, drafts: list[Draft], files: Mapping[int, str]) -> None:
+    """Store the rows of a segment, give them the labels that waited, and count them.
+
+    Monitors are locked before labels, as in `predictions.record_truth`; from then on their settings stay as they are.
+    """
+    held = performance.hold(_key(draft.header) for draft in drafts)
+    watched = [_learned(held.get(_key(draft.header)), draft.header) for draft in drafts]
+    apart = [
+        counting.segments_of(monitor, draft.by_column()) if monitor and draft.ids else {}
+        for monitor, draft in zip(watched, drafts, strict=True)
+    ]
+    changes: list[performance.Change] = []
+    for draft, segments in zip(drafts, apart, strict=True):
+        if draft.ids:
+            chunk = _chunk(segment, draft, files[draft.header["source"]])
+            Prediction.objects.bulk_create(_rows(chunk, draft, segments), batch_size=BATCH_ROWS)
+            changes += _match(chunk, draft)
+            ApiToken.objects.filter(pk__in=draft.tokens).update(last_used_at=timezone.now())
+    for monitor, draft, segments in zip(watched, drafts, apart, strict=True):
+        if monitor:
+            _count(monitor, draft, segments)
+    performance.apply(changes)
+    for draft in drafts:
+        _report_gaps(draft)
+
+
+def _key(header: dict[str, Any]) -> performance.Key:
+    return header["project"], header["endpoint"], header["label"]
+
+
+def _learned(monitor: Monitor | None, header: dict[str, Any]) -> Monitor | None:
+    """Tell a monitor what its model can answer, which the first request says."""
+    if monitor and header["classes"] and not monitor.classes:
+        monitor.classes = [as_text(value) for value in header["classes"]]
+        Monitor.objects.filter(pk=monitor.pk).update(classes=monitor.classes)
+    return monitor
+
+
+def _chunk(segment: IngestedSegment, draft: Draft, sha256: str) -> PredictionChunk:
     header = draft.header
-    if draft.ids:
-        chunk = PredictionChunk.objects.create(
-            segment=segment, project_id=header["project"], source=header["source"], endpoint=header["endpoint"],
-            model=header["model"], version=header["version"], label=header["label"], revision=header["revision"],
-            backend=header["backend"], columns=_kept_columns(header), sha256=sha256, rows=len(draft.ids),
-        )  # fmt: skip
-        Prediction.objects.bulk_create(_rows(chunk, draft), batch_size=BATCH_ROWS)
-        _match(chunk, draft)
-        ApiToken.objects.filter(pk__in=draft.tokens).update(last_used_at=timezone.now())
-    _count(draft)
-    _report_gaps(draft)
+    return PredictionChunk.objects.create(
+        segment=segment, project_id=header["project"], source=header["source"], endpoint=header["endpoint"],
+        model=header["model"], version=header["version"], label=header["label"], revision=header["revision"],
+        backend=header["backend"], columns=_kept_columns(header), sha256=sha256, rows=len(draft.ids),
+    )  # fmt: skip
 
 
 def _report_gaps(draft: Draft) -> None:
@@ -186,77 +225,48 @@ def _report_gaps(draft: Draft) -> None:
         monitor = Monitor.objects.of(project.pk, endpoint, label)
         data = {
             "severity": "critical", "endpoint": endpoint, "version": label, "rows": gap["rows"],
-            "since": _moment(gap["since"]).isoformat(), "until": _moment(gap["at"]).isoformat(),
+            "since": counting.moment(gap["since"]).isoformat(),
+            "until": counting.moment(gap["at"]).isoformat(),
         }  # fmt: skip
         by = Actor.system("serving", project=project)
         events.record(by, "predictions.unlogged", project=project, target=monitor, data=data)
 
 
-def _rows(chunk: PredictionChunk, draft: Draft) -> Iterable[Prediction]:
+def _rows(chunk: PredictionChunk, draft: Draft, segments: Mapping[str, list[str]]) -> Iterable[Prediction]:
     for row, identifier in enumerate(draft.ids):
         yield Prediction(
             id=uuid.UUID(identifier), project_id=chunk.project_id, endpoint=chunk.endpoint, chunk=chunk, row=row,
-            at=_moment(draft.at_ms[row]), latency_us=draft.latencies[row], value=as_text(draft.values[row]),
+            at=counting.moment(draft.at_ms[row]), latency_us=draft.latencies[row], value=as_text(draft.values[row]),
             score=draft.scores[row], external_id=draft.external_ids[row],
+            segments={column: values[row] for column, values in segments.items()} or None,
         )  # fmt: skip
 
 
-def _match(chunk: PredictionChunk, draft: Draft) -> None:
+def _match(chunk: PredictionChunk, draft: Draft) -> list[performance.Change]:
     """Give labels that came before their predictions what they waited for."""
     waiting = GroundTruth.objects.filter(project_id=chunk.project_id, prediction=None)
     if not waiting.exists():
-        return
-    own = Prediction.objects.filter(chunk=chunk)
-    waiting.filter(prediction_key__in=own.values("pk")).update(prediction_id=F("prediction_key"))
-    if any(draft.external_ids):
-        named = own.filter(external_id=OuterRef("external_id")).order_by("-id").values("pk")[:1]
-        waiting.filter(external_id__in=own.filter(external_id__isnull=False).values("external_id")).update(
-            prediction_id=Subquery(named)
-        )
+        return []
+    own = {row.pk: row for row in Prediction.objects.filter(chunk=chunk).select_related("chunk")}
+    named = {row.external_id: row for row in sorted(own.values(), key=lambda row: row.pk) if row.external_id}
+    wanted = Q(prediction_key__in=list(own)) | Q(external_id__in=list(named))
+    found = list(waiting.filter(wanted).select_for_update(no_key=True).order_by("pk"))
+    for truth in found:
+        truth.prediction = own[truth.prediction_key] if truth.prediction_key else named[str(truth.external_id)]
+    GroundTruth.objects.bulk_update(found, ["prediction"], batch_size=500)
+    return [performance.arrived(truth.prediction, truth) for truth in found if truth.prediction]
 
 
-def _count(draft: Draft) -> None:
-    header = draft.header
-    monitor = Monitor.objects.of(header["project"], header["endpoint"], header["label"])
-    if monitor is None:
-        return
-    rows, requests, refusals = (
-        _by_bucket(monitor, moments) for moments in (draft.at_ms, [at for at, _ in draft.requests], draft.refusals)
-    )
-    observed = list(_observed(monitor, draft))
-    for start in sorted({*rows, *requests, *refusals}):
-        places = rows.get(start, [])
-        counts = {name: drift.fill(grid, [values[row] for row in places]) for name, grid, values in observed if places}
-        latencies = [draft.requests[place][1] for place in requests.get(start, [])]
-        counts[shape.TRAFFIC] = shape.traffic(latencies, errors=len(refusals.get(start, [])))
-        monitors.add_counts(monitor, start, counts)
-
-
-def _by_bucket(monitor: Monitor, moments_ms: list[int]) -> dict[datetime, list[int]]:
-    """Places of the moments by the bucket they fall into; a bucket is never shorter than a second."""
-    seconds: dict[int, list[int]] = {}
-    for place, at_ms in enumerate(moments_ms):
-        seconds.setdefault(at_ms // 1000, []).append(place)
-    found: dict[datetime, list[int]] = {}
-    for second, places in seconds.items():
-        found.setdefault(monitor.bucket_of(_moment(second * 1000)), []).extend(places)
-    return found
-
-
-def _observed(monitor: Monitor, draft: Draft) -> Iterable[tuple[str, Any, list[Any]]]:
-    """Columns that have a grid, with their values."""
-    values = dict(zip(draft.header["columns"], draft.columns, strict=True)) if draft.columns else {}
-    values |= {shape.PREDICTION: draft.values, shape.SCORE: draft.scores}
-    for name, grid in monitor.reference.items():
-        if name in values:
-            yield name, grid, values[name]
+def _count(monitor: Monitor, draft: Draft, segments: Mapping[str, list[str]]) -> None:
+    counting.add_rows(monitor, draft.at_ms, draft.by_column(), segments)
+    counting.add_traffic(monitor, draft.requests, draft.refusals, draft.gaps)
 
 
 def _kept_columns(header: dict[str, Any]) -> list[str]:
     return [] if header["log_mode"] == "none" else list(header["columns"])
 
 
-def _store(draft: Draft) -> str:
+def store(draft: Draft) -> str:
     """Write features and full outputs as Parquet; the same segment always gives the same file."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -266,9 +276,9 @@ def _store(draft: Draft) -> str:
     arrays: dict[str, Any] = {}
     for name, kind, values in zip(header["columns"], header["kinds"], draft.columns, strict=True):
         if name in names:
-            arrays[name] = _array(
-                values, kind, hashed=header["log_mode"] == "hashed", salt=f"{header['project']}|{name}"
-            )
+            hashed = header["log_mode"] == "hashed" or name in header.get("masked", ())
+            sample = [value if kept else None for value, kept in zip(values, draft.kept, strict=True)]
+            arrays[name] = _array(sample, kind, hashed=hashed, salt=f"{header['project']}|{name}")
     arrays["__prediction__"] = pa.array([as_text(value) for value in draft.values])
     arrays["__probability__"] = pa.array(draft.probabilities, type=pa.list_(pa.float64()))
     arrays["__id__"] = pa.array(draft.ids)
@@ -302,10 +312,6 @@ def as_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return str(value)[:VALUE_LENGTH] if not isinstance(value, float) else repr(value)
-
-
-def _moment(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, tz=UTC)
 
 
 def forget_unmatched(now: datetime) -> int:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from mlportal.lib import again, names
+from mlportal.lib import again, matchers, names
 from mlportal.lib.errors import Conflict, Invalid
 from monitoring.drift.lifecycle import Sample, resolve_by_hand
 from monitoring.models import Alert, AlertRule, AlertTransition, Monitor, RuleEvaluation, Silence, Window
-from monitoring.services import gaps, locks, timeline
+from monitoring.services import gaps, incidents, locks, routing, timeline
 from monitoring.services.timeline import Happening
 from projects.actor import Actor
 from projects.models import Comment, Project, User
@@ -56,22 +56,32 @@ def settle(
         if outcome == RuleEvaluation.Outcome.NO_DATA:
             return moved + gaps.without_data(happening, rule, window, reason)
         moved += gaps.end_of_no_data(happening, rule, window.monitor)
-        for sample in samples:
-            moved += timeline.apply(happening, rule, window.monitor, sample)
+        known = timeline.newest_of(prints)
+        for print_, sample in zip(prints, samples, strict=True):
+            moved += timeline.apply(happening, rule, window.monitor, sample, known.get(print_))
         return moved
 
 
-def acknowledge(by: Actor, *, alert: Alert, note: str = "") -> Alert:
-    """Say that somebody has seen it: repeats and escalation stop until it is resolved or gets worse."""
+def acknowledge(by: Actor, *, alert: Alert, note: str = "", until: datetime | None = None) -> Alert:
+    """Say that somebody has seen it: repeats and escalation stop until it is resolved or gets worse.
+
+    Parameters
+    ----------
+    until : datetime, optional
+        When it counts as unseen again, at most 30 days away.
+    """
     require(by, Permission.ALERT_HANDLE, alert.project)
     note = names.clean_text(note, field="note", limit=1000)
+    if until is not None and not timezone.now() < until <= timezone.now() + LONGEST_SILENCE:
+        raise Invalid("An acknowledgement ends after now and within 30 days.", field="until", got=until.isoformat())
     with transaction.atomic():
         held = _locked(alert)
         _refuse_if_over(held)
         if held.acknowledged_by is not None:
             raise Conflict(f"{held.acknowledged_by} acknowledged it at {held.acknowledged_at:%H:%M} UTC.")
         now = timezone.now()
-        held.acknowledged_at, held.acknowledged_by = now, by.user
+        held.acknowledged_at, held.acknowledged_by, held.acknowledged_until = now, by.user, until
+        incidents.seen(held, now)
         timeline.write(held, Happening(by, now, text=note), AlertTransition.Kind.ACKNOWLEDGED)
         events.record(by, "alert.acknowledged", project=held.project, target=held, data=timeline.facts(held))
     return held
@@ -86,6 +96,45 @@ def unacknowledge(by: Actor, *, alert: Alert) -> Alert:
             raise Conflict("Nobody has acknowledged this alert.")
         timeline.drop_acknowledgement(held, Happening(by, timezone.now()))
         events.record(by, "alert.unacknowledged", project=held.project, target=held, data=timeline.facts(held))
+    return held
+
+
+def end_acknowledgements(now: datetime | None = None) -> int:
+    """Drop the acknowledgements whose time is over. Returns how many."""
+    now = now or timezone.now()
+    ended = 0
+    due = Alert.objects.shown().filter(acknowledged_until__lte=now).order_by("pk").values_list("pk", flat=True)
+    for pk in list(due):
+        with transaction.atomic():
+            held = _locked(Alert(pk=pk))
+            if held.acknowledged_until is None or held.acknowledged_until > now:
+                continue
+            by = Actor.system("monitoring", project=held.project)
+            timeline.drop_acknowledgement(held, Happening(by, now, text="its time was over"))
+            routing.mark(held, now)
+            events.record(by, "alert.unacknowledged", project=held.project, target=held, data=timeline.facts(held))
+            ended += 1
+    return ended
+
+
+def judge(by: Actor, *, alert: Alert, judgement: str) -> Alert:
+    """Say whether an alert was real or a false alarm; the precision of its rule counts these.
+
+    Raises
+    ------
+    Invalid
+        For another word.
+    """
+    require(by, Permission.ALERT_HANDLE, alert.project)
+    if judgement not in Alert.Judgement.values:
+        raise Invalid("judgement is real or false.", field="judgement", got=str(judgement)[:20])
+    with transaction.atomic():
+        held = _locked(alert)
+        held.judgement, held.judged_at, held.judged_by = judgement, timezone.now(), by.user
+        text = held.get_judgement_display()
+        timeline.write(held, Happening(by, timezone.now(), text=text), AlertTransition.Kind.JUDGED)
+        data = timeline.facts(held) | {"judgement": judgement}
+        events.record(by, "alert.judged", project=held.project, target=held, data=data)
     return held
 
 
@@ -114,6 +163,49 @@ def silence(by: Actor, *, alert: Alert, until: datetime, reason: str = "") -> Si
         data = timeline.facts(held) | {"until": until.isoformat()}
         events.record(by, "alert.silenced", project=held.project, target=held, data=data)
     return made
+
+
+def silence_matching(by: Actor, *, project: Project, text: str, until: datetime, reason: str = "") -> Silence:
+    """Send no notifications about alerts whose labels match, until a moment at most 30 days away.
+
+    Parameters
+    ----------
+    text : str
+        Matchers: ``endpoint=churn-production, severity!=critical``.
+
+    Raises
+    ------
+    Invalid
+        For no matcher, one that cannot be read, or a moment out of bounds.
+    """
+    require(by, Permission.ALERT_HANDLE, project)
+    line = matchers.line(text)
+    if not line:
+        raise Invalid("Give at least one matcher, such as endpoint=churn-production.", field="matchers")
+    reason = names.clean_text(reason, field="reason", limit=500)
+    now = timezone.now()
+    if not now < until <= now + LONGEST_SILENCE:
+        raise Invalid("A silence ends after now and within 30 days.", field="until", got=until.isoformat())
+    with transaction.atomic():
+        made = Silence.objects.create(
+            project=project, matchers=line, starts_at=now, ends_at=until, author=by.user, reason=reason
+        )
+        data = {"matchers": line, "until": until.isoformat(), "reason": reason}
+        events.record(by, "silence.created", project=project, target=made, data=data)
+    return made
+
+
+def end_silence(by: Actor, *, silence: Silence) -> Silence:
+    """End a silence now."""
+    require(by, Permission.ALERT_HANDLE, silence.project)
+    with transaction.atomic():
+        held = Silence.objects.select_for_update(of=("self",), no_key=True).select_related("project").get(pk=silence.pk)
+        if held.ended_at is not None or held.ends_at <= timezone.now():
+            raise Conflict("This silence is over.")
+        held.ended_at = timezone.now()
+        held.save(update_fields=["ended_at"])
+        events.record(by, "silence.ended", project=held.project, target=held, data={"matchers": held.matchers})
+    return held
 
 
 def unsilence(by: Actor, *, alert: Alert) -> Alert:

@@ -86,5 +86,5 @@ def _all_clear(happening: Happening, rule: AlertRule, monitor: Monitor) -> list[
     moved = []
     for alert in Alert.objects.open().filter(rule=rule, monitor=monitor, nature=Alert.Nature.VALUE):
         sample = Sample(labels=alert.labels, signal="clear", value=None)
-        moved += timeline.apply(happening, rule, monitor, sample)
+        moved += timeline.apply(happening, rule, monitor, sample, timeline.newest(alert.fingerprint))
     return moved

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from django.db.models import Q
 
-from monitoring.models import Alert, AlertRule, Monitor
+from monitoring.models import Alert, AlertRule, Incident, Monitor
 from projects.models import Project
 
 
@@ -39,9 +39,11 @@ def hold_rule(rule_id: int, monitor_id: int, *, fingerprints: Iterable[str]) -> 
     fingerprints
         Of the alerts that the verdict is about; those the rule has open are locked as well.
     """
-    Monitor.objects.select_for_update(no_key=True).only("pk").get(pk=monitor_id)
+    monitor = Monitor.objects.select_for_update(no_key=True).only("pk", "endpoint").get(pk=monitor_id)
     rows = AlertRule.objects.select_for_update(of=("self",), no_key=True).select_related("project")
     rule = rows.get(pk=rule_id)
     own = Alert.objects.open().filter(rule=rule) | Alert.objects.filter(fingerprint__in=list(fingerprints))
     list(own.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    folded = Incident.objects.open().filter(project=rule.project, endpoint=monitor.endpoint).order_by("pk")
+    list(folded.select_for_update(no_key=True).values_list("pk", flat=True))
     return rule

@@ -1,6 +1,6 @@
 """Bind a monitor to what an endpoint serves, and take in counts of what it was asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +11,17 @@ from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Invalid
 from monitoring.drift import shape
 from monitoring.drift.shape import Counts, Grid
-from monitoring.models import Bucket, Monitor
-from monitoring.services import alerts, rules
+from monitoring.models import Bucket, Monitor, SegmentBucket
+from monitoring.services import alerts, backfills, rules
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
 from projects.services import events
 
 PACE_FIELDS = ("bucket_seconds", "step_seconds", "window_seconds", "min_samples")
+WATCH_FIELDS = ("segment_columns", "sensitive_columns", "label_delay_seconds")
 LONGEST_SECONDS = 90 * 24 * 3600
+MOST_WATCHED = 10
 
 
 def bind(
@@ -32,11 +34,13 @@ def bind(
     importance: Mapping[str, float] | None = None,
     links: dict[str, Any] | None = None,
     pace: Mapping[str, int] | None = None,
+    task: str = "",
 ) -> Monitor:
     """Watch a version from the moment it goes live on an endpoint; the monitor before it ends.
 
     Binding what is bound already changes nothing. A new monitor keeps the pace (window, step, bucket, minimum) of
-    the one before unless ``pace`` says otherwise, and gets the default alert rules when the endpoint has none.
+    the one before unless ``pace`` says otherwise, its segments and its label delay, and gets the default alert rules
+    when the endpoint has none.
 
     Parameters
     ----------
@@ -71,6 +75,8 @@ def bind(
             links=links or {},
             created_by=by.user,
             valid_from=now,
+            task=task,
+            **_kept(before),
             **_pace(before, pace or {}),
         )
         added = rules.add_defaults(by, project=project)
@@ -80,7 +86,12 @@ def bind(
 
 
 def set_reference(
-    by: Actor, *, monitor: Monitor, reference_grids: dict[str, Grid], importance: Mapping[str, float] | None = None
+    by: Actor,
+    *,
+    monitor: Monitor,
+    reference_grids: dict[str, Grid],
+    importance: Mapping[str, float] | None = None,
+    source: str = "",
 ) -> Monitor:
     """Give a monitor the reference that was not ready when it was bound.
 
@@ -91,11 +102,14 @@ def set_reference(
     """
     require(by, Permission.MONITOR_EDIT, monitor.project)
     with transaction.atomic():
-        held = Monitor.objects.select_for_update(no_key=True).get(pk=monitor.pk)
+        rows = Monitor.objects.select_for_update(no_key=True, of=("self",)).select_related("project")
+        held = rows.get(pk=monitor.pk)
         if held.reference:
             raise Conflict("This monitor has its reference. Bind the version again to start over.")
         held.reference = weighted(reference_grids, importance or {})
-        held.save(update_fields=["reference"])
+        held.links = held.links | ({"reference": source} if source else {})
+        held.save(update_fields=["reference", "links"])
+        backfills.ask(held, columns=held.watched_columns, whole=True)
         events.record(by, "monitor.referenced", project=held.project, target=held)
     return held
 
@@ -118,13 +132,75 @@ def update_pace(by: Actor, *, monitor: Monitor, **pace: int) -> Monitor:
     return monitor
 
 
-def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts]) -> None:
+def update_watch(
+    by: Actor,
+    *,
+    monitor: Monitor,
+    segment_columns: Sequence[str] | None = None,
+    sensitive_columns: Sequence[str] | None = None,
+    label_delay_seconds: int | None = None,
+) -> Monitor:
+    """Choose which columns are counted apart and compared for fairness, and say how long labels take.
+
+    Requests from now on are counted by the new columns at once; a worker counts what is stored.
+
+    Raises
+    ------
+    Invalid
+        Naming the column that the reference does not have or that is free text, more than 10 columns together, or
+        a delay over 90 days.
+    """
+    require(by, Permission.MONITOR_EDIT, monitor.project)
+    with transaction.atomic():
+        held = Monitor.objects.select_for_update(no_key=True, of=("self",)).select_related("project").get(pk=monitor.pk)
+        before = held.watched_columns
+        if segment_columns is not None:
+            held.segment_columns = _watched(held, segment_columns, "segment_columns")
+        if sensitive_columns is not None:
+            held.sensitive_columns = _watched(held, sensitive_columns, "sensitive_columns")
+        if label_delay_seconds is not None:
+            held.label_delay_seconds = _delay(label_delay_seconds)
+        if len(held.watched_columns) > MOST_WATCHED:
+            raise Invalid(
+                f"At most {MOST_WATCHED} columns are counted apart.", field="segment_columns", limit=MOST_WATCHED,
+                got=len(held.watched_columns),
+            )  # fmt: skip
+        data = {field: getattr(held, field) for field in WATCH_FIELDS}
+        held.save(update_fields=list(WATCH_FIELDS))
+        events.record(by, "monitor.updated", project=held.project, target=held, data=data)
+        added = [name for name in held.watched_columns if name not in before]
+        backfills.ask(held, columns=added)
+    return held
+
+
+def _watched(monitor: Monitor, names_: Sequence[str], field: str) -> list[str]:
+    usable = [name for name, grid in monitor.reference.items() if grid["role"] == "feature" and grid["kind"] != "text"]
+    if not isinstance(names_, (list, tuple)):
+        raise Invalid(f"{field} must be a list of columns.", field=field)
+    for name in names_:
+        if name not in usable:
+            raise Invalid(f"{str(name)[:100]!r} cannot be counted apart.", field=field, limit=usable[:50])
+    return list(dict.fromkeys(names_))
+
+
+def _delay(seconds: object) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 <= seconds <= LONGEST_SECONDS:
+        raise Invalid(
+            f"label_delay_seconds must be a whole number from 0 to {LONGEST_SECONDS:,}.", field="label_delay_seconds",
+            limit=LONGEST_SECONDS,
+        )  # fmt: skip
+    return seconds
+
+
+def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts], *, segment: str = "") -> None:
     """Add counts of requests to the bucket of their time; call it inside the transaction that marks them counted.
 
     Parameters
     ----------
     monitor : Monitor
         ``Monitor.objects.of(project_id, endpoint, version)``.
+    segment : str
+        Of one segment only, ``region=north``; empty for all.
     hour : datetime
         When the requests came. Any moment; group requests by ``monitor.bucket_of(moment)``, because a monitor may
         keep minutes instead of hours.
@@ -142,18 +218,20 @@ def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts]) -
     # one shipper at a time for a monitor: two that make the same bucket would collide on its unique key
     Monitor.objects.select_for_update(no_key=True).only("pk").get(pk=monitor.pk)
     start = monitor.bucket_of(hour)
-    held = {bucket.column: bucket for bucket in Bucket.objects.filter(monitor=monitor, hour=start)}
+    kind: Any = SegmentBucket if segment else Bucket
+    where = {"monitor": monitor, "hour": start} | ({"segment": segment} if segment else {})
+    held = {bucket.column: bucket for bucket in kind.objects.filter(**where)}
     new, changed = [], []
     for column, added in counts.items():
         bucket = held.get(column)
         if bucket is None:
-            new.append(Bucket(monitor=monitor, hour=start, column=column, counts=added, rows=shape.size(added)))
+            new.append(kind(**where, column=column, counts=added, rows=shape.size(added)))
             continue
         bucket.counts = _sum(bucket.counts, added)
         bucket.rows = shape.size(bucket.counts)
         changed.append(bucket)
-    Bucket.objects.bulk_create(new)
-    Bucket.objects.bulk_update(changed, ["counts", "rows"])
+    kind.objects.bulk_create(new)
+    kind.objects.bulk_update(changed, ["counts", "rows"])
 
 
 def weighted(grids: Mapping[str, Grid], importance: Mapping[str, float]) -> dict[str, Grid]:
@@ -193,6 +271,11 @@ def _check_order(pace: Mapping[str, int]) -> None:
 def _pace(before: Monitor | None, given: Mapping[str, int]) -> dict[str, int]:
     source = before or Monitor()
     return check_pace({field: getattr(source, field) for field in PACE_FIELDS} | dict(given))
+
+
+def _kept(before: Monitor | None) -> dict[str, Any]:
+    source = before or Monitor()
+    return {field: getattr(source, field) for field in WATCH_FIELDS}
 
 
 def _end(by: Actor, monitor: Monitor, now: datetime) -> None:

@@ -2,17 +2,20 @@
 
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from mlportal.lib import blobs, names
 from mlportal.lib.errors import Invalid, TooLarge
 from monitoring.models import GroundTruth, Prediction
+from monitoring.services import performance
+from monitoring.services.performance import Change, Truth
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -82,6 +85,11 @@ def record_truth(by: Actor, *, project: Project, items: Any) -> Recorded:
     return Recorded(matched=matched, waiting=len(rows) - matched)
 
 
+def check(item: Any, *, where: str) -> None:
+    """Read an item without storing it; a fault names ``where``, such as a line of a file."""
+    _read_item(item, where)
+
+
 def content(by: Actor, *, prediction: Prediction) -> Content:
     """Read the features and all outputs of a prediction from its chunk; who read them is an entry of the audit log.
 
@@ -108,9 +116,11 @@ def content(by: Actor, *, prediction: Prediction) -> Content:
 
 
 def _upsert(by: Actor, project: Project, truths: Mapping[Any, _Truth]) -> list[GroundTruth]:
-    known = _held(project, truths)
     found = _predictions(project, truths)
+    performance.hold(performance.key(prediction) for prediction in found.values())
+    known = _held(project, truths)
     created, changed = [], []
+    changes: list[Change] = []
     for identity, truth in truths.items():
         row = known.get(identity)
         if row is None:
@@ -118,29 +128,44 @@ def _upsert(by: Actor, project: Project, truths: Mapping[Any, _Truth]) -> list[G
             created.append(row)
         else:
             changed.append(row)
-        row.prediction_id = found.get(identity)
+        changes += _changes(row, truth, found.get(identity))
+        row.prediction = found.get(identity)
         row.label, row.number, row.observed_at = truth.label, truth.number, truth.observed_at
         row.recorded_by, row.recorded_at = by.user, timezone.now()
     GroundTruth.objects.bulk_create(created, batch_size=500)
     fields = ["prediction", "label", "number", "observed_at", "recorded_by", "recorded_at"]
     GroundTruth.objects.bulk_update(changed, fields, batch_size=500)
+    performance.apply(changes)
     return created + changed
 
 
+def _changes(row: GroundTruth, truth: _Truth, prediction: Prediction | None) -> Iterator[Change]:
+    """Tell what the label changes about its prediction, and about the one it belonged to before."""
+    after = Truth(truth.label, truth.observed_at)
+    before = Truth(row.label, row.observed_at) if row.pk and row.prediction else None
+    if before and row.prediction and row.prediction != prediction:
+        yield Change(row.prediction, before, None)
+        before = None
+    if prediction:
+        yield Change(prediction, before, after)
+
+
 def _held(project: Project, truths: Mapping[Any, _Truth]) -> dict[Any, GroundTruth]:
-    rows = GroundTruth.objects.in_project(project)
     keys, others = _identities(truths)
-    held = [*rows.filter(prediction_key__in=keys), *rows.filter(external_id__in=others)]
+    wanted = Q(prediction_key__in=keys) | Q(external_id__in=others)
+    # locked, so that two corrections of one label are taken one after the other
+    rows = GroundTruth.objects.in_project(project).filter(wanted).order_by("pk")
+    held = rows.select_for_update(of=("self",), no_key=True).select_related("prediction__chunk")
     return {(row.prediction_key, row.external_id): row for row in held}
 
 
-def _predictions(project: Project, truths: Mapping[Any, _Truth]) -> dict[Any, uuid.UUID]:
+def _predictions(project: Project, truths: Mapping[Any, _Truth]) -> dict[Any, Prediction]:
     """Prediction of each label; of several with one caller's id the newest."""
-    rows = Prediction.objects.in_project(project)
+    rows = Prediction.objects.in_project(project).select_related("chunk")
     keys, others = _identities(truths)
-    found: dict[Any, uuid.UUID] = {(pk, None): pk for pk in rows.filter(pk__in=keys).values_list("pk", flat=True)}
-    named = rows.filter(external_id__in=others).order_by("id").values_list("external_id", "pk")
-    return found | {(None, external_id): pk for external_id, pk in named}
+    found: dict[Any, Prediction] = {(row.pk, None): row for row in rows.filter(pk__in=keys)}
+    named = rows.filter(external_id__in=others).order_by("id")
+    return found | {(None, row.external_id): row for row in named}
 
 
 def _identities(truths: Mapping[Any, _Truth]) -> tuple[list[uuid.UUID], list[str]]:

@@ -1,11 +1,12 @@
 """Make, change and switch off alert rules."""
 
+import re
 from math import isfinite
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from mlportal.lib import names
+from mlportal.lib import matchers, names
 from mlportal.lib.errors import Conflict, DomainError, Invalid
 from monitoring.models import AlertRule
 from monitoring.models.alerts import Metric, Severity
@@ -23,16 +24,24 @@ COUNTS = {
     "keep_firing": (0, 20),
     "min_samples": (0, 10**9),
     "no_data_after": (1, 100),
+    "over": (1, 100),
+    "evaluation_delay": (0, 90 * 86_400),
+    "cooldown": (0, 30 * 86_400),
 }
 CHOICES: dict[str, Any] = {
     "metric": Metric,
     "op": AlertRule.Op,
     "group_by": AlertRule.GroupBy,
+    "compare": AlertRule.Compare,
     "no_data_then": AlertRule.NoData,
     "severity": Severity,
 }
-FIELDS = (*TEXTS, *NUMBERS, *COUNTS, *CHOICES, "enabled")
-WITHOUT_COLUMN = (Metric.DRIFT_SHARE, Metric.ERROR_RATE, Metric.LATENCY_P99, Metric.REQUESTS)
+FIELDS = (*TEXTS, *NUMBERS, *COUNTS, *CHOICES, "enabled", "labels", "inhibited_by")
+WITH_COLUMN = (Metric.DRIFT_PSI, Metric.PREDICTION_PSI, Metric.NULL_SHARE, Metric.UNSEEN, Metric.OUTSIDE)
+WITHOUT_COLUMN = tuple(metric for metric in Metric if metric not in WITH_COLUMN)
+MOST_LABELS = 20
+LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+OWN_LABELS = ("alertname", "severity", "endpoint", "version", "column", "kind", "metric", "op")
 
 # What a project watches without setting anything up. Sources: serving-monitoring.md 5.3 and 6.1.
 DEFAULTS: tuple[dict[str, Any], ...] = (
@@ -66,6 +75,14 @@ def create(by: Actor, *, project: Project, **fields: Any) -> AlertRule:
     with transaction.atomic():
         _save(rule)
         events.record(by, "rule.created", project=project, target=rule, data=_facts(rule))
+    return rule
+
+
+def draft(by: Actor, *, project: Project, **fields: Any) -> AlertRule:
+    """Check a rule without keeping it, to play it back; raises as `create`."""
+    require(by, Permission.MONITOR_VIEW, project)
+    rule = AlertRule(project=project, **_checked(fields))
+    _check_whole(rule)
     return rule
 
 
@@ -154,11 +171,29 @@ def _check_one(field: str, value: Any) -> Any:
             known = ", ".join(CHOICES[field].values)
             raise Invalid(f"{field} must be one of: {known}.", field=field, got=str(value)[:100])
         return value
+    if field == "labels":
+        return _labels(value)
+    if field == "inhibited_by":
+        return None if value is None else matchers.lines(value, field=field)
     if field == "enabled" and isinstance(value, bool):
         return value
     if field == "enabled":
         raise Invalid("enabled is true or false.", field=field)
     raise Invalid(f"A rule has no setting {field!r}.", field=field, limit=list(FIELDS))
+
+
+def _labels(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > MOST_LABELS:
+        raise Invalid(f"labels is an object of at most {MOST_LABELS} names and texts.", field="labels")
+    for name, text in value.items():
+        if not LABEL.fullmatch(str(name)) or not isinstance(text, str) or len(text) > 200:
+            raise Invalid(
+                "A label has a name of letters, digits and _ and a text of at most 200 characters.", field="labels",
+                got=str(name)[:100],
+            )  # fmt: skip
+        if name in OWN_LABELS:
+            raise Invalid(f"Every alert carries {name!r} by itself.", field="labels", got=name)
+    return dict(value)
 
 
 def _number(field: str, value: Any) -> float | None:
@@ -180,10 +215,12 @@ def _check_whole(rule: AlertRule) -> None:
     if not rule.name or not rule.metric:
         field = "metric" if rule.name else "name"
         raise Invalid(f"A rule needs a {field}.", field=field)
+    if rule.metric == Metric.EXTERNAL:
+        raise Invalid("This metric belongs to alerts that Alertmanager sends; choose another.", field="metric")
     limits = [limit for limit in (rule.warn, rule.critical) if limit is not None]
     if not limits:
         raise Invalid("Give a warning limit, a critical limit or both.", field="warn")
-    rising = rule.op == AlertRule.Op.ABOVE
+    rising = rule.op == AlertRule.Op.ABOVE or rule.compare == AlertRule.Compare.CUSUM
     if len(limits) == 2 and (limits[0] > limits[1]) == rising and limits[0] != limits[1]:
         word = "at least" if rising else "at most"
         raise Invalid(f"The critical limit must be {word} the warning limit of {limits[0]:g}.", field="critical")

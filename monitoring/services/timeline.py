@@ -2,33 +2,24 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
+from django.db.models import Max
 from django.utils import timezone
 
-from monitoring.drift.lifecycle import RANKS, Life, Move, Policy, Sample, State, step
+from monitoring.drift.lifecycle import FLAP_WINDOWS, RANKS, Life, Move, Policy, Sample, State, step
 from monitoring.models import Alert, AlertRule, AlertTransition, Monitor
-from monitoring.models.alerts import SEVERITY_RANK, SHOWN, AlertQuerySet, AlertState, Metric, Severity
+from monitoring.models.alerts import SEVERITY_RANK, SHOWN, AlertQuerySet, AlertState, Severity
+from monitoring.services import incidents, inhibition, routing
 from projects.actor import Actor
 from projects.services import events
 
 MOST_HISTORY = 60
-LIFE_FIELDS = ("state", "level", "clears", "quiet", "age")
+LIFE_FIELDS = ("state", "level", "clears", "quiet", "age", "flapping")
 LADDER = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM, Severity.LOW)
-KINDS: dict[str, str] = {
-    Metric.DRIFT_PSI: "drift",
-    Metric.DRIFT_SHARE: "drift",
-    Metric.PREDICTION_PSI: "drift",
-    Metric.NULL_SHARE: "quality",
-    Metric.UNSEEN: "quality",
-    Metric.OUTSIDE: "quality",
-    Metric.ERROR_RATE: "errors",
-    Metric.LATENCY_P99: "latency",
-    Metric.REQUESTS: "traffic",
-}
 VERBS = {"trigger": "alert.firing", "update": "alert.raised", "resolve": "alert.resolved"}
 
 
@@ -48,20 +39,40 @@ def fingerprint(rule_id: int, labels: dict[str, str]) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def apply(happening: Happening, rule: AlertRule, monitor: Monitor, sample: Sample) -> list[Alert]:
-    """Take one sample into account; gives the alert when its state or level changed."""
-    alert = newest(fingerprint(rule.pk, sample.labels))
+def apply(happening: Happening, rule: AlertRule, monitor: Monitor, sample: Sample, alert: Alert | None) -> list[Alert]:
+    """Take one sample into account; gives the alert when its state or level changed.
+
+    Parameters
+    ----------
+    alert : Alert, optional
+        The newest of the sample's fingerprint, locked; see `newest_of`.
+    """
     if alert is None and sample.signal not in ("warn", "critical"):
         return []
+    if alert is not None and _is_long_over(alert) and sample.signal in ("clear", "none"):
+        return []
     if alert is None or _starts_anew(alert, sample, rule):
-        history = alert.recent if alert else []
-        alert = blank(rule, monitor, sample.labels, Alert.Nature.VALUE)
-        alert.recent = history
+        alert = _anew(alert, blank(rule, monitor, sample.labels, Alert.Nature.VALUE))
     life, moves = step(life_of(alert), sample.signal, Policy(rule.needed, rule.of, rule.keep_firing))
     _note(alert, sample, life)
     alert.monitor = monitor
     follow(alert, life, moves, happening)
     return [alert] if moves else []
+
+
+def _is_long_over(alert: Alert) -> bool:
+    """Whether another clear window can change nothing, so that thousands of old alerts cost no write each."""
+    return alert.state == AlertState.RESOLVED and not alert.quiet and alert.age > FLAP_WINDOWS and not any(alert.recent)
+
+
+def _anew(before: Alert | None, alert: Alert) -> Alert:
+    """Let a new alert know what the one before it went through, and how long it speaks softly."""
+    if before is None:
+        return alert
+    alert.recent, alert.changes = before.recent, before.changes
+    if before.resolved_at and alert.rule.cooldown:
+        alert.muted_until = before.resolved_at + timedelta(seconds=alert.rule.cooldown)
+    return alert
 
 
 def _starts_anew(alert: Alert, sample: Sample, rule: AlertRule) -> bool:
@@ -86,8 +97,15 @@ def _note(alert: Alert, sample: Sample, life: Life) -> None:
 
 def newest(print_: str) -> Alert | None:
     """Return the newest alert of a fingerprint, locked; an open one is always the newest."""
+    return newest_of([print_]).get(print_)
+
+
+def newest_of(prints: Iterable[str]) -> dict[str, Alert]:
+    """Return the newest alert of each fingerprint that has one, locked, in one query."""
+    wanted = list(prints)
+    last = Alert.objects.filter(fingerprint__in=wanted).values("fingerprint").annotate(last=Max("pk")).values("last")
     rows = Alert.objects.select_for_update(of=("self",), no_key=True).select_related("project", "rule")
-    return rows.filter(fingerprint=print_).order_by("-pk").first()
+    return {alert.fingerprint: alert for alert in rows.filter(pk__in=last).order_by("pk")}
 
 
 def blank(rule: AlertRule, monitor: Monitor | None, labels: dict[str, str], nature: str) -> Alert:
@@ -112,23 +130,31 @@ def life_of(alert: Alert) -> Life:
     """Return what the state machine needs of an alert."""
     state = cast(State, alert.state)
     recent = tuple(alert.recent)
-    return Life(state, alert.level, recent, alert.clears, quiet=alert.quiet, age=alert.age)
+    changes = tuple(alert.changes)
+    return Life(
+        state, alert.level, recent, alert.clears, quiet=alert.quiet, age=alert.age, changes=changes,
+        flapping=alert.flapping,
+    )  # fmt: skip
 
 
 def follow(alert: Alert, life: Life, moves: Sequence[Move], happening: Happening) -> None:
     """Store where an alert stands now, one timeline line a move and one event a notice."""
     for field in LIFE_FIELDS:
         setattr(alert, field, getattr(life, field))
-    alert.recent = list(life.recent)
+    alert.recent, alert.changes = list(life.recent), list(life.changes)
     if not moves:
         alert.save()
         return
-    alert.severity = _severity(alert.rule, life.level)
-    alert.severity_rank = SEVERITY_RANK[alert.severity]
+    if alert.nature != Alert.Nature.EXTERNAL:  # whoever sends those says how bad they are
+        alert.severity = _severity(alert.rule, life.level)
+        alert.severity_rank = SEVERITY_RANK[alert.severity]
     _stamp(alert, moves, happening)
     for move in moves:
         kind = AlertTransition.Kind.LEVEL if move.before == move.after else AlertTransition.Kind.STATE
         write(alert, happening, kind, move)
+    incidents.fold(alert, moves, happening.at)
+    routing.mark(alert, happening.at)
+    for move in moves:
         if move.notice:
             _announce(alert, move, happening)
 
@@ -141,6 +167,8 @@ def _stamp(alert: Alert, moves: Sequence[Move], happening: Happening) -> None:
     if moves[0].before == "resolved" and last.after == "firing":
         alert.reopened += 1
     alert.resolved_at = happening.at if last.after == "resolved" else None
+    is_critical = alert.severity == Severity.CRITICAL and last.after in ("firing", "recovering")
+    alert.critical_since = (alert.critical_since or happening.at) if is_critical else None
     worse = any(move.notice == "update" for move in moves)
     if alert.acknowledged_by_id is not None and (worse or last.after == "resolved"):
         drop_acknowledgement(alert, happening)
@@ -148,7 +176,7 @@ def _stamp(alert: Alert, moves: Sequence[Move], happening: Happening) -> None:
 
 def drop_acknowledgement(alert: Alert, happening: Happening) -> None:
     """Make it unseen again: it was taken back, got worse or is over."""
-    alert.acknowledged_at = alert.acknowledged_by = None
+    alert.acknowledged_at = alert.acknowledged_by = alert.acknowledged_until = None
     write(alert, happening, AlertTransition.Kind.UNACKNOWLEDGED)
 
 
@@ -174,23 +202,22 @@ def write(alert: Alert, happening: Happening, kind: str, move: Move | None = Non
 
 def _announce(alert: Alert, move: Move, happening: Happening) -> None:
     verb = "alert.firing" if move.before == "resolved" else VERBS[move.notice]
-    data = facts(alert) | {"seq": alert.last_seq, "reopened": alert.reopened, "reason": happening.text}
+    data = facts(alert) | {
+        "seq": alert.last_seq, "reopened": alert.reopened, "reason": happening.text, "incident": alert.incident_id,
+        "inhibited_by": inhibition.inhibitor(alert), "routed": routing.has_routes(alert.project),
+        "muted": alert.muted_until is not None and alert.muted_until > happening.at,
+    }  # fmt: skip
     events.record(happening.by, verb, project=alert.project, target=alert, data=data)
 
 
-def kind_of(alert: Alert) -> str:
-    """Return the sort of trouble: drift, quality, errors, latency, traffic, no_data or evaluator."""
-    return {"no_data": "no_data", "error": "evaluator"}.get(alert.nature) or KINDS.get(alert.rule.metric, "other")
-
-
-def facts(alert: Alert) -> dict[str, Any]:
+def facts(alert: Alert, at: datetime | None = None) -> dict[str, Any]:
     """Return what an event says about an alert: plain data for mails, webhooks and automations."""
     return {
         "alert": alert.pk,
         "rule": alert.rule.name,
         "rule_id": alert.rule_id,
         "metric": alert.rule.metric,
-        "kind": kind_of(alert),
+        "kind": alert.kind,
         "severity": alert.severity,
         "level": alert.level,
         "title": alert.title,
@@ -201,7 +228,9 @@ def facts(alert: Alert) -> dict[str, Any]:
         "version": alert.version,
         "column": alert.column,
         "fingerprint": alert.fingerprint,
-        "silenced": is_silenced(alert, timezone.now()),
+        "labels": alert.all_labels,
+        "flapping": alert.flapping,
+        "silenced": is_silenced(alert, at or timezone.now()),
     }
 
 

@@ -16,7 +16,7 @@ from monitoring import charts, queries
 from monitoring.drift import shape
 from monitoring.models import Alert, AlertTransition, Monitor
 from monitoring.models.alerts import Severity
-from monitoring.services import alerts, past, timeline
+from monitoring.services import alerts, past
 from projects.access import ProjectView
 from projects.models import User
 from projects.permissions import Permission, allowed
@@ -32,7 +32,7 @@ SEVERITY_LOOK = {
 TAB_WORDS = {"open": "Open", "acknowledged": "Acknowledged", "silenced": "Silenced", "resolved": "Resolved, 7 days"}
 LINE_ICONS = {
     "state": "alert-triangle", "level": "arrow-up", "acknowledged": "check", "unacknowledged": "arrow-back-up",
-    "silenced": "bell-off", "unsilenced": "bell", "assigned": "user-plus",
+    "silenced": "bell-off", "unsilenced": "bell", "assigned": "user-plus", "judged": "check",
 }  # fmt: skip
 STATE_WORDS = {
     "pending": "Limit passed for the first time",
@@ -163,6 +163,11 @@ def _unsilence(view: AlertAction, alert: Alert) -> str:
     return f"Alert {alert.pk} speaks again."
 
 
+def _judge(view: AlertAction, alert: Alert) -> str:
+    held = alerts.judge(view.actor, alert=alert, judgement=view.request.POST.get("judgement", ""))
+    return f"Alert {alert.pk} is called {held.get_judgement_display()}. The precision of its rule counts it."
+
+
 def _resolve(view: AlertAction, alert: Alert) -> str:
     alerts.resolve(view.actor, alert=alert, reason=view.request.POST.get("reason", ""))
     return f"Alert {alert.pk} is resolved. It stays quiet until its value has been clear once."
@@ -192,6 +197,7 @@ ACTIONS: dict[str, Callable[[AlertAction, Alert], str]] = {
     "resolve": _resolve,
     "assign": _assign,
     "comment": _comment,
+    "judge": _judge,
 }
 
 
@@ -200,7 +206,7 @@ ACTIONS: dict[str, Callable[[AlertAction, Alert], str]] = {
 
 def _full(view: ProjectView) -> Any:
     rows = view.rows().in_project(view.project).with_silence(timezone.now())
-    return rows.select_related("project", "rule", "monitor", "assigned_to", "acknowledged_by")
+    return rows.select_related("project", "rule", "monitor", "assigned_to", "acknowledged_by", "judged_by")
 
 
 def _tab_of(alert: Any) -> str:
@@ -230,7 +236,7 @@ def _line(alert: Any) -> dict[str, Any]:
 def _detail(view: ProjectView, chosen: Any) -> dict[str, Any]:
     alert = view.find(_full(view), pk=chosen.pk)
     tone, icon = SEVERITY_LOOK[Severity(alert.severity)]
-    kind = timeline.kind_of(alert)
+    kind = alert.kind
     return {
         "alert": alert,
         "tone": tone,

@@ -15,6 +15,13 @@ from monitoring.models.windows import DAY, HOUR
 from projects.access import ProjectView
 from projects.permissions import Permission
 
+TABS = {
+    "monitor-overview": "Drift",
+    "monitor-performance": "Performance",
+    "monitor-quality": "Quality",
+    "monitor-fairness": "Fairness",
+    "monitor-window": "Any window",
+}
 RANGES = {
     "1h": (HOUR, "1 h"),
     "24h": (DAY, "24 h"),
@@ -66,7 +73,7 @@ class Overview(ProjectView):
         endpoint = wanted if wanted in endpoints else endpoints[0]
         monitor = self.find(self.rows().in_project(self.project).live(), endpoint=endpoint)
         page = _Page(monitor, Choice.read(request.GET, monitor), timezone.now())
-        return render(request, "monitoring/overview.html", {"endpoints": endpoints, **page.context()})
+        return render(request, "monitoring/overview.html", {"endpoints": endpoints, "tabs": TABS, **page.context()})
 
 
 class _Page:

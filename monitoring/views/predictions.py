@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
 
-from mlportal.lib.errors import Missing
+from mlportal.lib.errors import Invalid, Missing
 from monitoring.models import Prediction
 from monitoring.services import predictions
 from projects.access import ProjectView
@@ -57,6 +58,18 @@ class PredictionDetail(ProjectView):
             inside, lost = predictions.Content({}, {}), error.message
         context = {"prediction": found, "content": inside, "lost": lost, "nav": "monitoring"}
         return render(request, "monitoring/prediction.html", context)
+
+    def post(self, request: HttpRequest, prediction: uuid.UUID) -> HttpResponse:
+        """Record what turned out to be true for it."""
+        found = self.find(self.rows().in_project(self.project), pk=prediction)
+        item = {"prediction_id": str(found.pk), "label": request.POST.get("label", "")}
+        try:
+            predictions.record_truth(self.actor, project=self.project, items=[item])
+        except Invalid as error:
+            messages.error(request, error.message.removeprefix("items[0]."))
+        else:
+            messages.success(request, "The label is recorded.")
+        return HttpResponseRedirect(request.path)
 
 
 def _gaps(project: Project, endpoint: str) -> int:

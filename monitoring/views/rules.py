@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from mlportal.lib.errors import DomainError
 from monitoring.forms.rules import PaceForm, RuleForm
 from monitoring.models import AlertRule, Monitor
-from monitoring.services import monitors, rules
+from monitoring.services import backtests, monitors, rules
 from projects.access import ProjectView
 from projects.permissions import Permission
 
@@ -25,6 +25,22 @@ def _back(view: ProjectView, name: str = "monitoring:rule-list") -> HttpResponse
     return response
 
 
+def _played(view: ProjectView, form: RuleForm) -> dict[str, Any]:
+    """What the settings of a form would have done in the last 90 days; faults go to the form."""
+    if not form.is_valid():
+        return {"played": None}
+    try:
+        rule = rules.draft(view.actor, project=view.project, **form.values())
+        played = backtests.play(view.actor, project=view.project, rule=rule)
+    except DomainError as error:
+        form.refuse(error)
+        return {"played": None}
+    days = backtests.days_of(played)
+    most = max((count for _day, count, _real in days), default=0)
+    return {"played": played, "days": [(day, count, real, count / most if most else 0) for day, count, real in days],
+            "newest": played.firings[::-1][:20]}  # fmt: skip
+
+
 class RuleList(ProjectView):
     """All rules of the project, and how often each endpoint is judged."""
 
@@ -34,8 +50,10 @@ class RuleList(ProjectView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show them by name."""
         live = Monitor.objects.visible_to(self.actor).in_project(self.project).live().defer("reference")
+        records = backtests.records(self.project)
+        rows = self.rows().in_project(self.project).order_by("-enabled", "name")
         context = {
-            "rules": self.rows().in_project(self.project).order_by("-enabled", "name"),
+            "rules": [(rule, records.get(rule.pk, backtests.Record())) for rule in rows],
             "monitors": live.order_by("endpoint"),
         }
         return render(request, "monitoring/rules.html", context)
@@ -52,8 +70,10 @@ class RuleCreate(ProjectView):
         return self.show(request, RuleForm(endpoints=_endpoints(self)))
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Store it, or show what is wrong."""
+        """Store it, play it back without storing, or show what is wrong."""
         form = RuleForm(request.POST, endpoints=_endpoints(self))
+        if "try" in request.POST:
+            return render(request, "monitoring/rule.html", {"form": form, "rule": None, **_played(self, form)})
         if form.is_valid():
             try:
                 rule = rules.create(self.actor, project=self.project, **form.values())
@@ -85,6 +105,8 @@ class RuleEdit(ProjectView):
         """Store the changes, or show what is wrong; a change by somebody else in between is a conflict."""
         rule = self.rule(number)
         form = RuleForm(request.POST, endpoints=[*_endpoints(self), rule.endpoint])
+        if "try" in request.POST:
+            return render(request, "monitoring/rule.html", {"form": form, "rule": rule, **_played(self, form)})
         if form.is_valid():
             try:
                 rules.update(self.actor, rule=rule, revision=form.cleaned_data["revision"], **form.values())

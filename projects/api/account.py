@@ -83,7 +83,7 @@ class SecondFactorSerializer(serializers.Serializer[Any]):
     recovery_codes_left = serializers.IntegerField()
 
 
-class ReasonSerializer(serializers.Serializer[Any]):
+class FactorResetSerializer(serializers.Serializer[Any]):
     """Why."""
 
     reason = serializers.CharField(max_length=1000)
@@ -109,12 +109,12 @@ class UserSecondFactor(ScopedAPIView):
     permissions: ClassVar = {"POST": P.SITE_ADMIN}
 
     @extend_schema(
-        operation_id="users_second_factor_reset", tags=["users"], request=ReasonSerializer,
+        operation_id="users_second_factor_reset", tags=["users"], request=FactorResetSerializer,
         responses=SecondFactorSerializer,
     )  # fmt: skip
     def post(self, request: Request, username: str) -> Response:
         """Take it away; their sessions end and they are told by mail."""
-        asked = ReasonSerializer(data=request.data)
+        asked = FactorResetSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         user = self.find(User.objects.all(), username__iexact=username)
         return Response(_state(second_factor.reset(self.actor, user=user, **asked.validated_data)))

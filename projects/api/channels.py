@@ -54,10 +54,11 @@ class ChannelIn(ChannelChange):
     """A new channel."""
 
     name = serializers.CharField(max_length=100)
-    kind = serializers.ChoiceField([Channel.Kind.EMAIL.value, Channel.Kind.WEBHOOK.value])
+    kind = serializers.ChoiceField([kind for kind in Channel.Kind.values if kind != Channel.Kind.MLFLOW])
     secret = serializers.CharField(
-        required=False, help_text="whsec_ and 24 to 64 bytes in base64; left out: a new one."
-    )
+        required=False, help_text="Webhook: whsec_ and 24 to 64 bytes in base64, left out: a new one. PagerDuty: the "
+        "integration key. Alertmanager: a bearer token, or none.",
+    )  # fmt: skip
     enabled = None
 
 

@@ -16,7 +16,7 @@ from projects.tabular.diff import ColumnChange
 from projects.views.dataset_diff import number_of
 
 
-class ChangeSerializer(serializers.Serializer[Any]):
+class DatasetChangeSerializer(serializers.Serializer[Any]):
     """One change in words."""
 
     kind = serializers.ChoiceField(choices=["bad", "warn", "info", "ok"])
@@ -58,7 +58,7 @@ class DifferenceSerializer(serializers.Serializer[Any]):
     headline = serializers.CharField()
     rows_before = serializers.IntegerField()
     rows_after = serializers.IntegerField()
-    changes = ChangeSerializer(many=True)
+    changes = DatasetChangeSerializer(many=True)
     columns = ColumnChangeSerializer(many=True)
 
 
@@ -92,7 +92,7 @@ class DatasetDifference(ScopedAPIView):
                 "headline": difference.headline,
                 "rows_before": difference.rows[0],
                 "rows_after": difference.rows[1],
-                "changes": ChangeSerializer(difference.changes, many=True).data,
+                "changes": DatasetChangeSerializer(difference.changes, many=True).data,
                 "columns": [_column(change) for change in difference.columns],
             }
         )

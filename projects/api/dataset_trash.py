@@ -16,7 +16,7 @@ from projects.models import Dataset, DatasetVersion
 from projects.services import dataset_trash, lineage
 
 
-class TrashedOut(serializers.Serializer[dict[str, Any]]):
+class TrashedDatasetOut(serializers.Serializer[dict[str, Any]]):
     """A dataset, or one version of it, in the trash."""
 
     kind = serializers.ChoiceField(["dataset", "version"])
@@ -35,7 +35,7 @@ class TrashPageOut(serializers.Serializer[Any]):
 
     count = serializers.IntegerField()
     next = serializers.URLField(allow_null=True)
-    results = TrashedOut(many=True)
+    results = TrashedDatasetOut(many=True)
 
 
 class RestoreIn(serializers.Serializer[dict[str, Any]]):
@@ -103,7 +103,7 @@ class Trash(_Trash):
         )
         address = request.build_absolute_uri()
         onward = replace_query_param(address, "skip", page.after) if page.after is not None else None
-        return Response({"count": page.count, "next": onward, "results": TrashedOut(page.rows, many=True).data})
+        return Response({"count": page.count, "next": onward, "results": TrashedDatasetOut(page.rows, many=True).data})
 
     @extend_schema(operation_id="trash_datasets_restore", tags=["datasets"], request=RestoreIn, responses={204: None})
     def post(self, request: Request) -> Response:

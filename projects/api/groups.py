@@ -63,6 +63,13 @@ class NewGroupRoleSerializer(serializers.Serializer[Any]):
     until = serializers.DateTimeField(required=False, allow_null=True)
 
 
+class GroupRoleChangeSerializer(serializers.Serializer[Any]):
+    """Another role, or another end; null takes the end away, what is left out stays."""
+
+    role = serializers.ChoiceField(choices=ROLES, required=False)
+    until = serializers.DateTimeField(required=False, allow_null=True)
+
+
 class MappingSerializer(serializers.ModelSerializer[GroupMapping]):
     """A provider's name that means a group."""
 
@@ -250,7 +257,21 @@ class GroupRoleDetail(ScopedAPIView):
     """One role of a group in the project."""
 
     reads = GroupGrant
-    permissions: ClassVar = {"DELETE": P.MEMBER_MANAGE}
+    permissions: ClassVar = {"PATCH": P.MEMBER_MANAGE, "DELETE": P.MEMBER_MANAGE}
+
+    @extend_schema(
+        operation_id="group_roles_change", tags=["members"], request=GroupRoleChangeSerializer,
+        responses=GroupRoleSerializer,
+    )  # fmt: skip
+    def patch(self, request: Request, pk: int) -> Response:
+        """Replace the role by another, or give it another end, for everybody in the group."""
+        values = _given(GroupRoleChangeSerializer, request)
+        rows = self.project.group_grants.filter(valid_to=None).select_related("group", "project")
+        grant = self.find(rows, pk=pk)
+        changed = group_roles.change(
+            self.actor, grant=grant, role=values.get("role", grant.role), until=values.get("until", grant.valid_until)
+        )
+        return Response(GroupRoleSerializer(changed).data)
 
     @extend_schema(operation_id="group_roles_end", tags=["members"], responses={204: None})
     def delete(self, request: Request, pk: int) -> Response:

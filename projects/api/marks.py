@@ -32,7 +32,7 @@ class StarOut(serializers.ModelSerializer[Star]):
         fields: ClassVar = ["type", "number", "created_at"]
 
 
-class CommentIn(serializers.Serializer[Any]):
+class NewCommentIn(serializers.Serializer[Any]):
     """A new comment."""
 
     type = serializers.CharField(max_length=40)
@@ -122,10 +122,10 @@ class Comments(ScopedAPIView):
         rows = self.rows().on(target.kind, target.number).filter(deleted_at=None).select_related("author")
         return self.page(rows, CommentOut)
 
-    @extend_schema(operation_id="comments_add", request=CommentIn, responses={201: CommentOut})
+    @extend_schema(operation_id="comments_add", request=NewCommentIn, responses={201: CommentOut})
     def post(self, request: Request) -> Response:
         """Comment on a thing; members called by @username find it in their inbox."""
-        given = _read(CommentIn, request)
+        given = _read(NewCommentIn, request)
         text = given.pop("text")
         target = targets.find(self.actor, project=self.project, kind=given["type"], number=given["number"])
         made = comments.add(self.actor, project=self.project, target=target, text=text)

@@ -6,7 +6,7 @@ from django import forms
 
 from mlportal.lib.forms import Form
 from projects.models import Channel
-from projects.services.channels import DEFAULT_VERBS, SEVERITIES, VERBS
+from projects.services.channels import ALERT_VERBS, DEFAULT_VERBS, SEVERITIES, VERBS, verbs_of
 
 
 class _ChannelForm(Form):
@@ -31,6 +31,59 @@ class WebhookForm(_ChannelForm):
         return dict(self.cleaned_data)
 
 
+class SlackForm(WebhookForm):
+    """A Slack-type incoming webhook; its address is a secret."""
+
+    url = forms.CharField(
+        label="Address of the incoming webhook", max_length=4000,
+        help_text="Of Slack, Mattermost, Rocket.Chat or Discord (with /slack). It is sealed; only its host is shown.",
+    )  # fmt: skip
+
+
+class AppriseForm(WebhookForm):
+    """Another service, through Apprise."""
+
+    url = forms.CharField(
+        label="Apprise address", max_length=4000,
+        help_text="Such as tgram://token/chat, ntfys://topic or msteams://…; the list is Apprise's. It is sealed.",
+    )  # fmt: skip
+
+
+class _AlertsForm(_ChannelForm):
+    verbs = forms.MultipleChoiceField(
+        label="What is sent", choices=list(verbs_of(Channel.Kind.PAGERDUTY).items()), initial=ALERT_VERBS,
+        widget=forms.CheckboxSelectMultiple,
+    )  # fmt: skip
+
+    def values(self) -> dict[str, Any]:
+        """Plain values for the service; a secret left empty stays as it is."""
+        given = dict(self.cleaned_data)
+        return given if given.get("secret") else {name: value for name, value in given.items() if name != "secret"}
+
+
+class AlertmanagerForm(_AlertsForm):
+    """A webhook in Alertmanager's shape."""
+
+    url = forms.CharField(label="Address to call", max_length=4000, help_text="Gets Alertmanager's webhook, version 4.")
+    secret = forms.CharField(
+        label="Bearer token", max_length=1000, required=False, widget=forms.PasswordInput, help_text="Sealed. Optional."
+    )
+    field_order = ("name", "url", "secret")
+
+
+class PagerDutyForm(_AlertsForm):
+    """PagerDuty's Events API v2."""
+
+    secret = forms.CharField(
+        label="Integration key", max_length=32, required=False, widget=forms.PasswordInput,
+        help_text="32 letters and digits of an Events API v2 integration. It is sealed.",
+    )  # fmt: skip
+    url = forms.CharField(
+        label="Address", max_length=400, required=False, help_text="Empty: events.pagerduty.com; else your region's."
+    )
+    field_order = ("name", "secret", "url")
+
+
 class EmailForm(_ChannelForm):
     """Mail to some addresses."""
 
@@ -44,7 +97,11 @@ class EmailForm(_ChannelForm):
         return {**self.cleaned_data, "recipients": self.cleaned_data["recipients"].split()}
 
 
-FORMS: dict[str, type[WebhookForm] | type[EmailForm]] = {
+FORMS: dict[str, type[_ChannelForm]] = {
+    Channel.Kind.SLACK.value: SlackForm,
+    Channel.Kind.APPRISE.value: AppriseForm,
+    Channel.Kind.ALERTMANAGER.value: AlertmanagerForm,
+    Channel.Kind.PAGERDUTY.value: PagerDutyForm,
     Channel.Kind.WEBHOOK.value: WebhookForm,
     Channel.Kind.EMAIL.value: EmailForm,
 }

@@ -23,6 +23,7 @@ SCOPE_WORDS = {
     "alerts": "handle alerts, edit monitors",
     "admin": "members, tokens, settings, audit log",
 }
+TOKEN_DAYS = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (180, "180 days"), (365, "a year")]
 ROLES = [(role.value, ROLE_LABELS[role]) for role in Role]
 
 
@@ -151,10 +152,7 @@ class NewToken(Form):
         label="Scopes", widget=forms.CheckboxSelectMultiple,
         choices=[(name, f"{name}: {SCOPE_WORDS[name]}") for name in SCOPES],
     )  # fmt: skip
-    days = forms.TypedChoiceField(
-        label="Lives for", coerce=int, initial=90,
-        choices=[(7, "7 days"), (30, "30 days"), (90, "90 days"), (180, "180 days"), (365, "a year")],
-    )  # fmt: skip
+    days = forms.TypedChoiceField(label="Lives for", coerce=int, initial=90, choices=TOKEN_DAYS)
 
     def __init__(self, *args: Any, projects: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -207,6 +205,33 @@ class NewMember(Form):
     until = Moment(open_end=True, label="Until", help_text="Empty: the role has no end.")
 
 
+class NewServiceAccount(Form):
+    """An account of automation, with the person who answers for it."""
+
+    name = forms.CharField(label="Name", max_length=50, help_text="What works with it, for example ci-nightly.")
+    owner = forms.CharField(label="Who answers for it", max_length=100, help_text="Sign-in name of a member.")
+    role = forms.ChoiceField(
+        label="Role", choices=[each for each in ROLES if each[0] != Role.ADMIN], initial=Role.SCIENTIST.value
+    )
+
+
+class ServiceOwner(Form):
+    """Another person who answers for a service account."""
+
+    owner = forms.CharField(label="Sign-in name", max_length=100, help_text="Of a member of the project.")
+
+
+class NewServiceToken(Form):
+    """A token of a service account; it works in its project only."""
+
+    name = forms.CharField(label="Name", max_length=100, help_text="Where it lies, for example build-server.")
+    scopes = forms.MultipleChoiceField(
+        label="Scopes", widget=forms.CheckboxSelectMultiple,
+        choices=[(name, f"{name}: {SCOPE_WORDS[name]}") for name in SCOPES],
+    )  # fmt: skip
+    days = forms.TypedChoiceField(label="Lives for", coerce=int, initial=90, choices=TOKEN_DAYS)
+
+
 class NewGroupRole(Form):
     """A group and the role that everybody in it holds."""
 
@@ -216,6 +241,13 @@ class NewGroupRole(Form):
     group = forms.CharField(label="Group", max_length=100)
     role = forms.ChoiceField(label="Role", choices=ROLES, initial=Role.VIEWER.value)
     until = Moment(open_end=True, label="Until", help_text="Empty: the role has no end.")
+
+
+class GroupRoleChange(Form):
+    """Another role of a group, or another end."""
+
+    role = forms.ChoiceField(label="Role", choices=ROLES)
+    until = Moment(open_end=True, label="Until", help_text="UTC. Empty: the role has no end.")
 
 
 class NewFolderRole(Form):

@@ -1,7 +1,7 @@
 """Tables of the projects app, one module a noun."""
 
 from projects.models.access_requests import AccessRequest
-from projects.models.accounts import ApiToken, SetupSecret, User
+from projects.models.accounts import ApiToken, ServiceOwner, SetupSecret, User
 from projects.models.channels import Channel, Delivery
 from projects.models.datasets import Dataset, DatasetVersion
 from projects.models.events import (
@@ -53,6 +53,7 @@ __all__ = [
     "Project",
     "RecoveryCode",
     "SecondFactor",
+    "ServiceOwner",
     "Session",
     "SetupSecret",
     "Somewhere",

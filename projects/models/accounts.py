@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from projects.actor import Actor
@@ -52,11 +53,10 @@ class User(AbstractBaseUser):
     email_confirmed = models.BooleanField(default=True, help_text="Given or confirmed by an administrator.")
     second_factor_at = models.DateTimeField(null=True, help_text="Since when sign-in asks for a second factor.")
     created_at = models.DateTimeField(auto_now_add=True)
-    # A service account: it works in this project only, has no password, and ``answers`` stands for it.
+    # A service account: it works in this project only, has no password, and somebody answers for it.
     service_project = models.ForeignKey(
         "projects.Project", models.PROTECT, null=True, blank=True, related_name="service_accounts"
     )
-    answers = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="+")
 
     objects = UserManager()
     USERNAME_FIELD = "username"
@@ -83,6 +83,26 @@ class User(AbstractBaseUser):
         return ("".join(word[0] for word in words[:2]) or "?").upper()
 
 
+class ServiceOwner(models.Model):
+    """Who answers for a service account, for a span of time."""
+
+    account = models.ForeignKey(User, models.CASCADE, related_name="owners")
+    person = models.ForeignKey(User, models.PROTECT, related_name="+")
+    valid_from = models.DateTimeField(auto_now_add=True)
+    valid_to = models.DateTimeField(null=True)
+    named_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account"], condition=models.Q(valid_to=None), name="one_owner_of_a_service"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person} answers for {self.account}"
+
+
 class SetupSecret(models.Model):
     """The one-time link of the first site administrator. Only the sha256 is kept."""
 
@@ -100,6 +120,10 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def visible_to(self, actor: "Actor") -> Self:
         """Own tokens only; administrators see others' through the members page."""
         return self.filter(user=actor.user) if actor.user else self.none()
+
+    def live(self) -> Self:
+        """Tokens that work now."""
+        return self.filter(revoked_at=None, user__is_active=True, expires_at__gt=timezone.now())
 
 
 class ApiToken(models.Model):

@@ -24,18 +24,22 @@ class ChannelQuerySet(models.QuerySet["Channel"]):
 
 
 class Channel(models.Model):
-    """E-mail to some addresses, or a signed webhook. Its secrets are sealed and never shown again."""
+    """E-mail to some addresses, a signed webhook, or another service. Its secrets are sealed and never shown again."""
 
     class Kind(models.TextChoices):
         EMAIL = "email", "E-mail"
         WEBHOOK = "webhook", "Webhook"
         MLFLOW = "mlflow", "Webhook of an MLflow client"
+        SLACK = "slack", "Slack-type webhook"
+        ALERTMANAGER = "alertmanager", "Webhook in Alertmanager's shape"
+        PAGERDUTY = "pagerduty", "PagerDuty"
+        APPRISE = "apprise", "Another service (Apprise)"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="channels")
     name = models.CharField(max_length=100)
     name_key = models.CharField(max_length=100)
     description = models.CharField(max_length=1000, blank=True)
-    kind = models.CharField(max_length=7, choices=Kind)
+    kind = models.CharField(max_length=12, choices=Kind)
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=300, blank=True)
     verbs = models.JSONField(default=list, help_text="Events that are sent.")

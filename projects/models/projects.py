@@ -79,10 +79,13 @@ class Somewhere:
 
     def __init__(self, project: Project) -> None:
         self._project = project
+        self._read: dict[int, list[str]] = {}
 
     def roles_here(self, user: "User") -> list[str]:
-        """Roles of the person on any folder of the project."""
-        return list(self._project.folder_roles.held_by(user).values_list("role", flat=True))
+        """Roles of the person on any folder of the project; read once, since a page asks for many rights."""
+        if user.pk not in self._read:
+            self._read[user.pk] = list(self._project.folder_roles.held_by(user).values_list("role", flat=True))
+        return self._read[user.pk]
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):

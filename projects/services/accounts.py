@@ -300,9 +300,16 @@ def add(by: Actor, *, username: str, email: str, display_name: str = "", site_ad
 
 
 def reset_password(by: Actor, *, user: User) -> NewUser:
-    """Give a user a new generated password; their sessions end."""
+    """Give a user a new generated password; their sessions end.
+
+    Raises
+    ------
+    Conflict
+        Where nobody signs in with a password, and for a service account, which never signs in.
+    """
     require(by, Permission.SITE_ADMIN, None)
     _refuse_without_passwords()
+    _refuse_service(user)
     password = generate_password()
     user.set_password(password)
     user.must_change_password = True
@@ -353,9 +360,10 @@ def confirm_email(by: Actor, *, user: User) -> User:
     Raises
     ------
     Conflict
-        When it is confirmed already.
+        When it is confirmed already, or a service account's, which reaches nobody.
     """
     require(by, Permission.SITE_ADMIN, None)
+    _refuse_service(user)
     with transaction.atomic():
         if not User.objects.filter(pk=user.pk, email_confirmed=False).update(email_confirmed=True):
             raise Conflict(f"The address of {user.username} is confirmed already.")
@@ -396,6 +404,11 @@ def erase(by: Actor, *, user: User, reason: str) -> User:
 def _refuse_without_passwords() -> None:
     if not settings.LOCAL_PASSWORDS:
         raise Conflict("Signing in with a password is switched off here.", code="passwords_off")
+
+
+def _refuse_service(user: User) -> None:
+    if user.is_service:
+        raise Conflict(f"{user.username} is a service account: it has tokens and never signs in.", code="service")
 
 
 def generate_password() -> str:

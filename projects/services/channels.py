@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -19,7 +21,7 @@ from mlportal.lib.errors import Conflict, Invalid
 from projects.actor import Actor
 from projects.models import Channel, Delivery, Project
 from projects.permissions import Permission, require
-from projects.services import client_messages, deliveries, events
+from projects.services import apprise, client_messages, deliveries, events
 
 # What a channel can be told, and the words the page shows for it.
 VERBS = {
@@ -32,12 +34,14 @@ VERBS = {
     "promotion.approval_added": "Promotion gets one of its approvals",
     "promotion.rejected": "Promotion is rejected",
     "promotion.changes_requested": "Changes are asked for",
+    "promotion.withdrawn": "Request is withdrawn",
     "promotion.reminder": "Promotion still waits",
     "promotion.escalated": "Promotion waits too long",
     "promotion.expired": "Promotion expires",
     "promotion.stale": "Promotion becomes stale",
     "promotion.lapsed": "Approval lapses unused",
     "promotion.suspended": "Approval is suspended",
+    "version.reproduction_certified": "Version was trained again and compared",
     "delegation.given": "Right to decide is handed over",
     "endpoint.frozen": "Endpoint is frozen",
     "endpoint.break_glass": "Version goes live by break-glass",
@@ -51,13 +55,20 @@ VERBS = {
     "checks.failed": "Dataset checks fail",
     "checks.passed": "Dataset checks pass",
 }
+# Their address holds the secret, so it is sealed and only its beginning is shown.
+SEALED_ADDRESS = (Channel.Kind.SLACK, Channel.Kind.APPRISE)
+OWN_SECRET = (Channel.Kind.MLFLOW, Channel.Kind.PAGERDUTY, Channel.Kind.ALERTMANAGER)
+ALERTS_ONLY = (Channel.Kind.ALERTMANAGER, Channel.Kind.PAGERDUTY)
+ROUTING_KEY = re.compile(r"[A-Za-z0-9]{32}")
 DEFAULT_VERBS = ("alert.firing", "alert.raised", "alert.resolved", "predictions.unlogged")
+ALERT_VERBS = ("alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged")
 SEVERITIES = ("critical", "high", "medium", "low")
 MOST_RECIPIENTS = 50
 MOST_CHANNELS = 50
 ROTATION = timedelta(hours=24)
 SECRET_PREFIX = "whsec_"
 MOST_SECRET = 1000
+MOST_ADDRESS = 2000
 FIELDS = ("name", "url", "recipients", "verbs", "min_severity", "enabled", "description")
 
 
@@ -77,7 +88,7 @@ def create(
     kind: str,
     url: str = "",
     recipients: Sequence[str] = (),
-    verbs: Sequence[str] = DEFAULT_VERBS,
+    verbs: Sequence[str] | None = None,
     min_severity: str = "",
     secret: str | None = None,
     description: str = "",
@@ -101,7 +112,11 @@ def create(
         "name": name, "url": url, "recipients": recipients, "verbs": verbs, "min_severity": min_severity,
         "description": description, "enabled": enabled,
     }  # fmt: skip
+    if verbs is None:
+        given["verbs"] = ALERT_VERBS if kind in ALERTS_ONLY else DEFAULT_VERBS
     fields = _checked(kind, given)
+    if kind in SEALED_ADDRESS:
+        secret, fields["url"] = fields["url"], _shown(kind, fields["url"])
     plain = _secret_of(kind, secret)
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -111,7 +126,7 @@ def create(
         channel.sealed_secret = sealed.seal(plain) if plain else ""
         _save(channel)
         events.record(by, "channel.created", project=project, target=channel, data=_facts(channel))
-    return Created(channel, plain)
+    return Created(channel, plain if kind == Channel.Kind.WEBHOOK else "")
 
 
 def update(by: Actor, *, channel: Channel, **fields: Any) -> Channel:
@@ -125,7 +140,11 @@ def update(by: Actor, *, channel: Channel, **fields: Any) -> Channel:
     require(by, Permission.CHANNEL_EDIT, channel.project)
     with transaction.atomic():
         held = _locked(channel)
-        for field, value in _checked(held.kind, fields).items():
+        given = _checked(held.kind, fields, shown=held.url)
+        if held.kind in SEALED_ADDRESS and given.get("url", held.url) != held.url:
+            held.sealed_secret = sealed.seal(given["url"])
+            given["url"] = _shown(held.kind, given["url"])
+        for field, value in given.items():
             setattr(held, field, value)
         if held.enabled:
             held.disabled_reason = ""
@@ -155,7 +174,7 @@ def replace_secret(by: Actor, *, channel: Channel, secret: str) -> Channel:
     require(by, Permission.CHANNEL_EDIT, channel.project)
     with transaction.atomic():
         held = _locked(channel)
-        if held.kind != Channel.Kind.MLFLOW:
+        if held.kind not in OWN_SECRET:
             raise Conflict("The portal makes the secret of this channel.")
         plain = _secret_of(held.kind, secret)
         held.sealed_secret = sealed.seal(plain) if plain else ""
@@ -191,21 +210,30 @@ def send_test(by: Actor, *, channel: Channel, as_verb: str = "") -> Delivery:
         if held.kind == Channel.Kind.MLFLOW:
             verb = as_verb or held.verbs[0]
             data = client_messages.example(verb)
+        elif held.kind in ALERTS_ONLY:
+            verb, data = "alert.firing", data | {"title": text, "fingerprint": f"test-{held.pk}", "severity": "low"}
         made = deliveries.owe(held, verb=verb, subject=f"Test message of mlportal for “{held.name}”", data=data)
         events.record(by, "channel.tested", project=held.project, target=held, data={"message": made.message_id})
     return made
 
 
+def verbs_of(kind: str) -> dict[str, str]:
+    """Events that a channel of this kind has words for: receivers of alerts know nothing else."""
+    if kind not in ALERTS_ONLY:
+        return VERBS
+    return {verb: words for verb, words in VERBS.items() if verb.startswith("alert.")}
+
+
 # --- checks ----------------------------------------------------------------------------------------
 
 
-def _checked(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
+def _checked(kind: str, fields: dict[str, Any], *, shown: str = "") -> dict[str, Any]:
     unknown = set(fields) - set(FIELDS)
     if unknown:
         raise Invalid(f"A channel has no setting {min(unknown)!r}.", field=min(unknown), limit=list(FIELDS))
     checks = {
         "name": lambda value: names.clean_text(value, field="name", limit=100, required=True),
-        "url": _url,
+        "url": lambda value: value if value == shown and kind in SEALED_ADDRESS else _url(value, kind),
         "recipients": _recipients,
         "verbs": lambda value: _verbs(value, kind),
         "description": lambda value: names.clean_text(value, field="description", limit=1000),
@@ -219,7 +247,7 @@ def _checked(kind: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_target(kind: str, url: str, recipients: list[str]) -> None:
-    if kind != Channel.Kind.EMAIL and not url:
+    if kind not in (Channel.Kind.EMAIL, Channel.Kind.PAGERDUTY) and not url:
         raise Invalid("A webhook needs the address to call.", field="url")
     if kind != Channel.Kind.EMAIL and recipients:
         raise Invalid("A webhook has no recipients.", field="recipients")
@@ -229,11 +257,22 @@ def _check_target(kind: str, url: str, recipients: list[str]) -> None:
         raise Invalid("An e-mail channel has no address to call.", field="url")
 
 
-def _url(value: object) -> str:
+def _url(value: object, kind: str) -> str:
     if value == "":
         return ""
-    http.check_url(value, allow=settings.OUTBOUND_ALLOW)
+    if kind == Channel.Kind.APPRISE:
+        apprise.check(str(value))
+    else:
+        http.check_url(value, allow=settings.OUTBOUND_ALLOW)
     return str(value)
+
+
+def _shown(kind: str, url: str) -> str:
+    """What may be seen of an address that holds a secret: the service, or scheme and host."""
+    if kind == Channel.Kind.APPRISE:
+        return apprise.check(url)
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/…"
 
 
 def _recipients(value: object) -> list[str]:
@@ -248,7 +287,7 @@ def _recipients(value: object) -> list[str]:
 
 
 def _verbs(value: object, kind: str) -> list[str]:
-    known = client_messages.VERBS if kind == Channel.Kind.MLFLOW else VERBS
+    known = client_messages.VERBS if kind == Channel.Kind.MLFLOW else verbs_of(kind)
     if not isinstance(value, (list, tuple)) or not value:
         raise Invalid("Choose at least one event.", field="verbs", limit=list(known))
     unknown = [str(verb)[:60] for verb in value if not isinstance(verb, str) or verb not in known]
@@ -274,8 +313,12 @@ def _secret_of(kind: str, given: str | None) -> str:
         return ""
     if kind == Channel.Kind.WEBHOOK:
         return _secret(given)
-    if given is not None and (not isinstance(given, str) or len(given) > MOST_SECRET):
-        raise Invalid(f"secret must be a text of at most {MOST_SECRET} characters.", field="secret")
+    if kind == Channel.Kind.PAGERDUTY and not (isinstance(given, str) and ROUTING_KEY.fullmatch(given)):
+        raise Invalid("secret must be the integration key of the PagerDuty service: 32 letters and digits.",
+                      field="secret")  # fmt: skip
+    field, most = ("url", MOST_ADDRESS) if kind in SEALED_ADDRESS else ("secret", MOST_SECRET)
+    if given is not None and (not isinstance(given, str) or len(given) > most):
+        raise Invalid(f"{field} must be a text of at most {most:,} characters.", field=field, limit=most)
     return given or ""
 
 
@@ -296,7 +339,8 @@ def _secret(given: str | None) -> str:
 
 def _facts(channel: Channel) -> dict[str, Any]:
     """What the audit log keeps: no secret, and of the address the host only, because paths carry tokens."""
-    host = http.check_url(channel.url, allow=settings.OUTBOUND_ALLOW).host if channel.url else ""
+    is_masked = channel.kind in SEALED_ADDRESS or not channel.url
+    host = channel.url if is_masked else http.check_url(channel.url, allow=settings.OUTBOUND_ALLOW).host
     return {
         "kind": channel.kind, "host": host, "recipients": channel.recipients, "verbs": channel.verbs,
         "min_severity": channel.min_severity, "enabled": channel.enabled,

@@ -12,7 +12,7 @@ from projects.models import ApiToken
 
 PREFIX = "mlp_"
 MAX_HEADER = 512
-_REFUSED = "The token is not valid: unknown, expired, revoked, or its owner is inactive."
+REFUSED = "The token is not valid: unknown, expired, revoked, or its owner is inactive."
 
 
 def fingerprint(secret: str) -> str:
@@ -48,11 +48,11 @@ def from_header(header: str) -> ApiToken | None:
 def find(secret: str) -> ApiToken:
     """The live token with this secret; marks its use at most once a minute."""
     if not secret.startswith(PREFIX):
-        raise Unauthenticated(_REFUSED)
+        raise Unauthenticated(REFUSED)
     rows = ApiToken.objects.select_related("user", "project").filter(sha256=fingerprint(secret))
-    token = rows.filter(revoked_at=None, user__is_active=True, expires_at__gt=timezone.now()).first()
+    token = rows.live().first()
     if token is None:
-        raise Unauthenticated(_REFUSED)
+        raise Unauthenticated(REFUSED)
     now = timezone.now()
     if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

@@ -20,7 +20,7 @@ from mlportal.lib.lease import scrub
 from projects.actor import Actor
 from projects.models import Channel, Delivery, Event
 from projects.permissions import Permission, require
-from projects.services import client_messages, events
+from projects.services import alert_messages, apprise, client_messages, events
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +31,8 @@ WAITS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
 JITTER = 0.2
 MOST_TRIES_KEPT = 20
 SEVERITIES = ("critical", "high", "medium", "low")
+PAGERDUTY_URL = "https://events.pagerduty.com/v2/enqueue"
+ROUTED = ("alert.firing", "alert.raised", "alert.resolved")
 PAGES = {"alert": "alerts", "promotionrequest": "promotions", "trainingjob": "jobs"}
 
 
@@ -50,11 +52,9 @@ def owe(channel: Channel, *, verb: str, subject: str, data: dict[str, Any], even
     now = timezone.now()
     at = event.at if event else now
     project = channel.project
-    if channel.kind == Channel.Kind.MLFLOW:
-        payload = client_messages.payload(verb, data, at)
-    else:
-        told = {**data, "project": project.slug, "link": _link(event, project.slug)}
-        payload = {"type": verb, "timestamp": at.isoformat(), "data": told}
+    told = {**data, "project": project.slug, "link": data.get("link") or _link(event, project.slug)}
+    is_client = channel.kind == Channel.Kind.MLFLOW
+    payload = client_messages.payload(verb, data, at) if is_client else _payload(channel, verb, subject, told, at)
     delivery = Delivery.objects.create(
         channel=channel,
         event=event,
@@ -67,6 +67,38 @@ def owe(channel: Channel, *, verb: str, subject: str, data: dict[str, Any], even
     )
     queue.enqueue(SEND_TASK, delivery.pk)
     return delivery
+
+
+def owe_group(channel: Channel, *, verb: str, data: dict[str, Any]) -> int:
+    """Write down what a route tells a channel about a group of alerts. Returns how many messages that makes.
+
+    PagerDuty takes one alert at a time; every other channel gets one message for all.
+    """
+    project = channel.project
+    subject = f"[{project.name}] {'resolved: ' if verb == 'alert.resolved' else ''}{data.get('title', '')}"
+    link = f"{settings.BASE_URL}/p/{project.slug}/alerts/{data.get('alert', '')}/"
+    if channel.kind != Channel.Kind.PAGERDUTY:
+        owe(channel, verb=verb, subject=subject, data={**data, "link": link})
+        return 1
+    told = alert_messages.alerts_of(data)
+    for one in told:
+        about = "alert.resolved" if one.get("status") == "resolved" else "alert.firing"
+        owe(channel, verb=about, subject=f"[{project.name}] {one.get('title', '')}", data=dict(one))
+    return len(told)
+
+
+def _payload(channel: Channel, verb: str, subject: str, told: dict[str, Any], at: datetime) -> dict[str, Any]:
+    """Say it in the words of the receiver."""
+    kind, moment = channel.kind, at.isoformat()
+    if kind == Channel.Kind.SLACK:
+        return alert_messages.slack(subject, verb, told)
+    if kind == Channel.Kind.ALERTMANAGER:
+        return alert_messages.alertmanager(verb, told, base=settings.BASE_URL, at=moment)
+    if kind == Channel.Kind.PAGERDUTY:
+        return alert_messages.pagerduty(verb, told, at=moment)
+    if kind == Channel.Kind.APPRISE:
+        return {"title": subject, "body": alert_messages.plain(verb, told)}
+    return {"type": verb, "timestamp": moment, "data": told}
 
 
 def resend(by: Actor, *, delivery: Delivery) -> Delivery:
@@ -114,18 +146,17 @@ def send(delivery_id: int) -> str:
     channel = delivery.channel
     if not channel.enabled:
         return _give_up(delivery, {"fault": "The channel is off."})
-    outcome = _mail(delivery) if channel.kind == Channel.Kind.EMAIL else _call(delivery)
-    return _note(delivery, outcome)
+    sender = {Channel.Kind.EMAIL: _mail, Channel.Kind.APPRISE: _through_apprise}.get(Channel.Kind(channel.kind), _call)
+    return _note(delivery, sender(delivery))
 
 
 # --- sending ---------------------------------------------------------------------------------------
 
 
 def _call(delivery: Delivery) -> dict[str, Any]:
-    body = json.dumps(delivery.payload, ensure_ascii=False, separators=(",", ":")).encode()
     try:
-        headers = signed_headers(delivery.channel, delivery.message_id, body, timezone.now())
-        answer = http.post(delivery.channel.url, body=body, headers=headers, allow=settings.OUTBOUND_ALLOW)
+        url, body, headers = _request(delivery)
+        answer = http.post(url, body=body, headers=headers, allow=settings.OUTBOUND_ALLOW)
     except (http.Refused, sealed.Unreadable) as error:
         return {"fault": str(error)}
     except http.Failed as error:
@@ -135,6 +166,32 @@ def _call(delivery: Delivery) -> dict[str, Any]:
         return told
     redirect = " Redirects are not followed." if 300 <= answer.status < 400 else ""
     return told | {"fault": f"The receiver answered {answer.status}.{redirect}"}
+
+
+def _request(delivery: Delivery) -> tuple[str, bytes, dict[str, str]]:
+    """Address, body and headers of a call; secrets are opened here and are nowhere else."""
+    channel, payload = delivery.channel, delivery.payload
+    secret = sealed.unseal(channel.sealed_secret) if channel.sealed_secret else ""
+    url, extra = channel.url, {"Content-Type": "application/json", "User-Agent": "mlportal-webhook/1"}
+    if channel.kind == Channel.Kind.SLACK:
+        url = secret
+    elif channel.kind == Channel.Kind.PAGERDUTY:
+        url, payload = url or PAGERDUTY_URL, {**payload, "routing_key": secret}
+    elif channel.kind == Channel.Kind.ALERTMANAGER and secret:
+        extra["Authorization"] = f"Bearer {secret}"
+    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
+    if channel.kind in (Channel.Kind.WEBHOOK, Channel.Kind.MLFLOW):
+        extra = signed_headers(channel, delivery.message_id, body, timezone.now())
+    return url, body, extra
+
+
+def _through_apprise(delivery: Delivery) -> dict[str, Any]:
+    try:
+        url = sealed.unseal(delivery.channel.sealed_secret)
+    except sealed.Unreadable as error:
+        return {"fault": str(error)}
+    told = delivery.payload
+    return apprise.send(url, title=told["title"], body=told["body"], allow=settings.OUTBOUND_ALLOW)
 
 
 def signed_headers(channel: Channel, message_id: str, body: bytes, at: datetime) -> dict[str, str]:
@@ -243,7 +300,10 @@ def _wants(channel: Channel, event: Event) -> bool:
 
 
 def _is_silent(event: Event) -> bool:
-    return event.verb.startswith("alert.") and bool(event.data.get("silenced"))
+    if not event.verb.startswith("alert."):
+        return False
+    hushed = any(event.data.get(reason) for reason in ("silenced", "inhibited_by", "muted"))
+    return hushed or (bool(event.data.get("routed")) and event.verb in ROUTED)
 
 
 def _subject(event: Event) -> str:

@@ -44,7 +44,7 @@ _JOINS = """
 _NAMED = "p.slug = %s AND p.archived_at IS NULL"
 _BY_TOKEN = """
     SELECT {select}, t.id, t.user_id, t.project_id, t.name, t.hint, t.scopes,
-           t.last_used_at IS NULL OR t.last_used_at < %s
+           t.last_used_at IS NULL OR t.last_used_at < %s, u.service_project_id
     FROM projects_apitoken t JOIN projects_user u ON u.id = t.user_id
     LEFT JOIN projects_project p ON {choice} {joins}
     WHERE t.sha256 = %s AND t.revoked_at IS NULL AND t.expires_at > %s AND u.is_active
@@ -169,7 +169,7 @@ def _token_rows(secret: str, named: str) -> list[tuple[Any, ...]]:
 
 def _token_actor(row: tuple[Any, ...], place: Place) -> Actor:
     token = ApiToken.from_db(connection.alias, [*_TOKEN, "scopes"], [*row[12:17], list(_scopes(row[17]))])
-    token.user = User.from_db(connection.alias, _USER, row[:7])
+    token.user = User.from_db(connection.alias, [*_USER, "service_project_id"], [*row[:7], row[19]])
     if row[18]:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=timezone.now())
     return Actor.for_token(token, address=place.address, request_id=place.request_id)
@@ -198,7 +198,8 @@ def _password_rows(username: str, secret: str, named: str, place: Place) -> list
 
 
 def _person(rows: list[tuple[Any, ...]], place: Place) -> Actor:
-    user = User.from_db(connection.alias, _USER, rows[0][:7])
+    # Who has a password is a person, so nothing below has to look.
+    user = User.from_db(connection.alias, [*_USER, "service_project_id"], [*rows[0][:7], None])
     if user.must_change_password:
         raise Forbidden(
             f"This password was given to you and must be changed first: sign in at {settings.BASE_URL}/ once.",

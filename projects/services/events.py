@@ -14,7 +14,7 @@ from mlportal.lib import chain, queue
 from mlportal.lib.lease import scrub
 from mlportal.lib.sql import Statement, insert
 from projects.actor import Actor
-from projects.models import ChainHead, Event, EventDelivery, Particulars, Project, User
+from projects.models import ChainHead, Event, EventDelivery, Particulars, Project, ServiceOwner, User
 from projects.services import states
 
 MAX_TRIES = 20
@@ -62,7 +62,8 @@ def record(
     result : str
         ``done``, ``refused`` or ``failed``.
     on_behalf_of : User
-        For whom it was done, when that is not the actor: a delegation, a part of the portal.
+        For whom it was done, when that is not the actor: a delegation, a part of the portal. What a service account
+        did was done for who answers for it, without being said.
     whom : tuple of (int, str)
         Account (0: none) and name of a person concerned, when that is not the target. Kept where it can be erased.
 
@@ -80,7 +81,7 @@ def record(
     owner = person or (whom[0] if whom and by.kind == "anonymous" else 0)
     last, last_hash, at, who = _head(owner, name, address)
     changed = states.difference(target)  # behind the lock of the head: what is known of a target is its last entry's
-    behalf = on_behalf_of or (by.user if by.kind == "system" else None)
+    behalf = on_behalf_of.pk if on_behalf_of else _answering(by)
     event = Event(
         seq=last + 1,
         at=at,
@@ -91,7 +92,7 @@ def record(
         project=project,
         actor_kind=by.kind,
         actor_id=person,
-        on_behalf_of=behalf.pk if behalf else None,
+        on_behalf_of=behalf,
         token_id=by.token.pk if by.token else None,
         who=who,
         whom=_concerned(target, whom),
@@ -151,6 +152,15 @@ def _concerned(target: models.Model | None, whom: tuple[int, str] | None) -> Par
     owner, name = whom[0], chain.exact(whom[1][:220])
     known = Particulars.objects.filter(owner_id=owner, name=name, address="").exclude(salt="").order_by("-pk").first()
     return known or _particulars(owner_id=owner, name=name, address="")
+
+
+def _answering(by: Actor) -> int | None:
+    """For whom the actor works: a part of the portal for a person, a service account for who answers for it."""
+    if by.kind == "system":
+        return by.user.pk if by.user is not None else None
+    if by.token is None or by.user is None or not by.user.is_service:
+        return None
+    return ServiceOwner.objects.filter(account=by.user, valid_to=None).values_list("person", flat=True).first()
 
 
 def _reason(given: str, facts: dict[str, Any]) -> str:

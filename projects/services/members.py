@@ -27,8 +27,7 @@ def add(by: Actor, *, project: Project, user: User, role: str, until: datetime |
         terms.lock([project.pk])
         if not user.is_active:
             raise Conflict(f"The account of {user.username} is not active.", field="user")
-        if user.service_project_id not in (None, project.pk):
-            raise Conflict("This service account belongs to another project.", field="user")
+        _check_service(user, project, chosen)
         if _own(project, user).filter(role=chosen).exists():
             raise Conflict(f"{user.username} is {ROLE_LABELS[chosen]} here already.", field="role")
         member = _give(by, project, user, chosen, end)
@@ -42,6 +41,7 @@ def change_role(by: Actor, *, member: Membership, role: str) -> Membership:
     chosen = terms.role_named(role)
     with transaction.atomic():
         terms.lock([member.project_id])
+        _check_service(member.user, member.project, chosen)
         if member.role == chosen:
             raise Conflict(f"{member.user.username} is {ROLE_LABELS[chosen]} already.", field="role")
         if _own(member.project, member.user).filter(role=chosen).exists():
@@ -112,6 +112,13 @@ def _give(by: Actor, project: Project, user: User, role: Role, until: datetime |
     return Membership.objects.create(
         project=project, user=user, role=role, valid_until=until, granted_by=terms.giver(by)
     )
+
+
+def _check_service(user: User, project: Project, role: Role) -> None:
+    if user.service_project_id not in (None, project.pk):
+        raise Conflict("This service account belongs to another project.", field="user")
+    if user.is_service and role == Role.ADMIN:
+        raise Conflict("A service account is never project admin.", field="role")
 
 
 def _facts(role: Role, until: datetime | None) -> dict[str, str]:

@@ -52,16 +52,19 @@ def words(row: Model | None) -> str:
     return str(row) if row is not None else ""
 
 
+_GIVEN = {"role": "Role", "since": "Since", "until": "Until", "granted_by": "Role given by"}
+
+
 def members(project: Project, span: Span) -> list[Section]:
-    """Who held which role, and who of them could have approved a promotion; two queries."""
+    """Who held which role, who of them could have approved a promotion, what groups and folders held; four queries."""
     rows = standing(project.memberships.all(), span).select_related("user", "granted_by", "group")
     found = list(rows.order_by("user__username", "role", "valid_from"))
-    closed = _closed({member.user_id for member in found}, span.end)
+    gone = closed({member.user_id for member in found}, span.end)
     lines = [
         {
             "member": str(member.user), "username": member.user.username, "role": ROLE_LABELS[Role(member.role)],
-            "could_approve": Permission.PROMOTION_DECIDE in GRANTS[Role(member.role)] and member.user_id not in closed,
-            "approver": _approver(member.role, is_open=member.user_id not in closed),
+            "could_approve": Permission.PROMOTION_DECIDE in GRANTS[Role(member.role)] and member.user_id not in gone,
+            "approver": _approver(member.role, is_open=member.user_id not in gone),
             "source": f"through {member.group}" if member.group else "direct",
             "since": member.valid_from, "until": member.valid_to, "granted_by": words(member.granted_by),
         }
@@ -71,7 +74,32 @@ def members(project: Project, span: Span) -> list[Section]:
         "member": "Member", "role": "Role", "source": "Source", "approver": "Could approve", "since": "Since",
         "until": "Until", "granted_by": "Role given by",
     }  # fmt: skip
-    return [Section("members", "Members and roles", columns, lines, "Nobody belonged to the project.")]
+    people = Section("members", "Members and roles", columns, lines, "Nobody belonged to the project.")
+    return [people, _of_groups(project, span), _on_folders(project, span)]
+
+
+def _of_groups(project: Project, span: Span) -> Section:
+    rows = standing(project.group_grants.all(), span).select_related("group", "granted_by")
+    lines = [{"group": row.group.name, **_given(row)} for row in rows.order_by("group__name_key", "role", "pk")]
+    columns = {"group": "Group", **_GIVEN}
+    return Section("group_roles", "Roles of groups", columns, lines, "No group held a role.")
+
+
+def _on_folders(project: Project, span: Span) -> Section:
+    rows = standing(project.folder_roles.all(), span).select_related("user", "group", "granted_by")
+    lines = [
+        {"folder": row.folder_name, "who": f"{row.group} (group)" if row.group else str(row.user), **_given(row)}
+        for row in rows.order_by("folder_name", "role", "pk")
+    ]
+    columns = {"folder": "Folder", "who": "Who", **_GIVEN}
+    return Section("folder_roles", "Roles on folders", columns, lines, "Nobody held a role on a folder.")
+
+
+def _given(row: Any) -> dict[str, Any]:
+    return {
+        "role": ROLE_LABELS[Role(row.role)], "since": row.valid_from, "until": row.valid_to or row.valid_until,
+        "granted_by": words(row.granted_by),
+    }  # fmt: skip
 
 
 def _approver(role: str, *, is_open: bool) -> str:
@@ -80,7 +108,7 @@ def _approver(role: str, *, is_open: bool) -> str:
     return "yes" if is_open else "no, the account was closed"
 
 
-def _closed(users: set[int], at: datetime) -> set[int]:
+def closed(users: set[int], at: datetime) -> set[int]:
     """Accounts that were deactivated at a moment, by the audit log."""
     verbs = ("user.deactivated", "user.activated")
     rows = Event.objects.filter(target_type="user", target_id__in=users, verb__in=verbs, at__lte=at)

@@ -37,8 +37,10 @@ def create(by: Actor, *, project: Project | None, name: str, scopes: list[str], 
     ------
     Invalid
         For an unknown scope or more than a year of life.
+    Conflict
+        For a service account that is closed, or of another project.
     Forbidden
-        When a token asks for scopes it does not hold itself.
+        When a token asks for scopes it does not hold itself, or a service account for a token.
     """
     require(by, Permission.TOKEN_CREATE, project)
     user = owner or by.user
@@ -46,6 +48,7 @@ def create(by: Actor, *, project: Project | None, name: str, scopes: list[str], 
         raise Invalid("Say whose token it is.", field="owner")
     if by.user is None or user.pk != by.user.pk:
         require(by, Permission.MEMBER_MANAGE, project)
+    _check_holder(by, user, project)
     wanted = _clean_scopes(by, scopes)
     if GRAVE & set(wanted):
         stepup.require_recent(by)
@@ -56,6 +59,7 @@ def create(by: Actor, *, project: Project | None, name: str, scopes: list[str], 
         token = ApiToken.objects.create(
             user=user, project=project, name=names.clean(name), sha256=credentials.fingerprint(secret),
             hint=secret[:8], scopes=wanted, expires_at=timezone.now() + timedelta(days=days),
+            created_by=by.user,
         )  # fmt: skip
         data = {"scopes": wanted, "days": days, "owner": user.pk}
         events.record(by, "token.created", project=project, target=token, data=data)
@@ -81,6 +85,15 @@ def revoke(by: Actor, *, token: ApiToken) -> ApiToken:
         events.record(by, "token.revoked", project=token.project, target=token, data=data)
     token.revoked_at = now
     return token
+
+
+def _check_holder(by: Actor, user: User, project: Project | None) -> None:
+    if by.user is not None and by.user.is_service:
+        raise Forbidden("People mint the tokens of a service account.", code="people_only")
+    if user.is_service and (project is None or user.service_project_id != project.pk):
+        raise Conflict("A token of a service account works in its project only.", field="project")
+    if not user.is_active:
+        raise Conflict(f"The account of {user.username} is not active.", field="owner")
 
 
 def _clean_scopes(by: Actor, scopes: list[str]) -> list[str]:

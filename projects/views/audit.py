@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from projects.access import ProjectView, SiteView
 from projects.forms import people
-from projects.models import Anchor, Event, Project
+from projects.models import Anchor, Event, Project, User
 from projects.permissions import Permission, allowed
 from projects.services import anchors, audit
 from projects.views import event_links
@@ -35,8 +35,10 @@ def _page(view: ProjectView | SiteView, request: HttpRequest, project: Project |
     if before.isascii() and before.isdigit():
         rows = rows.filter(seq__lt=int(before[:18]))
     found = list(rows.order_by("-seq")[: PAGE + 1])
+    behalf = User.objects.in_bulk({event.on_behalf_of for event in found if event.on_behalf_of})
     values: dict[str, Any] = {
-        "form": form, "lines": [(event, event_links.address(event)) for event in found[:PAGE]], "scope": project,
+        "form": form, "scope": project,
+        "lines": [(event, event_links.address(event), behalf.get(event.on_behalf_of or 0)) for event in found[:PAGE]],
         "older": found[PAGE - 1].seq if len(found) > PAGE else None, "paged": bool(before),
         "anchored": Anchor.objects.order_by("-number").first(), "filtered": form.is_valid() and chosen(form).words(),
     }  # fmt: skip

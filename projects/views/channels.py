@@ -42,7 +42,8 @@ class _Channels(ProjectView):
         self, request: HttpRequest, form: Any, kind: str, channel: Channel | None, status: int
     ) -> HttpResponse:
         """Render the form of a new or stored channel."""
-        values = {"form": form, "kind": kind, "channel": channel}
+        label = Channel.Kind(kind).label
+        values = {"form": form, "kind": kind, "channel": channel, "kind_label": label}
         return render(request, "projects/channel.html", values, status=status)
 
     def secret_page(self, request: HttpRequest, made: channels.Created) -> HttpResponse:
@@ -59,6 +60,7 @@ class ChannelList(_Channels):
             "channels": self.held().order_by("name"),
             "deliveries": sent.order_by("-pk")[:LOG_LINES],
             "words": VERBS,
+            "kinds": [(kind, Channel.Kind(kind).label) for kind in forms.FORMS],
         }
         return render(request, "projects/channels.html", values)
 
@@ -94,15 +96,17 @@ class ChannelEdit(_Channels):
     def post(self, request: HttpRequest, number: int) -> HttpResponse:
         channel = self.channel(number)
         form = _form(channel.kind)(request.POST)
-        saved = (
-            form.attempt(lambda: channels.update(self.actor, channel=channel, **form.values()))
-            if form.is_valid()
-            else None
-        )
+        saved = form.attempt(lambda: self._update(channel, form)) if form.is_valid() else None
         if saved is None:
             return self.form_page(request, form, channel.kind, channel, 422)
         messages.success(request, f"The channel “{saved.name}” is saved.")
         return self.home()
+
+    def _update(self, channel: Channel, form: Any) -> Channel:
+        values = form.values()
+        secret = values.pop("secret", "")
+        saved = channels.update(self.actor, channel=channel, **values)
+        return channels.replace_secret(self.actor, channel=saved, secret=secret) if secret else saved
 
 
 class ChannelAction(_Channels):

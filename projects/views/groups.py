@@ -1,5 +1,6 @@
 """Pages of groups: who is in them, what they hold, and which names of a sign-in provider mean them."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -110,16 +111,39 @@ class GroupPage(OneGroup):
         user = principals.person(values["user"])
         return groups.add(self.actor, group=group, user=user, as_owner=values["as_owner"])
 
-    def _page(self, request: HttpRequest, group: Group, form: people.NewGroupMember, status: int) -> HttpResponse:
+    def _page(
+        self, request: HttpRequest, group: Group, form: people.NewGroupMember, status: int,
+        edit_form: people.NewGroup | None = None,
+    ) -> HttpResponse:  # fmt: skip
         admin = allowed(self.actor, Permission.SITE_ADMIN, None)
         rows = group.people.filter(valid_to=None).select_related("user").order_by("-is_owner", "user__username", "pk")
         grants = group.grants.filter(valid_to=None).select_related("project").order_by("project__name")
         owner = self.actor.user is not None and group.is_owned_by(self.actor.user)
         values = {
             "group": group, "form": form, "people": rows, "admin": admin, "change": admin or owner,
+            "edit_form": edit_form or _edit_form(group),
             "grants": [(grant, ROLE_LABELS[Role(grant.role)]) for grant in grants],
         }  # fmt: skip
         return render(request, "projects/group.html", values, status=status)
+
+
+def _edit_form(group: Group) -> people.NewGroup:
+    return people.NewGroup(initial={"name": group.name, "description": group.description}, auto_id="edit_%s")
+
+
+class GroupEdit(GroupPage):
+    """Give a group another name and description."""
+
+    permission = Permission.SITE_ADMIN
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        group, form = self.group(pk), people.NewGroup(request.POST, auto_id="edit_%s")
+        change = partial(groups.edit, self.actor, group=group)
+        done = form.attempt(lambda: change(**form.cleaned_data)) if form.is_valid() else None
+        if done is None:
+            return self._page(request, group, people.NewGroupMember(), 422, form)
+        messages.success(request, f"{done} is changed.")
+        return see_other(reverse("projects:group", args=[group.pk]))
 
 
 class GroupMemberEnd(OneGroup):

@@ -35,7 +35,36 @@ def open_members(view: ProjectView) -> QuerySet[Membership]:
     )
 
 
-class MemberList(ProjectView):
+class MembersPage(ProjectView):
+    """Base of what answers with the page of members."""
+
+    abstract = True
+
+    def page(
+        self,
+        request: HttpRequest,
+        form: people.NewMember,
+        status: int,
+        group_form: people.NewGroupRole | None = None,
+        changing: dict[int, people.GroupRoleChange] | None = None,
+    ) -> HttpResponse:
+        """Show everybody with their roles, and the forms."""
+        manage = allowed(self.actor, Permission.MEMBER_MANAGE, self.project)
+        grants = self.project.group_grants.filter(valid_to=None).select_related("group").order_by("group__name_key")
+        values = {
+            "form": form,
+            "members": open_members(self),
+            "group_form": group_form or people.NewGroupRole(),
+            "group_roles": [(grant, (changing or {}).get(grant.pk) or _change_form(grant)) for grant in grants],
+            "folder_roles": self.project.folder_roles.open().select_related("user", "group").order_by("folder_name"),
+            "roles": people.ROLES,
+            "manage": manage,
+            "grants": _grants(),
+        }
+        return render(request, "projects/members.html", values, status=status)
+
+
+class MemberList(MembersPage):
     """Everybody with their roles; the form to add one."""
 
     reads = Membership
@@ -43,7 +72,7 @@ class MemberList(ProjectView):
     write_permission = Permission.MEMBER_MANAGE
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return self._page(request, people.NewMember(), 200)
+        return self.page(request, people.NewMember(), 200)
 
     def past(self, span: Span) -> list[Section]:
         return past.members(self.project, span)
@@ -56,7 +85,7 @@ class MemberList(ProjectView):
         form = people.NewMember(request.POST)
         member = form.attempt(lambda: self._add(form.cleaned_data)) if form.is_valid() else None
         if member is None:
-            return self._page(request, form, 422)
+            return self.page(request, form, 422)
         messages.success(request, f"{member.user} is {ROLE_LABELS[Role(member.role)]} now.")
         return see_other(reverse("projects:member-list", args=[self.project.slug]))
 
@@ -66,22 +95,6 @@ class MemberList(ProjectView):
             raise Invalid("There is no active account with this name.", field="user", got=values["user"])
         return members.add(self.actor, project=self.project, user=user, role=values["role"], until=values["until"])
 
-    def _page(
-        self, request: HttpRequest, form: people.NewMember, status: int, group_form: people.NewGroupRole | None = None
-    ) -> HttpResponse:
-        manage = allowed(self.actor, Permission.MEMBER_MANAGE, self.project)
-        values = {
-            "form": form,
-            "members": open_members(self),
-            "group_form": group_form or people.NewGroupRole(),
-            "group_roles": self.project.group_grants.filter(valid_to=None).select_related("group"),
-            "folder_roles": self.project.folder_roles.open().select_related("user", "group").order_by("folder_name"),
-            "roles": people.ROLES,
-            "manage": manage,
-            "grants": _grants(),
-        }
-        return render(request, "projects/members.html", values, status=status)
-
 
 class GroupRoleGive(MemberList):
     """Give a group a role here; the page of members with what is wrong otherwise."""
@@ -90,13 +103,32 @@ class GroupRoleGive(MemberList):
         form = people.NewGroupRole(request.POST)
         grant = form.attempt(lambda: self._give(form.cleaned_data)) if form.is_valid() else None
         if grant is None:
-            return self._page(request, people.NewMember(), 422, form)
+            return self.page(request, people.NewMember(), 422, form)
         messages.success(request, f"Everybody in {grant.group} is {ROLE_LABELS[Role(grant.role)]} now.")
         return see_other(reverse("projects:member-list", args=[self.project.slug]))
 
     def _give(self, values: dict[str, Any]) -> GroupGrant:
         group = principals.group(values.pop("group"))
         return group_roles.grant(self.actor, project=self.project, group=group, **values)
+
+
+class GroupRoleChange(MembersPage):
+    """Replace the role of a group by another, or give it another end."""
+
+    reads = GroupGrant
+    permission = Permission.MEMBER_MANAGE
+
+    def post(self, request: HttpRequest, pk: int) -> HttpResponse:
+        rows = self.project.group_grants.filter(valid_to=None).select_related("group", "project")
+        grant, form = self.find(rows, pk=pk), people.GroupRoleChange(request.POST, auto_id=f"g{pk}_%s")
+        changed = form.attempt(lambda: self._change(grant, form.cleaned_data)) if form.is_valid() else None
+        if changed is None:
+            return self.page(request, people.NewMember(), 422, changing={pk: form})
+        messages.success(request, f"Everybody in {changed.group} is {ROLE_LABELS[Role(changed.role)]} now.")
+        return see_other(reverse("projects:member-list", args=[self.project.slug]))
+
+    def _change(self, grant: GroupGrant, values: dict[str, Any]) -> GroupGrant:
+        return group_roles.change(self.actor, grant=grant, **values)
 
 
 class GroupRoleEnd(ProjectView):
@@ -110,6 +142,11 @@ class GroupRoleEnd(ProjectView):
         grant = group_roles.end(self.actor, grant=self.find(rows, pk=pk))
         messages.success(request, f"{grant.group} is not {ROLE_LABELS[Role(grant.role)]} here any more.")
         return see_other(reverse("projects:member-list", args=[self.project.slug]))
+
+
+def _change_form(grant: GroupGrant) -> people.GroupRoleChange:
+    until = f"{grant.valid_until:%Y-%m-%d %H:%M}" if grant.valid_until else ""
+    return people.GroupRoleChange(initial={"role": grant.role, "until": until}, auto_id=f"g{grant.pk}_%s")
 
 
 def _grants() -> list[dict[str, object]]:

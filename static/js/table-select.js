@@ -48,8 +48,8 @@ behaviour("table-select", (table) => {
     if (compare) {
       const few = !every && chosen.size < 2;
       compare.setAttribute("aria-disabled", String(few));
-      const query = every ? { q: bar.dataset.q } : { runs: ids() };
-      compare.href = `${compare.dataset.href}?${new URLSearchParams(query)}`;
+      const query = every ? { q: bar.dataset.q, all: 1 } : { runs: ids() };
+      compare.href = `${compare.dataset.href}${new URLSearchParams(query)}`;
     }
     const register = $("[data-register]", bar);
     if (register) {

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 def place(tmp_path_factory):
     """A data folder on which user, project, member and token were added by command."""
     portal = Portal(tmp_path_factory.mktemp("admin") / "p")
-    portal.folder.mkdir()
+    portal.folder.mkdir(exist_ok=True)
     portal.said = {}
     for name, words in {
         "user": "user add ana --email ana@example.org --site-admin --generate-password --json",
@@ -102,7 +102,7 @@ def test_audit_log_names_the_command_line(place):
 
 def test_two_commands_at_once_on_a_new_folder_both_work(tmp_path):
     """The schema is made once, whoever comes first."""
-    portal = Portal(tmp_path)
+    portal = Portal(tmp_path, empty=True)
     with ThreadPoolExecutor(2) as both:
         words = [("admin", "user", "add", name, "--email", f"{name}@a.org", "--generate-password") for name in "ab"]
         done = list(both.map(lambda given: portal.command(*given), words))

@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = answer  # noqa: N815 names of http.server
+    do_GET = do_POST = do_PATCH = answer  # noqa: N815 names of http.server
 
     def log_message(self, *_arguments):
         """Keep the test's output clean."""

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from deployments.models import PaperVersion
 from deployments.proof import papers
 from deployments.services import cards
 from tests.deployments.test_api import Api
@@ -168,3 +169,18 @@ def test_the_web_process_loads_no_fonts():
         env={"DJANGO_SETTINGS_MODULE": "mlportal.settings", "PATH": "/usr/bin", "MLPORTAL_DATA_DIR": "/tmp"},
     )  # fmt: skip
     assert done.stdout.strip() == "False"
+
+
+def test_the_card_as_it_was_says_who_had_written_what(team, version):
+    cards.write(team.scientist, version=version, texts={"limitations": "Weak for the young."})
+    first = PaperVersion.objects.get()
+    cards.write(team.admin, version=version, texts={"limitations": "Weak for the old."}, level="version")
+    then = first.written_at.isoformat(timespec="microseconds")
+    page = browser(team, "viewer").get(CARD, {"as_of": then}).content.decode()
+    assert "Weak for the young." in page
+    assert "Weak for the old." not in page
+    body = Api(team, "viewer", "read").get("models/churn/versions/1/card/", as_of=then).json()
+    told = [(row["part"], row["text"], row["by"], row["for"]) for row in body["card"]]
+    assert told == [("Limitations", "Weak for the young.", "churn-scientist", "model")]
+    before = Api(team, "viewer", "read").get("models/churn/versions/1/card/", as_of="2020-01-01").json()
+    assert before["card"] == []

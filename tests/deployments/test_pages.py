@@ -122,6 +122,7 @@ def test_the_review_says_what_is_true(team):
     ("low", "high", "words"),
     [
         (0.001, 0.02, "Better than production: ROC AUC +0 (+0.001 to +0.02)"),
+        (8.67e-18, 0.02, "About equal to production: ROC AUC +0 (+0 to +0.02)"),  # dust of arithmetic
         (-0.02, -0.001, "Worse than production: ROC AUC +0 (−0.02 to −0.001)"),
         (-0.01, 0.02, "About equal to production: ROC AUC +0 (−0.01 to +0.02)"),
     ],
@@ -230,6 +231,10 @@ def test_ops_rolls_back_switches_off_and_on_and_configures(team):
     assert client.post(f"{address}configure/", {"log_mode": "none"}).status_code == 303
     assert client.post(f"{address}configure/", {"log_mode": "x"}).status_code == 422
     assert Endpoint.objects.get().log_mode == "none"
+    limits = {"log_mode": "none", "logging": "durable", "masked_columns": "age, city", "requests_per_minute": "90"}
+    assert client.post(f"{address}configure/", limits).status_code == 303
+    held = Endpoint.objects.get()
+    assert (held.logging, held.masked_columns, held.requests_per_minute) == ("durable", ["age", "city"], 90)
 
 
 def test_ops_sets_retraining(team):

@@ -30,6 +30,19 @@ SETTLED = """async () => {
   await Promise.all(ending.map((a) => a.finished.catch(() => 0)));
   await frames(2);
 }"""
+OPENABLE = "() => [...document.querySelectorAll('#content [popover][id], #content dialog[id]')].map((each) => each.id)"
+OPEN = """(id) => {
+  const box = document.getElementById(id);
+  if (box.matches('dialog')) box.showModal(); else box.showPopover();
+}"""
+CLOSE = """(id) => {
+  const box = document.getElementById(id);
+  if (box?.matches('dialog')) box.close(); else box?.hidePopover();
+}"""
+# Sizes are not judged: what lies half below the fold of a long menu has not its whole size.
+JUDGE = """([id, tags]) => axe.run({include: [['#' + CSS.escape(id)]]},
+  {runOnly: {type: 'tag', values: tags}, rules: {'target-size': {enabled: false}}, resultTypes: ['violations']})
+  .then((r) => r.violations.map((v) => v.id + ': ' + v.nodes.slice(0, 3).map((n) => n.target.join(' ')).join(' | ')))"""
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -129,6 +142,20 @@ class Person:
             self.page.wait_for_timeout(400)
             self.page.evaluate(SETTLED)
         self.trouble += [f"{where}: axe {each}" for each in found]
+
+    def open_all(self, where: str, seen: set[str]) -> None:
+        """Open each menu and dialog of the page that was not seen yet, and check it with axe."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        for name in self.page.evaluate(OPENABLE):
+            kind = re.sub(r"\d+", "", name)
+            if kind in seen:
+                continue
+            seen.add(kind)
+            self.page.evaluate(OPEN, name)
+            self.page.evaluate(SETTLED)
+            self.trouble += [f"{where} #{name}: axe {each}" for each in self.page.evaluate(JUDGE, [name, AXE_TAGS])]
+            self.page.evaluate(CLOSE, name)
 
     def _barriers(self) -> list[str]:
         # the rows of a long table are alike, and judging hundreds of them takes minutes

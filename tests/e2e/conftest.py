@@ -26,7 +26,7 @@ class Stage:
 
 def filled(portal: Portal) -> Stage:
     """Fill a portal before it starts, so that its workers do not take what the stage does itself."""
-    portal.folder.mkdir()
+    portal.folder.mkdir(exist_ok=True)
     made = portal.command("migrate")
     assert made.returncode == 0, made.stdout + made.stderr
     environment = portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}

@@ -36,7 +36,7 @@ for at, row in enumerate(EndpointInterval.objects.order_by("pk")):
 def auditor(tmp_path_factory):
     """A manager's window on a portal with that history."""
     portal = Portal(tmp_path_factory.mktemp("auditor") / "p")
-    portal.folder.mkdir()
+    portal.folder.mkdir(exist_ok=True)
     assert portal.command("migrate").returncode == 0
     place = portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
     # Before it starts: a worker would take the evaluations that the history ends itself.

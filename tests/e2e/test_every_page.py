@@ -7,7 +7,7 @@ A route that is no page is named below with the reason.
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browser import Person
+from tests.e2e.browser import SIZES, Person
 from tests.house.routes import Route, routes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -24,18 +24,22 @@ NO_PAGE = {
     **dict.fromkeys([f"{P}health", f"{P}version"], MACHINES),
     **dict.fromkeys(["example/", "shell/", f"{RUN}live/", f"{EXPERIMENT}complete/", f"{P}runs/complete/"], PART),
     f"{P}settings/policies/<str:environment>/<int:number>/backtest/": PART,
-    **dict.fromkeys([f"{EXPERIMENT}compare/importance/", f"{P}promotions/<int:number>/progress/"], PART),
+    **dict.fromkeys([f"{EXPERIMENT}compare/importance/", f"{P}runs/compare/importance/"], PART),
+    **dict.fromkeys([f"{P}promotions/<int:number>/progress/"], PART),
     **dict.fromkeys([f"{VERSION}checks/progress/", f"{VERSION}progress/"], PART),
     **dict.fromkeys([f"{P}jobs/<int:job>/live/", f"{P}jobs/<int:job>/log/"], PART),
     f"{P}datasets/imports/<int:number>/progress/": PART,
     f"{P}models/<str:name>/v/<int:number>/explain/": PART,
+    f"{P}models/<str:name>/v/<int:number>/reproduce/": PART,
+    f"{P}models/<str:name>/v/<int:number>/reproductions/<int:reproduction>/": FILE,
     **dict.fromkeys([f"{P}experiments/<experiment>/export.csv", f"{P}runs/export.csv"], FILE),
-    f"{EXPERIMENT}compare/data.csv": FILE,
+    **dict.fromkeys([f"{EXPERIMENT}compare/data.csv", f"{P}runs/compare/data.csv"], FILE),
     f"{P}models/<str:name>/v/<int:number>/export/": FILE,
-    **dict.fromkeys([f"{EXPERIMENT}compare/export/", f"{P}reports/<int:report>/export/"], FILE),
+    f"{P}reports/<int:report>/export/": FILE,
     **dict.fromkeys([f"{VERSION}download/", f"{VERSION}rows/export/", f"{P}jobs/<int:job>/log.txt"], FILE),
     **dict.fromkeys([f"{RUN}raw/<path:path>", f"{RUN}zip/", f"{MODEL}raw/<path:path>", f"{MODEL}zip/"], FILE),
     **dict.fromkeys([f"{EXPERIMENT}compare/facts/", f"{EXPERIMENT}compare/series/", f"{RUN}series/"], NUMBERS),
+    **dict.fromkeys([f"{P}runs/compare/facts/", f"{P}runs/compare/series/"], NUMBERS),
     f"{P}models/<str:name>/v/<int:number>/card/files/<slug:form>/": FILE,
     f"{P}models/<str:name>/technical-files/<int:number>/download/": FILE,
     f"{P}models/<str:name>/v/<int:number>/technical-file/issues/": PART,
@@ -71,6 +75,7 @@ STATES = {
     **{f"channel-{kind}": f"/p/churn/settings/channels/new/{kind}/" for kind in ("webhook", "email")},
     "connection-s3": "/p/churn/settings/connections/new/s3/",
 }
+OPENED: set[str] = set()  # menus and dialogs that were looked at: many pages have the same
 PAGES = sorted({route.pattern for route in routes() if route.method == "GET" and not route.is_api} - set(NO_PAGE))
 
 
@@ -81,8 +86,12 @@ TABLES = """() => [...document.querySelectorAll('[data-chart], .pc')].map((plot)
 
 
 def every_chart_has_its_table(person: Person) -> None:
-    """Press "show as table" of each chart of the page, and find rows in what it opens."""
+    """Press "show as table" of each chart of the page, and find rows in what it opens.
+
+    At a desk: on a phone a list stands without what is chosen in it.
+    """
     page = person.page
+    page.set_viewport_size(SIZES["desk"])
     assert all(page.evaluate(TABLES)), "a chart without a table"
     for button in page.locator("[data-figure-act='table']").all():
         figure = button.locator("xpath=ancestor::*[@data-figure][1]")
@@ -104,6 +113,7 @@ def view_all(person: Person, name: str) -> None:
     ):  # fmt: skip
         person.view(f"{name} {size} {theme}", size=size, theme=theme, has_axe=has_axe)
     every_chart_has_its_table(person)
+    person.open_all(name, OPENED)
 
 
 @pytest.mark.parametrize("pattern", PAGES)

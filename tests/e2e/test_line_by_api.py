@@ -128,7 +128,7 @@ def test_line_by_token(scripts):
     answer = predict(sam, rows[:3])
     assert (len(answer["predictions"]), answer["version"]) == (3, 1)
     status, refused = sam.call("POST", "endpoints/wine-production/predict/", {"records": [rows[0] | {"alcohol": "x"}]})
-    assert (status, refused["row"], refused["column"]) == (400, 0, "alcohol")
+    assert (status, refused["row"], refused["column"]) == (422, 0, "alcohol")
     # watching: ops lets drift retrain the model, then the traffic shifts
     retrain = {"trigger": "drift", "enabled": True, "cooldown_hours": 1}
     assert otto.call("PUT", "endpoints/wine-production/automations/", retrain)[0] == 200

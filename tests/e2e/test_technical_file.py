@@ -28,7 +28,7 @@ cards.write(team.scientist, version=version, texts={"limitations": "Weak for cus
 def manager(tmp_path_factory):
     """A manager's window on a portal with a version in production."""
     portal = Portal(tmp_path_factory.mktemp("papers") / "p")
-    portal.folder.mkdir()
+    portal.folder.mkdir(exist_ok=True)
     assert portal.command("migrate").returncode == 0
     place = portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
     made = subprocess.run(

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from experiments.models import FolderRole, Run
+from experiments.queries import run_set
 from experiments.services import artifacts, bulk, experiments, folder_roles, folders, runs
 from experiments.services.bulk import Chosen
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
@@ -231,3 +232,60 @@ def test_the_page_and_the_routes(tree, client):
     assert [row["role"] for row in client.get(url, headers=headers).json()["results"]] == ["ops"]
     assert client.delete(f"{url}{made.json()['id']}/", headers=headers).status_code == 204
     assert client.get(url, headers=headers).json()["results"] == []
+
+
+def test_many_runs_of_several_experiments_are_changed_with_a_role_on_each_folder(tree):
+    project, mei = tree["project"], make_user("mei", role="viewer", project=tree["project"])
+    made = [runs.create(tree["boss"], experiment=tree[name]) for name in ("in_a", "in_inner", "in_b", "top")]
+    numbers = [run.pk for run in made]
+    tag = {"key": "seen", "value": "1"}
+
+    def change(chosen):
+        return bulk.run(actor(mei), project=project, kind="tag", chosen=Chosen(run_ids=chosen), given=tag)
+
+    assert refused(lambda: change(numbers[:2]))
+    folder_roles.give(tree["boss"], folder=tree["a"], user=mei, role="scientist")
+    assert change(numbers[:2]).done == 2
+    assert refused(lambda: change(numbers[:3]))
+    folder_roles.give(tree["boss"], folder=tree["b"], user=mei, role="scientist")
+    action = change(numbers[:3])
+    assert action.done == 3
+    assert refused(lambda: change(numbers))  # one lies at the top, where no folder gives a right
+    assert refused(lambda: change([]))
+    assert bulk.undo(actor(mei), action=action).done == 3
+    inside = run_set(actor(mei), project, tree["a"].pk)
+    found = bulk.run(actor(mei), project=project, kind="tag", chosen=Chosen(place=inside), given=tag)
+    assert found.done == 2
+    assert refused(
+        lambda: bulk.run(
+            actor(mei), project=project, kind="tag", chosen=Chosen(place=run_set(actor(mei), project)), given=tag
+        )
+    )
+
+
+def test_runs_of_several_folders_move_where_the_mover_may(tree):
+    project, mei = tree["project"], make_user("mei", role="viewer", project=tree["project"])
+    for name in ("a", "b"):
+        folder_roles.give(tree["boss"], folder=tree[name], user=mei, role="scientist")
+    made = [runs.create(tree["boss"], experiment=tree[name]).pk for name in ("in_a", "in_inner")]
+
+    def move(target):
+        chosen, given = Chosen(run_ids=made), {"experiment": target.pk}
+        return bulk.run(actor(mei), project=project, kind="move", chosen=chosen, given=given)
+
+    assert refused(lambda: move(tree["top"]))
+    assert move(tree["in_b"]).done == 2
+    assert set(Run.objects.filter(pk__in=made).values_list("experiment", flat=True)) == {tree["in_b"].pk}
+
+
+def test_the_pages_of_many_runs_offer_what_a_folder_gives(tree, client):
+    mei = make_user("mei", role="viewer", project=tree["project"])
+    run = runs.create(tree["boss"], experiment=tree["in_a"])
+    client.force_login(mei)
+    pages = ("/p/churn/runs/", f"/p/churn/runs/?folder={tree['a'].pk}")
+    before = [client.get(page).content.decode() for page in pages]
+    folder_roles.give(tree["boss"], folder=tree["a"], user=mei, role="scientist")
+    after = [client.get(page).content.decode() for page in pages]
+    assert all(f"/runs/{run.pk}/" in page for page in (*before, *after))
+    assert all('data-dialog="#tagdlg"' not in page for page in before)
+    assert all('data-dialog="#tagdlg"' in page for page in after)

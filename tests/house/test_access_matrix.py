@@ -106,8 +106,9 @@ def test_only_the_named_routes_let_an_anonymous_caller_in():
     assert let_in <= OPEN, let_in - OPEN
 
 
-# POST because they take time and note the result, but they only look: the manifest is hashed again.
+# POST because they take time or much to ask, but they only look: hash a manifest again, try a rule on what is stored.
 CHECKS = {
+    "POST api/v1/projects/<slug:project>/alert-rules/backtest/",
     "POST p/<slug:project>/models/<str:name>/v/<int:number>/verify/",
     "POST api/v1/projects/<slug:project>/models/<str:name>/versions/<int:number>/verify/",
 }

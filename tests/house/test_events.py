@@ -33,6 +33,7 @@ EXEMPT = {
     "experiments/services/runs.py:drop_tag": RUN_DATA,
     "monitoring/services/rules.py:add_defaults": "part of binding a monitor, inside the caller's event",
     "monitoring/services/predictions.py:record_truth": "labels of predictions are data, like the predictions",
+    "monitoring/services/truthfiles.py:record": "labels of predictions are data, like the predictions",
 }
 
 

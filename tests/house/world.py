@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from django.utils import timezone
 
+from deployments import gates
 from deployments.cards import annex
 from deployments.cards.records import load
-from deployments.models import Delegation, ModelVersion, TechnicalFile
+from deployments.models import Delegation, ModelVersion, Reproduction, TechnicalFile
 from experiments.models import Experiment, Folder, FolderRole, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
-from monitoring.models import Alert
+from monitoring.models import Alert, AlertRoute, Incident, Silence
 from projects.models import (
     AccessRequest,
     ApiToken,
@@ -33,6 +34,7 @@ from projects.models import (
     GroupMember,
     Membership,
     Project,
+    ServiceOwner,
     Session,
     SplitRecipe,
     User,
@@ -109,6 +111,13 @@ def _people(world: World) -> None:
     world.values |= {
         "groups": str(group.pk), "members/member": str(person.pk), "group-roles": str(grant.pk),
         "mappings": str(mapping.pk), "group-mappings": str(mapping.pk),
+    }  # fmt: skip
+    account = make_user("churn.ci", role="viewer", project=world.project, service_project=world.project)
+    ServiceOwner.objects.create(account=account, person=world.people["viewer"], named_by=world.people["admin"])
+    make_token(account, world.project, ["read"])
+    world.values |= {
+        "service-accounts": str(account.pk), "service-accounts/username": account.username,
+        "tokens/token": str(ApiToken.objects.get(user=account).pk),
     }  # fmt: skip
     member = Membership.objects.filter(project=world.project, role="viewer").order_by("pk")[0]
     token = str(ApiToken.objects.get(user=world.people["viewer"]).pk)
@@ -254,6 +263,7 @@ def _deployments(world: World, team: Team) -> None:
         "policies": endpoint.environment.name, "policies/number": "1", "policy": "1", "events/seq": "1",
         "aliases": "best", "reviews": "1", "jobs": str(job.pk), "delegations": str(_delegation(world).pk),
         "files": "json", "technical-files": str(_technical_file(version, world)),
+        "reproductions": str(_reproduction(version, world)),
     }  # fmt: skip
 
 
@@ -265,6 +275,15 @@ def _technical_file(version: ModelVersion, world: World) -> int:
         file_sha256=packed.sha256, size_bytes=2, filled=1, asked=2, issued_by=world.people["manager"],
     )  # fmt: skip
     return made.number
+
+
+def _reproduction(version: ModelVersion, world: World) -> int:
+    return Reproduction.objects.create(
+        version=version, state="succeeded", metric_tolerance=0.001, prediction_tolerance=0.001, signature="c2lnbmVk",
+        asked_by=world.people["scientist"],
+        document={"verdict": "not_reproduced", "failure": "The training failed.", "recipe": {}},
+        ended_at=timezone.now(), verdict="not_reproduced", signed_by=gates.keyring().key_id,
+    ).pk  # fmt: skip
 
 
 def _delegation(world: World) -> Delegation:
@@ -292,6 +311,15 @@ def _monitoring(world: World) -> None:
         verbs=["version.created"],
     )  # fmt: skip
     now = timezone.now()
+    route = AlertRoute.objects.create(project=world.project, name="all", channel=channel)
+    incident = Incident.objects.create(
+        project=world.project, endpoint="watched", title="age drifted", severity="critical", opened_at=now
+    )
+    Alert.objects.filter(pk=alert.pk).update(incident=incident)
+    silence = Silence.objects.create(
+        project=world.project, matchers="kind=latency", starts_at=now, ends_at=now + timedelta(hours=1),
+        author=alert.project.created_by,
+    )  # fmt: skip
     delivery = Delivery.objects.create(
         channel=channel, message_id="msg_1", verb="alert.firing", subject="age drifted", payload={}, next_at=now,
         give_up_at=now,
@@ -300,5 +328,7 @@ def _monitoring(world: World) -> None:
         "monitors": str(monitor.pk), "rules": str(rule.pk), "alert-rules": str(rule.pk), "alerts": str(alert.pk),
         "alerts/action": "acknowledge", "predictions": "0199a000-0000-7000-8000-000000000000",
         "windows": str(window.pk), "channels": str(channel.pk), "channels/action": "test",
-        "deliveries": str(delivery.pk), "webhooks": str(hook.pk),
+        "deliveries": str(delivery.pk), "webhooks": str(hook.pk), "alert-routes": str(route.pk),
+        "routes": str(route.pk), "incidents": str(incident.pk), "incidents/action": "acknowledge",
+        "silences": str(silence.pk),
     }  # fmt: skip

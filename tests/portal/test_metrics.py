@@ -27,6 +27,7 @@ def test_tables_are_counted(client):
         'mlportal_training_jobs{state="starting"} 0.0',
         'mlportal_training_jobs{state="running"} 0.0',
         "mlportal_open_alerts 0.0",
+        "mlportal_open_incidents 0.0",
         "mlportal_undelivered_events 0.0",
     ]
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("portal") / "p") as portal:
+    with running(tmp_path_factory.mktemp("portal") / "p", empty=True) as portal:
         yield portal
 
 

@@ -30,7 +30,9 @@ def write_artifacts(folder: Path, seed: int = 0, estimator=None) -> dict[str, Pa
     """Train a small model and write its files as the trainer does."""
     folder.mkdir(parents=True, exist_ok=True)
     train = recipes.rows(300, seed=seed)
-    model = recipes.pipeline(estimator or LogisticRegression(max_iter=500, C=1.0 + seed))
+    if estimator is None:  # an unfitted forest has no length, so its truth cannot be asked
+        estimator = LogisticRegression(max_iter=500, C=1.0 + seed)
+    model = recipes.pipeline(estimator)
     model.fit(train, recipes.labels(train, seed=seed + 1))
     modelfile.dump(model, folder / "model.skops")
     held_out = recipes.rows(60, seed=seed + 50)

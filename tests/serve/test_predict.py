@@ -52,11 +52,11 @@ def test_faults_name_row_and_column(serve, token):
         status, answer, _ = serve.predict(token, body, **headers)
         return status, answer["code"], answer.get("row"), answer.get("column")
 
-    assert fault({"records": [RECORD, {**RECORD, "age": "x"}]}) == (400, "value_invalid", 1, "age")
-    assert fault({"records": [{**RECORD, "wage": 1}]}) == (400, "column_unknown", 0, "wage")
-    assert fault({"records": [{**RECORD, "plan": None}]}) == (400, "null_not_allowed", 0, "plan")
-    assert fault({"records": []}) == (400, "no_rows", None, None)
-    assert fault({"records": [RECORD] * 10_001}) == (400, "too_many_rows", None, None)
+    assert fault({"records": [RECORD, {**RECORD, "age": "x"}]}) == (422, "value_invalid", 1, "age")
+    assert fault({"records": [{**RECORD, "wage": 1}]}) == (422, "column_unknown", 0, "wage")
+    assert fault({"records": [{**RECORD, "plan": None}]}) == (422, "null_not_allowed", 0, "plan")
+    assert fault({"records": []}) == (422, "no_rows", None, None)
+    assert fault({"records": [RECORD] * 10_001}) == (422, "too_many_rows", None, None)
     assert fault({"rows": [RECORD]}) == (400, "records_missing", None, None)
     assert fault({"records": [RECORD], "x": 1}) == (400, "field_unknown", None, None)
     assert fault({"records": [RECORD], "inference_ids": []}) == (400, "invalid", None, None)
@@ -224,6 +224,7 @@ def test_rights_taken_away_end_within_half_a_minute(scene, token):
 
     class Answering:
         routes: dict = {}
+        slugs = {scene.project.pk: "churn"}
         project_ids = {"churn": scene.project.pk}
 
         def ask(self, question):

@@ -194,6 +194,6 @@ def test_slow_pipeline_is_batched_and_answers_right(scene, token, tmp_path, sett
                 assert status == 200
                 share = body["predictions"][0]["probability"]
                 assert [share["no"], share["yes"]] == pytest.approx(expected[visits].tolist(), rel=1e-12)
-        assert serve.predict(token, {"records": [{"visits": "x"}]})[0] == 400
+        assert serve.predict(token, {"records": [{"visits": "x"}]})[0] == 422
         big = serve.predict(token, {"records": [{"visits": 1}] * 5000})
         assert (big[0], len(big[1]["predictions"])) == (200, 5000)

@@ -25,7 +25,7 @@ def test_predict_through_the_portal(serve, scene, token, settings):
     assert (body["model"], body["version"]) == ("churn", 1)
     assert body["predictions"][0]["probability"] == direct["probability"]
     problem = client.post(API, {"records": [RECORD, {**RECORD, "age": "x"}]}, content_type="application/json")
-    assert problem.status_code == 400
+    assert problem.status_code == 422
     assert problem["Content-Type"] == "application/problem+json"
     fault = problem.json()
     assert (fault["code"], fault["row"], fault["column"]) == ("value_invalid", 1, "age")

@@ -10,22 +10,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from django.db import connection
 
 from experiments import metricstore
 from experiments.metricstore.sorting import STATUS
 from experiments.mlflow import wire
 from experiments.models import Experiment, RunInput, RunModel
+from mlportal.lib.sql import Among
 
 CHUNK = 5000
-_RUNS = """
-    SELECT id, experiment_id, uuid, name, user_name, state, started_ms, ended_ms, lifecycle, params, tags
-    FROM experiments_run WHERE id IN ({})
-"""
-_LINKS = """
+# Most runs have neither data sets nor models, so nobody asks for them before it is known that there are some.
+_RUNS = Among("""
+    SELECT r.id, r.experiment_id, r.uuid, r.name, r.user_name, r.state, r.started_ms, r.ended_ms, r.lifecycle,
+           r.params, r.tags, EXISTS (SELECT 1 FROM experiments_runinput i WHERE i.run_id = r.id)
+             OR EXISTS (SELECT 1 FROM experiments_runmodel l WHERE l.run_id = r.id)
+    FROM experiments_run r WHERE r.id IN (%s)
+""")
+_LINKS = Among("""
     SELECT l.run_id, l.direction, m.uuid, l.step FROM experiments_runmodel l
-    JOIN experiments_loggedmodel m ON m.id = l.logged_model_id WHERE l.run_id IN ({}) ORDER BY l.id
-"""
+    JOIN experiments_loggedmodel m ON m.id = l.logged_model_id WHERE l.run_id IN (%s) ORDER BY l.id
+""")
 _INF = float("inf")
 Body = dict[str, Any]
 
@@ -57,25 +60,24 @@ class _Place:
 
 
 def _chunk(run_ids: Sequence[int], places: dict[int, _Place]) -> Iterable[Body]:
+    rows = {row[0]: row for row in _RUNS.of(run_ids)}
     metrics = _metrics(run_ids)
-    inputs = _inputs(run_ids)
-    links = _links(run_ids)
-    rows = {row[0]: row for row in _rows(_RUNS, run_ids)}
+    linked = [row[0] for row in rows.values() if row[-1]]
+    inputs, links = _inputs(linked), _links(linked)
     for run_id in run_ids:
         if run_id in rows:
             read, made = links.get(run_id, _NO_LINKS)
-            yield {
-                **_body(rows[run_id], places, metrics.get(run_id)),
-                "inputs": wire.filled({"dataset_inputs": inputs.get(run_id), "model_inputs": read}),
-                "outputs": wire.filled({"model_outputs": made}),
-            }
+            body = _body(rows[run_id], places, metrics.get(run_id))
+            body["inputs"] = wire.filled({"dataset_inputs": inputs.get(run_id), "model_inputs": read})
+            body["outputs"] = wire.filled({"model_outputs": made})
+            yield body
 
 
 _NO_LINKS: tuple[list[Body], list[Body]] = ([], [])
 
 
 def _body(row: tuple[Any, ...], places: dict[int, _Place], metrics: list[Body] | None) -> Body:
-    _, experiment_id, uuid, name, user_name, state, started_ms, ended_ms, lifecycle, params, tags = row
+    _, experiment_id, uuid, name, user_name, state, started_ms, ended_ms, lifecycle, params, tags, _ = row
     place = places[experiment_id]
     info = {
         "run_id": uuid, "run_uuid": uuid, "run_name": name, "experiment_id": place.experiment_id,
@@ -94,18 +96,18 @@ def _body(row: tuple[Any, ...], places: dict[int, _Place], metrics: list[Body] |
 
 def _metrics(run_ids: Sequence[int]) -> dict[int, list[Body]]:
     found: dict[int, list[Body]] = {run_id: [] for run_id in run_ids}
-    for run_id, name, value, is_nan, step, stamp in metricstore.latest_rows(run_ids):
+    rows, names = metricstore.latest_rows(run_ids)
+    for run_id, key_id, value, is_nan, step, stamp in rows:
         shown = "NaN" if is_nan else value if -_INF < value < _INF else wire.number(value)
-        found[run_id].append({"key": name, "value": shown, "timestamp": stamp, "step": step})
+        found[run_id].append({"key": names[key_id], "value": shown, "timestamp": stamp, "step": step})
     return found
 
 
 def _inputs(run_ids: Sequence[int]) -> dict[int, list[Body]]:
     """Data sets that the runs read."""
     found: dict[int, list[Body]] = defaultdict(list)
-    # Most pages have none, and asking through the ORM costs half as much as the whole page.
-    linked = [row[0] for row in _rows("SELECT id FROM experiments_runinput WHERE run_id IN ({})", run_ids)]
-    for row in RunInput.objects.filter(pk__in=linked).select_related("dataset").order_by("pk") if linked else ():
+    read = RunInput.objects.filter(run__in=run_ids).select_related("dataset").order_by("pk")
+    for row in read if run_ids else ():
         found[row.run_id].append(wire.dataset_input(row))
     return found
 
@@ -113,15 +115,9 @@ def _inputs(run_ids: Sequence[int]) -> dict[int, list[Body]]:
 def _links(run_ids: Sequence[int]) -> dict[int, tuple[list[Body], list[Body]]]:
     """Models that the runs read, and models they made."""
     found: dict[int, tuple[list[Body], list[Body]]] = defaultdict(lambda: ([], []))
-    for run_id, direction, uuid, step in _rows(_LINKS, run_ids):
+    for run_id, direction, uuid, step in _LINKS.of(run_ids):
         if direction == RunModel.Direction.INPUT:
             found[run_id][0].append({"model_id": uuid})
         else:
             found[run_id][1].append({"model_id": uuid, "step": step})
     return found
-
-
-def _rows(query: str, run_ids: Sequence[int]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query.format(", ".join(["%s"] * len(run_ids))), [*run_ids])
-        return cursor.fetchall()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.db import connection
+
 from experiments import metricstore
 from experiments.metricstore import Condition, Hit, Key, Sort, Source
 from experiments.metricstore.sorting import PRESENT, complete, ranks
@@ -14,6 +16,7 @@ from experiments.mlflow.fields import Fields, wrong
 from experiments.mlflow.search import grammar, page, tables, tokens
 from experiments.mlflow.search.grammar import Clause, OrderItem
 from experiments.models import Experiment, Lifecycle, Run
+from mlportal.lib.sql import Among
 from projects.models import Project
 from projects.permissions import Permission
 
@@ -69,14 +72,17 @@ def experiment_ids(fields: Fields) -> set[int]:
     return found
 
 
+_SOME = ["id", "is_default", "artifact_location"]
+_PLACES = Among(
+    "SELECT id, is_default, artifact_location FROM experiments_experiment WHERE project_id = %s AND id IN (%s)"
+)
+
+
 def _experiments(project: Project, ids: Sequence[int]) -> dict[int, Experiment]:
     """Load the experiments of the project among these; ids of others are as good as unknown."""
-    mine = Experiment.objects.in_project(project).only("id", "is_default", "artifact_location")
-    found: dict[int, Experiment] = {}
-    for start in range(0, len(ids), 5000):
-        found |= mine.in_bulk(ids[start : start + 5000])
+    found = {row[0]: Experiment.from_db(connection.alias, _SOME, row) for row in _PLACES.of(ids, project.pk)}
     if 0 in ids:
-        found |= {e.pk: e for e in mine.filter(is_default=True)}
+        found |= {e.pk: e for e in Experiment.objects.in_project(project).filter(is_default=True).only(*_SOME)}
     return found
 
 

@@ -82,6 +82,8 @@ def _person(claims: dict[str, Any], *, address: str, request_id: str) -> User:
 def _check_free(user: User) -> None:
     if linked(user):
         raise SignInRefused("clash", whom=user.pk)
+    if user.is_service:
+        raise SignInRefused("service", whom=user.pk)
     if not user.email_confirmed:
         raise SignInRefused("unconfirmed", whom=user.pk)
     _active(user)

@@ -18,6 +18,7 @@ SENTENCES = {
     "no_account": "There is no account for you here. Ask your site administrator for one.",
     "unconfirmed": "An account here has your address, but nobody confirmed it. Ask your site administrator.",
     "clash": "The account with your address is linked to another identity. Ask your site administrator.",
+    "service": "An automation account has your address. Ask your site administrator.",
     "inactive": "Your account here is closed.",
     "other_person": "That was another person than the one signed in here.",
     "not_recent": "The provider did not ask you again, so this does not count as a proof.",

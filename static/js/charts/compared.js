@@ -20,10 +20,35 @@ function crowd(data, metric, weight) {
   return x.length ? [{ x, y, mode: "lines", name: "other runs", line, hoverinfo: "skip", connectgaps: false }] : [];
 }
 
+/** Runs that logged a metric once: a dot each on its own line, in the order of the strip. */
+function dots(data, metric) {
+  const rows = data.runs.filter((run) => run.k && run.metrics[metric]?.y.length && isShown(run.id))
+    .map((run) => ({ name: plain(run.name).slice(0, 24), k: run.k, value: run.metrics[metric].y.at(-1) }));
+  const trace = {
+    x: rows.map((row) => row.value), y: rows.map((row) => row.name), mode: "markers+text", name: "", orientation: "h",
+    text: rows.map((row) => row.name), texttemplate: "%{x:.4~g}", textposition: "middle right", textfont: { size: 11, color: colour("ink-2") },
+    marker: { size: 9, symbol: rows.map((row) => SYMBOL[(row.k - 1) % 8]), color: rows.map((row) => ofRun(row.k)) },
+    cliponaxis: false, hovertemplate: "%{y}<br>%{x:.4f}<extra></extra>",
+  };
+  const values = trace.x.filter((value) => value != null);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const room = (high - low || Math.abs(high) || 1) * 0.12;
+  return [[trace], layout({
+    hovermode: "closest", margin: { l: 44, r: 26, t: 8, b: 30 },
+    xaxis: { range: [low - room, high + 2 * room], tickformat: ".3~f", showgrid: true, nticks: 5 },
+    yaxis: { type: "category", autorange: "reversed", nticks: 16, showgrid: true },
+  })];
+}
+
+/** Whether a metric is no curve: few runs, and none logged it twice. */
+const once = (data, metric) => data.runs.length < 17
+  && data.runs.every((run) => !run.metrics[metric] || run.metrics[metric].total < 2) && data.runs.some((run) => run.metrics[metric]);
+
 /** One metric of many runs; the chosen ones coloured over the grey others. */
 function bundle(data, element, options) {
   const weight = Number(options.smooth || 0) / 100;
   const metric = element.dataset.metric;
+  if (!element.zoomed && once(data, metric)) return dots(data, metric);
   const traces = crowd(data, metric, weight);
   for (const run of data.runs) {
     const points = run.metrics[metric];

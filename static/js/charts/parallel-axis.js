@@ -14,6 +14,21 @@ export function make(tag, attributes, parent, text) {
   return node;
 }
 
+const CHARS = 16;
+const LEAST_APART = 12;
+
+/** What stands at a tick: a number short enough to be read. */
+export const wordsOf = (tick) => (typeof tick === "number" ? String(Number(tick.toPrecision(4))) : String(tick)).slice(0, CHARS);
+
+/** Ticks that do not write over one another: the ends first, then those between with room. */
+function apart(ticks, at) {
+  const kept = [];
+  for (const tick of [ticks.at(-1), ticks[0], ...ticks.slice(1, -1)]) {
+    if (tick !== undefined && kept.every((other) => Math.abs(at(other) - at(tick)) >= LEAST_APART)) kept.push(tick);
+  }
+  return kept;
+}
+
 /** Where a value lies on its axis, in pixels from the top, and which value lies at a pixel. */
 export function scaleOf(dim, height) {
   const length = height - TOP - BOTTOM;
@@ -50,14 +65,14 @@ export function drawAxis(svg, dim, { height, x, scale, last, range, changed }) {
   const end = height - BOTTOM;
   make("text", { y: 14, "text-anchor": "middle", "font-size": 11, "font-weight": 600, fill: colour("ink") }, group, dim.label.slice(0, 18));
   make("line", { y1: TOP, y2: end, stroke: colour("line-2") }, group);
-  const marks = dim.cats && dim.cats.length > 20 ? dim.cats.filter((_, at) => at % Math.ceil(dim.cats.length / 20) === 0) : dim.cats || dim.ticks;
+  const marks = apart(dim.cats || dim.ticks, scale.at);
   for (const tick of marks) {
     const y = scale.at(tick);
     make("line", { x1: -3, x2: 3, y1: y, y2: y, stroke: colour("ink-3") }, group);
     make("text", {
       x: last ? 8 : -7, y: y + 3.5, "text-anchor": last ? "start" : "end", "font-size": 10.5, fill: colour("ink-2"),
       stroke: colour("surface"), "stroke-width": 3, "paint-order": "stroke", "pointer-events": "none",
-    }, group, String(tick).slice(0, 16));
+    }, group, wordsOf(tick));
   }
   const box = make("rect", { x: -7, width: 14, rx: 3, fill: fade(colour("accent"), 0.18), stroke: colour("accent") }, group);
   const show = (kept) => {

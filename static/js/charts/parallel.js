@@ -3,12 +3,13 @@
 // of the filter field, which may be typed instead; all charts of the page show what is kept.
 import { $, announce, behaviour } from "../behaviour.js";
 import { failed, load } from "./data.js";
-import { drawAxis, make, scaleOf } from "./parallel-axis.js";
+import { drawAxis, make, scaleOf, wordsOf } from "./parallel-axis.js";
 import { keeps, rangesOf, textOf } from "./ranges.js";
 import { isHidden, keepOnly } from "./shown.js";
 import { ofRun } from "./theme.js";
 
 const SIDE = 62;
+const CHAR = 6.6; // pixels of a letter of a tick
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 
 behaviour("parallel", async (box) => {
@@ -50,7 +51,9 @@ behaviour("parallel", async (box) => {
     if (!box.clientHeight) return; // hidden behind its table: drawn when it is shown again
     const width = Math.max(box.clientWidth, 110 * data.dims.length);
     const height = box.clientHeight;
-    const place = (i) => SIDE + (i * (width - 2 * SIDE)) / (data.dims.length - 1);
+    const room = (dim) => Math.max(SIDE, 14 + CHAR * Math.max(...(dim.cats || dim.ticks).map((tick) => wordsOf(tick).length)));
+    const [left, right] = [room(data.dims[0]), room(data.dims.at(-1))];
+    const place = (i) => left + (i * (width - left - right)) / (data.dims.length - 1);
     const scales = data.dims.map((dim) => scaleOf(dim, height));
     const svg = make("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": data.label });
     const back = make("g", { fill: "none", "stroke-width": 1 }, svg);

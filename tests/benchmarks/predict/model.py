@@ -1,4 +1,4 @@
-"""The measured pipeline: 12 numeric columns imputed and scaled, 8 one-hot, logistic regression."""
+"""The measured pipelines: 12 numeric columns imputed and scaled, 8 one-hot; logistic regression or a forest of 100."""
 
 import json
 from pathlib import Path
@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures, StandardScaler
 
-from mlportal.lib import modelfile
-
 NUMBERS = [f"n{place}" for place in range(12)]
 LEVELS = [f"level-{place}" for place in range(8)]
 CATEGORIES = [f"c{place}" for place in range(8)]
+KINDS = ("linear", "forest", "plain")
+TUNED = {"forest": {"n_jobs": 1}}
 DOCUMENT = {
     "task": "classification",
     "target": "y",
@@ -27,24 +28,32 @@ DOCUMENT = {
 }
 
 
-def write(folder: Path, *, compiled: bool) -> None:
-    """Train and write; without ``compiled`` a step that changes nothing keeps the pipeline as it is."""
-    folder.mkdir(parents=True)
+def fit(kind: str) -> tuple[Pipeline, pd.DataFrame]:
+    """Train a pipeline and give held-out rows; ``plain`` has a step that changes nothing and has no compiled form."""
     chance = np.random.default_rng(0)
     frame = pd.DataFrame({name: chance.normal(size=3000) for name in NUMBERS})
     for name in CATEGORIES:
         frame[name] = chance.choice(LEVELS, 3000).astype(object)
     target = (frame["n0"] + frame["n1"] + (frame["c0"] == LEVELS[0]) + chance.normal(size=3000) > 0).astype(int)
-    plain = [] if compiled else [PolynomialFeatures(degree=1, include_bias=False)]
+    extra = [PolynomialFeatures(degree=1, include_bias=False)] if kind == "plain" else []
     prepare = ColumnTransformer(
         [
-            ("numbers", make_pipeline(SimpleImputer(), *plain, StandardScaler()), NUMBERS),
+            ("numbers", make_pipeline(SimpleImputer(), *extra, StandardScaler()), NUMBERS),
             ("categories", OneHotEncoder(handle_unknown="ignore"), CATEGORIES),
         ]
     )
-    model = Pipeline([("prepare", prepare), ("model", LogisticRegression(max_iter=300))]).fit(frame, target)
+    estimator = RandomForestClassifier(100, max_depth=12, random_state=0) if kind == "forest" else LogisticRegression()
+    model = Pipeline([("prepare", prepare), ("model", estimator.set_params(**TUNED.get(kind, {"max_iter": 300})))])
+    return model.fit(frame, target), frame.head(500)
+
+
+def write(folder: Path, kind: str) -> None:
+    """Train and write as the trainer does."""
+    from mlportal.lib import modelfile
+
+    folder.mkdir(parents=True)
+    model, head = fit(kind)
     modelfile.dump(model, folder / "model.skops")
-    head = frame.head(500)
     head.assign(__prediction__=model.predict(head)).to_parquet(folder / "reference.parquet", index=False)
     (folder / "example.json").write_text(json.dumps(head.head(3).to_dict("records")))
 

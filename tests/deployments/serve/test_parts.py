@@ -10,15 +10,21 @@ import pytest
 from deployments.runtime import passes
 from deployments.runtime.backends import Answer
 from deployments.runtime.loading import Runtime
+from deployments.runtime.signature import read_records
 from deployments.serve import database, messages
 from deployments.serve.configuration import Configuration
 from deployments.serve.follower import Warm
+from deployments.serve.journal import Journal
+from deployments.serve.limits import Limits
 from deployments.serve.live import Live
+from deployments.serve.metrics import Metrics
+from deployments.serve.protocols import own
 from deployments.serve.tables import EndpointRow
 from mlportal.lib.errors import DomainError, Invalid
+from monitoring import spool
 from tests.deployments.runtime import recipes
 
-ROW = EndpointRow(1, 1, "churn", "churn-production", True, "all", "serve", 7, 1, 3, 1, "churn")
+ROW = EndpointRow(1, 1, "churn", "churn-production", True, "all", "serve", "safe", 0.1, (), 0, 0, 7, 1, 3, 1, "churn")
 RECORD = {"age": 41.5, "visits": 3, "member": True, "city": "rome", "plan": "plan-1"}
 
 
@@ -45,8 +51,12 @@ def live(backend, *, inline: bool = False, **limits) -> Live:
     return Live(ROW, runtime(backend, inline=inline), replace(settings, **limits))
 
 
+def ask(endpoint: Live, records):
+    return endpoint.predict(lambda: read_records(records, endpoint.runtime.signature), len(records))
+
+
 async def outcomes(endpoint: Live, count: int):
-    found = await asyncio.gather(*(endpoint.predict([RECORD]) for _ in range(count)), return_exceptions=True)
+    found = await asyncio.gather(*(ask(endpoint, [RECORD]) for _ in range(count)), return_exceptions=True)
     return [getattr(one, "code", "answer") for one in found]
 
 
@@ -67,7 +77,7 @@ def test_slow_model_is_given_up():
 
 
 async def _predict_and_leave(endpoint: Live):
-    return await endpoint.predict([RECORD])
+    return await ask(endpoint, [RECORD])
 
 
 @pytest.mark.parametrize(("inline", "batched"), [(True, False), (False, False), (False, True)])
@@ -75,7 +85,7 @@ def test_each_way_gives_the_answer_of_each_request(inline, batched):
     endpoint = live(Slow(batched=batched), inline=inline)
     assert asyncio.run(outcomes(endpoint, 20)) == ["answer"] * 20
     with pytest.raises(DomainError) as caught:
-        asyncio.run(endpoint.predict([{**RECORD, "age": "x"}]))
+        asyncio.run(ask(endpoint, [{**RECORD, "age": "x"}]))
     assert (caught.value.code, caught.value.row, caught.value.column) == ("value_invalid", 0, "age")
 
 
@@ -140,9 +150,9 @@ def test_parse_refuses_other_shapes():
         (b'{"records":1,"x":2}', "field_unknown"),
     ]:
         with pytest.raises(Invalid) as caught:
-            messages.parse(body, {})
+            own.parse(body, {})
         assert caught.value.code == code
-    assert messages.parse(b'{"records":[]}', {b"content-type": b"application/json; charset=utf-8"}) == ([], None)
+    assert own.parse(b'{"records":[]}', {b"content-type": b"application/json; charset=utf-8"}) == ([], None)
 
 
 def test_pass_is_read_back_and_ends():
@@ -190,3 +200,61 @@ def test_times_and_json_of_both_databases_are_read_alike():
 
     assert database.from_time("2026-11-20 12:00:00") == database.from_time(datetime(2026, 11, 20, 12, tzinfo=UTC))
     assert database.from_json('["predict"]') == database.from_json(["predict"]) == ["predict"]
+
+
+def test_limits_of_a_minute_for_all_and_for_each_token():
+    now = [0.0]
+    limits = Limits(clock=lambda: now[0])
+    row = replace(ROW, requests_per_minute=4, caller_requests_per_minute=2)
+
+    def take(token):
+        try:
+            limits.check(row, token)
+        except DomainError as error:
+            return error.status, error.code, error.limit, error.retry_after
+
+    assert [take(1), take(1), take(1)] == [None, None, (429, "rate_limited", 2, 30)]
+    assert [take(2), take(2), take(3)] == [None, None, (429, "rate_limited", 4, 15)]
+    now[0] = 30.0
+    assert [take(1), take(1)] == [None, (429, "rate_limited", 2, 30)]
+    now[0] = 1000.0
+    assert [take(0)] * 4 == [None] * 4
+    free = replace(ROW, requests_per_minute=0)
+    assert all(limits.check(free, 1) is None for _ in range(100))
+
+
+@pytest.mark.parametrize("mode", ["off", "sample", "safe", "durable"])
+def test_each_mode_of_the_log(tmp_path, mode):
+    row = replace(ROW, logging=mode, sample_share=1e-9, masked_columns=("city",))
+    settings = Configuration(database={}, spool=tmp_path, pass_key=b"", locate=Path, load_model=Path)
+    endpoint = Live(row, runtime(Slow()), settings)
+    journal = Journal(spool.Writer(tmp_path), Metrics())
+
+    async def answer():
+        for _ in range(3):
+            journal.answered(
+                endpoint, [[1.0]], Answer(["no"], None, [0.5]), ids=["a"], inference_ids=None, latency_us=1, token_id=0
+            )
+        if mode == "durable":
+            await asyncio.gather(*(journal.settle(endpoint) for _ in range(5)))
+            await journal.settle(endpoint)
+
+    asyncio.run(answer())
+    journal.refused(endpoint, status=422, code="no_rows", latency_us=1)
+    journal.writer.close()
+    readings = [spool.read(path) for path in spool.closed_segments(tmp_path)]
+    kinds = [[(record["kind"], record.get("kept", True)) for record in reading.records] for reading in readings]
+    expected = [("prediction", mode != "sample")] * 3 + [("refusal", True)]
+    assert kinds == ([] if mode == "off" else [expected])
+    assert [reading.headers[7]["masked"] for reading in readings] == ([] if mode == "off" else [["city"]])
+
+
+def test_a_changed_setting_writes_its_header_again(tmp_path):
+    writer = spool.Writer(tmp_path)
+    first, second = ({"kind": "header", "source": 7, "masked": masked} for masked in ([], ["city"]))
+    for header in (first, first, second):
+        writer.append({"kind": "gap", "source": 7}, header=header)
+    writer.close()
+    (path,) = spool.closed_segments(tmp_path)
+    assert path.read_bytes().count(b"header") == 2
+    assert spool.read(path).headers[7]["masked"] == ["city"]

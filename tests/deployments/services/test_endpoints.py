@@ -104,3 +104,31 @@ def test_configure_the_prediction_log(team):
     assert caught.value.field == "log_mode"
     with pytest.raises(Forbidden):
         endpoints.configure(team.manager, endpoint=endpoint, log_mode="all")
+
+
+def test_settings_name_what_is_wrong_and_keep_what_is_not_named(team):
+    endpoint = make_live(team)
+    wanted = {
+        "logging": "sample", "sample_share": 0.2, "masked_columns": ["city", "age", "age"], "on_log_failure": "refuse",
+        "requests_per_minute": 600, "caller_requests_per_minute": 60,
+    }  # fmt: skip
+    endpoints.configure(team.ops, endpoint=endpoint, **wanted)
+    held = reload(endpoint)
+    assert (held.log_mode, held.masked_columns, held.requests_per_minute) == ("all", ["age", "city"], 600)
+    assert Event.objects.get(verb="endpoint.configured").data["logging"] == ["safe", "sample"]
+    for name, value in [
+        ("logging", "often"), ("sample_share", 0), ("sample_share", 1.5), ("masked_columns", "age"),
+        ("masked_columns", [""]), ("on_log_failure", "x"), ("requests_per_minute", -1),
+        ("caller_requests_per_minute", 10**9), ("sample_share", True), ("speed", 1),
+    ]:  # fmt: skip
+        with pytest.raises(Invalid) as caught:
+            endpoints.configure(team.ops, endpoint=endpoint, **{name: value})
+        assert caught.value.field == name
+
+
+def test_limits_of_requests_leave_open_requests_as_they_are(team):
+    endpoint = make_live(team)
+    waiting = make_request(team, version=make_version(team))
+    endpoints.configure(team.ops, endpoint=endpoint, requests_per_minute=5)
+    waiting.refresh_from_db()
+    assert waiting.state != "stale"

@@ -15,7 +15,7 @@ from django.utils import timezone
 from deployments import tasks
 from deployments.cards import annex
 from deployments.models import TechnicalFile
-from deployments.proof import papers
+from deployments.proof import filed, papers
 from deployments.services import cards, registered, technical_files, versions
 from mlportal.lib import chain, lease
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
@@ -89,7 +89,7 @@ def test_an_issue_is_a_signed_zip_and_stays(team):
         name: hashlib.sha256(files[name]).hexdigest() for name in ("technical-file.json", "technical-file.pdf")
     }
     key = load_pem_public_key(files["public-key.pem"])
-    key.verify(base64.b64decode(files["manifest.sig"]), technical_files.DOMAIN + chain.canonical(manifest))
+    key.verify(base64.b64decode(files["manifest.sig"]), filed.DOMAIN + chain.canonical(manifest))
     assert files["technical-file.pdf"].startswith(b"%PDF-")
     read = json.loads(files["technical-file.json"])
     assert (read["about"]["issue"], read["about"]["kept_until"][:4]) == (1, str(made.asked_at.year + 10))

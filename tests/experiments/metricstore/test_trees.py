@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from experiments import metricstore
-from experiments.metricstore import Context, Order, Question, Scope
+from experiments.metricstore import Context, Order, Question, Scope, starting
 from experiments.metricstore import finding as module
 from tests.factories.experiments import make_experiment, make_run
 from tests.factories.projects import make_project
@@ -106,7 +106,7 @@ def test_a_tree_keeps_what_its_plain_evaluation_keeps(runs, monkeypatch, few):
     monkeypatch.setattr(module, "INDEXED", few)
     monkeypatch.setattr(module, "FIRST_WINDOW", 9)
     monkeypatch.setattr(module, "FIRST_CHECK", 9)
-    monkeypatch.setattr(module, "UNBOUNDED_FROM", 7)
+    monkeypatch.setattr(starting, "UNBOUNDED_FROM", 7)
     mixed, order = random.Random(few), Order("metric", "auc")
     for _ in range(TREES):
         text, holds = tree(mixed, 3)

@@ -9,7 +9,7 @@ from functools import cmp_to_key
 import pytest
 
 from experiments import metricstore
-from experiments.metricstore import finding, walking
+from experiments.metricstore import starting, walking
 from experiments.mlflow.search import grammar, tables, tokens
 from experiments.models import Experiment, InputDataset, Lifecycle, LoggedModel, Run, RunInput, RunModel
 from tests.experiments.mlflow.calls import scientist
@@ -37,8 +37,8 @@ def caller(project):
 
 
 STEPS = {
-    "FEW": (-1, 3, 500), "FIRST_CHECK": (1, 8, 800), "GROUP": (1, 4, 500), "WINDOW": (2, 7, 8000),
-    "UNBOUNDED_FROM": (0, 4000), "MANY_SOURCES": (0, 8),
+    "FEW": (-1, 3, 500), "FIRST_CHECK": (1, 8, 800), "GROUP": (1, 4, 100), "WINDOW": (2, 7, 8000),
+    "FIRST_WINDOW": (2, 5, 1000), "MANY_SOURCES": (0, 8), "UNBOUNDED_FROM": (0, 4000), "DEARER": (0, 3, 10**6),
 }  # fmt: skip
 
 
@@ -48,7 +48,8 @@ def small_steps(monkeypatch):
 
     def choose(mixed):
         for name, choices in STEPS.items():
-            monkeypatch.setattr(finding if name == "UNBOUNDED_FROM" else walking, name, mixed.choice(choices))
+            room = starting if name in ("UNBOUNDED_FROM", "DEARER") else walking
+            monkeypatch.setattr(room, name, mixed.choice(choices))
 
     return choose
 

@@ -145,7 +145,7 @@ def test_open_families_cost_the_same_queries_for_any_number_of_children(web, exp
     web.get(address)
     with CaptureQueriesContext(connection) as seen:
         web.get(address)
-    assert len(seen) == 40
+    assert len(seen) == 44
 
 
 def test_data_sets_show_where_they_come_from_and_what_is_in_them(web, run):

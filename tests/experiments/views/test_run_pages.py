@@ -109,7 +109,7 @@ def test_the_table_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/")
-    assert len(seen) == 37
+    assert len(seen) == 41
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -118,7 +118,7 @@ def test_comparing_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
-    assert len(seen) == 39
+    assert len(seen) == 42
 
 
 def test_chosen_runs_are_tagged_archived_and_restored(web, experiment):

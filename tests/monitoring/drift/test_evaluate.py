@@ -1,12 +1,15 @@
 """Rules applied to windows: values, limits and the sentences."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from monitoring.drift import evaluate, score, shape
 from monitoring.drift.evaluate import Facts, Limits, Question
+from monitoring.drift.measures import Measure
+from monitoring.models.alerts import Metric
 from tests.factories.monitoring import GRIDS, LABELS, requests
 
 RNG = np.random.default_rng(9)
@@ -165,3 +168,44 @@ def test_latency_percentile_is_within_seven_percent():
     assert shape.latency_us(counts, 0.5) == pytest.approx(100, rel=0.07)
     assert shape.latency_us(counts, 0.99) == pytest.approx(50_000, rel=0.07)
     assert (shape.size(counts), shape.latency_us(shape.traffic([], errors=1), 0.5)) == (103, None)
+
+
+def test_every_metric_of_a_rule_can_be_asked():
+    for metric in set(Metric) - {Metric.EXTERNAL}:
+        found = evaluate.ask(Question(metric, Limits("above", 0.1, 0.25)), facts())
+        assert found.outcome in ("ok", "breach", "no_data")
+
+
+@pytest.mark.parametrize(
+    ("metric", "reason"),
+    [
+        ("performance.accuracy", "No prediction of this window has a label yet."),
+        ("performance.estimated.roc_auc", "The version has nothing to estimate performance from."),
+        ("fairness.tpr_difference", "No two groups of a sensitive column have enough predictions in this window."),
+        ("quality.duplicates", "Nothing was measured in this window."),
+    ],
+)
+def test_what_was_not_measured_has_no_data(metric, reason):
+    assert evaluate.ask(Question(metric, LIMITS), facts()) == evaluate.Finding("no_data", reason=reason)
+
+
+def test_measured_figure_is_compared_and_told():
+    given = replace(facts(), measured={"performance.accuracy": Measure(0.71234, 400, "400 of 500 have a label.")})
+    found = one("performance.accuracy", given, Limits("below", 0.8, 0.7), min_samples=400)
+    assert (found.signal, found.value, found.limit, found.labels) == ("warn", 0.71234, 0.8, LABELS)
+    assert (found.title, found.detail) == ("Accuracy is 0.712", "400 of 500 have a label.")
+    few = evaluate.ask(Question("performance.accuracy", LIMITS, min_samples=401), given)
+    assert (few.outcome, few.reason) == ("too_few", "400 rows, at least 401 are needed.")
+
+
+def test_estimate_says_that_it_is_one():
+    given = replace(facts(), measured={"performance.estimated.f1": Measure(0.5, 400)})
+    found = one("performance.estimated.f1", given, Limits("below", 0.6, None))
+    assert found.title == "Estimated F1 is 0.500 (estimate, assumes P(y|x) unchanged)"
+
+
+@pytest.mark.parametrize(
+    ("metric", "field"), [("latency.p50_ms", "latency_p50_us"), ("latency.p95_ms", "latency_p95_us")]
+)
+def test_other_percentiles_of_latency(metric, field):
+    assert one(metric, replace(facts(), **{field: 250_000.0}), Limits("above", 200.0, None)).value == 250.0

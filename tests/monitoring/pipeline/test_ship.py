@@ -85,6 +85,17 @@ def test_log_mode_decides_what_is_kept_and_counts_stay_exact(project, tmp_path, 
     assert [sum(held["counts"]) for _, held in counts("age")] == [3]
 
 
+def test_masked_columns_are_hashed_and_a_sample_keeps_the_features_of_its_share(project, tmp_path):
+    make_monitor(project)
+    log.write(tmp_path, [log.line(2, kept=False), log.line(2)], log.header(project, masked=["plan"]))
+    ship.ship(tmp_path)
+    table = parquet.read_table(blobs.local_path(PredictionChunk.objects.get().sha256))
+    assert table.column("age").to_pylist() == [None, None, 40.0, 41.0]
+    assert [text and len(text) for text in table.column("plan").to_pylist()] == [None, None, 16, 16]
+    assert Prediction.objects.count() == 4
+    assert [sum(held["counts"]) for _, held in counts("age")] == [4]
+
+
 def test_segment_counts_once_even_if_it_comes_again(project, tmp_path):
     make_monitor(project)
     log.write(tmp_path, [log.line(4)], log.header(project))

@@ -104,14 +104,14 @@ def test_nothing_waits_for_a_removed_member(churn, ops):
 @pytest.mark.parametrize("count", [1, 3])
 def test_home_takes_the_same_queries(as_ops, churn, count, django_assert_num_queries):
     fill(churn, count)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(17):
         as_ops.get("/")
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_inbox_takes_the_same_queries(as_ops, churn, count, django_assert_num_queries):
     fill(churn, count)
-    with django_assert_num_queries(16):
+    with django_assert_num_queries(17):
         assert as_ops.get("/inbox/").context["item_count"] == count
 
 
@@ -119,7 +119,7 @@ def test_inbox_takes_the_same_queries(as_ops, churn, count, django_assert_num_qu
 def test_overview_takes_the_same_queries(as_ops, churn, count, django_assert_num_queries):
     fill(churn, count)
     as_ops.get("/p/churn/")
-    with django_assert_num_queries(32):
+    with django_assert_num_queries(33):
         page = as_ops.get("/p/churn/")
     assert len(page.context["recent"].runs) == count
     assert page.context["recent"].heads == ["ROC AUC ↑", "Log loss ↓"]

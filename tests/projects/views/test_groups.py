@@ -133,3 +133,30 @@ def test_lists_ask_the_same_however_long(churn, root, client, address):
     grow(2)
     grow(3)
     assert asked() == few
+
+
+def test_a_group_gets_another_name_and_its_role_another_end(churn, root, client):
+    group = groups.create(actor(root), name="Risk")
+    other = groups.create(actor(root), name="Other")
+    groups.add(actor(root), group=group, user=make_user("mei"))
+    client.force_login(root)
+    assert client.post(f"/groups/{group.pk}/edit/", {"name": "Risk team", "description": "All"}).status_code == 303
+    assert client.post(f"/groups/{other.pk}/edit/", {"name": "risk TEAM"}).status_code == 422
+    ana = make_user("ana", role="admin", project=churn)
+    client.force_login(ana)
+    assert client.post(f"/groups/{group.pk}/edit/", {"name": "x"}).status_code == 403
+    settings = "/p/churn/settings/group-roles/"
+    client.post(settings, {"group": "Risk team", "role": "viewer", "until": ""})
+    first = GroupGrant.objects.get(valid_to=None)
+    assert client.post(f"{settings}{first.pk}/", {"role": "ops", "until": "yesterday"}).status_code == 422
+    assert client.post(f"{settings}{first.pk}/", {"role": "ops", "until": "2029-01-01"}).status_code == 303
+    changed = GroupGrant.objects.get(valid_to=None)
+    assert (changed.role, f"{changed.valid_until:%Y-%m-%d}") == ("ops", "2029-01-02")
+    assert Membership.objects.get(user__username="mei", valid_to=None).role == "ops"
+    here = {"Authorization": f"Bearer {make_token(ana, churn, ['read', 'admin'])}"}
+    api = f"/api/v1/projects/churn/group-roles/{changed.pk}/"
+    kept = client.patch(api, {"role": "scientist"}, content_type="application/json", headers=here).json()
+    assert (kept["role"], kept["valid_until"][:10]) == ("scientist", "2029-01-02")
+    last = f"/api/v1/projects/churn/group-roles/{kept['id']}/"
+    open_end = client.patch(last, {"until": None}, content_type="application/json", headers=here).json()
+    assert open_end["valid_until"] is None

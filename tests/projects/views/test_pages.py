@@ -286,7 +286,7 @@ def log(churn, ana):
 
 
 def shown(page) -> list[str]:
-    return [event.target_label.partition("(")[2].rstrip(")") for event, _href in page.context["lines"]]
+    return [event.target_label.partition("(")[2].rstrip(")") for event, *_ in page.context["lines"]]
 
 
 def test_audit_pages_by_cursor(as_ana, log, monkeypatch):

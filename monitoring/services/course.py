@@ -1,0 +1,95 @@
+"""A window as rules see it, and the windows before it for those rules that compare."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import structlog
+
+from monitoring import history
+from monitoring.drift import measures, series
+from monitoring.drift.evaluate import TRAFFIC, Facts, Finding, Limits, Question
+from monitoring.drift.series import Comparison
+from monitoring.models import AlertRule, DriftScore, Monitor, Window
+
+log = structlog.get_logger(__name__)
+
+MOST_BEFORE = 200
+MOST_SCORED = 60
+
+
+def facts_of(window: Window, monitor: Monitor, scores: Sequence[DriftScore], *, measured: bool = False) -> Facts:
+    """Return what rules look at in a window; ``scores`` are those of its columns, ``measured`` reads its cells too."""
+    return Facts(
+        labels={"endpoint": monitor.endpoint, "version": monitor.version},
+        scores=scores,
+        grids=monitor.reference,
+        others={one.column: one.others for one in scores},
+        rows=window.rows,
+        requests=window.requests,
+        errors=window.errors,
+        latency_p99_us=window.latency_p99_us,
+        latency_p95_us=window.latency_p95_us,
+        latency_p50_us=window.latency_p50_us,
+        measured=history.measured(monitor, window.starts_at, window.ends_at) if measured else {},
+    )
+
+
+def question_of(rule: AlertRule) -> Question:
+    """Return a rule without its row."""
+    limits = Limits(rule.op, rule.warn, rule.critical, rule.clear)
+    by_column = rule.group_by == AlertRule.GroupBy.COLUMN
+    return Question(rule.metric, limits, rule.column, by_column=by_column, min_samples=rule.min_samples)
+
+
+def facts_of_all(monitor: Monitor, windows: Iterable[Window], *, metric: str, column: str = "") -> list[Facts]:
+    """Facts of several windows of one monitor, in their order; one query for all the scores, or none."""
+    listed = list(windows)
+    measured = metric in measures.WORDS
+    scored = not measured and metric not in TRAFFIC
+    held: dict[int, list[DriftScore]] = {window.pk: [] for window in listed}
+    if scored:
+        rows = DriftScore.objects.filter(window__in=list(held)).order_by("pk")
+        for one in (rows.filter(column=column) if column else rows).iterator():
+            held[one.window_id].append(one)
+    return [facts_of(window, monitor, held[window.pk], measured=measured) for window in listed]
+
+
+class Course:
+    """One window; what was before it is read when the first rule asks for it."""
+
+    def __init__(self, window: Window) -> None:
+        self.window, self.monitor = window, window.monitor
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Of the window."""
+        return facts_of(self.window, self.monitor, list(self.window.scores.order_by("pk")))
+
+    @cached_property
+    def measured(self) -> Facts:
+        """Of the window, with what its cells say of performance, fairness and labels."""
+        return facts_of(self.window, self.monitor, self.facts.scores, measured=True)
+
+    @cached_property
+    def before(self) -> list[Window]:
+        """Windows of the monitor that ended earlier, oldest first."""
+        rows = Window.objects.filter(monitor=self.monitor, ends_at__lt=self.window.ends_at).order_by("-ends_at")
+        return list(rows.defer("reasons")[:MOST_BEFORE])[::-1]
+
+    def ask(self, rule: AlertRule) -> Finding:
+        """Apply a rule; one that fails must not stop the others, so the failure becomes an outcome."""
+        try:
+            comparison = Comparison(rule.compare, rule.over)
+            facts = self.measured if rule.metric in measures.WORDS else self.facts
+            return series.ask(question_of(rule), comparison, [*self._past(rule, comparison), facts])
+        except Exception as error:
+            log.exception("a rule could not be evaluated", rule=rule.pk)
+            return Finding("error", reason=f"{type(error).__name__}: {error}"[:500])
+
+    def _past(self, rule: AlertRule, comparison: Comparison) -> list[Facts]:
+        if not comparison.needs_past:
+            return []
+        is_light = rule.metric in TRAFFIC or bool(rule.column)
+        most = MOST_BEFORE if is_light else MOST_SCORED
+        wanted = self.before[-min(most, comparison.reach - 1) :] if comparison.reach > 1 else []
+        return facts_of_all(self.monitor, wanted, metric=rule.metric, column=rule.column)
