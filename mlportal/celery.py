@@ -52,6 +52,7 @@ app.conf.update(
         "health_check_interval": 10,
         "socket_keepalive": True,
         "socket_connect_timeout": 2,
+        "max_retries": 0,  # kombu would wait 6 s in each publish; the row is there, sweepers publish again
     },
 )
 app.autodiscover_tasks()
