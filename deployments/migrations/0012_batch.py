@@ -7,74 +7,143 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('deployments', '0011_retrain'),
-        ('projects', '0006_batch'),
+        ("deployments", "0011_retrain"),
+        ("projects", "0006_batch"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Batch',
+            name="Batch",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('queued', 'queued'), ('starting', 'starting'), ('running', 'running'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('timed_out', 'timed out')], default='queued', max_length=12)),
-                ('attempt', models.PositiveSmallIntegerField(default=0)),
-                ('fence', models.PositiveBigIntegerField(default=0)),
-                ('lease_until', models.DateTimeField(editable=False, null=True)),
-                ('worker', models.CharField(blank=True, max_length=200)),
-                ('cancel_requested_at', models.DateTimeField(null=True)),
-                ('queued_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('published_at', models.DateTimeField(editable=False, null=True)),
-                ('started_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('progress', models.FloatField(default=0.0, help_text='Share done, 0 to 1.')),
-                ('phase', models.CharField(blank=True, max_length=100)),
-                ('failure', models.TextField(blank=True, help_text='Why it failed, as a sentence.')),
-                ('keep', models.JSONField(default=list, help_text='Columns of the data that are passed through, in order.')),
-                ('name', models.CharField(help_text='Dataset that gets the result.', max_length=100)),
-                ('chunk_rows', models.PositiveIntegerField(default=10000)),
-                ('most_refused', models.PositiveIntegerField(default=0, help_text='Rows that may have no answer.')),
-                ('rows', models.PositiveBigIntegerField(default=0, help_text='Rows of the data.')),
-                ('rows_done', models.PositiveBigIntegerField(default=0)),
-                ('rows_refused', models.PositiveBigIntegerField(default=0)),
-                ('errors', models.JSONField(default=list, help_text='First rows without an answer: row, column, message.')),
-                ('backend', models.CharField(blank=True, max_length=20)),
-                ('distribution', models.JSONField(default=dict, help_text='Counts of scores in bins, and of labels.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('dataset_version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='projects.datasetversion')),
-                ('endpoint', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='batches', to='deployments.endpoint')),
-                ('output', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='projects.datasetversion')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='batches', to='projects.project')),
-                ('version', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='batches', to='deployments.modelversion')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("starting", "starting"),
+                            ("running", "running"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("timed_out", "timed out"),
+                        ],
+                        default="queued",
+                        max_length=12,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(default=0)),
+                ("fence", models.PositiveBigIntegerField(default=0)),
+                ("lease_until", models.DateTimeField(editable=False, null=True)),
+                ("worker", models.CharField(blank=True, max_length=200)),
+                ("cancel_requested_at", models.DateTimeField(null=True)),
+                ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("published_at", models.DateTimeField(editable=False, null=True)),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                ("phase", models.CharField(blank=True, max_length=100)),
+                ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                (
+                    "keep",
+                    models.JSONField(default=list, help_text="Columns of the data that are passed through, in order."),
+                ),
+                ("name", models.CharField(help_text="Dataset that gets the result.", max_length=100)),
+                ("chunk_rows", models.PositiveIntegerField(default=10000)),
+                ("most_refused", models.PositiveIntegerField(default=0, help_text="Rows that may have no answer.")),
+                ("rows", models.PositiveBigIntegerField(default=0, help_text="Rows of the data.")),
+                ("rows_done", models.PositiveBigIntegerField(default=0)),
+                ("rows_refused", models.PositiveBigIntegerField(default=0)),
+                (
+                    "errors",
+                    models.JSONField(default=list, help_text="First rows without an answer: row, column, message."),
+                ),
+                ("backend", models.CharField(blank=True, max_length=20)),
+                ("distribution", models.JSONField(default=dict, help_text="Counts of scores in bins, and of labels.")),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "dataset_version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="batches",
+                        to="projects.datasetversion",
+                    ),
+                ),
+                (
+                    "endpoint",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="batches",
+                        to="deployments.endpoint",
+                    ),
+                ),
+                (
+                    "output",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="projects.datasetversion",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="batches", to="projects.project"
+                    ),
+                ),
+                (
+                    "version",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="batches",
+                        to="deployments.modelversion",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'batch scoring',
+                "verbose_name": "batch scoring",
             },
         ),
         migrations.CreateModel(
-            name='BatchChunk',
+            name="BatchChunk",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(help_text='From 0, without a gap.')),
-                ('sha256', models.CharField(max_length=64)),
-                ('rows', models.PositiveIntegerField()),
-                ('refused', models.PositiveIntegerField(default=0)),
-                ('batch', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='chunks', to='deployments.batch')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField(help_text="From 0, without a gap.")),
+                ("sha256", models.CharField(max_length=64)),
+                ("rows", models.PositiveIntegerField()),
+                ("refused", models.PositiveIntegerField(default=0)),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="chunks", to="deployments.batch"
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(fields=['project', '-id'], name='batch_newest_first'),
+            model_name="batch",
+            index=models.Index(fields=["project", "-id"], name="batch_newest_first"),
         ),
         migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(condition=models.Q(('state__in', ['queued', 'starting', 'running'])), fields=['queued_at'], name='batch_open'),
+            model_name="batch",
+            index=models.Index(
+                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                fields=["queued_at"],
+                name="batch_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='batchchunk',
-            constraint=models.UniqueConstraint(fields=('batch', 'number'), name='batch_chunk_once'),
+            model_name="batchchunk",
+            constraint=models.UniqueConstraint(fields=("batch", "number"), name="batch_chunk_once"),
         ),
     ]
