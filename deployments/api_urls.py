@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from deployments.api import (
+    batches,
     cards,
     compared,
     conversions,
@@ -26,6 +27,7 @@ version = f"{model}versions/<int:number>/"
 issue = f"{model}technical-files/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
+batch = "batches/<int:batch>/"
 again = f"{version}reproductions/"
 place = "environments/<str:name>/policy/"
 rules = "environments/<str:name>/policies/"
@@ -72,6 +74,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="api-promotion-threshold"),
     path(f"{promotion}retry/", evidence.PromotionRetry.as_view(), name="api-promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
+    path("batches/", batches.Batches.as_view(), name="api-batches"),
+    path(batch, batches.BatchDetail.as_view(), name="api-batch"),
+    path(f"{batch}cancel/", batches.BatchCancel.as_view(), name="api-batch-cancel"),
+    path(f"{batch}retry/", batches.BatchRetry.as_view(), name="api-batch-retry"),
     path("production/", past.Production.as_view(), name="api-production"),
     path("production/evidence/", past.ProductionEvidence.as_view(), name="api-production-evidence"),
     path("environments/", environments.Environments.as_view(), name="api-environments"),

@@ -36,6 +36,22 @@ def convert_version(conversion_id: int) -> None:
     pipeline.convert_version(conversion_id, worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
+@shared_task(name="deployments.score_batch")
+def score_batch(batch_id: int) -> None:
+    """Score one dataset version."""
+    from deployments import pipeline
+
+    pipeline.score_batch(batch_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.sweep_batches")
+def sweep_batches() -> None:
+    """Take up batch scorings whose worker or message was lost."""
+    from deployments import pipeline
+
+    pipeline.sweep_batches()
+
+
 @shared_task(name="deployments.explain_version")
 def explain_version(explanation_id: int) -> None:
     """Explain single predictions of one version."""

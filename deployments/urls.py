@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from deployments.views import (
+    batches,
     cards,
     endpoints,
     environments,
@@ -23,6 +24,7 @@ app_name = "deployments"
 model = "models/<str:name>/"
 version = f"{model}v/<int:number>/"
 promotion = "promotions/<int:number>/"
+batch = "batches/<int:batch>/"
 endpoint = "deployments/<str:name>/"
 policy = "settings/policies/"
 places = "settings/environments/"
@@ -77,6 +79,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="promotion-threshold"),
     path(f"{promotion}retry/", promotions.PromotionRetry.as_view(), name="promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
+    path("batches/", batches.BatchList.as_view(), name="batch-list"),
+    path("batches/start/", batches.BatchNew.as_view(), name="batch-new"),
+    path(batch, batches.BatchDetail.as_view(), name="batch-detail"),
+    path(f"{batch}progress/", batches.BatchProgress.as_view(), name="batch-progress"),
+    path(f"{batch}cancel/", batches.BatchCancel.as_view(), name="batch-cancel"),
+    path(f"{batch}retry/", batches.BatchRetry.as_view(), name="batch-retry"),
     path("deployments/", endpoints.EndpointList.as_view(), name="endpoint-list"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="endpoint-detail"),
     path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="endpoint-rollback"),

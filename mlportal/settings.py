@@ -189,6 +189,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.explain_version": {"queue": "jobs"},
     "deployments.certify_reproduction": {"queue": "jobs"},
     "deployments.convert_version": {"queue": "jobs"},
+    "deployments.score_batch": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
     "deployments.issue_technical_file": {"queue": "jobs"},
 }
@@ -221,6 +222,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-evaluations": {
         "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
     },
+    "sweep-batches": {"task": "deployments.sweep_batches", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-backtests": {"task": "deployments.sweep_backtests", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-reproductions": {
         "task": "deployments.sweep_reproductions", "schedule": SWEEP_SECONDS, "options": {"expires": 60},

@@ -3,6 +3,7 @@
 from deployments.models.approvals import Condition, Delegation
 from deployments.models.automations import Automation, RetrainTrigger
 from deployments.models.backtests import Backtest
+from deployments.models.batches import Batch, BatchChunk
 from deployments.models.conversions import Conversion
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment, EnvironmentMove
@@ -19,6 +20,8 @@ __all__ = [
     "Alias",
     "Automation",
     "Backtest",
+    "Batch",
+    "BatchChunk",
     "Condition",
     "Conversion",
     "Decision",
