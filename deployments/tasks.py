@@ -6,7 +6,15 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import automations, backtests, reproductions, suspensions, technical_files, timers
+from deployments.services import (
+    automations,
+    backtests,
+    reproductions,
+    rollout_clock,
+    suspensions,
+    technical_files,
+    timers,
+)
 from projects.services import events
 
 
@@ -86,6 +94,12 @@ def sweep_technical_files() -> None:
 def keep_time() -> None:
     """Remind, time out, expire and suspend what is due among requests and approvals."""
     timers.tick(now=timezone.now())
+
+
+@shared_task(name="deployments.move_rollouts")
+def move_rollouts() -> None:
+    """Judge the open rollouts and move, hold or abort them."""
+    rollout_clock.tick(now=timezone.now())
 
 
 @shared_task(name="deployments.react")

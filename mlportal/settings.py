@@ -231,6 +231,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-uploads": {"task": "mlportal.sweep_uploads", "schedule": 86_400, "options": {"expires": 3600}},
     "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
+    "move-rollouts": {"task": "deployments.move_rollouts", "schedule": 10, "options": {"expires": 10}},
 }  # fmt: skip
 # Second places for anchors of the audit log; without a setting a file beside the data directory.
 AUDIT_ANCHOR_FILE = environment.str("MLPORTAL_AUDIT_ANCHOR_FILE", default="")
@@ -243,6 +244,7 @@ NOTIFIED = (
     "promotion.withdrawn", "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed",
     "promotion.suspended", "version.reproduction_certified", "delegation.given", "endpoint.frozen",
     "endpoint.break_glass", "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back",
+    "rollout.moved", "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
     "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.

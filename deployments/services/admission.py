@@ -75,15 +75,16 @@ def check_signatures(held: PromotionRequest) -> None:
         )  # fmt: skip
 
 
-def check_gates(held: PromotionRequest) -> None:
-    """Judge the gates again, right before the switch, and keep the verdicts."""
+def check_gates(held: PromotionRequest, *, keep: bool = True) -> None:
+    """Judge the gates again, right before the switch, and keep the verdicts; a rollout that starts keeps none."""
     outcomes = gates.run_all(held)
     passed_over = set(GateOverride.objects.filter(request=held).values_list("gate", flat=True))
     red = [item for item in outcomes if not item.passed and item.level == "blocking" and item.name not in passed_over]
     if red:
         words = "; ".join(f"{item.title}: {item.found}" for item in red)
         raise Conflict(f"Blocked by {words}.", code="gates_failed", got=[item.name for item in red])
-    gates.store(held, outcomes, GateResult.Phase.SWITCH)
+    if keep:
+        gates.store(held, outcomes, GateResult.Phase.SWITCH)
 
 
 def check_frozen(endpoint: Endpoint, held: PromotionRequest) -> None:
