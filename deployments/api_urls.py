@@ -16,6 +16,7 @@ from deployments.api import (
     predict,
     promotions,
     reproductions,
+    rollouts,
     technical_files,
     thresholds,
 )
@@ -25,6 +26,7 @@ version = f"{model}versions/<int:number>/"
 issue = f"{model}technical-files/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
+rollout = f"{endpoint}rollouts/<int:number>/"
 again = f"{version}reproductions/"
 place = "environments/<str:name>/policy/"
 rules = "environments/<str:name>/policies/"
@@ -93,6 +95,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{endpoint}reviews/<int:number>/close/", endpoints.ReviewClose.as_view(), name="api-review-close"),
     path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="api-endpoint-disable"),
     path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="api-endpoint-enable"),
+    path(f"{endpoint}rollouts/", rollouts.Rollouts.as_view(), name="api-rollouts"),
+    path(rollout, rollouts.RolloutDetail.as_view(), name="api-rollout"),
+    path(f"{rollout}checks/", rollouts.RolloutChecks.as_view(), name="api-rollout-checks"),
+    path(f"{rollout}start/", rollouts.RolloutStart.as_view(), name="api-rollout-start"),
+    path(f"{rollout}pause/", rollouts.RolloutPause.as_view(), name="api-rollout-pause"),
+    path(f"{rollout}resume/", rollouts.RolloutResume.as_view(), name="api-rollout-resume"),
+    path(f"{rollout}advance/", rollouts.RolloutAdvance.as_view(), name="api-rollout-advance"),
+    path(f"{rollout}promote/", rollouts.RolloutPromote.as_view(), name="api-rollout-promote"),
+    path(f"{rollout}abort/", rollouts.RolloutAbort.as_view(), name="api-rollout-abort"),
     path(f"{endpoint}automations/", endpoints.EndpointAutomations.as_view(), name="api-endpoint-automations"),
     path(f"{endpoint}predict/", predict.Predict.as_view(), name="api-endpoint-predict"),
 ]

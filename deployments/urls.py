@@ -11,6 +11,7 @@ from deployments.views import (
     past,
     promotions,
     reproductions,
+    rollouts,
     rules,
     technical_files,
     thresholds,
@@ -23,6 +24,7 @@ model = "models/<str:name>/"
 version = f"{model}v/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "deployments/<str:name>/"
+rollout = f"{endpoint}rollouts/<int:number>/"
 policy = "settings/policies/"
 places = "settings/environments/"
 place = f"{places}<str:environment>/"
@@ -75,9 +77,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="promotion-threshold"),
     path(f"{promotion}retry/", promotions.PromotionRetry.as_view(), name="promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
+    path(f"{promotion}rollout/", rollouts.PromotionRollout.as_view(), name="promotion-rollout"),
     path("deployments/", endpoints.EndpointList.as_view(), name="endpoint-list"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="endpoint-detail"),
     path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="endpoint-rollback"),
+    path(f"{rollout}start/", rollouts.RolloutStart.as_view(), name="rollout-start"),
+    path(f"{rollout}pause/", rollouts.RolloutPause.as_view(), name="rollout-pause"),
+    path(f"{rollout}resume/", rollouts.RolloutResume.as_view(), name="rollout-resume"),
+    path(f"{rollout}advance/", rollouts.RolloutAdvance.as_view(), name="rollout-advance"),
+    path(f"{rollout}promote/", rollouts.RolloutPromote.as_view(), name="rollout-promote"),
+    path(f"{rollout}abort/", rollouts.RolloutAbort.as_view(), name="rollout-abort"),
     path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="endpoint-disable"),
     path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="endpoint-enable"),
     path(f"{endpoint}configure/", endpoints.EndpointConfigure.as_view(), name="endpoint-configure"),

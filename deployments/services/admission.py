@@ -163,7 +163,7 @@ def check_return(approved: EndpointRevision) -> None:
 
 def _refuse_suspended(held: Endpoint, goal: ModelVersion) -> None:
     """Say it when there was an approval that holds no longer."""
-    rows = EndpointRevision.objects.filter(endpoint=held, version=goal).exclude(kind=Kind.ROLLBACK)
+    rows = EndpointRevision.objects.filter(endpoint=held, version=goal, kind__in=[Kind.PROMOTION, Kind.BREAK_GLASS])
     last = rows.select_related("promotion").order_by("-number").first()
     if last is not None and last.promotion is not None:
         word = last.promotion.get_state_display() if last.promotion.state != State.APPROVED else "over or not confirmed"

@@ -86,7 +86,7 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
     """
     require(by, Permission.ENDPOINT_DEPLOY, endpoint.project)
     reason = _reason(reason)
-    goal = version or _goal(endpoint)
+    goal = version or goal_of(endpoint)
     damaged = gates.damage(goal) if goal else ()
     with transaction.atomic():
         holds.lock_environment(endpoint.environment)
@@ -172,7 +172,7 @@ def previous_version(endpoint: Endpoint) -> ModelVersion | None:
     return found.version if found else None
 
 
-def _goal(endpoint: Endpoint) -> ModelVersion | None:
+def goal_of(endpoint: Endpoint) -> ModelVersion | None:
     """Return what a rollback leads to: out of a rollout to what was live all the time, which loads nothing."""
     live = endpoint.current_revision
     return live.version if live and live.routes else previous_version(endpoint)
