@@ -79,9 +79,9 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
     class Meta:
         model = Rollout
         fields = (
-            "id", "endpoint", "promotion", "version", "stable", "state", "paused_in", "share", "step", "steps", "shadow",
-            "label_margin", "accepted", "reason", "note", "planned_by", "planned_at", "started_at", "entered_at",
-            "judged_at", "ended_at",
+            "id", "endpoint", "promotion", "version", "stable", "state", "paused_in", "share", "step", "steps",
+            "shadow", "label_margin", "accepted", "reason", "note", "planned_by", "planned_at", "started_at",
+            "entered_at", "judged_at", "ended_at",
         )  # fmt: skip
         read_only_fields = fields
 

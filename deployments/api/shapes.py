@@ -253,8 +253,8 @@ class RevisionSerializer(serializers.ModelSerializer[EndpointRevision]):
     class Meta:
         model = EndpointRevision
         fields = (
-            "number", "version", "kind", "promotion", "routes", "rollout", "trial", "reason", "created_by", "created_at",
-            "second_look",
+            "number", "version", "kind", "promotion", "routes", "rollout", "trial", "reason", "created_by",
+            "created_at", "second_look",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -128,7 +128,8 @@ def _endpoint(row: tuple[Any, ...]) -> EndpointRow:
     values[_MASKED] = tuple(from_json(values[_MASKED]))
     routes, salt, edges = values[_ROUTES:]
     ways = tuple(Way(**route) for route in from_json(routes)) if routes else ()
-    return EndpointRow(*values[:_ROUTES], ways, salt or "", tuple(from_json(edges)) if edges else ())
+    values[_ROUTES:] = [ways, salt or "", tuple(from_json(edges)) if edges else ()]
+    return EndpointRow(*values)
 
 
 def version(source: Source, version_id: int) -> VersionRow | None:

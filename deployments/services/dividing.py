@@ -97,44 +97,44 @@ def check_approval(request: PromotionRequest) -> str:
     return ""
 
 
-def overtake(by: Actor, endpoint: Endpoint, made: EndpointRevision) -> None:
+def overtake(endpoint: Endpoint, made: EndpointRevision, *, actor: Actor) -> None:
     """End what divided the requests before a revision that it did not make; the endpoint is held by a lock."""
     for rollout in Rollout.objects.open().filter(endpoint=endpoint).exclude(pk=made.rollout_id).with_subject():
         promoted = made.kind == Kind.PROMOTION and made.promotion_id == rollout.promotion_id
         note = f"Revision {made.number} put {made.version.label} live."
-        close_rollout(by, rollout, Rollout.State.PROMOTED if promoted else Rollout.State.ABORTED, note)
+        close_rollout(rollout, Rollout.State.PROMOTED if promoted else Rollout.State.ABORTED, note, actor=actor)
     running = Trial.objects.filter(endpoint=endpoint, state=Trial.State.RUNNING).exclude(pk=made.trial_id)
     for trial in running.with_subject():
         note = f"Revision {made.number} put {made.version.label} live before the trial was decided."
-        close_trial(by, trial, "", note)
+        close_trial(trial, "", note, actor=actor)
 
 
-def close_rollout(by: Actor, rollout: Rollout, state: str, note: str) -> None:
+def close_rollout(rollout: Rollout, state: str, note: str, *, actor: Actor) -> None:
     """End a rollout; of an aborted one the approval is used up."""
     now = timezone.now()
     rollout.state, rollout.ended_at, rollout.note, rollout.paused_in = state, now, note, ""
     rollout.save(update_fields=["state", "ended_at", "note", "paused_in"])
     facts = {"version": rollout.version.label, "endpoint": rollout.endpoint.name, "note": note}
-    events.record(by, f"rollout.{state}", project=rollout.endpoint.project, target=rollout, data=facts)
+    events.record(actor, f"rollout.{state}", project=rollout.endpoint.project, target=rollout, data=facts)
     if state == Rollout.State.ABORTED and rollout.started_at:
-        _use_up(by, rollout.promotion, f"Rollout {rollout.pk} was aborted: {note}")
+        _use_up(rollout.promotion, f"Rollout {rollout.pk} was aborted: {note}", actor=actor)
 
 
-def close_trial(by: Actor, trial: Trial, decision: str, reason: str) -> None:
+def close_trial(trial: Trial, decision: str, reason: str, *, actor: Actor) -> None:
     """End a trial; unless its treatment goes live the approval is used up."""
-    trial.state, trial.ended_at, trial.ended_by = Trial.State.STOPPED, timezone.now(), by.user
+    trial.state, trial.ended_at, trial.ended_by = Trial.State.STOPPED, timezone.now(), actor.user
     trial.decision, trial.reason = decision, reason
     trial.save(update_fields=["state", "ended_at", "ended_by", "decision", "reason"])
     facts = {"trial": trial.name, "endpoint": trial.endpoint.name, "decision": decision, "reason": reason}
-    events.record(by, "trial.stopped", project=trial.endpoint.project, target=trial, data=facts)
+    events.record(actor, "trial.stopped", project=trial.endpoint.project, target=trial, data=facts)
     if decision != Trial.Decision.PROMOTE:
-        _use_up(by, trial.promotion, f"Trial {trial.pk} ended: {reason}")
+        _use_up(trial.promotion, f"Trial {trial.pk} ended: {reason}", actor=actor)
 
 
-def _use_up(by: Actor, request: PromotionRequest, note: str) -> None:
+def _use_up(request: PromotionRequest, note: str, *, actor: Actor) -> None:
     held = PromotionRequest.objects.select_for_update(of=("self",), no_key=True).with_subject().get(pk=request.pk)
     if held.state == State.APPROVED and not held.revisions.filter(kind=Kind.PROMOTION).exists():
-        holds.close(held, State.STALE, actor=by, note=note[:500], cause=by.user)
+        holds.close(held, State.STALE, actor=actor, note=note[:500], cause=actor.user)
 
 
 def _schema(version: ModelVersion) -> dict[str, str]:

@@ -245,7 +245,7 @@ def revise(by: Actor, *, endpoint: Endpoint, version: ModelVersion, **facts: Any
     endpoint.current_revision = made
     endpoint.save(update_fields=["current_revision"])
     _mark_interval(endpoint)
-    dividing.overtake(by, endpoint, made)
+    dividing.overtake(endpoint, made, actor=by)
     _bind(by, endpoint, version)
     conditions.follow(endpoint, made.promotion, on_behalf_of=by.user)
     return made

@@ -22,7 +22,9 @@ def seen(sources: Sequence[int], *, since: datetime | None = None, until: dateti
     found: dict[str, Seen] = {}
     totals = {name: Sum(name) for name in SUMS} | {"timeouts_in_a_row": Max("timeouts_in_a_row")}
     for row in rows.order_by().values("variant").annotate(**{f"total_{name}": each for name, each in totals.items()}):
-        found[row["variant"]] = Seen(**{name: row[f"total_{name}"] or 0 for name in totals})
+        held = found[row["variant"]] = Seen()
+        for name in totals:
+            setattr(held, name, row[f"total_{name}"] or 0)
     for variant, trouble in rows.exclude(trouble="").order_by("minute").values_list("variant", "trouble"):
         found[variant].trouble = trouble
     return found

@@ -80,13 +80,13 @@ def look(rollout: Rollout, *, now: datetime) -> bool:
 def _judge(by: Actor, held: Rollout, now: datetime) -> bool:
     """Judge and move a rollout that is held; tells whether its last step is done."""
     if trouble := dividing.check_approval(held.promotion) or _over(held, now):
-        rollouts.give_back(by, held, trouble)
+        rollouts.give_back(held, trouble, actor=by)
         return False
     sources = list(EndpointRevision.objects.filter(rollout=held).values_list("pk", flat=True))
     found = _found(held, sources, now)
     _keep(held, found, now)
     if found.verdict == criteria.ABORT:
-        rollouts.give_back(by, held, found.words(criteria.ABORT))
+        rollouts.give_back(held, found.words(criteria.ABORT), actor=by)
     elif held.state != State.PAUSED:
         return _go_on(by, held, found, now, sources)
     return False
@@ -100,18 +100,18 @@ def _over(held: Rollout, now: datetime) -> str:
 def _go_on(by: Actor, held: Rollout, found: Found, now: datetime, sources: list[int]) -> bool:
     loaded = outcomes.loaded(_newest(sources), rollouts.CANARY)
     if note := _why_hold(held, found, now, loaded=loaded):
-        rollouts.set_paused(by, held, note)
+        rollouts.set_paused(held, note, actor=by)
     elif held.state == State.VALIDATING:
         if loaded:
-            rollouts.move(by, held, State.SHADOW if held.shadow else State.CANARY)
+            rollouts.move(held, State.SHADOW if held.shadow else State.CANARY, actor=by)
     elif held.state == State.SHADOW:
         if found.requests >= SHADOW_REQUESTS or _since(held, now) >= SHADOW_TIME:
-            rollouts.move(by, held, State.CANARY)
+            rollouts.move(held, State.CANARY, actor=by)
     elif found.requests >= held.present["requests"] and held.step_ends_at <= now:
         onward = rollouts.next_step(held)
         if onward is None:
             return True
-        rollouts.move(by, held, State.CANARY, onward)
+        rollouts.move(held, State.CANARY, onward, actor=by)
     return False
 
 

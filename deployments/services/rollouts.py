@@ -106,7 +106,7 @@ def pause(by: Actor, *, rollout: Rollout, reason: str) -> Rollout:
         _check_open(held)
         if held.state == State.PAUSED:
             raise Conflict(f"{held} is held already: {held.note}", code="paused_already")
-        set_paused(by, held, text)
+        set_paused(held, text, actor=by)
     return held
 
 
@@ -152,7 +152,7 @@ def advance(by: Actor, *, rollout: Rollout) -> Rollout:
             raise Conflict(trouble, code="not_approved")
         onward = next_step(held)
         if onward is not None:
-            move(by, held, State.CANARY, onward)
+            move(held, State.CANARY, onward, actor=by)
     return promote(by, rollout=rollout) if onward is None else held
 
 
@@ -186,7 +186,7 @@ def abort(by: Actor, *, rollout: Rollout, reason: str) -> Rollout:
         held = hold(rollout)
         if held.state in (State.PROMOTED, State.ABORTED):
             raise Conflict(f"{held} is {held.get_state_display()}.", code="ended")
-        give_back(by, held, text)
+        give_back(held, text, actor=by)
     return held
 
 
@@ -216,7 +216,7 @@ def next_step(held: Rollout) -> int | None:
     return onward if onward < len(held.steps) else None
 
 
-def move(by: Actor, held: Rollout, state: str, step: int = 0) -> None:
+def move(held: Rollout, state: str, step: int = 0, *, actor: Actor) -> None:
     """Enter a state or a step: a fresh revision with its split. The caller holds the rollout."""
     held.state, held.step, held.paused_in, held.note = state, step, "", ""
     held.entered_at = held.judged_at = timezone.now()
@@ -226,22 +226,22 @@ def move(by: Actor, held: Rollout, state: str, step: int = 0) -> None:
         State.SHADOW: f"{held.version.label} listens",
         State.CANARY: f"{held.share:.0%} to {held.version.label}",
     }[State(state)]
-    made = _lay(by, held, f"Rollout {held.pk}: {words}", _routes(held))
-    _tell(by, held, "moved", state=state, share=held.share, revision=made.number)
+    made = _lay(actor, held, f"Rollout {held.pk}: {words}", _routes(held))
+    _tell(actor, held, "moved", state=state, share=held.share, revision=made.number)
 
 
-def set_paused(by: Actor, held: Rollout, note: str) -> None:
+def set_paused(held: Rollout, note: str, *, actor: Actor) -> None:
     """Hold a rollout that the caller has locked."""
     held.paused_in, held.state, held.note = held.state, State.PAUSED, note
     held.save(update_fields=["paused_in", "state", "note"])
-    _tell(by, held, "paused", note=note)
+    _tell(actor, held, "paused", note=note)
 
 
-def give_back(by: Actor, held: Rollout, note: str) -> None:
+def give_back(held: Rollout, note: str, *, actor: Actor) -> None:
     """Abort a rollout that the caller has locked."""
     if held.is_open:
-        _lay(by, held, f"Rollout {held.pk} aborted: {note}"[:4000], [])
-    dividing.close_rollout(by, held, State.ABORTED, note)
+        _lay(actor, held, f"Rollout {held.pk} aborted: {note}"[:4000], [])
+    dividing.close_rollout(held, State.ABORTED, note, actor=actor)
 
 
 def _start(by: Actor, request: PromotionRequest, held: Rollout) -> Rollout:
@@ -253,7 +253,7 @@ def _start(by: Actor, request: PromotionRequest, held: Rollout) -> Rollout:
     held.stable, held.started_by, held.started_at = live.version, by.user, timezone.now()
     held.state = State.VALIDATING
     held.save(update_fields=["stable", "started_by", "started_at", "state"])
-    move(by, held, State.VALIDATING)
+    move(held, State.VALIDATING, actor=by)
     return held
 
 

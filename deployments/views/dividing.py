@@ -166,33 +166,27 @@ def _pictures(counts: list[VariantCount]) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[datetime, list[VariantCount]]] = {}
     for row in counts:
         found.setdefault((row.variant, row.label), {}).setdefault(row.minute, []).append(row)
-    drawn = [
-        _picture("latency", "Latency p99", "ms", minutes, sides, found, _p99),
-        _picture("volume", "Requests a minute", "", minutes, sides, found, _requests),
-        _picture("faults", "Errors", "%", minutes, sides, found, _faults),
-    ]
+    wanted = (
+        ("latency", "Latency p99", "ms", _p99), ("volume", "Requests a minute", "", _requests),
+        ("faults", "Errors", "%", _faults),
+    )  # fmt: skip
+    drawn = []
+    for key, heading, unit, value in wanted:
+        series = Series(minutes, [_line(side, minutes, found, value) for side in sides], unit=unit)
+        drawn.append({"id": f"dv-{key}", "heading": heading, "series": series, "plot": series.plot()})
     scores = _score_lines(sides, found)
     return [*drawn, scores] if scores else drawn
 
 
-def _picture(
-    key: str, heading: str, unit: str, minutes: list[datetime], sides: list[Side], found: Any, value: Any
-) -> dict[str, Any]:
-    lines = [
-        Line(
-            f"{side.label} {side.variant}",
-            [value(rows) if (rows := found[side.variant, side.label].get(minute)) else None for minute in minutes],
-            side.colour,
-        )
-        for side in sides
-    ]
-    series = Series(minutes, lines, unit=unit)
-    return {"id": f"dv-{key}", "heading": heading, "series": series, "plot": series.plot()}
+def _line(side: Side, minutes: list[datetime], found: Any, value: Any) -> Line:
+    by_minute = found[side.variant, side.label]
+    values = [value(by_minute[minute]) if minute in by_minute else None for minute in minutes]
+    return Line(f"{side.label} {side.variant}", values, side.colour)
 
 
 def _p99(rows: list[VariantCount]) -> float | None:
     filled = [{"counts": row.latency, "nulls": 0} for row in rows if row.latency]
-    found = _ms(shape.merge(filled), 0.99) if filled else None  # type: ignore[arg-type]
+    found = _ms(shape.merge(filled), 0.99) if filled else None
     return None if found is None else round(found, 3)
 
 

@@ -35,7 +35,7 @@ def test_ops_rolls_out_from_the_promotion_and_watches_on_the_endpoint(team, appr
     assert (refused.status_code, "share must be over 0" in refused.content.decode()) == (422, True)
     assert ops.post(f"{place}rollout/", FORM | {"minutes": "soon"}).status_code == 422
     assert browser(team, "scientist").post(f"{place}rollout/", FORM).status_code == 403
-    assert ops.post(f"{place}rollout/", FORM).status_code == 302
+    assert ops.post(f"{place}rollout/", FORM).status_code == 303
     rollout = begun(Rollout.objects.with_subject().get())
     endpoint = rollout.endpoint
     log(endpoint, "canary", answers(60))
@@ -52,10 +52,10 @@ def test_ops_rolls_out_from_the_promotion_and_watches_on_the_endpoint(team, appr
     assert "Hold the rollout?" not in page(team, endpoint, "viewer").content.decode()
     where = f"/p/churn/deployments/{endpoint.name}/rollouts/{rollout.pk}/"
     assert ops.post(f"{where}pause/", {"reason": "no"}).status_code == 422
-    assert ops.post(f"{where}pause/", {"reason": "Waiting for the night."}).status_code == 302
+    assert ops.post(f"{where}pause/", {"reason": "Waiting for the night."}).status_code == 303
     assert "Waiting for the night." in page(team, endpoint).content.decode()
-    assert ops.post(f"{where}resume/").status_code == 302
-    assert ops.post(f"{where}abort/", {"reason": "Customers complain."}).status_code == 302
+    assert ops.post(f"{where}resume/").status_code == 303
+    assert ops.post(f"{where}abort/", {"reason": "Customers complain."}).status_code == 303
     rollout.refresh_from_db()
     assert (rollout.state, page(team, endpoint).context["routes"]) == ("aborted", [])
 
@@ -67,7 +67,7 @@ def test_the_way_over_rest(team, approved):
     body = {"promotion": approved.pk, "reason": "Better on customers.", "steps": STEPS}
     assert viewer.post(place, body).status_code == 403
     assert ops.post(place, body | {"promotion": 10**12}).status_code == 404
-    assert ops.post(place, body | {"steps": [{"share": 7}]}).status_code == 422
+    assert ops.post(place, body | {"steps": [{"share": 7}]}).status_code == 400
     made = ops.post(place, body)
     assert (made.status_code, made.json()["state"], made.json()["steps"]) == (201, "draft", STEPS)
     one = f"{place}{made.json()['id']}/"

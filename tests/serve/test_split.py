@@ -64,7 +64,7 @@ def test_traffic_is_divided_by_unit_and_given_back_without_a_failed_request(serv
     kept = Prediction.objects.filter(chunk__source=divided.pk)
     assert sum(row.requests for row in counts["canary"]) == kept.filter(chunk__variant="canary").count() > 20
     assert sum(row.sticky for rows in counts.values() for row in rows) == 60
-    assert [row.loads for row in counts["canary"].order_by("minute")][0] == 1
+    assert counts["canary"].earliest("minute").loads == 1
     assert kept.filter(unit=None).count() == 0
     heard = VariantCount.objects.filter(source=listening.pk, variant="shadow")
     assert sum(row.requests + row.dropped for row in heard) > 0
