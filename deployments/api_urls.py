@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from deployments.api import (
+    batches,
     cards,
     compared,
     conversions,
@@ -16,6 +17,7 @@ from deployments.api import (
     predict,
     promotions,
     reproductions,
+    retrainings,
     rollouts,
     technical_files,
     thresholds,
@@ -27,6 +29,7 @@ issue = f"{model}technical-files/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
 rollout = f"{endpoint}rollouts/<int:number>/"
+batch = "batches/<int:batch>/"
 again = f"{version}reproductions/"
 place = "environments/<str:name>/policy/"
 rules = "environments/<str:name>/policies/"
@@ -34,6 +37,8 @@ version_of_rules = f"{rules}<int:number>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", models.Models.as_view(), name="api-models"),
     path(model, models.ModelDetail.as_view(), name="api-model"),
+    path(f"{model}retrainings/", retrainings.ModelRetrainings.as_view(), name="api-model-retrainings"),
+    path(f"{model}gaps/", retrainings.ModelGaps.as_view(), name="api-model-gaps"),
     path(f"{model}serving/", compared.ModelServing.as_view(), name="api-model-serving"),
     path("model-comparison/", compared.ModelComparison.as_view(), name="api-model-comparison"),
     path(f"{model}versions/", models.Versions.as_view(), name="api-versions"),
@@ -71,6 +76,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="api-promotion-threshold"),
     path(f"{promotion}retry/", evidence.PromotionRetry.as_view(), name="api-promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
+    path("batches/", batches.Batches.as_view(), name="api-batches"),
+    path(batch, batches.BatchDetail.as_view(), name="api-batch"),
+    path(f"{batch}cancel/", batches.BatchCancel.as_view(), name="api-batch-cancel"),
+    path(f"{batch}retry/", batches.BatchRetry.as_view(), name="api-batch-retry"),
     path("production/", past.Production.as_view(), name="api-production"),
     path("production/evidence/", past.ProductionEvidence.as_view(), name="api-production-evidence"),
     path("environments/", environments.Environments.as_view(), name="api-environments"),
@@ -105,5 +114,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{rollout}promote/", rollouts.RolloutPromote.as_view(), name="api-rollout-promote"),
     path(f"{rollout}abort/", rollouts.RolloutAbort.as_view(), name="api-rollout-abort"),
     path(f"{endpoint}automations/", endpoints.EndpointAutomations.as_view(), name="api-endpoint-automations"),
+    path(f"{endpoint}retrainings/", retrainings.EndpointRetrainings.as_view(), name="api-endpoint-retrainings"),
     path(f"{endpoint}predict/", predict.Predict.as_view(), name="api-endpoint-predict"),
 ]

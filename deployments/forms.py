@@ -59,6 +59,37 @@ class ModelFactsForm(Form):
         self.fields["owner"].choices = [("", "Nobody"), *((name, name) for name in members)]
 
 
+class BatchForm(Form):
+    """Score a dataset version."""
+
+    data = forms.ChoiceField(label="Data", help_text="A version that is profiled. Its columns are checked at once.")
+    scorer = forms.ChoiceField(
+        label="Scored by", help_text="An endpoint stands for the version that answers there now."
+    )
+    keep = forms.CharField(
+        required=False, max_length=100_000, label="Columns to pass through",
+        help_text="Names with commas between them, such as a key. Empty: all that the model does not read.",
+    )  # fmt: skip
+    name = forms.CharField(
+        required=False, max_length=100, label="Result",
+        help_text="Dataset that gets the scores as its next version. Empty: called after the data and the model.",
+    )  # fmt: skip
+    most_refused = forms.IntegerField(
+        min_value=0, max_value=1_000_000, initial=100, label="Rows that may stay without an answer",
+        help_text="With more of them it fails and names the first.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, data: list[Any], scorers: list[Any], **kwargs: Any) -> None:
+        super().__init__(*args, **{"initial": {}, **kwargs})
+        self.fields["data"].choices = data
+        self.fields["scorer"].choices = scorers
+
+    def clean_keep(self) -> list[str] | None:
+        """Names of the columns, None for the usual ones."""
+        names = [name.strip() for name in self.cleaned_data["keep"].split(",") if name.strip()]
+        return names or None
+
+
 class ReasonForm(Form):
     """A reason that goes to the audit log."""
 
@@ -121,6 +152,42 @@ class AutomationForm(Form):
     cooldown_hours = forms.IntegerField(
         min_value=1, max_value=2160, initial=24, label="At most once in", help_text="Hours between two retrainings."
     )
+    labelled_rows = forms.ChoiceField(
+        choices=Automation.Rows,
+        label="New labelled rows are needed",
+        required=False,
+        help_text="1,000, or a tenth of the training rows: rows its dataset grew by, or predictions whose label came.",
+    )
+    monthly_runs = forms.IntegerField(
+        required=False, min_value=1, max_value=1000, label="Retrainings a month", help_text="Empty: no limit."
+    )
+    monthly_cpu_minutes = forms.IntegerField(
+        required=False, min_value=1, max_value=1_000_000, label="CPU minutes a month", help_text="Empty: no limit."
+    )
+    least_severity = forms.ChoiceField(choices=Automation.Severity, label="Alerts from", required=False)
     dataset_name = forms.CharField(
         required=False, max_length=100, label="Dataset", help_text="Empty: the newest version of the live model's own."
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kind = self.data.get("trigger") or self.initial.get("trigger") or Automation.Trigger.DRIFT
+        self.fields["enabled"].label = f"Retrain when a {kind} alert fires"
+
+    @classmethod
+    def of(cls, automation: Automation | None, kind: str) -> "AutomationForm":
+        """Return the form with the settings as they are, or as they usually are."""
+        auto_id = "id_%s" if kind == Automation.Trigger.DRIFT else f"id_{kind}_%s"
+        if automation is None:
+            usual = {
+                "enabled": False, "cooldown_hours": 24, "labelled_rows": Automation.Rows.AFTER_FIRST,
+                "monthly_runs": 10, "monthly_cpu_minutes": 600, "least_severity": Automation.Severity.LOW,
+            }  # fmt: skip
+            return cls(initial={"trigger": kind, **usual}, auto_id=auto_id)
+        held = {name: getattr(automation, name) for name in cls.base_fields}
+        held["enabled"] = automation.enabled and automation.stopped_at is None
+        return cls(initial=held, auto_id=auto_id)
+
+    def values(self) -> dict[str, Any]:
+        """Return the settings of a valid form; choices that were not sent are left to the service."""
+        return {name: value for name, value in self.cleaned_data.items() if value != "" or name == "dataset_name"}

@@ -7,9 +7,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from deployments.services import (
-    automations,
     backtests,
+    ledger,
     reproductions,
+    retraining,
     rollout_clock,
     suspensions,
     technical_files,
@@ -42,6 +43,22 @@ def convert_version(conversion_id: int) -> None:
     from deployments import pipeline
 
     pipeline.convert_version(conversion_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.score_batch")
+def score_batch(batch_id: int) -> None:
+    """Score one dataset version."""
+    from deployments import pipeline
+
+    pipeline.score_batch(batch_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.sweep_batches")
+def sweep_batches() -> None:
+    """Take up batch scorings whose worker or message was lost."""
+    from deployments import pipeline
+
+    pipeline.sweep_batches()
 
 
 @shared_task(name="deployments.explain_version")
@@ -107,9 +124,21 @@ def react(delivery_id: int) -> None:
     """React to an alert or to the end of a training: automations, reproductions."""
     with events.consume(delivery_id) as event:
         if event is not None:
-            automations.react(event)
+            retraining.react(event)
             if event.target_type == "trainingjob":
                 reproductions.wake(event)
+
+
+@shared_task(name="deployments.look_at_held_retrainings")
+def look_at_held_retrainings() -> int:
+    """Begin held retrainings whose guard is over while their alert still fires."""
+    return retraining.look_again()
+
+
+@shared_task(name="deployments.measure_retrainings")
+def measure_retrainings() -> int:
+    """Measure what retrainings brought, and what versions showed against their promise."""
+    return ledger.measure() + ledger.measure_gaps()
 
 
 @shared_task(name="deployments.suspend")

@@ -3,9 +3,11 @@
 from django.urls import URLPattern, URLResolver, path
 
 from deployments.views import (
+    batches,
     cards,
     endpoints,
     environments,
+    ledger,
     model_facts,
     models,
     past,
@@ -23,6 +25,7 @@ app_name = "deployments"
 model = "models/<str:name>/"
 version = f"{model}v/<int:number>/"
 promotion = "promotions/<int:number>/"
+batch = "batches/<int:batch>/"
 endpoint = "deployments/<str:name>/"
 rollout = f"{endpoint}rollouts/<int:number>/"
 policy = "settings/policies/"
@@ -34,6 +37,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models/register/run/", models.ModelRegister.as_view(), name="model-register"),
     path("models/compare/versions/", version_compare.VersionCompare.as_view(), name="version-compare"),
     path(model, models.ModelDetail.as_view(), name="model-detail"),
+    path(f"{model}retrainings/", ledger.ModelLedger.as_view(), name="model-ledger"),
     path(f"{model}edit/", model_facts.ModelEdit.as_view(), name="model-edit"),
     path(f"{model}tags/", model_facts.ModelTags.as_view(), name="model-tags"),
     path(version, models.VersionDetail.as_view(), name="version-detail"),
@@ -78,6 +82,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}retry/", promotions.PromotionRetry.as_view(), name="promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
     path(f"{promotion}rollout/", rollouts.PromotionRollout.as_view(), name="promotion-rollout"),
+    path("batches/", batches.BatchList.as_view(), name="batch-list"),
+    path("batches/start/", batches.BatchNew.as_view(), name="batch-new"),
+    path(batch, batches.BatchDetail.as_view(), name="batch-detail"),
+    path(f"{batch}progress/", batches.BatchProgress.as_view(), name="batch-progress"),
+    path(f"{batch}cancel/", batches.BatchCancel.as_view(), name="batch-cancel"),
+    path(f"{batch}retry/", batches.BatchRetry.as_view(), name="batch-retry"),
     path("deployments/", endpoints.EndpointList.as_view(), name="endpoint-list"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="endpoint-detail"),
     path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="endpoint-rollback"),

@@ -189,6 +189,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.explain_version": {"queue": "jobs"},
     "deployments.certify_reproduction": {"queue": "jobs"},
     "deployments.convert_version": {"queue": "jobs"},
+    "deployments.score_batch": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
     "deployments.issue_technical_file": {"queue": "jobs"},
 }
@@ -221,6 +222,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep-evaluations": {
         "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
     },
+    "sweep-batches": {"task": "deployments.sweep_batches", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-backtests": {"task": "deployments.sweep_backtests", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-reproductions": {
         "task": "deployments.sweep_reproductions", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
@@ -230,6 +232,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "sweep-uploads": {"task": "mlportal.sweep_uploads", "schedule": 86_400, "options": {"expires": 3600}},
     "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
+    "look-at-held-retrainings": {
+        "task": "deployments.look_at_held_retrainings", "schedule": 300, "options": {"expires": 240},
+    },
+    "measure-retrainings": {
+        "task": "deployments.measure_retrainings", "schedule": 1800, "options": {"expires": 1500},
+    },
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
     "move-rollouts": {"task": "deployments.move_rollouts", "schedule": 10, "options": {"expires": 10}},
 }  # fmt: skip

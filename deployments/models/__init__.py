@@ -3,10 +3,12 @@
 from deployments.models.approvals import Condition, Delegation
 from deployments.models.automations import Automation, RetrainTrigger
 from deployments.models.backtests import Backtest
+from deployments.models.batches import Batch, BatchChunk
 from deployments.models.conversions import Conversion
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment, EnvironmentMove
 from deployments.models.explanations import Explanation
+from deployments.models.gaps import VersionGap
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.records import KeptCard, PaperVersion, TechnicalFile
@@ -20,6 +22,8 @@ __all__ = [
     "Alias",
     "Automation",
     "Backtest",
+    "Batch",
+    "BatchChunk",
     "Condition",
     "Conversion",
     "Decision",
@@ -50,4 +54,5 @@ __all__ = [
     "ThresholdChoice",
     "Trial",
     "TrialLook",
+    "VersionGap",
 ]
