@@ -57,7 +57,8 @@ class Chosen:
             raise Invalid(f"label is one of: {', '.join(LABELS)}.", field="label", limit=list(LABELS))
         since = moments.read(words["since"], field="since").start if words["since"] else None
         until = moments.read(words["until"], field="until").end if words["until"] else None
-        return cls(**{**words, "since": since, "until": until})
+        plain = {name: value for name, value in words.items() if name not in ("since", "until")}
+        return cls(**plain, since=since, until=until)  # type: ignore[arg-type]  # the others are texts
 
     def narrow(self, rows: PredictionQuerySet) -> PredictionQuerySet:
         """Keep the rows that are looked for."""
