@@ -6,7 +6,7 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import backtests, reproductions, retraining, suspensions, technical_files, timers
+from deployments.services import backtests, ledger, reproductions, retraining, suspensions, technical_files, timers
 from projects.services import events
 
 
@@ -127,6 +127,12 @@ def react(delivery_id: int) -> None:
 def look_at_held_retrainings() -> int:
     """Begin held retrainings whose guard is over while their alert still fires."""
     return retraining.look_again()
+
+
+@shared_task(name="deployments.measure_retrainings")
+def measure_retrainings() -> int:
+    """Measure what retrainings brought, and what versions showed against their promise."""
+    return ledger.measure() + ledger.measure_gaps()
 
 
 @shared_task(name="deployments.suspend")

@@ -236,6 +236,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "look-at-held-retrainings": {
         "task": "deployments.look_at_held_retrainings", "schedule": 300, "options": {"expires": 240},
     },
+    "measure-retrainings": {
+        "task": "deployments.measure_retrainings", "schedule": 1800, "options": {"expires": 1500},
+    },
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
 }  # fmt: skip
 # Second places for anchors of the audit log; without a setting a file beside the data directory.

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from deployments.models import GateOverride, GateResult, PromotionRequest
 from deployments.models.promotions import PromotionRequestQuerySet
-from deployments.services import deciders, endpoints, evidence, promotions
-from deployments.views import changes, costs, deciding, review
+from deployments.services import deciders, endpoints, evidence, ledger, promised, promotions
+from deployments.views import changes, costs, deciding, retrained, review
 from deployments.views.answers import see
 from mlportal.lib.errors import DomainError
 from projects.access import ProjectView
@@ -90,6 +90,8 @@ class OneRequest(ProjectView):
             "heading": f"Promote {held.version} to {held.environment.name}",
             "review": told,
             "changes": changes.of(held),
+            "retrained": retrained.of(told.found),
+            "bias": ledger.bias(self.project, promised.metric_of(held.version)),
             "cost": costs.card(held, told.found, self.request.GET),
             "may_retry": evidence.may_retry(held) and allowed(self.actor, Permission.PROMOTION_REQUEST, self.project),
             **deciding.context(self.actor, held),
