@@ -58,7 +58,7 @@ class Chosen:
         since = moments.read(words["since"], field="since").start if words["since"] else None
         until = moments.read(words["until"], field="until").end if words["until"] else None
         plain = {name: value for name, value in words.items() if name not in ("since", "until")}
-        return cls(**plain, since=since, until=until)  # type: ignore[arg-type]  # the others are texts
+        return cls(**plain, since=since, until=until)
 
     def narrow(self, rows: PredictionQuerySet) -> PredictionQuerySet:
         """Keep the rows that are looked for."""
