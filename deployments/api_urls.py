@@ -21,6 +21,7 @@ from deployments.api import (
     rollouts,
     technical_files,
     thresholds,
+    told,
 )
 
 model = "models/<str:name>/"
@@ -76,6 +77,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="api-promotion-threshold"),
     path(f"{promotion}retry/", evidence.PromotionRetry.as_view(), name="api-promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
+    path(
+        "predictions/<uuid:prediction>/explanation/",
+        told.PredictionExplain.as_view(),
+        name="api-prediction-explanation",
+    ),
     path("batches/", batches.Batches.as_view(), name="api-batches"),
     path(batch, batches.BatchDetail.as_view(), name="api-batch"),
     path(f"{batch}cancel/", batches.BatchCancel.as_view(), name="api-batch-cancel"),

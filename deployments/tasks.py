@@ -34,6 +34,7 @@ def sweep_evaluations() -> None:
 
     pipeline.sweep_evaluations()
     pipeline.sweep_explanations()
+    pipeline.sweep_told()
     pipeline.sweep_conversions()
 
 
@@ -43,6 +44,14 @@ def convert_version(conversion_id: int) -> None:
     from deployments import pipeline
 
     pipeline.convert_version(conversion_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.explain_prediction")
+def explain_prediction(explanation_id: int) -> None:
+    """Explain one logged prediction."""
+    from deployments import pipeline
+
+    pipeline.explain_prediction(explanation_id, worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
 @shared_task(name="deployments.score_batch")

@@ -17,6 +17,7 @@ from deployments.views import (
     rules,
     technical_files,
     thresholds,
+    told,
     tries,
     version_compare,
 )
@@ -82,6 +83,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}retry/", promotions.PromotionRetry.as_view(), name="promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
     path(f"{promotion}rollout/", rollouts.PromotionRollout.as_view(), name="promotion-rollout"),
+    path("predictions/<uuid:prediction>/explanation/", told.PredictionExplain.as_view(), name="prediction-explain"),
     path("batches/", batches.BatchList.as_view(), name="batch-list"),
     path("batches/start/", batches.BatchNew.as_view(), name="batch-new"),
     path(batch, batches.BatchDetail.as_view(), name="batch-detail"),

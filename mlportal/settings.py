@@ -190,6 +190,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.certify_reproduction": {"queue": "jobs"},
     "deployments.convert_version": {"queue": "jobs"},
     "deployments.score_batch": {"queue": "jobs"},
+    "deployments.explain_prediction": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
     "deployments.issue_technical_file": {"queue": "jobs"},
 }

@@ -7,7 +7,7 @@ from deployments.models.batches import Batch, BatchChunk
 from deployments.models.conversions import Conversion
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment, EnvironmentMove
-from deployments.models.explanations import Explanation
+from deployments.models.explanations import Explanation, PredictionExplanation
 from deployments.models.gaps import VersionGap
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
@@ -42,6 +42,7 @@ __all__ = [
     "ModelVersionTag",
     "PaperVersion",
     "Policy",
+    "PredictionExplanation",
     "PromotionRequest",
     "RegisteredModel",
     "RegisteredModelTag",

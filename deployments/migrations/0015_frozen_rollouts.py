@@ -1,6 +1,6 @@
 """The database refuses to change a revision, a check of a rollout, a look at a trial, or the plan of one that runs.
 
-SQLite lost the trigger on revisions when 0013 wrote their table anew.
+SQLite lost the trigger on revisions when 0014 wrote their table anew.
 """
 
 from typing import ClassVar
@@ -49,5 +49,5 @@ def remove(apps, schema_editor):  # type: ignore[no-untyped-def]
 class Migration(migrations.Migration):
     """Triggers on rollouts and trials."""
 
-    dependencies: ClassVar = [("deployments", "0013_rollouts")]
+    dependencies: ClassVar = [("deployments", "0014_rollouts")]
     operations: ClassVar = [migrations.RunPython(add, remove)]
