@@ -22,6 +22,7 @@ from deployments.api import (
     technical_files,
     thresholds,
     told,
+    trials,
 )
 
 model = "models/<str:name>/"
@@ -31,6 +32,7 @@ promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
 rollout = f"{endpoint}rollouts/<int:number>/"
 batch = "batches/<int:batch>/"
+trial = f"{endpoint}trials/<int:number>/"
 again = f"{version}reproductions/"
 place = "environments/<str:name>/policy/"
 rules = "environments/<str:name>/policies/"
@@ -119,6 +121,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{rollout}advance/", rollouts.RolloutAdvance.as_view(), name="api-rollout-advance"),
     path(f"{rollout}promote/", rollouts.RolloutPromote.as_view(), name="api-rollout-promote"),
     path(f"{rollout}abort/", rollouts.RolloutAbort.as_view(), name="api-rollout-abort"),
+    path(f"{endpoint}trials/", trials.Trials.as_view(), name="api-trials"),
+    path(trial, trials.TrialDetail.as_view(), name="api-trial"),
+    path(f"{trial}looks/", trials.TrialLooks.as_view(), name="api-trial-looks"),
+    path(f"{trial}start/", trials.TrialStart.as_view(), name="api-trial-start"),
+    path(f"{trial}stop/", trials.TrialStop.as_view(), name="api-trial-stop"),
     path(f"{endpoint}automations/", endpoints.EndpointAutomations.as_view(), name="api-endpoint-automations"),
     path(f"{endpoint}retrainings/", retrainings.EndpointRetrainings.as_view(), name="api-endpoint-retrainings"),
     path(f"{endpoint}predict/", predict.Predict.as_view(), name="api-endpoint-predict"),

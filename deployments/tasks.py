@@ -15,6 +15,7 @@ from deployments.services import (
     suspensions,
     technical_files,
     timers,
+    trials,
 )
 from projects.services import events
 
@@ -124,8 +125,9 @@ def keep_time() -> None:
 
 @shared_task(name="deployments.move_rollouts")
 def move_rollouts() -> None:
-    """Judge the open rollouts and move, hold or abort them."""
+    """Judge the open rollouts and move, hold or abort them; look at the running trials."""
     rollout_clock.tick(now=timezone.now())
+    trials.tick(now=timezone.now())
 
 
 @shared_task(name="deployments.react")

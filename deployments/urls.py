@@ -18,6 +18,7 @@ from deployments.views import (
     technical_files,
     thresholds,
     told,
+    trials,
     tries,
     version_compare,
 )
@@ -29,6 +30,7 @@ promotion = "promotions/<int:number>/"
 batch = "batches/<int:batch>/"
 endpoint = "deployments/<str:name>/"
 rollout = f"{endpoint}rollouts/<int:number>/"
+trial = f"{endpoint}trials/<int:number>/"
 policy = "settings/policies/"
 places = "settings/environments/"
 place = f"{places}<str:environment>/"
@@ -82,6 +84,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="promotion-threshold"),
     path(f"{promotion}retry/", promotions.PromotionRetry.as_view(), name="promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
+    path(f"{promotion}trial/", trials.PromotionTrial.as_view(), name="promotion-trial"),
     path(f"{promotion}rollout/", rollouts.PromotionRollout.as_view(), name="promotion-rollout"),
     path("predictions/<uuid:prediction>/explanation/", told.PredictionExplain.as_view(), name="prediction-explain"),
     path("batches/", batches.BatchList.as_view(), name="batch-list"),
@@ -93,6 +96,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deployments/", endpoints.EndpointList.as_view(), name="endpoint-list"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="endpoint-detail"),
     path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="endpoint-rollback"),
+    path(trial, trials.TrialDetail.as_view(), name="trial-detail"),
+    path(f"{trial}start/", trials.TrialStart.as_view(), name="trial-start"),
+    path(f"{trial}stop/", trials.TrialStop.as_view(), name="trial-stop"),
     path(f"{rollout}start/", rollouts.RolloutStart.as_view(), name="rollout-start"),
     path(f"{rollout}pause/", rollouts.RolloutPause.as_view(), name="rollout-pause"),
     path(f"{rollout}resume/", rollouts.RolloutResume.as_view(), name="rollout-resume"),

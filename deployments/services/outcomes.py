@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Avg, Case, F, FloatField, Max, Sum, Value, When
+from django.db.models import Avg, Case, Count, F, FloatField, Max, Sum, Value, When
 from django.db.models.functions import Abs, Greatest, Ln
 
 from deployments.models import Trial
@@ -61,6 +61,13 @@ def arms(sources: Sequence[int], *, metric: str, positive: str = "", sign: float
         rows = rows.filter(truths__number__isnull=False, score__isnull=False)
     grouped = rows.order_by().values_list("chunk__variant", "unit").annotate(mean=Avg(_outcome(metric, positive)))
     return _summed(((variant, sign * mean) for variant, _, mean in grouped.iterator(chunk_size=5_000)))
+
+
+def units(sources: Sequence[int]) -> dict[str, int]:
+    """Return how many different units each variant got: one query."""
+    rows = Prediction.objects.filter(chunk__source__in=list(sources), unit__isnull=False).order_by()
+    counted = rows.values("chunk__variant").annotate(units=Count("unit", distinct=True))
+    return {row["chunk__variant"]: row["units"] for row in counted}
 
 
 def _outcome(metric: str, positive: str) -> Any:

@@ -29,6 +29,7 @@ from deployments.services import (
     registry,
     rollouts,
     signatures,
+    trials,
     votes,
     ways,
 )
@@ -303,8 +304,8 @@ def _finish(by: Actor, held: PromotionRequest, standing: Standing, vote: Vote, m
 
 
 def _go_live(by: Actor, held: PromotionRequest) -> None:
-    """Switch at once, or start the rollout that was planned for it."""
-    if not rollouts.start_planned(by, request=held):
+    """Switch at once, or start the rollout or the trial that was planned for it."""
+    if not rollouts.start_planned(by, request=held) and not trials.start_registered(by, request=held):
         endpoints.switch(by, request=held)
 
 

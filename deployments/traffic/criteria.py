@@ -15,6 +15,7 @@ OK, WAITING, PAUSE, ABORT = "ok", "waiting", "pause", "abort"
 ERROR_ALPHA = 0.01
 LABEL_ALPHA = 0.05
 SPLIT_ALPHA = 0.001
+LEAST_P = 1e-4
 LATENCY_FACTOR = 1.5
 LATENCY_ADDED_US = 20_000.0
 LEAST_REQUESTS = 500
@@ -183,7 +184,7 @@ def _outputs(canary: Seen) -> Criterion:
 
 
 def _labels(labels: tuple[Arm, Arm] | None, margin: float) -> Criterion:
-    title, limit = "Labelled metric", f"interval not wholly below -{margin:g}"
+    title, limit = "Labelled metric", f"interval not wholly below {-margin if margin else 0:g}"
     if labels is None:
         return Criterion("labels", title, WAITING, "no ground truth yet", limit, {})
     found = difference(*labels, alpha=LABEL_ALPHA, rho=tuned(LABEL_UNITS, LABEL_ALPHA))
@@ -209,7 +210,8 @@ def _split(assigned: Pair, share: float) -> Criterion:
     p = evidence.mismatch(first, second, share)
     state = PAUSE if p < SPLIT_ALPHA else OK if first + second else WAITING
     got = first / (first + second) if first + second else 0.0
+    chance = f"p {p:.2g}" if p >= LEAST_P else f"p under {LEAST_P:g}"
     return Criterion(
-        "split", "Share that arrived", state, f"{got:.2%} of {share:.0%} wanted, p {p:.2g}",
+        "split", "Share that arrived", state, f"{got:.2%} of {share:.0%} wanted, {chance}",
         f"p at least {SPLIT_ALPHA:g}", {"canary": first, "stable": second, "share": share, "p": p},
     )  # fmt: skip

@@ -134,7 +134,7 @@ def _sides(counts: list[VariantCount]) -> list[Side]:
     grouped: dict[tuple[str, str], list[VariantCount]] = {}
     for row in counts:
         grouped.setdefault((row.variant, row.label), []).append(row)
-    ordered = sorted(grouped.items(), key=lambda item: (item[0][0] != "champion", item[0]))
+    ordered = sorted(grouped.items(), key=lambda item: (item[0][0] not in ("champion", "control"), item[0]))
     return [_side(variant, label, place, rows) for place, ((variant, label), rows) in enumerate(ordered, start=1)]
 
 

@@ -116,26 +116,28 @@ class RolloutAbort(_Move):
 
 def _plan(sent: Any) -> dict[str, Any]:
     shares = [part.strip().rstrip("%").strip() for part in sent.get("shares", "").split(",") if part.strip()]
-    minutes, requests = (_whole(sent, name) for name in ("minutes", "requests"))
+    minutes, requests = (whole(sent, name) for name in ("minutes", "requests"))
     steps = [{"share": _percent(share), "minutes": minutes, "requests": requests} for share in shares]
     return {
         "reason": sent.get("reason", ""), "steps": steps, "shadow": sent.get("shadow") == "on",
-        "label_margin": _number(sent.get("label_margin") or "0", "label_margin"),
+        "label_margin": number(sent.get("label_margin") or "0", "label_margin"),
     }  # fmt: skip
 
 
 def _percent(text: str) -> float:
-    return round(_number(text, "shares") / 100, 6)
+    return round(number(text, "shares") / 100, 6)
 
 
-def _number(text: str, field: str) -> float:
+def number(text: str, field: str) -> float:
+    """Return a number that was typed, or refuse it naming its field."""
     try:
         return float(text)
     except ValueError:
         raise Invalid(f"{field} must be a number, not {text[:50]!r}.", field=field, got=text[:50]) from None
 
 
-def _whole(sent: Any, field: str) -> int:
+def whole(sent: Any, field: str) -> int:
+    """Return a whole number that was typed, or refuse it naming its field."""
     text = sent.get(field, "").strip()
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise Invalid(f"{field} must be a whole number.", field=field, got=text[:50])

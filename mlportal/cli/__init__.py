@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         retraining,
         rollouts,
         server,
+        trials,
     )
 
     top = argparse.ArgumentParser(prog="mlportal", description="One portal for the machine-learning lifecycle.")
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
         model,
         retraining,
         rollouts,
+        trials,
         papers,
         importing,
     ):

@@ -89,3 +89,6 @@ def test_the_command_knows_every_act():
         assert (given.endpoint, given.rollout, given.act) == ("churn-production", 7, act)
     given = cli.parser().parse_args(["rollout", "plan", "e", "3", "--reason", "r", "--steps", "5%,100", "--start"])
     assert (given.promotion, given.start) == (3, True)
+    plan = ["--name", "n", "--hypothesis", "h", "--metric", "latency", "--minimum-effect", "0.1", "--share", "0.2"]
+    given = cli.parser().parse_args(["trial", "register", "e", "3", *plan])
+    assert (given.minimum_effect, given.share, given.positive) == (0.1, 0.2, None)

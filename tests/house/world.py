@@ -10,7 +10,7 @@ from django.utils import timezone
 from deployments import gates
 from deployments.cards import annex
 from deployments.cards.records import load
-from deployments.models import Batch, Delegation, Endpoint, ModelVersion, Reproduction, Rollout, TechnicalFile
+from deployments.models import Batch, Delegation, Endpoint, ModelVersion, Reproduction, Rollout, TechnicalFile, Trial
 from experiments.models import Experiment, Folder, FolderRole, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
@@ -265,6 +265,7 @@ def _deployments(world: World, team: Team) -> None:
         "files": "json", "technical-files": str(_technical_file(version, world)),
         "reproductions": str(_reproduction(version, world)), "batches": str(_batch(version, described, world)),
         "rollouts": str(_rollout(endpoint, world)),
+        "trials": str(_trial(endpoint, world)),
     }  # fmt: skip
 
 
@@ -298,6 +299,14 @@ def _rollout(endpoint: Endpoint, world: World) -> int:
     return Rollout.objects.create(
         endpoint=endpoint, promotion=endpoint.current_revision.promotion, state="aborted", reason="Too slow to keep.",
         steps=[{"share": 1.0, "minutes": 10, "requests": 500}], salt="0" * 32, planned_by=world.people["ops"],
+    ).pk  # fmt: skip
+
+
+def _trial(endpoint: Endpoint, world: World) -> int:
+    return Trial.objects.create(
+        endpoint=endpoint, promotion=endpoint.current_revision.promotion, state="stopped", name="Is it better?",
+        hypothesis="It is right more often.", metric="correct", minimum_effect=0.01, plan_sha256="0" * 64,
+        salt="0" * 32, planned_by=world.people["ops"],
     ).pk  # fmt: skip
 
 
