@@ -16,6 +16,7 @@ from deployments.api import (
     predict,
     promotions,
     reproductions,
+    retrainings,
     technical_files,
     thresholds,
 )
@@ -94,5 +95,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="api-endpoint-disable"),
     path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="api-endpoint-enable"),
     path(f"{endpoint}automations/", endpoints.EndpointAutomations.as_view(), name="api-endpoint-automations"),
+    path(f"{endpoint}retrainings/", retrainings.EndpointRetrainings.as_view(), name="api-endpoint-retrainings"),
     path(f"{endpoint}predict/", predict.Predict.as_view(), name="api-endpoint-predict"),
 ]

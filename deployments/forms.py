@@ -121,6 +121,42 @@ class AutomationForm(Form):
     cooldown_hours = forms.IntegerField(
         min_value=1, max_value=2160, initial=24, label="At most once in", help_text="Hours between two retrainings."
     )
+    labelled_rows = forms.ChoiceField(
+        choices=Automation.Rows,
+        label="New labelled rows are needed",
+        required=False,
+        help_text="1,000, or a tenth of the training rows: rows its dataset grew by, or predictions whose label came.",
+    )
+    monthly_runs = forms.IntegerField(
+        required=False, min_value=1, max_value=1000, label="Retrainings a month", help_text="Empty: no limit."
+    )
+    monthly_cpu_minutes = forms.IntegerField(
+        required=False, min_value=1, max_value=1_000_000, label="CPU minutes a month", help_text="Empty: no limit."
+    )
+    least_severity = forms.ChoiceField(choices=Automation.Severity, label="Alerts from", required=False)
     dataset_name = forms.CharField(
         required=False, max_length=100, label="Dataset", help_text="Empty: the newest version of the live model's own."
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kind = self.data.get("trigger") or self.initial.get("trigger") or Automation.Trigger.DRIFT
+        self.fields["enabled"].label = f"Retrain when a {kind} alert fires"
+
+    @classmethod
+    def of(cls, automation: Automation | None, kind: str) -> "AutomationForm":
+        """Return the form with the settings as they are, or as they usually are."""
+        auto_id = "id_%s" if kind == Automation.Trigger.DRIFT else f"id_{kind}_%s"
+        if automation is None:
+            usual = {
+                "enabled": False, "cooldown_hours": 24, "labelled_rows": Automation.Rows.AFTER_FIRST,
+                "monthly_runs": 10, "monthly_cpu_minutes": 600, "least_severity": Automation.Severity.LOW,
+            }  # fmt: skip
+            return cls(initial={"trigger": kind, **usual}, auto_id=auto_id)
+        held = {name: getattr(automation, name) for name in cls.base_fields}
+        held["enabled"] = automation.enabled and automation.stopped_at is None
+        return cls(initial=held, auto_id=auto_id)
+
+    def values(self) -> dict[str, Any]:
+        """Return the settings of a valid form; choices that were not sent are left to the service."""
+        return {name: value for name, value in self.cleaned_data.items() if value != "" or name == "dataset_name"}

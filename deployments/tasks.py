@@ -6,7 +6,7 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import automations, backtests, reproductions, suspensions, technical_files, timers
+from deployments.services import backtests, reproductions, retraining, suspensions, technical_files, timers
 from projects.services import events
 
 
@@ -93,9 +93,15 @@ def react(delivery_id: int) -> None:
     """React to an alert or to the end of a training: automations, reproductions."""
     with events.consume(delivery_id) as event:
         if event is not None:
-            automations.react(event)
+            retraining.react(event)
             if event.target_type == "trainingjob":
                 reproductions.wake(event)
+
+
+@shared_task(name="deployments.look_at_held_retrainings")
+def look_at_held_retrainings() -> int:
+    """Begin held retrainings whose guard is over while their alert still fires."""
+    return retraining.look_again()
 
 
 @shared_task(name="deployments.suspend")

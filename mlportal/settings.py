@@ -230,6 +230,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "sweep-uploads": {"task": "mlportal.sweep_uploads", "schedule": 86_400, "options": {"expires": 3600}},
     "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
+    "look-at-held-retrainings": {
+        "task": "deployments.look_at_held_retrainings", "schedule": 300, "options": {"expires": 240},
+    },
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
 }  # fmt: skip
 # Second places for anchors of the audit log; without a setting a file beside the data directory.

@@ -277,8 +277,8 @@ class AutomationSerializer(serializers.ModelSerializer[Automation]):
     class Meta:
         model = Automation
         fields = (
-            "endpoint", "trigger", "enabled", "cooldown_hours", "dataset_name", "owner", "failures", "stopped_at",
-            "stop_reason",
+            "endpoint", "trigger", "enabled", "cooldown_hours", "dataset_name", "least_severity", "labelled_rows",
+            "monthly_runs", "monthly_cpu_minutes", "owner", "failures", "stopped_at", "stop_reason",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -375,3 +375,11 @@ class SetAutomationSerializer(serializers.Serializer[Data]):
     enabled = serializers.BooleanField(default=True)
     cooldown_hours = serializers.IntegerField(default=24, min_value=1, max_value=2160)
     dataset_name = serializers.CharField(default="", allow_blank=True, max_length=100)
+    least_severity = serializers.ChoiceField(choices=Automation.Severity.choices, required=False)
+    labelled_rows = serializers.ChoiceField(choices=Automation.Rows.choices, required=False)
+    monthly_runs = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=1000, help_text="Retrainings a month; null: no limit."
+    )
+    monthly_cpu_minutes = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=1_000_000, help_text="null: no limit."
+    )

@@ -7,6 +7,7 @@ from deployments.models.conversions import Conversion
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment, EnvironmentMove
 from deployments.models.explanations import Explanation
+from deployments.models.gaps import VersionGap
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.records import KeptCard, PaperVersion, TechnicalFile
@@ -44,4 +45,5 @@ __all__ = [
     "RollbackReview",
     "TechnicalFile",
     "ThresholdChoice",
+    "VersionGap",
 ]

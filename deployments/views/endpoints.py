@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from deployments import queries
 from deployments.forms import AutomationForm, EndpointForm
-from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RollbackReview
+from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RetrainTrigger, RollbackReview
 from deployments.runtime import example
 from deployments.services import asking, automations, endpoints, looks, past
 from deployments.views.answers import see
@@ -27,6 +27,7 @@ from projects.services.past import Section
 
 HOURS = 24
 HISTORY = 20
+TRIGGERS = 8
 
 
 def address(endpoint: Endpoint) -> str:
@@ -90,7 +91,10 @@ class _OneEndpoint(ProjectView):
             "earlier": endpoints.previous_version(endpoint),
             "activity": Event.objects.filter(target_type="endpoint", target_id=endpoint.pk).order_by("-seq")[:6],
             "settings_form": EndpointForm.of(endpoint),
-            "automation": self._automation(endpoint),
+            "automations": self._automations(endpoint),
+            "triggers": list(
+                RetrainTrigger.objects.filter(automation__endpoint=endpoint).with_story().order_by("-pk")[:TRIGGERS]
+            ),
             "ways": asking.ways(self.actor, endpoint=endpoint),
             "records_text": json.dumps([example.record(live.version.signature)], indent=2) if live else "",
             "error": None,
@@ -100,7 +104,12 @@ class _OneEndpoint(ProjectView):
             },
             **extra,
         }
-        context.setdefault("automation_form", _automation_form(context["automation"]))
+        given = context.pop("automation_form", None)
+        context["automation_forms"] = [
+            given if given is not None and given.data.get("trigger") == kind
+            else AutomationForm.of(context["automations"].get(kind), kind)
+            for kind in Automation.Trigger.values
+        ]  # fmt: skip
         return render(self.request, "deployments/endpoint_detail.html", context, status=status)
 
     def attempt(self, endpoint: Endpoint, act: Any, done: str) -> HttpResponse:
@@ -114,9 +123,9 @@ class _OneEndpoint(ProjectView):
         messages.success(self.request, done)
         return see(address(endpoint))
 
-    def _automation(self, endpoint: Endpoint) -> Automation | None:
-        rows = Automation.objects.filter(endpoint=endpoint, trigger=Automation.Trigger.DRIFT)
-        return rows.select_related("owner").prefetch_related("triggers__request", "triggers__run").first()
+    def _automations(self, endpoint: Endpoint) -> dict[str, Automation]:
+        rows = Automation.objects.filter(endpoint=endpoint).select_related("owner").order_by("trigger")
+        return {row.trigger: row for row in rows}
 
 
 class EndpointDetail(_OneEndpoint):
@@ -222,7 +231,7 @@ class AutomationConfigure(_OneEndpoint):
         if not form.is_valid():
             return self.show(endpoint, status=422, automation_form=form)
         try:
-            automations.configure(self.actor, endpoint=endpoint, **form.cleaned_data)
+            automations.configure(self.actor, endpoint=endpoint, **form.values())
         except DomainError as error:
             form.refuse(error)
             return self.show(endpoint, status=422, automation_form=form)
@@ -244,16 +253,3 @@ class ReviewClose(_OneEndpoint):
         review = self.find(rows, revision__number=number)
         said = {"comment": request.POST.get("comment", ""), "outcome": request.POST.get("outcome", "")}
         return self.attempt(endpoint, lambda: looks.close(self.actor, review=review, **said), "Review closed.")
-
-
-def _automation_form(automation: Automation | None) -> AutomationForm:
-    if automation is None:
-        return AutomationForm(initial={"trigger": Automation.Trigger.DRIFT, "enabled": False, "cooldown_hours": 24})
-    return AutomationForm(
-        initial={
-            "trigger": automation.trigger,
-            "enabled": automation.enabled and automation.stopped_at is None,
-            "cooldown_hours": automation.cooldown_hours,
-            "dataset_name": automation.dataset_name,
-        }
-    )

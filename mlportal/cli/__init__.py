@@ -25,12 +25,25 @@ from mlportal.cli.errors import Failure
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    from mlportal.cli import access, admin, audit, client, demo, importing, keep, line, model, papers, server
+    from mlportal.cli import (
+        access,
+        admin,
+        audit,
+        client,
+        demo,
+        importing,
+        keep,
+        line,
+        model,
+        papers,
+        retraining,
+        server,
+    )
 
     top = argparse.ArgumentParser(prog="mlportal", description="One portal for the machine-learning lifecycle.")
     top.add_argument("--version", action="version", version=f"mlportal {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (server, demo, keep, admin, access, audit, client, line, model, papers, importing):
+    for module in (server, demo, keep, admin, access, audit, client, line, model, retraining, papers, importing):
         module.add_commands(commands)
     return top
 

@@ -64,6 +64,10 @@ class Portal:
         """Change; the same again changes nothing more."""
         return self._tried("PATCH", f"{path}/", json.dumps(body).encode(), {"Content-Type": "application/json"})
 
+    def put(self, path: str, body: Any) -> Any:
+        """Set; the same again changes nothing more."""
+        return self._tried("PUT", f"{path}/", json.dumps(body).encode(), {"Content-Type": "application/json"})
+
     def upload(self, path: str, file: Path, **query: str) -> Any:
         """Send a file as the body, streamed from disk."""
         wanted = urlencode({key: value for key, value in query.items() if value})

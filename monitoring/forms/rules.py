@@ -6,7 +6,7 @@ from django import forms
 
 from mlportal.lib.forms import Form
 from monitoring.models import AlertRule, Monitor
-from monitoring.models.alerts import Metric, Severity
+from monitoring.models.alerts import UNMEASURED, Metric, Severity
 from monitoring.services.monitors import PACE_FIELDS
 from monitoring.services.rules import FIELDS
 
@@ -19,7 +19,7 @@ class RuleForm(Form):
 
     name = forms.CharField(max_length=100)
     enabled = forms.BooleanField(required=False, initial=True, label="Apply this rule")
-    metric = forms.ChoiceField(choices=[choice for choice in Metric.choices if choice[0] != Metric.EXTERNAL])
+    metric = forms.ChoiceField(choices=[choice for choice in Metric.choices if choice[0] not in UNMEASURED])
     endpoint = forms.ChoiceField(required=False)
     column = forms.CharField(max_length=500, required=False, help_text="Empty: every column.")
     group_by = forms.ChoiceField(choices=AlertRule.GroupBy.choices, label="Grouping")

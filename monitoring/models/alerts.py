@@ -74,6 +74,11 @@ class Metric(models.TextChoices):
     LOG_DROPPED = "log.dropped", "Predictions missing in the log"
     REQUESTS = "traffic.requests", "Requests a step"
     EXTERNAL = "external", "Sent by Alertmanager"
+    RETRAINING = "retraining.stopped", "Retraining stopped by itself"
+
+
+# Their alerts come from elsewhere: no window measures them, nobody makes a rule of them.
+UNMEASURED = (Metric.EXTERNAL, Metric.RETRAINING)
 
 
 class Severity(models.TextChoices):

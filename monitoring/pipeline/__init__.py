@@ -12,7 +12,7 @@ from django.utils import timezone
 from monitoring.drift import score, shape, verdict
 from monitoring.drift.shape import Counts
 from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, RuleEvaluation, Window
-from monitoring.models.alerts import Metric
+from monitoring.models.alerts import UNMEASURED
 from monitoring.models.windows import Verdict
 from monitoring.services import alerts
 from monitoring.services.course import Course
@@ -204,4 +204,4 @@ def _settle(window: Window, rules: list[AlertRule]) -> None:
 
 def _rules(monitor: Monitor) -> list[AlertRule]:
     rows = AlertRule.objects.in_project(monitor.project).filter(enabled=True, endpoint__in=["", monitor.endpoint])
-    return list(rows.exclude(metric=Metric.EXTERNAL).select_related("project").order_by("pk"))
+    return list(rows.exclude(metric__in=UNMEASURED).select_related("project").order_by("pk"))

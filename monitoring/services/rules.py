@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from mlportal.lib import matchers, names
 from mlportal.lib.errors import Conflict, DomainError, Invalid
 from monitoring.models import AlertRule
-from monitoring.models.alerts import Metric, Severity
+from monitoring.models.alerts import UNMEASURED, Metric, Severity
 from monitoring.services import alerts
 from projects.actor import Actor
 from projects.models import Project
@@ -215,8 +215,8 @@ def _check_whole(rule: AlertRule) -> None:
     if not rule.name or not rule.metric:
         field = "metric" if rule.name else "name"
         raise Invalid(f"A rule needs a {field}.", field=field)
-    if rule.metric == Metric.EXTERNAL:
-        raise Invalid("This metric belongs to alerts that Alertmanager sends; choose another.", field="metric")
+    if rule.metric in UNMEASURED:
+        raise Invalid("This metric belongs to alerts that no window opens; choose another.", field="metric")
     limits = [limit for limit in (rule.warn, rule.critical) if limit is not None]
     if not limits:
         raise Invalid("Give a warning limit, a critical limit or both.", field="warn")

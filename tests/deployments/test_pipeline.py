@@ -6,7 +6,7 @@ from django.db.models import F
 
 from deployments import pipeline, tasks
 from deployments.models import Automation, Endpoint, Evaluation, ModelVersion, PromotionRequest, RetrainTrigger
-from deployments.services import automations, promotions, registry
+from deployments.services import automations, promotions, registry, retraining
 from experiments.models import TrainingJob
 from experiments.pipeline import execute_job
 from mlportal.lib import lease
@@ -193,7 +193,7 @@ def test_a_recipe_with_a_split_is_repeated_on_the_next_version_once_that_is_cut(
     configure(team, endpoint)
     newer = make_data(team.project, iris().iloc[1:])
     [carried] = split_carrying.follow_profile(newer)
-    with pytest.raises(automations.NotYet, match="is being cut"):
+    with pytest.raises(retraining.NotYet, match="is being cut"):
         fire(team, endpoint, alert=7)
     assert not RetrainTrigger.objects.exists()
     split_rows.cut_split(carried.pk, worker="test")
