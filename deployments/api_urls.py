@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from deployments.api import (
+    batches,
     cards,
     compared,
     conversions,
@@ -17,8 +18,10 @@ from deployments.api import (
     promotions,
     reproductions,
     retrainings,
+    rollouts,
     technical_files,
     thresholds,
+    told,
 )
 
 model = "models/<str:name>/"
@@ -26,6 +29,8 @@ version = f"{model}versions/<int:number>/"
 issue = f"{model}technical-files/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
+rollout = f"{endpoint}rollouts/<int:number>/"
+batch = "batches/<int:batch>/"
 again = f"{version}reproductions/"
 place = "environments/<str:name>/policy/"
 rules = "environments/<str:name>/policies/"
@@ -33,6 +38,8 @@ version_of_rules = f"{rules}<int:number>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", models.Models.as_view(), name="api-models"),
     path(model, models.ModelDetail.as_view(), name="api-model"),
+    path(f"{model}retrainings/", retrainings.ModelRetrainings.as_view(), name="api-model-retrainings"),
+    path(f"{model}gaps/", retrainings.ModelGaps.as_view(), name="api-model-gaps"),
     path(f"{model}serving/", compared.ModelServing.as_view(), name="api-model-serving"),
     path("model-comparison/", compared.ModelComparison.as_view(), name="api-model-comparison"),
     path(f"{model}versions/", models.Versions.as_view(), name="api-versions"),
@@ -70,6 +77,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="api-promotion-threshold"),
     path(f"{promotion}retry/", evidence.PromotionRetry.as_view(), name="api-promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="api-promotion-switch"),
+    path(
+        "predictions/<uuid:prediction>/explanation/",
+        told.PredictionExplain.as_view(),
+        name="api-prediction-explanation",
+    ),
+    path("batches/", batches.Batches.as_view(), name="api-batches"),
+    path(batch, batches.BatchDetail.as_view(), name="api-batch"),
+    path(f"{batch}cancel/", batches.BatchCancel.as_view(), name="api-batch-cancel"),
+    path(f"{batch}retry/", batches.BatchRetry.as_view(), name="api-batch-retry"),
     path("production/", past.Production.as_view(), name="api-production"),
     path("production/evidence/", past.ProductionEvidence.as_view(), name="api-production-evidence"),
     path("environments/", environments.Environments.as_view(), name="api-environments"),
@@ -94,6 +110,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{endpoint}reviews/<int:number>/close/", endpoints.ReviewClose.as_view(), name="api-review-close"),
     path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="api-endpoint-disable"),
     path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="api-endpoint-enable"),
+    path(f"{endpoint}rollouts/", rollouts.Rollouts.as_view(), name="api-rollouts"),
+    path(rollout, rollouts.RolloutDetail.as_view(), name="api-rollout"),
+    path(f"{rollout}checks/", rollouts.RolloutChecks.as_view(), name="api-rollout-checks"),
+    path(f"{rollout}start/", rollouts.RolloutStart.as_view(), name="api-rollout-start"),
+    path(f"{rollout}pause/", rollouts.RolloutPause.as_view(), name="api-rollout-pause"),
+    path(f"{rollout}resume/", rollouts.RolloutResume.as_view(), name="api-rollout-resume"),
+    path(f"{rollout}advance/", rollouts.RolloutAdvance.as_view(), name="api-rollout-advance"),
+    path(f"{rollout}promote/", rollouts.RolloutPromote.as_view(), name="api-rollout-promote"),
+    path(f"{rollout}abort/", rollouts.RolloutAbort.as_view(), name="api-rollout-abort"),
     path(f"{endpoint}automations/", endpoints.EndpointAutomations.as_view(), name="api-endpoint-automations"),
     path(f"{endpoint}retrainings/", retrainings.EndpointRetrainings.as_view(), name="api-endpoint-retrainings"),
     path(f"{endpoint}predict/", predict.Predict.as_view(), name="api-endpoint-predict"),

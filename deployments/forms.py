@@ -59,6 +59,37 @@ class ModelFactsForm(Form):
         self.fields["owner"].choices = [("", "Nobody"), *((name, name) for name in members)]
 
 
+class BatchForm(Form):
+    """Score a dataset version."""
+
+    data = forms.ChoiceField(label="Data", help_text="A version that is profiled. Its columns are checked at once.")
+    scorer = forms.ChoiceField(
+        label="Scored by", help_text="An endpoint stands for the version that answers there now."
+    )
+    keep = forms.CharField(
+        required=False, max_length=100_000, label="Columns to pass through",
+        help_text="Names with commas between them, such as a key. Empty: all that the model does not read.",
+    )  # fmt: skip
+    name = forms.CharField(
+        required=False, max_length=100, label="Result",
+        help_text="Dataset that gets the scores as its next version. Empty: called after the data and the model.",
+    )  # fmt: skip
+    most_refused = forms.IntegerField(
+        min_value=0, max_value=1_000_000, initial=100, label="Rows that may stay without an answer",
+        help_text="With more of them it fails and names the first.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, data: list[Any], scorers: list[Any], **kwargs: Any) -> None:
+        super().__init__(*args, **{"initial": {}, **kwargs})
+        self.fields["data"].choices = data
+        self.fields["scorer"].choices = scorers
+
+    def clean_keep(self) -> list[str] | None:
+        """Names of the columns, None for the usual ones."""
+        names = [name.strip() for name in self.cleaned_data["keep"].split(",") if name.strip()]
+        return names or None
+
+
 class ReasonForm(Form):
     """A reason that goes to the audit log."""
 

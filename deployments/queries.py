@@ -1,13 +1,13 @@
 """Reads that join several tables of the deployments app."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
 from django.db.models import Count, Max, Q, Sum
 
-from deployments.models import Endpoint, ModelVersion, PromotionRequest, RegisteredModel, RetrainTrigger
+from deployments.models import Batch, Endpoint, ModelVersion, PromotionRequest, RegisteredModel, RetrainTrigger
 from experiments.queries import Registered
 from monitoring.drift import shape
 from monitoring.models import Bucket
@@ -37,7 +37,7 @@ def dataset_uses(version_ids: Sequence[int], *, newest: int) -> dict[int, Uses]:
 
 
 def dataset_holds(version_ids: Sequence[int]) -> list[Hold]:
-    """Model versions that an environment runs, or is asked to run, and that learned from these dataset versions."""
+    """Model versions that an environment runs, or is asked to run, that learned from these, and open scorings."""
     live = Endpoint.objects.filter(current_revision__version__dataset_version__in=version_ids)
     found = [
         Hold(
@@ -51,6 +51,10 @@ def dataset_holds(version_ids: Sequence[int]) -> list[Hold]:
     asked = PromotionRequest.objects.filter(
         version__dataset_version__in=version_ids, state=PromotionRequest.State.PENDING
     )
+    found += [
+        Hold(each.dataset_version_id, f"is being scored by {each}", f"/p/{each.project.slug}/batches/{each.pk}/")
+        for each in Batch.objects.open().filter(dataset_version__in=version_ids).select_related("project")[:HOLDS]
+    ]
     return found + [
         Hold(
             each.version.dataset_version_id or 0,
@@ -62,7 +66,7 @@ def dataset_holds(version_ids: Sequence[int]) -> list[Hold]:
 
 
 def dataset_lineage(version_id: int, key: str, graph: Graph) -> None:
-    """Add models that learned from a dataset version, and the endpoints that serve them; three queries."""
+    """Add models that learned from a dataset version, what serves them, and the scoring it is the result of."""
     made = ModelVersion.objects.filter(dataset_version=version_id)
     for each in made.select_related("model__project").order_by("-pk")[:MOST_LINEAGE]:
         address = f"/p/{each.model.project.slug}/models/{quote(each.model.name, safe='')}/v/{each.number}/"
@@ -76,6 +80,10 @@ def dataset_lineage(version_id: int, key: str, graph: Graph) -> None:
         model = f"model:{serving.current_revision.version_id}"
         node = Node(f"endpoint:{serving.pk}", "endpoint", serving.name, address, serving.environment.name)
         graph.add(node, after=model if model in graph.nodes else key)
+    scored = Batch.objects.filter(output=version_id).select_related("project").order_by("-pk").first()
+    if scored is not None and "source:0" in graph.nodes:
+        page = f"/p/{scored.project.slug}/batches/{scored.pk}/"
+        graph.nodes["source:0"] = replace(graph.nodes["source:0"], url=page)
 
 
 def registered_from(*, runs: Sequence[int], logged_models: Sequence[int]) -> list[Registered]:

@@ -6,7 +6,16 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import backtests, reproductions, retraining, suspensions, technical_files, timers
+from deployments.services import (
+    backtests,
+    ledger,
+    reproductions,
+    retraining,
+    rollout_clock,
+    suspensions,
+    technical_files,
+    timers,
+)
 from projects.services import events
 
 
@@ -25,6 +34,7 @@ def sweep_evaluations() -> None:
 
     pipeline.sweep_evaluations()
     pipeline.sweep_explanations()
+    pipeline.sweep_told()
     pipeline.sweep_conversions()
 
 
@@ -34,6 +44,30 @@ def convert_version(conversion_id: int) -> None:
     from deployments import pipeline
 
     pipeline.convert_version(conversion_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.explain_prediction")
+def explain_prediction(explanation_id: int) -> None:
+    """Explain one logged prediction."""
+    from deployments import pipeline
+
+    pipeline.explain_prediction(explanation_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.score_batch")
+def score_batch(batch_id: int) -> None:
+    """Score one dataset version."""
+    from deployments import pipeline
+
+    pipeline.score_batch(batch_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.sweep_batches")
+def sweep_batches() -> None:
+    """Take up batch scorings whose worker or message was lost."""
+    from deployments import pipeline
+
+    pipeline.sweep_batches()
 
 
 @shared_task(name="deployments.explain_version")
@@ -88,6 +122,12 @@ def keep_time() -> None:
     timers.tick(now=timezone.now())
 
 
+@shared_task(name="deployments.move_rollouts")
+def move_rollouts() -> None:
+    """Judge the open rollouts and move, hold or abort them."""
+    rollout_clock.tick(now=timezone.now())
+
+
 @shared_task(name="deployments.react")
 def react(delivery_id: int) -> None:
     """React to an alert or to the end of a training: automations, reproductions."""
@@ -102,6 +142,12 @@ def react(delivery_id: int) -> None:
 def look_at_held_retrainings() -> int:
     """Begin held retrainings whose guard is over while their alert still fires."""
     return retraining.look_again()
+
+
+@shared_task(name="deployments.measure_retrainings")
+def measure_retrainings() -> int:
+    """Measure what retrainings brought, and what versions showed against their promise."""
+    return ledger.measure() + ledger.measure_gaps()
 
 
 @shared_task(name="deployments.suspend")

@@ -3,17 +3,21 @@
 from django.urls import URLPattern, URLResolver, path
 
 from deployments.views import (
+    batches,
     cards,
     endpoints,
     environments,
+    ledger,
     model_facts,
     models,
     past,
     promotions,
     reproductions,
+    rollouts,
     rules,
     technical_files,
     thresholds,
+    told,
     tries,
     version_compare,
 )
@@ -22,7 +26,9 @@ app_name = "deployments"
 model = "models/<str:name>/"
 version = f"{model}v/<int:number>/"
 promotion = "promotions/<int:number>/"
+batch = "batches/<int:batch>/"
 endpoint = "deployments/<str:name>/"
+rollout = f"{endpoint}rollouts/<int:number>/"
 policy = "settings/policies/"
 places = "settings/environments/"
 place = f"{places}<str:environment>/"
@@ -32,6 +38,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("models/register/run/", models.ModelRegister.as_view(), name="model-register"),
     path("models/compare/versions/", version_compare.VersionCompare.as_view(), name="version-compare"),
     path(model, models.ModelDetail.as_view(), name="model-detail"),
+    path(f"{model}retrainings/", ledger.ModelLedger.as_view(), name="model-ledger"),
     path(f"{model}edit/", model_facts.ModelEdit.as_view(), name="model-edit"),
     path(f"{model}tags/", model_facts.ModelTags.as_view(), name="model-tags"),
     path(version, models.VersionDetail.as_view(), name="version-detail"),
@@ -75,9 +82,23 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="promotion-threshold"),
     path(f"{promotion}retry/", promotions.PromotionRetry.as_view(), name="promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
+    path(f"{promotion}rollout/", rollouts.PromotionRollout.as_view(), name="promotion-rollout"),
+    path("predictions/<uuid:prediction>/explanation/", told.PredictionExplain.as_view(), name="prediction-explain"),
+    path("batches/", batches.BatchList.as_view(), name="batch-list"),
+    path("batches/start/", batches.BatchNew.as_view(), name="batch-new"),
+    path(batch, batches.BatchDetail.as_view(), name="batch-detail"),
+    path(f"{batch}progress/", batches.BatchProgress.as_view(), name="batch-progress"),
+    path(f"{batch}cancel/", batches.BatchCancel.as_view(), name="batch-cancel"),
+    path(f"{batch}retry/", batches.BatchRetry.as_view(), name="batch-retry"),
     path("deployments/", endpoints.EndpointList.as_view(), name="endpoint-list"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="endpoint-detail"),
     path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="endpoint-rollback"),
+    path(f"{rollout}start/", rollouts.RolloutStart.as_view(), name="rollout-start"),
+    path(f"{rollout}pause/", rollouts.RolloutPause.as_view(), name="rollout-pause"),
+    path(f"{rollout}resume/", rollouts.RolloutResume.as_view(), name="rollout-resume"),
+    path(f"{rollout}advance/", rollouts.RolloutAdvance.as_view(), name="rollout-advance"),
+    path(f"{rollout}promote/", rollouts.RolloutPromote.as_view(), name="rollout-promote"),
+    path(f"{rollout}abort/", rollouts.RolloutAbort.as_view(), name="rollout-abort"),
     path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="endpoint-disable"),
     path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="endpoint-enable"),
     path(f"{endpoint}configure/", endpoints.EndpointConfigure.as_view(), name="endpoint-configure"),

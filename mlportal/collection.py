@@ -35,6 +35,7 @@ COLUMNS = (
     ("monitoring.PredictionUpload", "sha256"),
     ("deployments.TechnicalFile", "file_sha256"),
     ("deployments.Conversion", "graph_sha256"),
+    ("deployments.BatchChunk", "sha256"),
 )
 # Columns that hold rows with a ``sha256`` each.
 LISTS = (("deployments.ModelVersion", "manifest"),)

@@ -1,17 +1,15 @@
 """What a worker does for a promotion: evaluate the candidate, describe its reference, then have it judged."""
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from deployments import gates
 from deployments.models import Evaluation, ModelVersion, PromotionRequest
-from deployments.pipeline import seen
+from deployments.pipeline import held_out, retrained, seen
 from deployments.services import conversions, explanations, promotions
 from mlportal.lib import blobs, lease
 from mlportal.lib.errors import DomainError, Unprocessable
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from deployments.proof.evaluation import Asked
 
 SEED = 20_261_121
-MAX_ROWS = 300_000
 
 
 class LeaseLost(Exception):
@@ -108,7 +105,7 @@ def _measure(held: Claim) -> Measured:
     candidate = _model(request.version)
     if request.version.is_of_client:
         _describe(request.version, candidate)
-    frame = reference(request.version)
+    frame = held_out.reference(request.version)
     production = _model(request.baseline) if request.baseline else None
     beat("Leave out what production was trained on", 0.05)
     fair = seen.leave_out(frame, request.version, request.baseline)
@@ -122,12 +119,14 @@ def _measure(held: Claim) -> Measured:
         _asked(request),
         on_phase=lambda phase, share: beat(phase, 0.1 + 0.75 * share),
     )
+    beat("Compare on what production was approved on, and on the newest labels", 0.87)
+    again = retrained.measure(request, candidate, production, _asked(request))
     beat("Describe the reference", 0.9)
     size = {
         "candidate_bytes": _model_bytes(request.version),
         "baseline_bytes": _model_bytes(request.baseline) if request.baseline else None,
     }
-    result = _told({**found.plain(), "size": size, "seen": fair.plain()}, fair)
+    result = _told({**found.plain(), "size": size, "seen": fair.plain(), **again}, fair)
     return Measured(finite(result), _grids(request.version, frame))
 
 
@@ -204,21 +203,6 @@ def _describe(version: ModelVersion, model: Any) -> None:
         outputs.append({"name": "probability", "classes": classes.tolist()})
     version.task, version.signature = task, {**version.signature, "task": task, "outputs": outputs}
     version.save(update_fields=["task", "signature"])
-
-
-def reference(version: ModelVersion) -> "pd.DataFrame":
-    """Read the held-out rows of a version."""
-    path = gates.reference_file(version)
-    digest = version.file(path)
-    if digest is None:
-        raise Unprocessable(f"{version} has no held-out rows ({path}).", code="no_reference")
-    blobs.verify(digest)
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder) / "reference.parquet"
-        link.symlink_to(blobs.local_path(digest))
-        import pandas as pd
-
-        return pd.read_parquet(link).head(MAX_ROWS)
 
 
 def columns(version: ModelVersion) -> list[str]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from deployments import gates
 from deployments.models import ModelVersion, Reproduction
-from deployments.pipeline.evaluation import columns, finite, reference
+from deployments.pipeline.evaluation import columns, finite
+from deployments.pipeline.held_out import reference
 from deployments.proof import certificate
 from deployments.services import reproductions, versions
 from experiments.models import Artifact, Run

@@ -165,6 +165,21 @@ def evaluate(
     )  # fmt: skip
 
 
+def side_by_side(frame: pd.DataFrame, candidate: Any, production: Any, asked: Asked) -> Json:
+    """Compare both models on other rows than the held-out ones: the metrics alone, as `evaluate` gives them.
+
+    Raises
+    ------
+    Invalid
+        When the rows miss a column a model needs, or there are none.
+    """
+    frame = _usable(frame, [*asked.columns, *asked.production_columns])
+    rival_columns = asked.production_columns or asked.columns
+    said = _said(frame, candidate, production, asked, rival_columns)
+    found = _compare(said, asked, asked.rounds, alone=True)
+    return {"rows": len(frame), "metrics": [asdict(item) for item in found if np.isfinite(item.candidate)]}
+
+
 def _usable(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Return the rows whose truth is known."""
     if not len(frame) or TARGET not in frame:

@@ -26,6 +26,7 @@ from deployments.services import (
     conversions,
     examples,
     explanations,
+    ledger,
     model_listing,
     packages,
     past,
@@ -38,6 +39,7 @@ from deployments.services import (
 )
 from deployments.views import again, explained
 from deployments.views.answers import see
+from deployments.views.ledger import gap_lines
 from deployments.views.past import evidence_of
 from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
@@ -237,7 +239,7 @@ class OneVersion(ProjectView):
             "example": examples.of(version),
             "others": _others(version),
             "explained": explained.card(self.actor, version, request.GET.get("row", "")),
-            "reproduced": self.reproduced(version),
+            "reproduced": self.reproduced(version), "gaps": gap_lines(ledger.gaps_of([version])),
             "break_glass": self._break_glass(),
         }  # fmt: skip
         return render(request, "deployments/version_detail.html", context, status=status)

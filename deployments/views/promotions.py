@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from deployments.models import GateOverride, GateResult, PromotionRequest
 from deployments.models.promotions import PromotionRequestQuerySet
-from deployments.services import deciders, endpoints, evidence, promotions
-from deployments.views import changes, costs, deciding, review
+from deployments.services import deciders, endpoints, evidence, ledger, promised, promotions
+from deployments.views import changes, costs, deciding, retrained, review
 from deployments.views.answers import see
 from mlportal.lib.errors import DomainError
 from projects.access import ProjectView
@@ -90,16 +90,29 @@ class OneRequest(ProjectView):
             "heading": f"Promote {held.version} to {held.environment.name}",
             "review": told,
             "changes": changes.of(held),
+            "retrained": retrained.of(told.found),
+            "bias": ledger.bias(self.project, promised.metric_of(held.version)),
             "cost": costs.card(held, told.found, self.request.GET),
+            "may_roll_out": _may_roll_out(held),
             "may_retry": evidence.may_retry(held) and allowed(self.actor, Permission.PROMOTION_REQUEST, self.project),
             **deciding.context(self.actor, held),
-            "revision": next((item for item in held.revisions.all() if item.kind != "rollback"), None),
+            "revision": next(
+                (item for item in held.revisions.all() if item.kind in ("promotion", "break_glass")), None
+            ),
             "error": error,
             "comment": self.request.POST.get("comment", "") if error else "",
             "typed": self.request.POST if error else {},
             "ticked": self.request.POST.getlist("acknowledged") if error else [],
         }
         return render(self.request, "deployments/promotion_detail.html", context, status=status)
+
+
+def _may_roll_out(held: PromotionRequest) -> bool:
+    """Whether there is something live to compare with, and no plan yet."""
+    if not held.baseline_id or held.state not in (PromotionRequest.State.PENDING, PromotionRequest.State.APPROVED):
+        return False
+    used = any(item.kind in ("promotion", "break_glass") for item in held.revisions.all())
+    return not used and not held.rollouts.exclude(state="aborted").exists() and not held.trials.exists()
 
 
 class PromotionDetail(OneRequest):

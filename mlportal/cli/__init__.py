@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
         access,
         admin,
         audit,
+        batch,
         client,
         demo,
         importing,
@@ -37,13 +38,29 @@ def parser() -> argparse.ArgumentParser:
         model,
         papers,
         retraining,
+        rollouts,
         server,
     )
 
     top = argparse.ArgumentParser(prog="mlportal", description="One portal for the machine-learning lifecycle.")
     top.add_argument("--version", action="version", version=f"mlportal {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (server, demo, keep, admin, access, audit, client, line, model, retraining, papers, importing):
+    for module in (
+        server,
+        demo,
+        keep,
+        admin,
+        access,
+        audit,
+        client,
+        line,
+        batch,
+        model,
+        retraining,
+        rollouts,
+        papers,
+        importing,
+    ):
         module.add_commands(commands)
     return top
 

@@ -31,6 +31,15 @@ def add_commands(commands: Any) -> None:
     listed.add_argument("--limit", type=int, default=20)
     common(listed)
     listed.set_defaults(run=run_list)
+    for name, run, words in (
+        ("ledger", run_ledger, "what each retraining of a model cost and brought"),
+        ("gaps", run_gaps, "what was promised of each version and what came live"),
+    ):
+        told = actions.add_parser(name, help=words)
+        told.add_argument("model")
+        told.add_argument("--limit", type=int, default=20)
+        common(told)
+        told.set_defaults(run=run)
 
 
 def run_set(given: argparse.Namespace) -> int:
@@ -53,4 +62,27 @@ def run_list(given: argparse.Namespace) -> int:
     head = ("alert", "state", "guard", "why", "run", "promotion")
     lines = [[row["alert"], row["state"], row["guard"], row["reason"], row["run"], row["promotion"]] for row in rows]
     show(given, rows, table(head, lines))
+    return 0
+
+
+def run_ledger(given: argparse.Namespace) -> int:
+    """List retrainings with their effect, newest first."""
+    at = portal(given)
+    rows = at.pages(at.path("models", given.model, "retrainings"), given.limit)
+    head = ("alert", "state", "brought", "decision", "before", "after", "effect", "cpu s")
+    lines = [
+        [row["alert"], row["state"], row["brought"], row["promotion_state"], row["before"].get("value"),
+         row["after"].get("value"), row["effect"], row["cpu_seconds"]]
+        for row in rows
+    ]  # fmt: skip
+    show(given, rows, table(head, lines))
+    return 0
+
+
+def run_gaps(given: argparse.Namespace) -> int:
+    """List the gap of each version."""
+    at = portal(given)
+    rows = at.pages(at.path("models", given.model, "gaps"), given.limit)
+    head = ("version", "endpoint", "metric", "promised", "value", "low", "high", "labelled", "verdict")
+    show(given, rows, table(head, [[row[name] for name in head] for row in rows]))
     return 0

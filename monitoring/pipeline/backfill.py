@@ -1,25 +1,22 @@
 """Count stored predictions again: on the reference of a monitor that came later, or by segments that were added."""
 
-from typing import Any
-
 import structlog
 from django.db import transaction
 from django.db.models import Sum
 
-from mlportal.lib import blobs
 from monitoring import drift
 from monitoring.drift import performance as engine
 from monitoring.drift import shape
 from monitoring.models import Backfill, GroundTruth, Monitor, Prediction, PredictionChunk
 from monitoring.pipeline import counting
 from monitoring.services import backfills, monitors, performance
+from monitoring.services.chunks import Columns, read
 from projects.actor import Actor
 from projects.permissions import Permission
 
 log = structlog.get_logger(__name__)
 
 FIRST_ROWS = 5_000
-Columns = dict[str, list[Any]]
 
 
 def run_left() -> int:
@@ -90,14 +87,6 @@ def _label_segments(rows: list[Prediction], segments: dict[str, list[str]]) -> N
         for truth in truths
         if truth.prediction
     )
-
-
-def read(chunk: PredictionChunk) -> Columns:
-    """Return features and answers of a chunk, column by column."""
-    from pyarrow import parquet
-
-    table = parquet.read_table(blobs.local_path(chunk.sha256), columns=[*chunk.columns, shape.PREDICTION])
-    return {str(name): table.column(name).to_pylist() for name in table.column_names}
 
 
 # --- the first reference ---------------------------------------------------------------------------

@@ -25,6 +25,7 @@ VERBS: dict[str, tuple[float, str, str]] = {
     "endpoint.switched": (1.0, "deploy", "The endpoint changed its version"),
     "endpoint.rolled_back": (0.95, "deploy", "The endpoint was rolled back"),
     "endpoint.break_glass": (1.0, "deploy", "A version went live by break-glass"),
+    "rollout.moved": (0.9, "deploy", "A rollout moved requests to another version"),
     "endpoint.configured": (0.5, "deploy", "The endpoint was set up anew"),
     "dataset.registered": (0.5, "data", "A new version of data"),
     "dataset.version_registered": (0.5, "data", "A new version of data"),

@@ -51,6 +51,7 @@ RUNBOOKS = {
     "latency": "Compare with the number of rows a request and with other work on the machine.",
     "traffic": "Ask the caller first; then look whether the serving process is up.",
 }
+RETRAINED = ("drift", "performance", "retraining")
 
 
 class AlertList(ProjectView):
@@ -274,6 +275,11 @@ def _steps(view: ProjectView, alert: Alert, kind: str) -> list[dict[str, str]]:
         steps.append(
             {"icon": "cpu", "href": f"{root}jobs/new/?from=run:{links['run']}", "words": f"Retrain {alert.version}",
              "small": f"on the newest {links['dataset']}" if links.get("dataset") else ""}
+        )  # fmt: skip
+    if kind in RETRAINED and alert.endpoint and (links.get("run") or kind == "retraining"):
+        steps.append(
+            {"icon": "refresh", "href": f"{root}deployments/{alert.endpoint}/#retraining",
+             "words": "See what retraining did", "small": "or which guard held it back"}
         )  # fmt: skip
     if links.get("model"):
         model = links["model"]

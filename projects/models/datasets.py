@@ -160,6 +160,7 @@ class DatasetVersion(LeasedWork):
         S3 = "s3", "S3 object"
         POSTGRES = "postgres", "PostgreSQL query"
         FOLDER = "folder", "Folder by reference"
+        SCORED = "scored", "Batch scoring"
 
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()

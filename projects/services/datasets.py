@@ -1,6 +1,6 @@
 """Register datasets: by upload, or from the samples that scikit-learn carries."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -17,7 +17,7 @@ from mlportal.lib.lease import TERMINAL, WorkState
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion, Project
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, marks
 from projects.tabular import sniff
 from projects.tabular.guard import UploadGuard
 from projects.tabular.samples import SAMPLES, Sample
@@ -86,12 +86,15 @@ class Origin:
         The part that may hold a secret, sealed.
     derived_from : DatasetVersion or None
         Version that it was made from.
+    marks : dict
+        Sensitivity marks that columns bring along; a stronger one on the dataset stays.
     """
 
     kind: str = DatasetVersion.Source.UPLOAD
     facts: dict[str, Any] = field(default_factory=dict)
     sealed: str = ""
     derived_from: DatasetVersion | None = None
+    marks: dict[str, str] = field(default_factory=dict)
 
 
 UPLOADED = Origin()
@@ -172,7 +175,7 @@ def register_blob(
             derived_from=origin.derived_from,
         )
 
-    return _add(by, project, name, description, build)
+    return _add(by, project, name, description, build, marked=origin.marks)
 
 
 def register_folder(
@@ -279,7 +282,13 @@ def watched(stream: blobs.Readable | Iterable[bytes], guard: UploadGuard) -> Ite
 
 
 def _add(
-    by: Actor, project: Project, name: str, description: str, build: Callable[[Dataset], DatasetVersion]
+    by: Actor,
+    project: Project,
+    name: str,
+    description: str,
+    build: Callable[[Dataset], DatasetVersion],
+    *,
+    marked: Mapping[str, str] | None = None,
 ) -> DatasetVersion:
     if by.user is None:
         raise Invalid("A dataset needs a person who registers it.", field="by")
@@ -288,14 +297,32 @@ def _add(
     with transaction.atomic():
         dataset = _dataset(by, project, name, description)
         version = build(dataset)
+        brought = _mark(dataset, marked or {})
         version.dataset, version.created_by = dataset, by.user
         version.number = (dataset.versions.aggregate(last=Max("number"))["last"] or 0) + 1
         version.save(force_insert=True)
         queue.enqueue(PROFILE_TASK, version.pk)
         data = {"version": version.number, "sha256": version.sha256, "size_bytes": version.size_bytes}
         data |= {"source": version.source_kind} if version.source_kind != DatasetVersion.Source.UPLOAD else {}
+        data |= {"marks": brought} if brought else {}
         events.record(by, "dataset.registered", project=project, target=version, data=data)
     return version
+
+
+def _mark(dataset: Dataset, brought: Mapping[str, str]) -> dict[str, str]:
+    """Add the marks that columns bring along; returns those that are new or stronger than what was there."""
+    if not brought:
+        return {}
+    held = Dataset.objects.select_for_update(of=("self",), no_key=True).get(pk=dataset.pk)
+    strength = {mark: place for place, mark in enumerate(marks.MARKS)}
+    new = {
+        name: mark for name, mark in brought.items()
+        if strength[mark] > strength.get(held.marks.get(name, ""), -1)
+    }  # fmt: skip
+    if new:
+        held.marks, held.revision = {**held.marks, **new}, held.revision + 1
+        held.save(update_fields=["marks", "revision"])
+    return new
 
 
 def _dataset(by: Actor, project: Project, name: str, description: str) -> Dataset:

@@ -137,6 +137,8 @@ def words(kind: str, source: Mapping[str, Any]) -> str:
         return f"s3://{source.get('bucket', '')}/{source.get('key', '')}"
     if kind == Source.POSTGRES:
         return f"query over {source.get('connection', '')}"
+    if kind == Source.SCORED:
+        return f"{source.get('dataset', '')} scored by {source.get('model', '')}"
     return f"{source.get('root', '')}/{source.get('folder', '')}" if kind == Source.FOLDER else ""
 
 

@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = do_PATCH = answer  # noqa: N815 names of http.server
+    do_GET = do_POST = do_PATCH = do_PUT = answer  # noqa: N815 names of http.server
 
     def log_message(self, *_arguments):
         """Keep the test's output clean."""
@@ -162,3 +162,20 @@ def test_command_without_sign_in_says_what_to_do(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MLPORTAL_CREDENTIALS", str(tmp_path / "none"))
     assert main(["runs"]) == FORBIDDEN
     assert "run `mlportal login URL --token TOKEN`" in capsys.readouterr().err
+
+
+def test_retraining_is_set_and_told(serve, monkeypatch, capsys):
+    row = {"alert": 7, "state": "skipped", "guard": "cooldown", "reason": "within the cooldown of 24 h", "run": None,
+           "promotion": None}  # fmt: skip
+    server, portal = serve((200, {}), (200, {"results": [row], "next": None}))
+    monkeypatch.setenv("MLPORTAL_URL", portal.credentials.url)
+    monkeypatch.setenv("MLPORTAL_TOKEN", "mlp_secret")
+    monkeypatch.setenv("MLPORTAL_PROJECT", "churn")
+    assert main(["retraining", "set", "churn-production", "--labelled-rows", "ignored", "--monthly-runs", "0"]) == 0
+    method, path, _headers, body = server.asked[0]
+    assert (method, path) == ("PUT", "/api/v1/projects/churn/endpoints/churn-production/automations/")
+    assert json.loads(body) == {
+        "trigger": "drift", "enabled": True, "labelled_rows": "ignored", "monthly_runs": None,
+    }  # fmt: skip
+    assert main(["retraining", "list", "churn-production"]) == 0
+    assert "within the cooldown of 24 h" in capsys.readouterr().out

@@ -1,5 +1,9 @@
 """What a worker does: really trained models, evaluated on really held-out rows; and retraining after an alert."""
 
+import time
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from django.db import transaction
 from django.db.models import F
@@ -12,14 +16,18 @@ from experiments.pipeline import execute_job
 from mlportal.lib import lease
 from mlportal.lib.errors import Forbidden, Invalid
 from monitoring.models import Monitor
+from monitoring.pipeline import ship
+from monitoring.services import predictions
 from projects.models import Event, EventDelivery, Membership
 from projects.pipeline import split_rows
 from projects.services import events, split_carrying, splits
 from tests.deployments.services.test_registry import tamper
+from tests.deployments.test_pages import browser
 from tests.factories.deployments import Team, environment, make_live
 from tests.factories.jobs import iris, make_job
 from tests.factories.jobs import make_version as make_data
 from tests.factories.projects import system
+from tests.monitoring.log import header, line, write
 
 WHY = "Better on recent customers."
 pytestmark = pytest.mark.slow
@@ -162,9 +170,30 @@ def finish_job(trigger: RetrainTrigger) -> None:
     deliver()
 
 
-def test_an_alert_retrains_and_asks_but_never_deploys(team):
+def predicted(team: Team, endpoint: Endpoint, folder: Path, frame: pd.DataFrame) -> None:
+    """Predictions in the log of an endpoint, and what turned out to be true of each."""
+    live = Endpoint.objects.with_live().get(pk=endpoint.pk).current_revision
+    features = frame.drop(columns="species")
+    head = header(
+        team.project, source=live.pk, endpoint=endpoint.name, model="iris", label=live.version.label,
+        columns=list(features), kinds=["numeric"] * 4, classes=sorted(set(frame["species"])),
+    )  # fmt: skip
+    refs = [f"r{number}" for number in range(len(frame))]
+    made = line(len(frame), at_ms=int(time.time() * 1000), refs=refs, source=live.pk) | {
+        "x": [features[name].tolist() for name in features], "y": list(frame["species"]), "p": [[0.2, 0.3, 0.5]] * 60,
+    }  # fmt: skip
+    write(folder, [made], head)
+    ship.ship(folder)
+    items = [{"inference_id": ref, "label": label} for ref, label in zip(refs, frame["species"], strict=True)]
+    assert predictions.record_truth(team.scientist, project=team.project, items=items).matched == len(frame)
+
+
+def test_an_alert_retrains_and_asks_but_never_deploys(team, tmp_path):
     endpoint = live_iris(team)
     configure(team, endpoint)
+    fresh = iris().sample(60, random_state=3)
+    fresh[["sepal_l", "petal_w"]] += 0.013  # rows that neither model was trained on
+    predicted(team, endpoint, tmp_path, fresh)
     newer = make_data(team.project, iris().iloc[1:])
     fire(team, endpoint, alert=77)
     trigger = RetrainTrigger.objects.get()
@@ -181,6 +210,18 @@ def test_an_alert_retrains_and_asks_but_never_deploys(team):
     fire(team, endpoint, alert=77)
     deliver()
     assert RetrainTrigger.objects.count() == 1
+    tasks.evaluate_request(request.evaluation.pk)
+    found = Evaluation.objects.get(request=request).result["retraining"]
+    assert found["report"]["alert"]["number"] == 77
+    assert (found["newest"]["rows"], found["newest"]["why"]) == (60, "")
+    assert {row["metric"] for row in found["newest"]["metrics"]} >= {"accuracy", "roc_auc"}
+    assert all(row["candidate"] > 0.9 and row["production"] > 0.9 for row in found["newest"]["metrics"][:2])
+    assert (
+        "which leaves too few to compare on" in found["holdout"]["why"]
+    )  # the newer data holds nearly all of these rows
+    page = browser(team, "manager").get(f"/p/churn/promotions/{request.pk}/").content.decode()
+    assert "The newest predictions whose label came" in page
+    assert "which leaves too few to compare on" in page
 
 
 def test_a_recipe_with_a_split_is_repeated_on_the_next_version_once_that_is_cut(team):

@@ -10,7 +10,7 @@ from django.utils import timezone
 from deployments import gates
 from deployments.cards import annex
 from deployments.cards.records import load
-from deployments.models import Delegation, ModelVersion, Reproduction, TechnicalFile
+from deployments.models import Batch, Delegation, Endpoint, ModelVersion, Reproduction, Rollout, TechnicalFile
 from experiments.models import Experiment, Folder, FolderRole, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
@@ -263,8 +263,16 @@ def _deployments(world: World, team: Team) -> None:
         "policies": endpoint.environment.name, "policies/number": "1", "policy": "1", "events/seq": "1",
         "aliases": "best", "reviews": "1", "jobs": str(job.pk), "delegations": str(_delegation(world).pk),
         "files": "json", "technical-files": str(_technical_file(version, world)),
-        "reproductions": str(_reproduction(version, world)),
+        "reproductions": str(_reproduction(version, world)), "batches": str(_batch(version, described, world)),
+        "rollouts": str(_rollout(endpoint, world)),
     }  # fmt: skip
+
+
+def _batch(version: ModelVersion, data: DatasetVersion, world: World) -> int:
+    return Batch.objects.create(
+        project=world.project, version=version, dataset_version=data, name="scores", rows=4,
+        created_by=world.people["scientist"],
+    ).pk  # fmt: skip
 
 
 def _technical_file(version: ModelVersion, world: World) -> int:
@@ -283,6 +291,13 @@ def _reproduction(version: ModelVersion, world: World) -> int:
         asked_by=world.people["scientist"],
         document={"verdict": "not_reproduced", "failure": "The training failed.", "recipe": {}},
         ended_at=timezone.now(), verdict="not_reproduced", signed_by=gates.keyring().key_id,
+    ).pk  # fmt: skip
+
+
+def _rollout(endpoint: Endpoint, world: World) -> int:
+    return Rollout.objects.create(
+        endpoint=endpoint, promotion=endpoint.current_revision.promotion, state="aborted", reason="Too slow to keep.",
+        steps=[{"share": 1.0, "minutes": 10, "requests": 500}], salt="0" * 32, planned_by=world.people["ops"],
     ).pk  # fmt: skip
 
 
