@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[float, str, str]] = {
     "endpoint.configured": (0.5, "deploy", "The endpoint was set up anew"),
     "dataset.registered": (0.5, "data", "A new version of data"),
     "dataset.version_registered": (0.5, "data", "A new version of data"),
-    "checks.failed": (0.7, "data", "Checks of a data set failed"),
+    "checks.failed": (0.7, "data", "Checks of a dataset failed"),
     "predictions.unlogged": (0.5, "log", "Predictions could not be logged"),
     "monitor.bound": (0.4, "deploy", "Another version is watched"),
     "monitor.updated": (0.3, "rule", "The pace of watching changed"),
