@@ -6,7 +6,17 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import backtests, ledger, reproductions, retraining, suspensions, technical_files, timers
+from deployments.services import (
+    backtests,
+    ledger,
+    reproductions,
+    retraining,
+    rollout_clock,
+    suspensions,
+    technical_files,
+    timers,
+    trials,
+)
 from projects.services import events
 
 
@@ -25,6 +35,7 @@ def sweep_evaluations() -> None:
 
     pipeline.sweep_evaluations()
     pipeline.sweep_explanations()
+    pipeline.sweep_told()
     pipeline.sweep_conversions()
 
 
@@ -34,6 +45,14 @@ def convert_version(conversion_id: int) -> None:
     from deployments import pipeline
 
     pipeline.convert_version(conversion_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
+@shared_task(name="deployments.explain_prediction")
+def explain_prediction(explanation_id: int) -> None:
+    """Explain one logged prediction."""
+    from deployments import pipeline
+
+    pipeline.explain_prediction(explanation_id, worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
 @shared_task(name="deployments.score_batch")
@@ -102,6 +121,13 @@ def sweep_technical_files() -> None:
 def keep_time() -> None:
     """Remind, time out, expire and suspend what is due among requests and approvals."""
     timers.tick(now=timezone.now())
+
+
+@shared_task(name="deployments.move_rollouts")
+def move_rollouts() -> None:
+    """Judge the open rollouts and move, hold or abort them; look at the running trials."""
+    rollout_clock.tick(now=timezone.now())
+    trials.tick(now=timezone.now())
 
 
 @shared_task(name="deployments.react")

@@ -190,6 +190,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.certify_reproduction": {"queue": "jobs"},
     "deployments.convert_version": {"queue": "jobs"},
     "deployments.score_batch": {"queue": "jobs"},
+    "deployments.explain_prediction": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
     "deployments.issue_technical_file": {"queue": "jobs"},
 }
@@ -239,6 +240,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "task": "deployments.measure_retrainings", "schedule": 1800, "options": {"expires": 1500},
     },
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
+    "move-rollouts": {"task": "deployments.move_rollouts", "schedule": 10, "options": {"expires": 10}},
 }  # fmt: skip
 # Second places for anchors of the audit log; without a setting a file beside the data directory.
 AUDIT_ANCHOR_FILE = environment.str("MLPORTAL_AUDIT_ANCHOR_FILE", default="")
@@ -251,6 +253,7 @@ NOTIFIED = (
     "promotion.withdrawn", "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed",
     "promotion.suspended", "version.reproduction_certified", "delegation.given", "endpoint.frozen",
     "endpoint.break_glass", "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back",
+    "rollout.moved", "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
     "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.

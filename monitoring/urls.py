@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("monitoring/rules/<int:number>/", RuleEdit.as_view(), name="rule-edit"),
     path("monitoring/monitors/<int:number>/", MonitorPace.as_view(), name="monitor-pace"),
     path("monitoring/predictions/", predictions.Predictions.as_view(), name="predictions"),
+    path("monitoring/predictions/export/", predictions.PredictionExport.as_view(), name="prediction-export"),
     path("monitoring/predictions/<uuid:prediction>/", predictions.PredictionDetail.as_view(), name="prediction-detail"),
     path("monitoring/routes/", routes.RouteList.as_view(), name="route-list"),
     path("monitoring/routes/new/", routes.RouteCreate.as_view(), name="route-create"),

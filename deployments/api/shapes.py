@@ -224,6 +224,15 @@ class PromotionDetailSerializer(PromotionSerializer):
         return work.result if work is not None else None
 
 
+class RouteSerializer(serializers.Serializer[Data]):
+    """Which version answers a share of the requests."""
+
+    variant = serializers.CharField()
+    version = serializers.IntegerField()
+    weight = serializers.FloatField(help_text="Share of the requests, 0 to 1.")
+    mode = serializers.ChoiceField(choices=["live", "shadow"], help_text="A shadow answers beside, unheard.")
+
+
 class RevisionSerializer(serializers.ModelSerializer[EndpointRevision]):
     """One setting of an endpoint."""
 
@@ -231,16 +240,22 @@ class RevisionSerializer(serializers.ModelSerializer[EndpointRevision]):
     promotion = serializers.IntegerField(source="promotion_id", read_only=True, allow_null=True)
     created_by = serializers.CharField(source="created_by.username", read_only=True)
     second_look = serializers.SerializerMethodField(help_text="Of a rollback or break-glass: open, or what came of it.")
+    routes = RouteSerializer(many=True, read_only=True, help_text="Empty: the version answers every request.")
+    rollout = serializers.IntegerField(source="rollout_id", read_only=True, allow_null=True)
+    trial = serializers.IntegerField(source="trial_id", read_only=True, allow_null=True)
 
     def get_second_look(self, revision: EndpointRevision) -> str | None:
         """Nothing for a promotion."""
-        if revision.kind == EndpointRevision.Kind.PROMOTION:
+        if revision.kind not in (EndpointRevision.Kind.ROLLBACK, EndpointRevision.Kind.BREAK_GLASS):
             return None
         return revision.review.outcome or "open"
 
     class Meta:
         model = EndpointRevision
-        fields = ("number", "version", "kind", "promotion", "reason", "created_by", "created_at", "second_look")
+        fields = (
+            "number", "version", "kind", "promotion", "routes", "rollout", "trial", "reason", "created_by",
+            "created_at", "second_look",
+        )  # fmt: skip
         read_only_fields = fields
 
 

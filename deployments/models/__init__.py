@@ -7,14 +7,16 @@ from deployments.models.batches import Batch, BatchChunk
 from deployments.models.conversions import Conversion
 from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRevision, RollbackReview
 from deployments.models.environments import Environment, EnvironmentMove
-from deployments.models.explanations import Explanation
+from deployments.models.explanations import Explanation, PredictionExplanation
 from deployments.models.gaps import VersionGap
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.records import KeptCard, PaperVersion, TechnicalFile
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 from deployments.models.reproductions import Reproduction
+from deployments.models.rollouts import Rollout, RolloutCheck
 from deployments.models.thresholds import ThresholdChoice
+from deployments.models.trials import Trial, TrialLook
 
 __all__ = [
     "Alias",
@@ -40,13 +42,18 @@ __all__ = [
     "ModelVersionTag",
     "PaperVersion",
     "Policy",
+    "PredictionExplanation",
     "PromotionRequest",
     "RegisteredModel",
     "RegisteredModelTag",
     "Reproduction",
     "RetrainTrigger",
     "RollbackReview",
+    "Rollout",
+    "RolloutCheck",
     "TechnicalFile",
     "ThresholdChoice",
+    "Trial",
+    "TrialLook",
     "VersionGap",
 ]

@@ -1,4 +1,4 @@
-"""Explanations of single predictions of a version."""
+"""Explanations: of held-out rows of a version, and of one prediction of the log."""
 
 from typing import ClassVar
 
@@ -25,3 +25,22 @@ class Explanation(LeasedWork):
 
     def __str__(self) -> str:
         return f"explanation of {self.version}"
+
+
+class PredictionExplanation(LeasedWork):
+    """Work of a worker for one logged prediction: what each column added to its answer."""
+
+    prediction = models.OneToOneField("monitoring.Prediction", models.CASCADE, related_name="+")
+    version = models.ForeignKey(ModelVersion, models.PROTECT, related_name="+")
+    result = models.JSONField(null=True)
+    asked_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["queued_at"], condition=Q(state__in=["queued", "starting", "running"]), name="told_open"
+            )  # sweeper
+        ]
+
+    def __str__(self) -> str:
+        return f"explanation of prediction {self.prediction_id}"

@@ -2,7 +2,7 @@
 
 from deployments.pipeline.conversion import convert_version, sweep_conversions
 from deployments.pipeline.evaluation import evaluate_request, portal, sweep_evaluations
-from deployments.pipeline.explanation import explain_version, sweep_explanations
+from deployments.pipeline.explanation import explain_prediction, explain_version, sweep_explanations, sweep_told
 from deployments.pipeline.reproduction import certify_reproduction
 from deployments.pipeline.scoring import score_batch, sweep_batches
 
@@ -10,6 +10,7 @@ __all__ = [
     "certify_reproduction",
     "convert_version",
     "evaluate_request",
+    "explain_prediction",
     "explain_version",
     "portal",
     "score_batch",
@@ -17,4 +18,5 @@ __all__ = [
     "sweep_conversions",
     "sweep_evaluations",
     "sweep_explanations",
+    "sweep_told",
 ]

@@ -1,4 +1,4 @@
-"""What a worker runs to explain a version: a child process, so that the worker stays small."""
+"""What a worker runs to explain a version or one prediction: a child process, so that the worker stays small."""
 
 import json
 import os
@@ -12,11 +12,13 @@ from typing import Any
 from django.conf import settings
 
 from deployments import gates
-from deployments.models import Explanation, ModelVersion
+from deployments.models import Explanation, ModelVersion, PredictionExplanation
+from deployments.services import told
 from deployments.services.explanations import TASK
 from mlportal.lib import blobs, lease
 from mlportal.lib.errors import DomainError, Unprocessable
 from mlportal.lib.lease import Claim, WorkState
+from monitoring.services import predictions
 
 SECONDS = 600
 KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
@@ -34,7 +36,7 @@ def explain_version(explanation_id: int, *, worker: str) -> bool:
         return False
     version = rows.select_related("version__model").get(pk=explanation_id).version
     try:
-        answer, failure = _compute(held, _question(version))
+        answer, failure = _compute(held, _question(version), rows)
     except (DomainError, OSError, ValueError) as error:
         answer, failure = None, error.message if isinstance(error, DomainError) else str(error)
     state = WorkState.FAILED if answer is None else WorkState.SUCCEEDED
@@ -46,6 +48,36 @@ def sweep_explanations() -> int:
     rows = Explanation.objects.all()
     moved = lease.sweep(rows, on_end=lambda row: None, on_requeue=lambda row: None)
     return moved + lease.republish(rows, task=TASK)
+
+
+def explain_prediction(explanation_id: int, *, worker: str) -> bool:
+    """Claim a queued explanation of one prediction, compute it, store it. Returns whether this call did the work."""
+    rows = PredictionExplanation.objects.all()
+    held = lease.claim(rows, explanation_id, worker=worker)
+    if held is None:
+        return False
+    row = rows.select_related("version__model", "prediction__chunk").get(pk=explanation_id)
+    try:
+        answer, failure = _compute(held, _told(row), rows)
+    except (DomainError, OSError, ValueError) as error:
+        answer, failure = None, error.message if isinstance(error, DomainError) else str(error)
+    state = WorkState.FAILED if answer is None else WorkState.SUCCEEDED
+    return lease.finish(rows, held, state=state, failure=failure, result=answer)
+
+
+def sweep_told() -> int:
+    """Hand on the explanations of predictions whose worker is silent, and wake workers for forgotten ones."""
+    rows = PredictionExplanation.objects.all()
+    moved = lease.sweep(rows, on_end=lambda row: None, on_requeue=lambda row: None)
+    return moved + lease.republish(rows, task=told.TASK)
+
+
+def _told(row: PredictionExplanation) -> Json:
+    """Ask for the logged row, beside the held-out rows that stand for not knowing a value."""
+    question, features = _question(row.version), predictions.stored(row.prediction).features
+    if why := told.hidden_values(features, question["columns"]):
+        raise Unprocessable(why, code="no_features")
+    return question | {"asked": [[features[name] for name in question["columns"]]]}
 
 
 def _question(version: ModelVersion) -> Json:
@@ -74,7 +106,7 @@ def _examples(version: ModelVersion, columns: list[str]) -> list[list[Any]]:
     return [[row.get(name) for name in columns] for row in found]
 
 
-def _compute(held: Claim, question: Json) -> tuple[Json | None, str]:
+def _compute(held: Claim, question: Json, rows: Any) -> tuple[Json | None, str]:
     """Run the child and pass its progress on; the claim may be lost meanwhile."""
     environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
@@ -87,7 +119,7 @@ def _compute(held: Claim, question: Json) -> tuple[Json | None, str]:
             late = threading.Timer(SECONDS, child.kill)
             late.start()
             try:
-                answer, failure = _watch(child, held, json.dumps(question))
+                answer, failure = _watch(child, held, json.dumps(question), rows)
             finally:
                 late.cancel()
                 child.kill()
@@ -96,16 +128,15 @@ def _compute(held: Claim, question: Json) -> tuple[Json | None, str]:
         return answer, failure and f"{failure} {last[0][:LAST_WORDS] if last else ''}".strip()
 
 
-def _watch(child: subprocess.Popen[str], held: Claim, question: str) -> tuple[Json | None, str]:
+def _watch(child: subprocess.Popen[str], held: Claim, question: str, rows: Any) -> tuple[Json | None, str]:
     assert child.stdin is not None
     assert child.stdout is not None
     child.stdin.write(question)
     child.stdin.close()
     for line in child.stdout:
-        told = json.loads(line)
-        if "result" in told:
-            return told["result"], ""
-        rows = Explanation.objects.all()
-        if not lease.heartbeat(rows, held, progress=told["progress"], phase="Explain predictions"):
+        said = json.loads(line)
+        if "result" in said:
+            return said["result"], ""
+        if not lease.heartbeat(rows, held, progress=said["progress"], phase="Explain predictions"):
             return None, "The claim was lost."
     return None, "The explanation ended without an answer."

@@ -21,7 +21,7 @@ OTHERS = "other columns"
 Json = dict[str, Any]
 
 
-def study(model: Any, frame: pd.DataFrame, columns: list[str]) -> Json:
+def study(model: Any, frame: pd.DataFrame, columns: list[str], asked: pd.DataFrame | None = None) -> Json:
     """Explain the first rows, and say how the output depends on the columns that add most.
 
     Parameters
@@ -32,6 +32,8 @@ def study(model: Any, frame: pd.DataFrame, columns: list[str]) -> Json:
         Held-out or example rows.
     columns
         Raw columns the model takes.
+    asked
+        Rows to explain instead of the first ones of ``frame``.
 
     Returns
     -------
@@ -40,7 +42,8 @@ def study(model: Any, frame: pd.DataFrame, columns: list[str]) -> Json:
         summed as "other columns"; ``rows`` with ``values`` as text, ``contributions``, ``base``, ``output``,
         ``prediction``; and ``partial_dependence``.
     """
-    features, rows = frame[columns], frame[columns].head(ROWS).reset_index(drop=True)
+    features = frame[columns]
+    rows = features.head(ROWS).reset_index(drop=True) if asked is None else asked[columns]
     found = explain.contributions(model, rows, features)
     order = np.argsort(-np.abs(found.values).mean(axis=0), kind="stable")
     shown, rest = order[:MOST_COLUMNS], order[MOST_COLUMNS:]
@@ -63,6 +66,20 @@ def study(model: Any, frame: pd.DataFrame, columns: list[str]) -> Json:
     }  # fmt: skip
 
 
+def alike(values: list[list[Any]], frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Return rows as they were logged in the types of other rows of the same columns."""
+    out = {}
+    for place, name in enumerate(columns):
+        held, kind = pd.Series([row[place] for row in values], dtype=object), frame[name].dtype
+        if pd.api.types.is_datetime64_any_dtype(kind):
+            out[name] = pd.to_datetime(held, utc=True, format="ISO8601").astype(kind)
+        elif pd.api.types.is_numeric_dtype(kind):
+            out[name] = pd.to_numeric(held.astype(float)).astype(float)
+        else:
+            out[name] = held.where(held.notna(), np.nan)
+    return pd.DataFrame(out, columns=columns)
+
+
 def _word(value: Any) -> str:
     if pd.isna(value):
         return "empty"
@@ -81,7 +98,8 @@ def main() -> None:
     else:
         frame = pd.DataFrame(asked["examples"], columns=asked["columns"])
     _tell({"progress": 0.3})
-    _tell({"result": study(model, frame, asked["columns"])})
+    rows = alike(asked["asked"], frame, asked["columns"]) if asked.get("asked") else None
+    _tell({"result": study(model, frame, asked["columns"], rows)})
 
 
 def _tell(line: Json) -> None:

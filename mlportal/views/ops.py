@@ -15,6 +15,7 @@ from django.utils import timezone
 from deployments.models import PromotionRequest
 from experiments.models import TrainingJob
 from mlportal import health
+from mlportal.lib import ui
 from mlportal.lib.lease import ACTIVE, WorkState
 from monitoring.models import Alert, AlertGroup, Incident, Monitor, Window
 from monitoring.models.alerts import SHOWN
@@ -173,8 +174,8 @@ def _storage(mine: Any) -> Box:
     rows = DatasetVersion.objects.filter(dataset__project__in=mine)
     held = rows.aggregate(total=Sum("size_bytes"), count=Count("pk"))
     lines = [
-        Line(f"{usage.free / 2**30:,.1f} GiB free", "", f"of {usage.total / 2**30:,.0f} GiB"),
-        Line(f"{(held['total'] or 0) / 2**30:,.2f} GiB of data sets", "", f"{held['count']:,} versions"),
+        Line(f"{ui.filesize(usage.free)} free", "", f"of {ui.filesize(usage.total)}"),
+        Line(f"{ui.filesize(held['total'] or 0)} of datasets", "", f"{held['count']:,} versions"),
     ]
     return Box("storage", "database", "Storage used", f"{share:.0%}", "bad" if share > FULL_SHARE else "", lines, "")
 

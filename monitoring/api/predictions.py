@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from mlportal.lib.api import StrictJSONParser
 from mlportal.lib.errors import Invalid, TooLarge
 from monitoring.models import GroundTruth, Prediction
-from monitoring.services import predictions, truthfiles
+from monitoring.services import predictionlog, predictions, truthfiles
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
 
@@ -103,6 +103,11 @@ class Predictions(ScopedAPIView):
         parameters=[
             OpenApiParameter("endpoint", str, description="Name of an endpoint."),
             OpenApiParameter("inference_id", str, description="The caller's own id."),
+            OpenApiParameter("version", str, description="Label of a version, as `v3`."),
+            OpenApiParameter("answer", str, description="The answer as text."),
+            OpenApiParameter("label", str, enum=list(predictionlog.LABELS), description="What is known of its truth."),
+            OpenApiParameter("since", str, description="A day, or an ISO 8601 time."),
+            OpenApiParameter("until", str, description="A day, or an ISO 8601 time."),
             OpenApiParameter("limit", int, description="1 to 1,000; 100 by default."),
             OpenApiParameter("cursor", str),
         ],
@@ -110,10 +115,10 @@ class Predictions(ScopedAPIView):
     )
     def get(self, request: Request) -> Response:
         """List predictions, newest first."""
-        rows = self.rows().in_project(self.project).with_origin()
-        if endpoint := request.query_params.get("endpoint"):
-            rows = rows.filter(endpoint=endpoint)
-        if inference_id := request.query_params.get("inference_id"):
+        given = request.query_params
+        chosen = predictionlog.Chosen.read({name: given.get(name, "") for name in predictionlog.FIELDS if name != "q"})
+        rows = predictionlog.found(self.actor, project=self.project, chosen=chosen)
+        if inference_id := given.get("inference_id"):
             rows = rows.filter(external_id=inference_id)
         return self.page(rows, PredictionOut)
 

@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from mlportal.lib import blobs, names
 from mlportal.lib.errors import Invalid, TooLarge
-from monitoring.models import GroundTruth, Prediction
+from monitoring.models import GroundTruth, Monitor, Prediction
 from monitoring.services import performance
 from monitoring.services.performance import Change, Truth
 from projects.actor import Actor
-from projects.models import Project
+from projects.models import Dataset, Project
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, marks
 
 MOST_LABELS = 10_000
 ROW_GROUP = 10_000
@@ -50,10 +50,11 @@ class _Truth:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Features and outputs of one prediction."""
+    """Features and outputs of one prediction; values of ``masked`` columns are hidden from who reads."""
 
     features: dict[str, Any]
     probability: dict[str, float]
+    masked: frozenset[str] = frozenset()
 
 
 def record_truth(by: Actor, *, project: Project, items: Any) -> Recorded:
@@ -99,6 +100,17 @@ def content(by: Actor, *, prediction: Prediction) -> Content:
         When the file is gone.
     """
     require(by, Permission.PREDICTION_VIEW, prediction.project)
+    found = stored(prediction)
+    with transaction.atomic():
+        told = {"prediction": str(prediction.pk), "endpoint": prediction.endpoint}
+        events.record(by, "prediction.read", project=prediction.project, data=told)
+    hidden = _hidden(by, prediction) & set(found.features)
+    shown = {name: marks.MASK if name in hidden else value for name, value in found.features.items()}
+    return Content(shown, found.probability, hidden)
+
+
+def stored(prediction: Prediction) -> Content:
+    """Read what the log holds of a prediction; for workers, and for those whose right was checked."""
     from pyarrow import parquet
 
     chunk = prediction.chunk
@@ -107,12 +119,15 @@ def content(by: Actor, *, prediction: Prediction) -> Content:
         row = part.slice(prediction.row % ROW_GROUP, 1).to_pylist()[0]
         classes = (file.schema_arrow.metadata or {}).get(b"classes", b"").decode().split("\x1f")
     shares = row["__probability__"] or []
-    with transaction.atomic():
-        told = {"prediction": str(prediction.pk), "endpoint": prediction.endpoint}
-        events.record(by, "prediction.read", project=prediction.project, data=told)
-    return Content(
-        features={name: row[name] for name in chunk.columns}, probability=dict(zip(classes, shares, strict=False))
-    )
+    return Content({name: row[name] for name in chunk.columns}, dict(zip(classes, shares, strict=False)))
+
+
+def _hidden(by: Actor, prediction: Prediction) -> frozenset[str]:
+    """Columns whose marks, on the data the version learned from, hide them from who reads."""
+    monitor = Monitor.objects.of(prediction.project_id, prediction.endpoint, prediction.chunk.label)
+    name = monitor.links.get("dataset") if monitor else None
+    dataset = Dataset.objects.filter(project=prediction.project, name_key=names.key(name)).first() if name else None
+    return marks.hidden(by, dataset=dataset) if dataset else frozenset()
 
 
 def _upsert(by: Actor, project: Project, truths: Mapping[Any, _Truth]) -> list[GroundTruth]:

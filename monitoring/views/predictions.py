@@ -1,46 +1,64 @@
 """Pages of predictions: find one, see what the model was given and what it answered."""
 
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
 from mlportal.lib.errors import Invalid, Missing
-from monitoring.models import Prediction
-from monitoring.services import predictions
+from monitoring.models import Monitor, Prediction
+from monitoring.services import predictionlog, predictions
 from projects.access import ProjectView
 from projects.models import Event, Project
 from projects.permissions import Permission
 
 PAGE_ROWS = 50
+VERSIONS = 500
 
 
 class Predictions(ProjectView):
-    """The thin table of a project, newest first, with a search by id."""
+    """The thin table of a project, newest first, with a search by id, time, version and outcome."""
 
     reads = Prediction
     permission = Permission.PREDICTION_VIEW
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        endpoint = request.GET.get("endpoint", "").strip()[:210]
-        sought = request.GET.get("q", "").strip()[:200]
-        rows = self.rows().in_project(self.project).with_origin()
-        if endpoint:
-            rows = rows.filter(endpoint=endpoint)
-        if sought:
-            rows = _search(rows, sought)
-        shown, older, newer = _page(rows, request)
+        given, trouble = request.GET, ""
+        try:
+            chosen = predictionlog.Chosen.read(given)
+        except Invalid as error:
+            chosen, trouble = predictionlog.Chosen(endpoint=given.get("endpoint", "").strip()[:210]), error.message
+        rows = predictionlog.found(self.actor, project=self.project, chosen=chosen)
+        shown, older, newer = ([], "", "") if trouble else _page(rows, request)
+        wanted = {name: given.get(name, "").strip()[:210] for name in predictionlog.FIELDS}
         context = {
-            "gaps": _gaps(self.project, endpoint), "rows": shown, "endpoint": endpoint, "sought": sought,
-            "nav": "monitoring",
-            "next": _query(endpoint, sought, before=older), "previous": _query(endpoint, sought, after=newer),
+            "gaps": _gaps(self.project, chosen.endpoint), "rows": shown, "endpoint": chosen.endpoint, "wanted": wanted,
+            "sought": any(value for name, value in wanted.items() if name != "endpoint"), "trouble": trouble,
+            "labels": predictionlog.LABELS.items(), "versions": _versions(self.project, chosen.endpoint),
+            "query": _query(wanted), "most": predictionlog.MOST_EXPORTED, "nav": "monitoring",
+            "next": _query(wanted, before=older) if older else "",
+            "previous": _query(wanted, after=newer) if newer else "",
         }  # fmt: skip
-        return render(request, "monitoring/predictions.html", context)
+        return render(request, "monitoring/predictions.html", context, status=422 if trouble else 200)
+
+
+class PredictionExport(ProjectView):
+    """What was found as a CSV."""
+
+    reads = Prediction
+    permission = Permission.PREDICTION_VIEW
+
+    def get(self, request: HttpRequest) -> StreamingHttpResponse:
+        lines = predictionlog.export(self.actor, project=self.project, chosen=predictionlog.Chosen.read(request.GET))
+        response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = 'attachment; filename="predictions.csv"'
+        return response
 
 
 class PredictionDetail(ProjectView):
@@ -79,21 +97,19 @@ def _gaps(project: Project, endpoint: str) -> int:
     return sum(event.data["rows"] for event in found if endpoint in ("", event.data["endpoint"]))
 
 
-def _search(rows: Any, sought: str) -> Any:
-    key = _key(sought)
-    return rows.filter(pk=key) if key else rows.filter(external_id=sought)
-
-
-def _key(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
+def _versions(project: Project, endpoint: str) -> list[str]:
+    """Versions to choose from: those that are or were watched."""
+    rows = Monitor.objects.in_project(project)
+    rows = rows.filter(endpoint=endpoint) if endpoint else rows
+    return sorted(set(rows.order_by("-pk").values_list("version", flat=True)[:VERSIONS]))
 
 
 def _page(rows: Any, request: HttpRequest) -> tuple[list[Prediction], str, str]:
     """One page by id; the texts are the ids that the next and the previous page start from, or empty."""
-    after, before = _key(request.GET.get("after", "")), _key(request.GET.get("before", ""))
+    after, before = (
+        predictionlog.identifier(request.GET.get("after", "")),
+        predictionlog.identifier(request.GET.get("before", "")),
+    )
     if after:
         found = list(rows.filter(pk__gt=after).order_by("id")[: PAGE_ROWS + 1])
         more_newer, more_older = len(found) > PAGE_ROWS, True
@@ -109,9 +125,5 @@ def _page(rows: Any, request: HttpRequest) -> tuple[list[Prediction], str, str]:
     return shown, older, newer
 
 
-def _query(endpoint: str, sought: str, **place: str) -> str:
-    if not any(place.values()):
-        return ""
-    return "?" + urlencode(
-        {name: value for name, value in {"endpoint": endpoint, "q": sought, **place}.items() if value}
-    )
+def _query(wanted: Mapping[str, str], **place: str) -> str:
+    return "?" + urlencode({name: value for name, value in {**wanted, **place}.items() if value})

@@ -90,3 +90,41 @@ def test_outsiders_and_viewers_see_nothing(project, client, tmp_path):
     assert [viewer.get(address).status_code for address in (PAGE, f"{PAGE}{identifier}/")] == [403, 403]
     assert [outsider.get(address).status_code for address in (PAGE, f"{PAGE}{identifier}/")] == [404, 404]
     assert client.get(f"{PAGE}019a0000-0000-7000-8000-000000000000/").status_code == 404
+
+
+def test_search_by_time_version_answer_and_outcome(project, client, tmp_path):
+    from monitoring.services import predictions
+    from projects.models import User
+    from tests.factories.projects import actor
+
+    ids = predicted(project, tmp_path, 3, y=["yes", "no", "yes"])
+    items = [{"prediction_id": ids[0], "label": "yes"}, {"prediction_id": ids[1], "label": "yes"}]
+    predictions.record_truth(actor(User.objects.get(username="ana")), project=project, items=items)
+    newest = sorted(ids, reverse=True)
+    for wanted, expected in (
+        ({"version": "churn v1"}, newest), ({"version": "churn v9"}, []), ({"answer": "no"}, [ids[1]]),
+        ({"label": "right"}, [ids[0]]), ({"label": "wrong"}, [ids[1]]), ({"label": "none"}, [ids[2]]),
+        ({"label": "any"}, sorted(ids[:2], reverse=True)), ({"since": "2026-11-20"}, newest),
+        ({"since": "2026-11-20 13:00"}, []), ({"until": "2026-11-20T11:59"}, []),
+        ({"since": "2026-11-20", "until": "2026-11-20", "answer": "yes"}, sorted([ids[0], ids[2]], reverse=True)),
+    ):  # fmt: skip
+        assert shown(client.get(PAGE, wanted)) == expected, wanted
+    wrong = client.get(PAGE, {"since": "yesterday"})
+    assert (wrong.status_code, b"is neither" in wrong.content) == (422, True)
+    assert client.get(PAGE, {"label": "maybe"}).status_code == 422
+
+
+def test_what_was_found_is_taken_along_as_a_csv(project, client, tmp_path):
+    from projects.models import Event
+
+    ids = predicted(project, tmp_path, 3, y=["yes", "=1+1", "yes"], refs=["a", "b", "c"])
+    answer = client.get(f"{PAGE}export/", {"q": "b"})
+    head, line = b"".join(answer.streaming_content).decode().splitlines()
+    assert head.startswith("prediction_id,at,endpoint,model,version")
+    assert line.startswith(
+        f"{ids[1]},2026-11-20T12:00:00+00:00,churn-production,churn,churn v1,4,exact,'=1+1,0.75,900,b"
+    )
+    assert Event.objects.get(verb="predictions.exported").data == {"q": "b"}
+    viewer = Client()
+    viewer.force_login(make_user("vic", role="viewer", project=project))
+    assert viewer.get(f"{PAGE}export/").status_code == 403
