@@ -79,3 +79,9 @@ def test_the_web_process_loads_no_learning_library():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr[-2000:]
+
+
+def test_the_suite_has_all_that_the_portal_runs_with():
+    lists = {kind: (ROOT / "requirements" / f"{kind}.txt").read_text() for kind in ("runtime", "dev")}
+    names = {kind: set(re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]*\])?==", text, re.M)) for kind, text in lists.items()}
+    assert names["runtime"] - names["dev"] == set(), "lock the lists anew: make lock"
