@@ -18,9 +18,11 @@ from deployments.api import (
     promotions,
     reproductions,
     retrainings,
+    rollouts,
     technical_files,
     thresholds,
     told,
+    trials,
 )
 
 model = "models/<str:name>/"
@@ -28,7 +30,9 @@ version = f"{model}versions/<int:number>/"
 issue = f"{model}technical-files/<int:number>/"
 promotion = "promotions/<int:number>/"
 endpoint = "endpoints/<str:endpoint>/"
+rollout = f"{endpoint}rollouts/<int:number>/"
 batch = "batches/<int:batch>/"
+trial = f"{endpoint}trials/<int:number>/"
 again = f"{version}reproductions/"
 place = "environments/<str:name>/policy/"
 rules = "environments/<str:name>/policies/"
@@ -108,6 +112,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{endpoint}reviews/<int:number>/close/", endpoints.ReviewClose.as_view(), name="api-review-close"),
     path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="api-endpoint-disable"),
     path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="api-endpoint-enable"),
+    path(f"{endpoint}rollouts/", rollouts.Rollouts.as_view(), name="api-rollouts"),
+    path(rollout, rollouts.RolloutDetail.as_view(), name="api-rollout"),
+    path(f"{rollout}checks/", rollouts.RolloutChecks.as_view(), name="api-rollout-checks"),
+    path(f"{rollout}start/", rollouts.RolloutStart.as_view(), name="api-rollout-start"),
+    path(f"{rollout}pause/", rollouts.RolloutPause.as_view(), name="api-rollout-pause"),
+    path(f"{rollout}resume/", rollouts.RolloutResume.as_view(), name="api-rollout-resume"),
+    path(f"{rollout}advance/", rollouts.RolloutAdvance.as_view(), name="api-rollout-advance"),
+    path(f"{rollout}promote/", rollouts.RolloutPromote.as_view(), name="api-rollout-promote"),
+    path(f"{rollout}abort/", rollouts.RolloutAbort.as_view(), name="api-rollout-abort"),
+    path(f"{endpoint}trials/", trials.Trials.as_view(), name="api-trials"),
+    path(trial, trials.TrialDetail.as_view(), name="api-trial"),
+    path(f"{trial}looks/", trials.TrialLooks.as_view(), name="api-trial-looks"),
+    path(f"{trial}start/", trials.TrialStart.as_view(), name="api-trial-start"),
+    path(f"{trial}stop/", trials.TrialStop.as_view(), name="api-trial-stop"),
     path(f"{endpoint}automations/", endpoints.EndpointAutomations.as_view(), name="api-endpoint-automations"),
     path(f"{endpoint}retrainings/", retrainings.EndpointRetrainings.as_view(), name="api-endpoint-retrainings"),
     path(f"{endpoint}predict/", predict.Predict.as_view(), name="api-endpoint-predict"),

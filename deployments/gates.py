@@ -312,7 +312,7 @@ def _endpoint(name: str, endpoint: Endpoint | None) -> dict[str, canonical.Plain
     revision = endpoint.current_revision
     return {
         "name": endpoint.name,
-        "revision": revision.pk if revision else None,
+        "revision": revision.put_live if revision else None,
         "version": revision.version_id if revision else None,
         "enabled": endpoint.enabled,
         "log_mode": endpoint.log_mode,

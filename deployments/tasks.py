@@ -6,7 +6,18 @@ import socket
 from celery import shared_task
 from django.utils import timezone
 
-from deployments.services import backtests, ledger, reproductions, retraining, suspensions, technical_files, timers
+from deployments.services import (
+    backtests,
+    ledger,
+    reproductions,
+    retention,
+    retraining,
+    rollout_clock,
+    suspensions,
+    technical_files,
+    timers,
+    trials,
+)
 from projects.services import events
 
 
@@ -113,6 +124,13 @@ def keep_time() -> None:
     timers.tick(now=timezone.now())
 
 
+@shared_task(name="deployments.move_rollouts")
+def move_rollouts() -> None:
+    """Judge the open rollouts and move, hold or abort them; look at the running trials."""
+    rollout_clock.tick(now=timezone.now())
+    trials.tick(now=timezone.now())
+
+
 @shared_task(name="deployments.react")
 def react(delivery_id: int) -> None:
     """React to an alert or to the end of a training: automations, reproductions."""
@@ -133,6 +151,12 @@ def look_at_held_retrainings() -> int:
 def measure_retrainings() -> int:
     """Measure what retrainings brought, and what versions showed against their promise."""
     return ledger.measure() + ledger.measure_gaps()
+
+
+@shared_task(name="deployments.forget_predictions")
+def forget_predictions() -> int:
+    """Forget predictions that are older than their endpoint keeps them."""
+    return retention.forget_due()
 
 
 @shared_task(name="deployments.suspend")

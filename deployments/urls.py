@@ -13,10 +13,12 @@ from deployments.views import (
     past,
     promotions,
     reproductions,
+    rollouts,
     rules,
     technical_files,
     thresholds,
     told,
+    trials,
     tries,
     version_compare,
 )
@@ -27,6 +29,8 @@ version = f"{model}v/<int:number>/"
 promotion = "promotions/<int:number>/"
 batch = "batches/<int:batch>/"
 endpoint = "deployments/<str:name>/"
+rollout = f"{endpoint}rollouts/<int:number>/"
+trial = f"{endpoint}trials/<int:number>/"
 policy = "settings/policies/"
 places = "settings/environments/"
 place = f"{places}<str:environment>/"
@@ -80,6 +84,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{promotion}threshold/", thresholds.PromotionThreshold.as_view(), name="promotion-threshold"),
     path(f"{promotion}retry/", promotions.PromotionRetry.as_view(), name="promotion-retry"),
     path(f"{promotion}switch/", promotions.PromotionSwitch.as_view(), name="promotion-switch"),
+    path(f"{promotion}trial/", trials.PromotionTrial.as_view(), name="promotion-trial"),
+    path(f"{promotion}rollout/", rollouts.PromotionRollout.as_view(), name="promotion-rollout"),
     path("predictions/<uuid:prediction>/explanation/", told.PredictionExplain.as_view(), name="prediction-explain"),
     path("batches/", batches.BatchList.as_view(), name="batch-list"),
     path("batches/start/", batches.BatchNew.as_view(), name="batch-new"),
@@ -90,6 +96,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("deployments/", endpoints.EndpointList.as_view(), name="endpoint-list"),
     path(endpoint, endpoints.EndpointDetail.as_view(), name="endpoint-detail"),
     path(f"{endpoint}rollback/", endpoints.EndpointRollback.as_view(), name="endpoint-rollback"),
+    path(trial, trials.TrialDetail.as_view(), name="trial-detail"),
+    path(f"{trial}start/", trials.TrialStart.as_view(), name="trial-start"),
+    path(f"{trial}stop/", trials.TrialStop.as_view(), name="trial-stop"),
+    path(f"{rollout}start/", rollouts.RolloutStart.as_view(), name="rollout-start"),
+    path(f"{rollout}pause/", rollouts.RolloutPause.as_view(), name="rollout-pause"),
+    path(f"{rollout}resume/", rollouts.RolloutResume.as_view(), name="rollout-resume"),
+    path(f"{rollout}advance/", rollouts.RolloutAdvance.as_view(), name="rollout-advance"),
+    path(f"{rollout}promote/", rollouts.RolloutPromote.as_view(), name="rollout-promote"),
+    path(f"{rollout}abort/", rollouts.RolloutAbort.as_view(), name="rollout-abort"),
     path(f"{endpoint}disable/", endpoints.EndpointDisable.as_view(), name="endpoint-disable"),
     path(f"{endpoint}enable/", endpoints.EndpointEnable.as_view(), name="endpoint-enable"),
     path(f"{endpoint}configure/", endpoints.EndpointConfigure.as_view(), name="endpoint-configure"),

@@ -22,7 +22,7 @@ P = Permission
 TAGS = ["endpoints"]
 
 
-class _OneEndpoint(ScopedAPIView):
+class OneEndpoint(ScopedAPIView):
     """Finds the endpoint of the address."""
 
     abstract = True
@@ -58,7 +58,7 @@ class Endpoints(ScopedAPIView):
         return self.page(self.rows().in_project(self.project).with_live(), shapes.EndpointSerializer)
 
 
-class EndpointDetail(_OneEndpoint):
+class EndpointDetail(OneEndpoint):
     """One endpoint."""
 
     reads = Endpoint
@@ -89,7 +89,7 @@ class EndpointDetail(_OneEndpoint):
         return self.answer(endpoint)
 
 
-class EndpointOpenapi(_OneEndpoint):
+class EndpointOpenapi(OneEndpoint):
     """How an endpoint is asked."""
 
     reads = Endpoint
@@ -102,7 +102,7 @@ class EndpointOpenapi(_OneEndpoint):
         return Response(asking.described(self.actor, endpoint=self.endpoint_of(endpoint)))
 
 
-class EndpointRevisions(_OneEndpoint):
+class EndpointRevisions(OneEndpoint):
     """History of an endpoint."""
 
     reads = Endpoint
@@ -120,7 +120,7 @@ class EndpointRevisions(_OneEndpoint):
         )
 
 
-class EndpointRollback(_OneEndpoint):
+class EndpointRollback(OneEndpoint):
     """Return to an earlier version."""
 
     reads = Endpoint
@@ -150,7 +150,7 @@ class EndpointRollback(_OneEndpoint):
         return found
 
 
-class ReviewClose(_OneEndpoint):
+class ReviewClose(OneEndpoint):
     """Second look at a rollback or a break-glass."""
 
     reads = Endpoint
@@ -173,7 +173,7 @@ class ReviewClose(_OneEndpoint):
         return self.answer(endpoint)
 
 
-class EndpointDisable(_OneEndpoint):
+class EndpointDisable(OneEndpoint):
     """Switch off."""
 
     reads = Endpoint
@@ -192,7 +192,7 @@ class EndpointDisable(_OneEndpoint):
         return self.answer(endpoint)
 
 
-class EndpointEnable(_OneEndpoint):
+class EndpointEnable(OneEndpoint):
     """Switch on."""
 
     reads = Endpoint
@@ -206,7 +206,7 @@ class EndpointEnable(_OneEndpoint):
         return self.answer(endpoint)
 
 
-class EndpointAutomations(_OneEndpoint):
+class EndpointAutomations(OneEndpoint):
     """Retraining of an endpoint's model."""
 
     reads = Endpoint

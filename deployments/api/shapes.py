@@ -224,6 +224,15 @@ class PromotionDetailSerializer(PromotionSerializer):
         return work.result if work is not None else None
 
 
+class RouteSerializer(serializers.Serializer[Data]):
+    """Which version answers a share of the requests."""
+
+    variant = serializers.CharField()
+    version = serializers.IntegerField()
+    weight = serializers.FloatField(help_text="Share of the requests, 0 to 1.")
+    mode = serializers.ChoiceField(choices=["live", "shadow"], help_text="A shadow answers beside, unheard.")
+
+
 class RevisionSerializer(serializers.ModelSerializer[EndpointRevision]):
     """One setting of an endpoint."""
 
@@ -231,16 +240,22 @@ class RevisionSerializer(serializers.ModelSerializer[EndpointRevision]):
     promotion = serializers.IntegerField(source="promotion_id", read_only=True, allow_null=True)
     created_by = serializers.CharField(source="created_by.username", read_only=True)
     second_look = serializers.SerializerMethodField(help_text="Of a rollback or break-glass: open, or what came of it.")
+    routes = RouteSerializer(many=True, read_only=True, help_text="Empty: the version answers every request.")
+    rollout = serializers.IntegerField(source="rollout_id", read_only=True, allow_null=True)
+    trial = serializers.IntegerField(source="trial_id", read_only=True, allow_null=True)
 
     def get_second_look(self, revision: EndpointRevision) -> str | None:
         """Nothing for a promotion."""
-        if revision.kind == EndpointRevision.Kind.PROMOTION:
+        if revision.kind not in (EndpointRevision.Kind.ROLLBACK, EndpointRevision.Kind.BREAK_GLASS):
             return None
         return revision.review.outcome or "open"
 
     class Meta:
         model = EndpointRevision
-        fields = ("number", "version", "kind", "promotion", "reason", "created_by", "created_at", "second_look")
+        fields = (
+            "number", "version", "kind", "promotion", "routes", "rollout", "trial", "reason", "created_by",
+            "created_at", "second_look",
+        )  # fmt: skip
         read_only_fields = fields
 
 
@@ -262,8 +277,8 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         model = Endpoint
         fields = (
             "id", "name", "environment", "model", "enabled", "log_mode", "logging", "on_log_failure",
-            "sample_share", "masked_columns", "requests_per_minute", "caller_requests_per_minute", "version",
-            "revision", "approval", "frozen_at", "created_at",
+            "sample_share", "masked_columns", "log_days", "requests_per_minute", "caller_requests_per_minute",
+            "version", "revision", "approval", "frozen_at", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -364,6 +379,9 @@ class ConfigureSerializer(serializers.Serializer[Data]):
     on_log_failure = serializers.ChoiceField(choices=Endpoint.OnLogFailure.choices, required=False)
     sample_share = serializers.FloatField(required=False, help_text="Over 0, at most 1.")
     masked_columns = serializers.ListField(child=serializers.CharField(max_length=500), required=False)
+    log_days = serializers.IntegerField(
+        required=False, min_value=0, max_value=36_500, help_text="Days predictions are kept; 0: as the settings say."
+    )
     requests_per_minute = serializers.IntegerField(required=False, min_value=0, help_text="0 for no limit.")
     caller_requests_per_minute = serializers.IntegerField(required=False, min_value=0, help_text="0 for no limit.")
 

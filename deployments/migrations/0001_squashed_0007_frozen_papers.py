@@ -709,7 +709,7 @@ class Migration(migrations.Migration):
                         (
                             "provenance",
                             models.JSONField(
-                                help_text="Run, data set hash, library versions, attempt: hashed with the manifest."
+                                help_text="Run, dataset hash, library versions, attempt: hashed with the manifest."
                             ),
                         ),
                         ("manifest_sha256", models.CharField(max_length=64)),

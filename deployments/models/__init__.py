@@ -14,7 +14,9 @@ from deployments.models.promotions import Decision, Evaluation, GateOverride, Ga
 from deployments.models.records import KeptCard, PaperVersion, TechnicalFile
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 from deployments.models.reproductions import Reproduction
+from deployments.models.rollouts import Rollout, RolloutCheck
 from deployments.models.thresholds import ThresholdChoice
+from deployments.models.trials import Trial, TrialLook
 
 __all__ = [
     "Alias",
@@ -47,7 +49,11 @@ __all__ = [
     "Reproduction",
     "RetrainTrigger",
     "RollbackReview",
+    "Rollout",
+    "RolloutCheck",
     "TechnicalFile",
     "ThresholdChoice",
+    "Trial",
+    "TrialLook",
     "VersionGap",
 ]

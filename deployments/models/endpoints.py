@@ -59,6 +59,7 @@ class Endpoint(models.Model):
     logging = models.CharField(max_length=7, choices=Logging, default=Logging.SAFE)
     sample_share = models.FloatField(default=0.1, help_text="Share of requests whose features a sample keeps.")
     masked_columns = models.JSONField(default=list, help_text="Columns of which the log keeps only hashes.")
+    log_days = models.PositiveIntegerField(default=0, help_text="Days predictions are kept; 0: as the settings say.")
     requests_per_minute = models.PositiveIntegerField(default=0, help_text="Of all callers; 0 for no limit.")
     caller_requests_per_minute = models.PositiveIntegerField(default=0, help_text="Of each token; 0 for no limit.")
     current_revision = models.ForeignKey("deployments.EndpointRevision", models.PROTECT, null=True, related_name="+")
@@ -85,6 +86,8 @@ class EndpointRevision(models.Model):
         PROMOTION = "promotion", "promotion"
         ROLLBACK = "rollback", "rollback"
         BREAK_GLASS = "break_glass", "break-glass"
+        ROLLOUT = "rollout", "rollout"
+        TRIAL = "trial", "experiment"
 
     endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="revisions")
     number = models.PositiveIntegerField()
@@ -92,6 +95,21 @@ class EndpointRevision(models.Model):
     kind = models.CharField(max_length=12, choices=Kind, default=Kind.PROMOTION)
     promotion = models.ForeignKey("deployments.PromotionRequest", models.PROTECT, null=True, related_name="revisions")
     previous = models.ForeignKey("self", models.PROTECT, null=True, related_name="+")
+    routes = models.JSONField(
+        default=list,
+        help_text="Rows of variant, version_id, version, weight, mode; none: the version answers all.",
+    )
+    salt = models.CharField(max_length=64, blank=True, help_text="Key of the assignment of units to routes.")
+    score_edges = models.JSONField(default=list, help_text="Where the bins lie in which scores of routes are counted.")
+    base = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Of a step of traffic: the revision that put the version live.",
+    )
+    rollout = models.ForeignKey("deployments.Rollout", models.PROTECT, null=True, related_name="revisions")
+    trial = models.ForeignKey("deployments.Trial", models.PROTECT, null=True, related_name="revisions")
     reason = models.TextField(blank=True)
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -99,15 +117,23 @@ class EndpointRevision(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["endpoint", "number"], name="one_revision_a_number"),
-            models.UniqueConstraint(fields=["promotion"], condition=~Q(kind="rollback"), name="one_switch_a_promotion"),
+            models.UniqueConstraint(
+                fields=["promotion"], condition=Q(kind__in=["promotion", "break_glass"]), name="one_switch_a_promotion"
+            ),
             models.CheckConstraint(
-                condition=Q(kind="rollback") | Q(promotion__isnull=False), name="a_switch_names_its_promotion"
+                condition=~Q(kind__in=["promotion", "break_glass"]) | Q(promotion__isnull=False),
+                name="a_switch_names_its_promotion",
             ),
             models.CheckConstraint(condition=Q(kind="promotion") | ~Q(reason=""), name="a_rollback_has_a_reason"),
-        ]
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         return f"{self.endpoint.name} revision {self.number}"
+
+    @property
+    def put_live(self) -> int:
+        """Id of the revision that put its version live: its own, or that which a step of traffic stands on."""
+        return self.base_id or self.pk
 
 
 class EndpointInterval(models.Model):

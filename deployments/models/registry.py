@@ -133,7 +133,7 @@ class ModelVersion(models.Model):
     algorithm = models.CharField(max_length=100, blank=True)
     flavors = models.JSONField(default=dict, help_text="Kinds of model that the client's MLmodel file names.")
     manifest = models.JSONField(help_text="Rows of path, sha256 and size_bytes, sorted by path.")
-    provenance = models.JSONField(help_text="Run, data set hash, library versions, attempt: hashed with the manifest.")
+    provenance = models.JSONField(help_text="Run, dataset hash, library versions, attempt: hashed with the manifest.")
     manifest_sha256 = models.CharField(max_length=64)
     manifest_signature = models.CharField(max_length=100, help_text="Ed25519 over the manifest hash, base64.")
     signed_by = models.CharField(max_length=16, help_text="Id of the signing key.")

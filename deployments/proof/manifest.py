@@ -61,7 +61,7 @@ def digest(files: list[dict[str, str | int]], provenance: dict[str, canonical.Pl
     files
         Rows as made by :func:`build`; their order does not matter.
     provenance
-        Run, data set hash, algorithm, library versions, attempt and fence of the trainer.
+        Run, dataset hash, algorithm, library versions, attempt and fence of the trainer.
 
     Returns
     -------

@@ -17,11 +17,12 @@ from deployments.serve.credentials import Door
 from deployments.serve.follower import Follower
 from deployments.serve.journal import Journal
 from deployments.serve.limits import Limits
-from deployments.serve.live import Live, Route
+from deployments.serve.live import Live, Route, Turn
 from deployments.serve.messages import Receive, Scope, Send
 from deployments.serve.metrics import Metrics
 from deployments.serve.protocols import shapes
 from deployments.serve.protocols.shapes import Headers, Question, Reply, Sent
+from deployments.serve.shadow import Shadows
 from mlportal.lib.errors import DomainError, Missing, Unavailable
 from monitoring import spool
 
@@ -47,12 +48,14 @@ class _Broken(DomainError):
 
 @dataclass(slots=True)
 class _Asking:
-    """Who asks, since when, with which headers; its route is known once the door let it in."""
+    """Who asks, since when, with which headers; its route and turn are known once the door let it in."""
 
     headers: Headers
     started: int
     route: Route | None = None
     token_id: int = 0
+    turn: Turn | None = None
+    reply: Reply | None = None
 
     @property
     def latency_us(self) -> int:
@@ -70,6 +73,7 @@ class Application:
         self.journal = Journal(spool.Writer(configuration.spool, quota_bytes=configuration.quota_bytes), self.metrics)
         self.door = Door(self.follower, configuration.pass_key)
         self.limits = Limits()
+        self.shadows = Shadows(self.journal.noted)
         self._reader = messages.Reader(
             limit_bytes=configuration.max_body_bytes,
             budget_bytes=BODY_BUDGET_BYTES,
@@ -92,14 +96,23 @@ class Application:
         await receive()
         self._ticker.cancel()
         self.follower.stop()
+        self.shadows.stop()
+        self._tell()
         self.journal.writer.close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            self._tell()
             with suppress(OSError):
                 self.journal.tick()
+
+    def _tell(self) -> None:
+        """Write what the follower and the shadows have to say."""
+        for header, record in self.follower.news():
+            self.journal.told(header, record)
+        self.shadows.tick()
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         address = addresses.read(scope["raw_path"].partition(b"?")[0])
@@ -116,10 +129,10 @@ class Application:
             asking.route, asking.token_id = await self.door.enter(
                 _authorization(asking.headers), address.project, address.endpoint
             )
-            live = _answering(asking.route, address.version)
+            asking.turn = _turn(asking.route, address.version, asking.headers)
             self.limits.check(asking.route.row, asking.token_id)
             body = await self._reader.read(asking.headers, receive)
-            content, sent = await self._answer(address, live, body, asking)
+            content, sent = await self._answer(address, asking.turn, body, asking)
         except messages.Gone:
             return
         except DomainError as error:
@@ -133,17 +146,22 @@ class Application:
         else:
             sent.append((b"x-request-id", identifier.encode()))
             await messages.answer(send, 200, content, headers=sent)
+            split = asking.route.split
+            if split is not None and split.shadows and asking.reply is not None:
+                self.shadows.offer(split, asking.reply.columns, asking.reply.answer.labels)
 
-    async def _answer(self, address: Address, live: Live, body: bytes, asking: _Asking) -> tuple[bytes, Sent]:
+    async def _answer(self, address: Address, turn: Turn, body: bytes, asking: _Asking) -> tuple[bytes, Sent]:
+        live = turn.live
         question = await self._question(address, live, body, asking.headers)
         columns, answer = await live.predict(question.columns, question.rows)
         reply = Reply(live, columns, answer, [spool.new_id() for _ in answer.labels])
+        asking.reply = reply
         external = question.inference_ids or shapes.inference_ids(asking.headers, len(reply.ids))
         content, sent = address.shape.answer(question, reply)
         latency_us = asking.latency_us
         self.journal.answered(
             live, columns, answer, ids=reply.ids, inference_ids=external, latency_us=latency_us,
-            token_id=asking.token_id,
+            token_id=asking.token_id, unit=turn.unit, sticky=turn.sticky,
         )  # fmt: skip
         if live.row.logging == "durable":
             await self.journal.settle(live)
@@ -162,8 +180,9 @@ class Application:
     def _count_refusal(self, asking: _Asking, error: DomainError) -> None:
         route = asking.route
         self.metrics.refused(route.row if route else None, status=error.status, code=error.code)
-        if route is not None and route.live is not None and error.code != "log_unavailable":
-            self.journal.refused(route.live, status=error.status, code=error.code, latency_us=asking.latency_us)
+        live = asking.turn.live if asking.turn else route.live if route else None
+        if live is not None and error.code != "log_unavailable":
+            self.journal.refused(live, status=error.status, code=error.code, latency_us=asking.latency_us)
 
     async def _describe(self, scope: Scope, address: Address, send: Send) -> None:
         headers: Headers = dict(scope["headers"])
@@ -199,7 +218,7 @@ def _check_method(scope: Scope, address: Address) -> None:
 
 
 def _answering(route: Route, version: str = "") -> Live:
-    """What answers; the one place where a request meets a variant."""
+    """What answers of an endpoint as a whole."""
     if not route.row.enabled:
         raise Unavailable("This endpoint is stopped.", code="endpoint_stopped", retry_after=30)
     if route.live is None:
@@ -209,6 +228,15 @@ def _answering(route: Route, version: str = "") -> Live:
             f"Version {version[:20]!r} does not answer here; {route.live.row.version} does.", code="version_not_live"
         )
     return route.live
+
+
+def _turn(route: Route, version: str, headers: Headers) -> Turn:
+    """What answers one request; the one place where a request meets a variant."""
+    if route.split is None or not route.row.enabled:
+        return _answering(route, version).alone
+    if not version:
+        return route.split.turn(headers)
+    return route.split.pinned(version) or _answering(route, version).alone
 
 
 async def _refuse(send: Send, address: Address, error: DomainError, identifier: str) -> None:

@@ -7,21 +7,22 @@ import queue
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from deployments.runtime import loading
 from deployments.runtime.loading import Runtime
-from deployments.serve import database, tables
+from deployments.serve import database, split, tables
 from deployments.serve.configuration import Configuration
-from deployments.serve.live import Live, Route
+from deployments.serve.live import Live, Route, header
 from deployments.serve.tables import EndpointRow
 from mlportal.lib.errors import DomainError, Unavailable
 
 log = logging.getLogger("mlportal.serve")
 Result = TypeVar("Result")
+News = tuple[dict[str, Any], dict[str, Any]]
 
 RETRY_SECONDS = (2.0, 5.0, 15.0, 60.0)
 MAX_QUESTIONS = 256
@@ -84,6 +85,8 @@ class Follower:
         self._arrived: queue.SimpleQueue[tuple[int, Runtime | None, str]] = queue.SimpleQueue()
         self._failures: dict[int, _Failure] = {}
         self._warm = Warm(configuration.cache_bytes)
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._told: set[tuple[int | None, int]] = set()
         self._stop = threading.Event()
         self._again = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
@@ -102,6 +105,11 @@ class Follower:
     def current(self) -> bool:
         """Whether the table was read in the last 10 seconds."""
         return time.monotonic() - self.read_at < 10
+
+    def news(self) -> Iterator[News]:
+        """Which variants are ready or cannot be loaded, each once: header and record for the log."""
+        while not self._news.empty():
+            yield self._news.get_nowait()
 
     def ask(self, question: Callable[[database.Source], Result]) -> Future[Result]:
         """Run a query on the connection's thread.
@@ -184,25 +192,63 @@ class Follower:
         self.routes = routes
         self.project_ids = {row.project: row.project_id for row in rows}
         self.slugs = {row.project_id: row.project for row in rows}
-        wanted = {row.version_id for row in rows if row.version_id is not None}
-        answering = {route.live.version_id for route in routes.values() if route.live}
+        wanted = set[int]().union(*(row.versions for row in rows))
+        answering = set[int]().union(*(route.version_ids for route in routes.values()))
         self._warm.trim(wanted | answering)
         self._failures = {key: failure for key, failure in self._failures.items() if key in wanted}
         self.settled = self.settled or not self._loading
 
     def _route(self, row: EndpointRow, source: database.Source) -> Route:
         before = self.routes.get((row.project, row.name))
-        live = before.live if before and before.row.id == row.id else None
+        before = before if before and before.row.id == row.id else None
+        live = before.live if before else None
         if row.version_id is None or row.revision_id is None:
             return Route(row, None, "")
-        if live and live.revision_id == row.revision_id and live.settings == row.log_settings:
+        if row.ways:
+            return self._divided(row, before, source)
+        if live and live.is_of(row):
             return Route(row, live, "")
         runtime = self._warm.get(row.version_id)
         if runtime is not None:
             return Route(row, Live(row, runtime, self._configuration), "")
         self._load(row.version_id, source)
         failure = self._failures.get(row.version_id)
-        return Route(row, live, failure.reason if failure else "loading")
+        return Route(row, live, failure.reason if failure else "loading", before.split if before else None)
+
+    def _divided(self, row: EndpointRow, before: Route | None, source: database.Source) -> Route:
+        """A route with several versions: nothing moves before all of them are warm."""
+        if before and before.live and before.split and before.live.is_of(row):
+            return Route(row, before.live, "", before.split)
+        runtimes = {key: runtime for key in row.versions if (runtime := self._warm.get(key)) is not None}
+        missing = row.versions - runtimes.keys()
+        for version_id in missing:
+            self._load(version_id, source)
+        if not missing:
+            made = split.build(row, runtimes, self._configuration)
+            self._tell_ready(row, runtimes)
+            return Route(row, made.first, "", made)
+        self._tell_failures(row)
+        reasons = [self._failures[key].reason for key in missing if key in self._failures]
+        trouble = reasons[0] if reasons else "loading"
+        if before is not None and before.live is not None:
+            return Route(row, before.live, trouble, before.split)
+        # Right after a start there is nothing older: what was live before answers alone.
+        first = runtimes.get(row.version_id or 0)
+        return Route(row, Live(row, first, self._configuration, row.ways[-1]) if first else None, trouble)
+
+    def _tell_ready(self, row: EndpointRow, runtimes: dict[int, Runtime]) -> None:
+        for way in row.ways:
+            if (row.revision_id, way.version_id) not in self._told:
+                self._told.add((row.revision_id, way.version_id))
+                self._news.put((header(row, runtimes[way.version_id], way), {"kind": "standing", "ready": True}))
+
+    def _tell_failures(self, row: EndpointRow) -> None:
+        for way in row.ways:
+            failure = self._failures.get(way.version_id)
+            if failure and way.version_id not in self._loading and (row.revision_id, -way.version_id) not in self._told:
+                self._told.add((row.revision_id, -way.version_id))
+                record = {"kind": "standing", "ready": False, "reason": failure.reason}
+                self._news.put((header(row, None, way), record))
 
     def _load(self, version_id: int, source: database.Source) -> None:
         failure = self._failures.get(version_id)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ class Journal:
         self.writer = writer
         self._metrics = metrics
         self._complained_at = -COMPLAIN_SECONDS
-        self._gaps: dict[int, _Gap] = {}
+        self._gaps: dict[int | str, _Gap] = {}
         self._running: asyncio.Future[None] | None = None
         self._next: asyncio.Future[None] | None = None
 
@@ -49,8 +50,15 @@ class Journal:
         inference_ids: list[str] | None,
         latency_us: int,
         token_id: int,
+        unit: int | None = None,
+        sticky: bool = False,
     ) -> None:
         """Write an answer.
+
+        Parameters
+        ----------
+        unit, sticky
+            By what a split assigned the request, and whether the caller named it.
 
         Raises
         ------
@@ -61,7 +69,7 @@ class Journal:
             return
         record = {
             "kind": "prediction",
-            "source": live.revision_id,
+            "source": live.source,
             "at": time.time_ns() // 1_000_000,
             "us": latency_us,
             "ids": ids,
@@ -72,6 +80,8 @@ class Journal:
             "ref": inference_ids,
             "token": token_id,
         }
+        if unit is not None:
+            record["unit"], record["sticky"] = unit, sticky
         if live.row.logging == "sample":
             record["kept"] = random.random() < live.row.sample_share  # noqa: S311 - a share, not a secret
         try:
@@ -80,7 +90,7 @@ class Journal:
             self._failed(live, len(ids), error)
             if live.row.on_log_failure == "refuse":
                 raise
-            self._gaps.setdefault(live.revision_id, _Gap(live, int(str(record["at"])))).rows += len(ids)
+            self._gaps.setdefault(live.source, _Gap(live, int(str(record["at"])))).rows += len(ids)
         else:
             self._tell_gaps()
 
@@ -130,12 +140,25 @@ class Journal:
             return
         record: dict[str, Any] = {
             "kind": "refusal",
-            "source": live.revision_id,
+            "source": live.source,
             "at": time.time_ns() // 1_000_000,
             "us": latency_us,
             "status": status,
             "code": code,
         }
+        self._append(live, record)
+
+    def noted(self, live: Live, record: dict[str, Any]) -> None:
+        """Write what a shadow said; it is counted, so losing one changes nothing but a count."""
+        if live.row.logging != "off":
+            self._append(live, {**record, "source": live.source, "at": time.time_ns() // 1_000_000})
+
+    def told(self, header: dict[str, Any], record: dict[str, Any]) -> None:
+        """Write whether a variant could be loaded; what cannot be written now is told by the next try."""
+        with suppress(spool.SpoolFailed):
+            self.writer.append({**record, "source": header["source"], "at": time.time_ns() // 1_000_000}, header=header)
+
+    def _append(self, live: Live, record: dict[str, Any]) -> None:
         try:
             self.writer.append(record, header=live.header)
         except spool.SpoolFailed as error:

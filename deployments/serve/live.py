@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from deployments.runtime.backends import Answer
 from deployments.runtime.batching import Batcher
 from deployments.runtime.loading import Runtime
 from deployments.runtime.signature import Columns
 from deployments.serve.configuration import Configuration
-from deployments.serve.tables import EndpointRow
+from deployments.serve.tables import EndpointRow, Way
 from mlportal.lib.errors import TooMany, Unavailable
+
+if TYPE_CHECKING:
+    from deployments.serve.split import Split
 
 # More rows than this would hold up the event loop; they go to a thread.
 INLINE_ROWS = 256
@@ -43,53 +46,78 @@ class Route:
         What answers; may be an older revision while the wanted one loads, or cannot be loaded.
     trouble : str
         Empty when ``live`` is the wanted revision; else ``"loading"`` or why it cannot be loaded.
+    split : Split or None
+        Who answers which requests when several versions do; ``live`` is then the one that was live before.
     """
 
     row: EndpointRow
     live: Live | None
     trouble: str
+    split: Split | None = None
+
+    @property
+    def version_ids(self) -> set[int]:
+        """Versions that answer or listen now."""
+        if self.split is not None:
+            return {live.version_id for live in (*self.split.lives, *self.split.shadows)}
+        return {self.live.version_id} if self.live else set()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where a request fell.
+
+    Parameters
+    ----------
+    live : Live
+        What answers it.
+    unit : int or None
+        Hash of its unit, or a number of chance; None when the caller named the version.
+    sticky : bool
+        Whether the caller named a unit.
+    """
+
+    live: Live
+    unit: int | None = None
+    sticky: bool = False
 
 
 class Live:
-    """One revision that answers, with its queue."""
+    """One version that answers, with its queue.
 
-    def __init__(self, row: EndpointRow, runtime: Runtime, configuration: Configuration) -> None:
+    Parameters
+    ----------
+    way : Way, optional
+        Its route, when the revision has several.
+    """
+
+    def __init__(
+        self, row: EndpointRow, runtime: Runtime, configuration: Configuration, way: Way | None = None
+    ) -> None:
         assert row.revision_id is not None
         assert row.version_id is not None
-        self.row = row
+        self.row = replace(row, version_id=way.version_id, version=way.version) if way else row
         self.revision_id = row.revision_id
-        self.version_id = row.version_id
+        self.version_id = way.version_id if way else row.version_id
         self.settings = row.log_settings
         self.runtime = runtime
         self.waiting = 0
-        self.variant = CHAMPION
+        self.variant = way.variant if way else CHAMPION
         self.max_rows = configuration.max_rows
         self.headers = [
-            (b"x-mlportal-version", str(row.version).encode()),
+            (b"x-mlportal-version", str(self.row.version).encode()),
             (b"x-mlportal-variant", self.variant.encode()),
         ]
         self._configuration = configuration
         self._batcher = Batcher(runtime.backend.predict) if runtime.backend.batched else None
-        classes = runtime.signature.classes
-        self.class_names = [_class_name(value) for value in classes]
-        self.header = {
-            "kind": "header",
-            "source": row.revision_id,
-            "project": row.project_id,
-            "endpoint": row.name,
-            "model": row.model,
-            "version": row.version,
-            "label": f"v{row.version}",
-            "revision": row.revision,
-            "backend": runtime.backend.name,
-            "log_mode": row.log_mode,
-            "masked": list(row.masked_columns),
-            "variant": self.variant,
-            "mode": "live",
-            "columns": list(runtime.signature.names),
-            "kinds": [column.kind for column in runtime.signature.columns],
-            "classes": list(classes),
-        }
+        self.class_names = [_class_name(value) for value in runtime.signature.classes]
+        self.header = header(row, runtime, way)
+        self.source: int | str = self.header["source"]
+        self.alone = Turn(self)  # of every request while nothing is split
+
+    def is_of(self, row: EndpointRow) -> bool:
+        """Whether it is what the table wants, log settings included."""
+        return self.revision_id == row.revision_id and self.settings == row.log_settings
 
     async def predict(self, read: Callable[[], Columns], rows: int) -> tuple[Columns, Answer]:
         """Check rows and predict them; few rows of a fast model here, many in a thread, slow ones together.
@@ -131,6 +159,32 @@ class Live:
     def _compute(self, read: Callable[[], Columns]) -> tuple[Columns, Answer]:
         columns = read()
         return columns, self.runtime.backend.predict(columns)
+
+
+def header(row: EndpointRow, runtime: Runtime | None, way: Way | None = None) -> dict[str, Any]:
+    """What the log says of one variant; without a runtime it could not be loaded."""
+    signature = runtime.signature if runtime else None
+    version = way.version if way else row.version
+    columns = signature.columns if signature else ()
+    told = {
+        "kind": "header",
+        "source": f"{row.revision_id}/{way.variant}" if way else row.revision_id,
+        "project": row.project_id,
+        "endpoint": row.name,
+        "model": row.model,
+        "version": version,
+        "label": f"v{version}",
+        "revision": row.revision,
+        "backend": runtime.backend.name if runtime else "",
+        "log_mode": row.log_mode,
+        "masked": list(row.masked_columns),
+        "variant": way.variant if way else CHAMPION,
+        "mode": way.mode if way else "live",
+        "columns": [column.name for column in columns],
+        "kinds": [column.kind for column in columns],
+        "classes": list(signature.classes) if signature else [],
+    }
+    return told | {"revision_id": row.revision_id, "edges": list(row.score_edges)} if way else told
 
 
 def _class_name(value: Any) -> str:

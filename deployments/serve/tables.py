@@ -10,7 +10,8 @@ from projects.permissions import GRANTS, SCOPES, SITE_ADMIN_GRANTS, Permission, 
 
 _ENDPOINTS = """
 SELECT e.id, p.id, p.slug, e.name, e.enabled, e.log_mode, e.on_log_failure, e.logging, e.sample_share,
-    e.masked_columns, e.requests_per_minute, e.caller_requests_per_minute, r.id, r.number, v.id, v.number, m.name
+    e.masked_columns, e.requests_per_minute, e.caller_requests_per_minute, r.id, r.number, v.id, v.number, m.name,
+    r.routes, r.salt, r.score_edges
 FROM deployments_endpoint e
 JOIN projects_project p ON p.id = e.project_id
 LEFT JOIN deployments_endpointrevision r ON r.id = e.current_revision_id
@@ -23,7 +24,7 @@ SELECT v.manifest, v.signature, v.state, c.graph_sha256 FROM deployments_modelve
 LEFT JOIN deployments_conversion c ON c.version_id = v.id AND c.passed AND c.state = 'succeeded'
 WHERE v.id = %s
 """
-_MASKED = 9  # place of masked_columns in the row of an endpoint
+_MASKED, _ROUTES = 9, 17  # places of masked_columns and of the routes in the row of an endpoint
 _TOKEN = """
 SELECT t.id, t.user_id, t.project_id, t.scopes, t.expires_at, u.is_site_admin
 FROM projects_apitoken t JOIN projects_user u ON u.id = t.user_id
@@ -33,6 +34,17 @@ _ROLES = """
 SELECT m.project_id, m.role FROM projects_membership m JOIN projects_project p ON p.id = m.project_id
 WHERE m.user_id = %s AND m.valid_to IS NULL AND p.archived_at IS NULL
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One route of a revision: a variant, the version that answers it, and its share."""
+
+    variant: str
+    version_id: int
+    version: int
+    weight: float
+    mode: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +68,15 @@ class EndpointRow:
     version_id: int | None
     version: int | None
     model: str | None
+    ways: tuple[Way, ...] = ()
+    salt: str = ""
+    score_edges: tuple[float, ...] = ()
+
+    @property
+    def versions(self) -> set[int]:
+        """Ids of every version that answers or listens here."""
+        own = {self.version_id} if self.version_id is not None else set()
+        return own | {way.version_id for way in self.ways}
 
     @property
     def log_settings(self) -> tuple[object, ...]:
@@ -105,6 +126,9 @@ def endpoints(source: Source) -> list[EndpointRow]:
 def _endpoint(row: tuple[Any, ...]) -> EndpointRow:
     values = list(row)
     values[_MASKED] = tuple(from_json(values[_MASKED]))
+    routes, salt, edges = values[_ROUTES:]
+    ways = tuple(Way(**route) for route in from_json(routes)) if routes else ()
+    values[_ROUTES:] = [ways, salt or "", tuple(from_json(edges)) if edges else ()]
     return EndpointRow(*values)
 
 

@@ -75,15 +75,16 @@ def check_signatures(held: PromotionRequest) -> None:
         )  # fmt: skip
 
 
-def check_gates(held: PromotionRequest) -> None:
-    """Judge the gates again, right before the switch, and keep the verdicts."""
+def check_gates(held: PromotionRequest, *, keep: bool = True) -> None:
+    """Judge the gates again, right before the switch, and keep the verdicts; a rollout that starts keeps none."""
     outcomes = gates.run_all(held)
     passed_over = set(GateOverride.objects.filter(request=held).values_list("gate", flat=True))
     red = [item for item in outcomes if not item.passed and item.level == "blocking" and item.name not in passed_over]
     if red:
         words = "; ".join(f"{item.title}: {item.found}" for item in red)
         raise Conflict(f"Blocked by {words}.", code="gates_failed", got=[item.name for item in red])
-    gates.store(held, outcomes, GateResult.Phase.SWITCH)
+    if keep:
+        gates.store(held, outcomes, GateResult.Phase.SWITCH)
 
 
 def check_frozen(endpoint: Endpoint, held: PromotionRequest) -> None:
@@ -162,7 +163,7 @@ def check_return(approved: EndpointRevision) -> None:
 
 def _refuse_suspended(held: Endpoint, goal: ModelVersion) -> None:
     """Say it when there was an approval that holds no longer."""
-    rows = EndpointRevision.objects.filter(endpoint=held, version=goal).exclude(kind=Kind.ROLLBACK)
+    rows = EndpointRevision.objects.filter(endpoint=held, version=goal, kind__in=[Kind.PROMOTION, Kind.BREAK_GLASS])
     last = rows.select_related("promotion").order_by("-number").first()
     if last is not None and last.promotion is not None:
         word = last.promotion.get_state_display() if last.promotion.state != State.APPROVED else "over or not confirmed"

@@ -18,7 +18,7 @@ from deployments.models import (
     RegisteredModel,
     RollbackReview,
 )
-from deployments.services import admission, conditions, endpoint_settings, holds
+from deployments.services import admission, conditions, dividing, endpoint_settings, holds
 from mlportal.lib import again, names
 from mlportal.lib.errors import Conflict, Invalid
 from monitoring.services import monitors
@@ -76,7 +76,8 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
     Parameters
     ----------
     version
-        Which one; by default the one that was live before the current one.
+        Which one; by default the one that was live before the current one, or of a divided endpoint the one that
+        was live before it was divided.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
     """
     require(by, Permission.ENDPOINT_DEPLOY, endpoint.project)
     reason = _reason(reason)
-    goal = version or previous_version(endpoint)
+    goal = version or goal_of(endpoint)
     damaged = gates.damage(goal) if goal else ()
     with transaction.atomic():
         holds.lock_environment(endpoint.environment)
@@ -155,7 +156,7 @@ def configure(by: Actor, *, endpoint: Endpoint, **wanted: Any) -> Endpoint:
         for name, (_, after) in changed.items():
             setattr(held, name, after)
         held.save(update_fields=list(changed))
-        if not changed.keys() <= endpoint_settings.LIMITS:
+        if not changed.keys() <= endpoint_settings.LIMITS.keys():
             _overtake(by, held, f"The settings of {held.name} changed after the request.")
         events.record(by, "endpoint.configured", project=held.project, target=held, data=changed)
     return held
@@ -169,6 +170,12 @@ def previous_version(endpoint: Endpoint) -> ModelVersion | None:
     earlier = admission.revisions_by_approval(endpoint).filter(number__lt=revision.number)
     found = earlier.exclude(version=revision.version_id).order_by("-number").first()
     return found.version if found else None
+
+
+def goal_of(endpoint: Endpoint) -> ModelVersion | None:
+    """Return what a rollback leads to: out of a rollout to what was live all the time, which loads nothing."""
+    live = endpoint.current_revision
+    return live.version if live and live.routes else previous_version(endpoint)
 
 
 def lock(endpoint: Endpoint) -> Endpoint:
@@ -214,7 +221,8 @@ def endpoint_for(held: PromotionRequest) -> Endpoint:
 def _approved(held: Endpoint, goal: ModelVersion | None) -> EndpointRevision:
     if goal is None:
         raise Conflict(f"{held.name} has no earlier approved version.", code="nothing_earlier")
-    if held.current_revision and held.current_revision.version_id == goal.pk:
+    live = held.current_revision
+    if live and live.version_id == goal.pk and not live.routes:
         raise Conflict(f"{goal.label} is live on {held.name} now.", code="already_live")
     return admission.returnable(held, goal)
 
@@ -237,6 +245,7 @@ def revise(by: Actor, *, endpoint: Endpoint, version: ModelVersion, **facts: Any
     endpoint.current_revision = made
     endpoint.save(update_fields=["current_revision"])
     _mark_interval(endpoint)
+    dividing.overtake(endpoint, made, actor=by)
     _bind(by, endpoint, version)
     conditions.follow(endpoint, made.promotion, on_behalf_of=by.user)
     return made

@@ -20,7 +20,19 @@ from deployments.models import (
 )
 from deployments.proof import quorum, seal
 from deployments.proof.rules import Outcome
-from deployments.services import cards, deciders, endpoints, holds, policies, registry, signatures, votes, ways
+from deployments.services import (
+    cards,
+    deciders,
+    endpoints,
+    holds,
+    policies,
+    registry,
+    rollouts,
+    signatures,
+    trials,
+    votes,
+    ways,
+)
 from deployments.services import conditions as bindings
 from deployments.services.deciders import Standing
 from deployments.services.votes import Vote
@@ -288,7 +300,13 @@ def _finish(by: Actor, held: PromotionRequest, standing: Standing, vote: Vote, m
         comment=vote.comment, seal=held.seal, single_person=held.single_person, **mark,
     )  # fmt: skip
     if approving and held.policy.switch_at_approval:
-        endpoints.switch(_switcher(by, held), request=held)
+        _go_live(_switcher(by, held), held)
+
+
+def _go_live(by: Actor, held: PromotionRequest) -> None:
+    """Switch at once, or start the rollout or the trial that was planned for it."""
+    if not rollouts.start_planned(by, request=held) and not trials.start_registered(by, request=held):
+        endpoints.switch(by, request=held)
 
 
 def roles_asked(roles: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from deployments.forms import AutomationForm, EndpointForm
 from deployments.models import Automation, Endpoint, EndpointRevision, ModelVersion, RetrainTrigger, RollbackReview
 from deployments.runtime import example
 from deployments.services import asking, automations, endpoints, looks, past
+from deployments.views import dividing
 from deployments.views.answers import see
 from deployments.views.past import evidence_of
 from mlportal.lib import names
@@ -59,7 +60,7 @@ class EndpointList(ProjectView):
         return evidence_of(self.project)
 
 
-class _OneEndpoint(ProjectView):
+class OneEndpoint(ProjectView):
     """Loads the endpoint that the address names."""
 
     abstract = True
@@ -88,7 +89,7 @@ class _OneEndpoint(ProjectView):
             "others": seen,
             "hours": HOURS,
             "revisions": list(revisions.order_by("-number")[:HISTORY]),
-            "earlier": endpoints.previous_version(endpoint),
+            "earlier": endpoints.goal_of(endpoint),
             "activity": Event.objects.filter(target_type="endpoint", target_id=endpoint.pk).order_by("-seq")[:6],
             "settings_form": EndpointForm.of(endpoint),
             "automations": self._automations(endpoint),
@@ -98,6 +99,7 @@ class _OneEndpoint(ProjectView):
             "ways": asking.ways(self.actor, endpoint=endpoint),
             "records_text": json.dumps([example.record(live.version.signature)], indent=2) if live else "",
             "error": None,
+            **dividing.context(endpoint),
             "refused": error,
             "addresses": {
                 name: f"{address(endpoint)}{name}/" for name in ("rollback", "disable", "configure", "automation")
@@ -128,7 +130,7 @@ class _OneEndpoint(ProjectView):
         return {row.trigger: row for row in rows}
 
 
-class EndpointDetail(_OneEndpoint):
+class EndpointDetail(OneEndpoint):
     """One endpoint: what answers, traffic, history, try it, settings."""
 
     reads = Endpoint
@@ -146,7 +148,7 @@ class EndpointDetail(_OneEndpoint):
         return self.show(self.load(name))
 
 
-class EndpointRollback(_OneEndpoint):
+class EndpointRollback(OneEndpoint):
     """Return to an earlier approved version."""
 
     reads = Endpoint
@@ -176,7 +178,7 @@ class EndpointRollback(_OneEndpoint):
         return found
 
 
-class EndpointDisable(_OneEndpoint):
+class EndpointDisable(OneEndpoint):
     """Stop answering."""
 
     reads = Endpoint
@@ -190,7 +192,7 @@ class EndpointDisable(_OneEndpoint):
         )
 
 
-class EndpointEnable(_OneEndpoint):
+class EndpointEnable(OneEndpoint):
     """Answer again."""
 
     reads = Endpoint
@@ -203,7 +205,7 @@ class EndpointEnable(_OneEndpoint):
         )
 
 
-class EndpointConfigure(_OneEndpoint):
+class EndpointConfigure(OneEndpoint):
     """Choose what the prediction log keeps and how many requests are taken."""
 
     reads = Endpoint
@@ -219,7 +221,7 @@ class EndpointConfigure(_OneEndpoint):
         )
 
 
-class AutomationConfigure(_OneEndpoint):
+class AutomationConfigure(OneEndpoint):
     """Switch retraining on or off."""
 
     reads = Endpoint
@@ -239,7 +241,7 @@ class AutomationConfigure(_OneEndpoint):
         return see(address(endpoint))
 
 
-class ReviewClose(_OneEndpoint):
+class ReviewClose(OneEndpoint):
     """Say what came of the second look at a rollback or a break-glass."""
 
     reads = Endpoint

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from deployments.models import GateOverride, GateResult, PromotionRequest
+from deployments.models import GateOverride, GateResult, PromotionRequest, Trial
 from deployments.models.promotions import PromotionRequestQuerySet
 from deployments.services import deciders, endpoints, evidence, ledger, promised, promotions
 from deployments.views import changes, costs, deciding, retrained, review
@@ -93,15 +93,27 @@ class OneRequest(ProjectView):
             "retrained": retrained.of(told.found),
             "bias": ledger.bias(self.project, promised.metric_of(held.version)),
             "cost": costs.card(held, told.found, self.request.GET),
+            "may_roll_out": _may_roll_out(held),
+            "trial_metrics": Trial.Metric.choices,
             "may_retry": evidence.may_retry(held) and allowed(self.actor, Permission.PROMOTION_REQUEST, self.project),
             **deciding.context(self.actor, held),
-            "revision": next((item for item in held.revisions.all() if item.kind != "rollback"), None),
+            "revision": next(
+                (item for item in held.revisions.all() if item.kind in ("promotion", "break_glass")), None
+            ),
             "error": error,
             "comment": self.request.POST.get("comment", "") if error else "",
             "typed": self.request.POST if error else {},
             "ticked": self.request.POST.getlist("acknowledged") if error else [],
         }
         return render(self.request, "deployments/promotion_detail.html", context, status=status)
+
+
+def _may_roll_out(held: PromotionRequest) -> bool:
+    """Whether there is something live to compare with, and no plan yet."""
+    if not held.baseline_id or held.state not in (PromotionRequest.State.PENDING, PromotionRequest.State.APPROVED):
+        return False
+    used = any(item.kind in ("promotion", "break_glass") for item in held.revisions.all())
+    return not used and not held.rollouts.exclude(state="aborted").exists() and not held.trials.exists()
 
 
 class PromotionDetail(OneRequest):

@@ -1,4 +1,4 @@
-"""Conditions on a run's attributes and input data sets in the words of the tracking protocol, as SQL.
+"""Conditions on a run's attributes and input datasets in the words of the tracking protocol, as SQL.
 
 A missing value is never true, not even for ``!=``.
 """
@@ -20,7 +20,7 @@ _COMPARE = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 
 
 def compiled(condition: Condition, source: Source) -> Predicate:
-    """Return the SQL of a condition on an attribute or a data set."""
+    """Return the SQL of a condition on an attribute or a dataset."""
     return _KINDS[condition.kind](condition, source)
 
 
@@ -96,12 +96,12 @@ def _ended(condition: Condition, source: Source) -> Predicate:
 
 
 def _dataset(column: str) -> Callable[[Condition, Source], Predicate]:
-    """Some data set that the run read has such a name or digest."""
+    """Some dataset that the run read has such a name or digest."""
 
     def build(condition: Condition, source: Source) -> Predicate:
         test, params = _compared(f"d.{column}", condition)
         joined = f"d.id = x.dataset_id AND {test}"
-        # CROSS JOIN holds SQLite to the order written: from the run, or from the data set.
+        # CROSS JOIN holds SQLite to the order written: from the run, or from the dataset.
         start = "experiments_inputdataset d CROSS JOIN experiments_runinput x"
         rows = "experiments_runinput x CROSS JOIN experiments_inputdataset d"
         return Predicate(

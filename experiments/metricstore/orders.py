@@ -23,7 +23,7 @@ _AGGREGATED = {"last": "value", "min": "low", "max": "high"}
 _PREFIXES = (("metrics.", "metric"), ("params.", "param"), ("tags.", "tag"), ("attributes.", "attribute"))
 _QUOTED = re.compile(r"(?P<mark>[`\"])(?P<key>.*)(?P=mark)(?:@(?P<agg>[a-z]+(?::-?\d+)?))?", re.DOTALL)
 _PLAIN = re.compile(r"(?P<key>.*?)(?:@(?P<agg>last|best|min|max|step:-?\d+))?", re.DOTALL)
-# Data sets in the order of their names, versions in the order of their numbers.
+# Datasets in the order of their names, versions in the order of their numbers.
 _PADDED = {"postgresql": "lpad(w.number::text, 10, '0')", "sqlite": "substr('0000000000' || w.number, -10)"}
 _EXPRESSIONS: dict[str, tuple[str, type]] = {
     "started": ("q.started_ms", int),

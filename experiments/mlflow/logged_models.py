@@ -26,7 +26,7 @@ from mlportal.lib.errors import Missing
 from projects.permissions import Permission
 
 MODELS_A_CALL = 1000
-# Points shown of one metric on one data set, newest first: a training loop may log thousands.
+# Points shown of one metric on one dataset, newest first: a training loop may log thousands.
 POINTS = 100
 STATUS = LoggedModel.Status
 _WORDS = {
@@ -186,7 +186,7 @@ def _by_model(rows: type[LoggedModelParam | LoggedModelTag], ids: Sequence[int])
 
 
 def _points(ids: Sequence[int]) -> dict[int, list[LoggedModelMetric]]:
-    """Return the newest points of each metric on each data set, oldest first."""
+    """Return the newest points of each metric on each dataset, oldest first."""
     newest = Window(
         RowNumber(), partition_by=[F("logged_model"), F("key"), F("dataset_name"), F("dataset_digest")],
         order_by=[F("stamp_ms").desc(), F("step").desc(), F("pk").desc()],

@@ -1,4 +1,4 @@
-"""The search of logged models: their attributes, parameters, tags, and metrics on chosen data sets."""
+"""The search of logged models: their attributes, parameters, tags, and metrics on chosen datasets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One thing to order by; a metric perhaps only on one data set."""
+    """One thing to order by; a metric perhaps only on one dataset."""
 
     item: grammar.OrderItem
     dataset: Dataset | None
@@ -141,7 +141,7 @@ def _order(item: Fields) -> Order:
             raise required(item.named("dataset_name"))
         return Order(key, None)
     if key.entity != "metric":
-        raise Invalid(f"Only a metric is ordered by data set, not {key.key[:100]!r}.", field="order_by")
+        raise Invalid(f"Only a metric is ordered by dataset, not {key.key[:100]!r}.", field="order_by")
     return Order(key, _dataset(item))
 
 

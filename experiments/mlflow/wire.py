@@ -128,7 +128,7 @@ def run_info(row: Run) -> dict[str, Any]:
 def run(
     row: Run, latest: Mapping[str, Latest], inputs: Iterable[RunInput] = (), models: Iterable[RunModel] = ()
 ) -> dict[str, Any]:
-    """Write a run whole: ``latest`` metrics, its input data sets (with ``dataset``), its models (with theirs)."""
+    """Write a run whole: ``latest`` metrics, its input datasets (with ``dataset``), its models (with theirs)."""
     linked = list(models)
     read = [m for m in linked if m.direction == RunModel.Direction.INPUT]
     made = [m for m in linked if m.direction == RunModel.Direction.OUTPUT]
@@ -162,7 +162,7 @@ def millis(moment: datetime) -> int:
 
 
 def dataset_input(row: RunInput) -> dict[str, Any]:
-    """Write a data set that a run read; load ``dataset`` with it."""
+    """Write a dataset that a run read; load ``dataset`` with it."""
     known = row.dataset
     described = {
         "name": known.name, "digest": known.digest, "source_type": known.source_type, "source": known.source,

@@ -21,7 +21,7 @@ def new_model_id() -> str:
 
 
 class InputDataset(models.Model):
-    """A data set as a tracking client describes it; the bytes may be anywhere."""
+    """A dataset as a tracking client describes it; the bytes may be anywhere."""
 
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="input_datasets", db_index=False)
     name = models.CharField(max_length=500)
@@ -41,7 +41,7 @@ class InputDataset(models.Model):
 
 
 class RunInput(models.Model):
-    """That a run read a data set, with the tags given at the time, such as its context."""
+    """That a run read a dataset, with the tags given at the time, such as its context."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="input_rows", db_index=False)
     dataset = models.ForeignKey(InputDataset, on_delete=models.CASCADE, related_name="run_rows")
@@ -53,7 +53,7 @@ class RunInput(models.Model):
         constraints = [models.UniqueConstraint(fields=["run", "dataset"], name="run_input_once")]
 
     def __str__(self) -> str:
-        return f"run {self.run_id} reads data set {self.dataset_id}"
+        return f"run {self.run_id} reads dataset {self.dataset_id}"
 
 
 class LoggedModelQuerySet(ProjectScoped):

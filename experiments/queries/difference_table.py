@@ -144,7 +144,7 @@ def base_first(made: Comparison, chosen: Sequence[RunFacts]) -> list[int]:
 
 
 def recorded_rows(chosen: Sequence[RunFacts], project: Project) -> list[Difference]:
-    """Data sets by what they were read for, and the models made."""
+    """Datasets by what they were read for, and the models made."""
     ids = [f.run.pk for f in chosen]
     datasets, models = recorded.datasets_of(project, ids), recorded.models_of_runs(ids)
     contexts = list(dict.fromkeys(line.context for pk in ids for line in datasets[pk]))

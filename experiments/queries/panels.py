@@ -121,11 +121,16 @@ def picked(view: View, name: str, among: Sequence[str], default: str) -> str:
 
 
 def axes(made: Comparison, every: Sequence[str]) -> list[str]:
-    """Axes of the parallel coordinates: those asked for, else what varies and is known of every run, and metrics."""
+    """Axes of the parallel coordinates: those asked for, else what varies and is known of every run, and metrics.
+
+    A run without a value on one axis is left out. So where no parameter is known of every run, the one of most runs
+    stands alone, and metrics that no coloured run has are no axes.
+    """
     asked = [t for t in made.view.words("axis", "axes") if t in every]
-    shared = [t for t in every if t.startswith("p.") and all(t[2:] in dot.params for dot in made.dots.values())]
-    others = [f"m.{name}" for name in made.metrics if name != made.primary]
-    params = shared[: AXES - 1]
+    known = {t: sum(t[2:] in dot.params for dot in made.dots.values()) for t in every if t.startswith("p.")}
+    shared = [t for t, runs in known.items() if runs == len(made.dots)]
+    params = shared[: AXES - 1] or sorted(known, key=lambda t: -known[t])[:1]
+    others = [f"m.{name}" for name in made.held if name != made.primary]
     standard = [
         *params,
         *others[: max(0, FEWEST_AXES - 1 - len(params))],

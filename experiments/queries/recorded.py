@@ -1,4 +1,4 @@
-"""What clients record beside metrics: data sets read, models read and made, runs inside runs."""
+"""What clients record beside metrics: datasets read, models read and made, runs inside runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DatasetLine:
-    """A data set as one run read it.
+    """A dataset as one run read it.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def note_of(run: Run, tags: Mapping[str, str]) -> str:
 
 
 def datasets_of(project: Project, run_ids: Sequence[int]) -> dict[int, list[DatasetLine]]:
-    """Return the data sets that runs read, by run; two queries for any number."""
+    """Return the datasets that runs read, by run; two queries for any number."""
     rows = RunInput.objects.filter(run__in=run_ids).select_related("dataset").order_by("pk")
     versions = _portal_versions(project, [row.dataset for row in rows])
     found: dict[int, list[DatasetLine]] = {run_id: [] for run_id in run_ids}

@@ -1,4 +1,4 @@
-"""What a run read: data sets as a tracking client describes them, and logged models."""
+"""What a run read: datasets as a tracking client describes them, and logged models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HASH = re.compile(r"[0-9a-f]{16,64}")
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A data set as a client describes it, and the tags of this one reading of it."""
+    """A dataset as a client describes it, and the tags of this one reading of it."""
 
     name: str
     digest: str
@@ -37,7 +37,7 @@ class Described:
 
 
 def record(by: Actor, *, run: Run, datasets: Sequence[Described] = (), models: Sequence[str] = ()) -> None:
-    """Record that a run read data sets and logged models; what it is known to have read stays as it is.
+    """Record that a run read datasets and logged models; what it is known to have read stays as it is.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _record_datasets(run: Run, given: Sequence[Described]) -> None:
     # In one order for all writers, so that two of them cannot block each other.
     fresh = sorted((d for d in given if (d.name, d.digest) not in known), key=lambda d: (d.name, d.digest))
     if fresh:
-        # Another run may describe the same data set at this moment: then its row is used.
+        # Another run may describe the same dataset at this moment: then its row is used.
         InputDataset.objects.bulk_create([_row(run, d) for d in fresh], ignore_conflicts=True)
         known = _known(run, given)
     links = [
@@ -117,7 +117,7 @@ def _record_models(run: Run, ids: Sequence[str]) -> None:
 
 
 def _version_of(project: Project, given: Sequence[Described]) -> DatasetVersion | None:
-    """The portal's own version that a data set is, when its source or its digest says so."""
+    """The portal's own version that a dataset is, when its source or its digest says so."""
     rows = DatasetVersion.objects.in_project(project).order_by("-pk")
     for each in given:
         if found := _OF_PORTAL.search(each.source):

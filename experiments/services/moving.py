@@ -22,7 +22,7 @@ def move(run_ids: Sequence[int], experiment_id: int) -> None:
 
 
 def _move_inputs(run_ids: Sequence[int], experiment_id: int) -> None:
-    """Data sets that clients described belong to an experiment: the runs read the same ones of the new one."""
+    """Datasets that clients described belong to an experiment: the runs read the same ones of the new one."""
     rows = RunInput.objects.filter(run__in=run_ids).exclude(dataset__experiment=experiment_id)
     for dataset in InputDataset.objects.filter(pk__in=rows.values("dataset").distinct()).order_by("pk"):
         facts = {name: getattr(dataset, name) for name in ("source_type", "source", "schema", "profile")}

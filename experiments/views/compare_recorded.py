@@ -1,4 +1,4 @@
-"""What compared runs recorded beside metrics, side by side: images, tables, data sets, models."""
+"""What compared runs recorded beside metrics, side by side: images, tables, datasets, models."""
 
 from __future__ import annotations
 

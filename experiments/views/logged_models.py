@@ -65,7 +65,7 @@ class ModelShow(LoggedModelPage):
 
 
 def _metrics(model: LoggedModel) -> list[dict[str, Any]]:
-    """The latest point of each metric on each data set."""
+    """The latest point of each metric on each dataset."""
     found: dict[tuple[str, str, str], LoggedModelMetric] = {}
     rows = LoggedModelMetric.objects.filter(logged_model=model).select_related("run")
     for row in rows.order_by("-step", "-stamp_ms", "-value")[:POINTS]:

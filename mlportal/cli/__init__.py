@@ -38,13 +38,31 @@ def parser() -> argparse.ArgumentParser:
         model,
         papers,
         retraining,
+        rollouts,
         server,
+        trials,
     )
 
     top = argparse.ArgumentParser(prog="mlportal", description="One portal for the machine-learning lifecycle.")
     top.add_argument("--version", action="version", version=f"mlportal {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (server, demo, keep, admin, access, audit, client, line, batch, model, retraining, papers, importing):
+    for module in (
+        server,
+        demo,
+        keep,
+        admin,
+        access,
+        audit,
+        client,
+        line,
+        batch,
+        model,
+        retraining,
+        rollouts,
+        trials,
+        papers,
+        importing,
+    ):
         module.add_commands(commands)
     return top
 

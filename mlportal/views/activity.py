@@ -27,8 +27,12 @@ WORDS = {
     "version.registered": "registered", "version.reproduction_asked": "asked to reproduce",
     "version.reproduction_certified": "compared a reproduction of",
     "endpoint.switched": "switched", "endpoint.rolled_back": "rolled back", "alert.firing": "opened the alert",
+    "rollout.planned": "planned", "rollout.moved": "moved", "rollout.paused": "held", "rollout.resumed": "went on with",
+    "rollout.aborted": "aborted", "rollout.promoted": "put live by", "trial.registered": "registered the trial",
+    "trial.started": "started the trial", "trial.stopped": "decided the trial",
     "alert.resolved": "closed the alert", "alert.acknowledged": "acknowledged",
     "audit.exported": "exported the audit log", "predictions.unlogged": "lost predictions of",
+    "predictions.forgotten": "forgot old predictions in",
 }  # fmt: skip
 
 

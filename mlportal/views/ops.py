@@ -15,9 +15,11 @@ from django.utils import timezone
 from deployments.models import PromotionRequest
 from experiments.models import TrainingJob
 from mlportal import health
+from mlportal.lib import ui
 from mlportal.lib.lease import ACTIVE, WorkState
 from monitoring.models import Alert, AlertGroup, Incident, Monitor, Window
 from monitoring.models.alerts import SHOWN
+from monitoring.services import response
 from projects.access import SiteView
 from projects.models import Channel, DatasetVersion, Delivery, Project
 from projects.permissions import Permission
@@ -67,7 +69,8 @@ class Ops(SiteView):
             _undelivered(mine), _suspended(mine),
         ]  # fmt: skip
         wrong = sum(bool(box.tone) for box in boxes)
-        return render(request, "ops.html", {"boxes": boxes, "wrong": wrong, "now": timezone.now()})
+        times = response.of_alerts(Alert.objects.filter(project__in=mine))
+        return render(request, "ops.html", {"boxes": boxes, "wrong": wrong, "times": times, "now": timezone.now()})
 
 
 def _number(found: Sequence[Any], total: int) -> str:
@@ -171,8 +174,8 @@ def _storage(mine: Any) -> Box:
     rows = DatasetVersion.objects.filter(dataset__project__in=mine)
     held = rows.aggregate(total=Sum("size_bytes"), count=Count("pk"))
     lines = [
-        Line(f"{usage.free / 2**30:,.1f} GiB free", "", f"of {usage.total / 2**30:,.0f} GiB"),
-        Line(f"{(held['total'] or 0) / 2**30:,.2f} GiB of data sets", "", f"{held['count']:,} versions"),
+        Line(f"{ui.filesize(usage.free)} free", "", f"of {ui.filesize(usage.total)}"),
+        Line(f"{ui.filesize(held['total'] or 0)} of datasets", "", f"{held['count']:,} versions"),
     ]
     return Box("storage", "database", "Storage used", f"{share:.0%}", "bad" if share > FULL_SHARE else "", lines, "")
 

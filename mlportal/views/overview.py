@@ -98,7 +98,7 @@ def _data(project: Project, root: str) -> Step:
     rows = DatasetVersion.objects.in_project(project).select_related("dataset")
     version = rows.only("number", "state", "row_count", "created_at", "dataset__name").order_by("-pk").first()
     if version is None:
-        return Step("database", "Data", "No data set yet", f"{root}datasets/", "Upload a table or take a sample")
+        return Step("database", "Data", "No dataset yet", f"{root}datasets/", "Upload a table or take a sample")
     small = f"{num(version.row_count)} rows" if version.row_count else "being profiled"
     return Step(
         "database", "Data", f"{version.dataset.name} v{version.number}",

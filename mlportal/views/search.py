@@ -68,7 +68,7 @@ def _runs(mine: dict[int, Project], words: str) -> Iterable[Hit]:
 
 def _named(mine: dict[int, Project], words: str) -> Iterable[Hit]:
     kinds = (
-        (Dataset, "database", "data set", "datasets"), (Experiment, "flask", "experiment", "experiments"),
+        (Dataset, "database", "dataset", "datasets"), (Experiment, "flask", "experiment", "experiments"),
         (RegisteredModel, "box", "model", "models"), (Endpoint, "server-2", "endpoint", "deployments"),
     )  # fmt: skip
     for model, icon, kind, place in kinds:

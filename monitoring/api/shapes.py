@@ -296,3 +296,20 @@ class SilenceOut(serializers.ModelSerializer):
             "author",
             "reason",
         )
+
+
+class AlertWaitsOut(serializers.Serializer[Any]):
+    """How long something took, over how many alerts."""
+
+    mean_seconds = serializers.FloatField(allow_null=True)
+    median_seconds = serializers.FloatField(allow_null=True)
+    count = serializers.IntegerField()
+
+
+class AlertTimesOut(serializers.Serializer[Any]):
+    """Mean time to acknowledge (MTTA) and to resolve (MTTR)."""
+
+    days = serializers.IntegerField()
+    fired = serializers.IntegerField()
+    acknowledge = AlertWaitsOut()
+    resolve = AlertWaitsOut()

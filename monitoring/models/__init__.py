@@ -11,6 +11,7 @@ from monitoring.models.predictions import (
     PredictionUpload,
 )
 from monitoring.models.routes import AlertGroup, AlertRoute
+from monitoring.models.variants import VariantCount
 from monitoring.models.windows import Bucket, DriftScore, LabelBucket, Monitor, SegmentBucket, Window
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "RuleEvaluation",
     "SegmentBucket",
     "Silence",
+    "VariantCount",
     "Window",
 ]

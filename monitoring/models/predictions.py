@@ -34,6 +34,7 @@ class PredictionChunk(models.Model):
     version = models.PositiveIntegerField()
     label = models.CharField(max_length=200, help_text="The version as people read it.")
     revision = models.PositiveIntegerField()
+    variant = models.CharField(max_length=40, default="champion", help_text="Which route of the revision answered.")
     backend = models.CharField(max_length=20)
     columns = models.JSONField(default=list, help_text="Names of the features in the file.")
     sha256 = models.CharField(max_length=64)
@@ -41,7 +42,11 @@ class PredictionChunk(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["segment", "source"], name="one_chunk_a_segment_and_source")
+            models.UniqueConstraint(fields=["segment", "source", "variant"], name="one_chunk_a_segment_and_source")
+        ]
+        indexes: ClassVar = [
+            # serves the outcomes of a rollout and of a trial
+            models.Index(fields=["source", "variant"], name="chunk_by_source")
         ]
 
     def __str__(self) -> str:
@@ -80,6 +85,7 @@ class Prediction(models.Model):
     score = models.FloatField(null=True, help_text="Probability of the last class, or the predicted number.")
     external_id = models.CharField(max_length=200, null=True, help_text="The caller's own id.")
     segments = models.JSONField(null=True, help_text="Its value in each column that is counted apart.")
+    unit = models.BigIntegerField(null=True, help_text="Hash of the unit that a split assigned it by.")
 
     objects = PredictionQuerySet.as_manager()
 

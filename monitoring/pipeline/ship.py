@@ -27,7 +27,7 @@ from mlportal.lib.failpoints import failpoint
 from monitoring import spool
 from monitoring.drift import shape
 from monitoring.models import GroundTruth, IngestedSegment, Monitor, Prediction, PredictionChunk
-from monitoring.pipeline import counting
+from monitoring.pipeline import counting, variants
 from monitoring.services import performance
 from projects.actor import Actor
 from projects.models import ApiToken, Project
@@ -61,9 +61,20 @@ class Draft:
     tokens: set[int] = field(default_factory=set)
     kept: list[bool] = field(default_factory=list)
     gaps: list[dict[str, Any]] = field(default_factory=list)
+    units: list[int | None] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether several versions shared the revision, so that each is counted by itself."""
+        return "revision_id" in self.header
 
     def add(self, record: dict[str, Any]) -> None:
         """Take one line."""
+        if self.is_split:
+            self.told.append(record)
+        if record["kind"] in variants.BESIDE:
+            return
         if record["kind"] == "refusal":
             self.refusals.append((record["at"], record.get("code", "")))
             return
@@ -76,6 +87,7 @@ class Draft:
         self.at_ms += [record["at"]] * count
         self.kept += [record.get("kept", True)] * count
         self.latencies += [record["us"]] * count
+        self.units += [record.get("unit")] * count
         self.values += record["y"]
         self.scores += record["s"]
         self.probabilities += record["p"] or [None] * count
@@ -166,11 +178,11 @@ def _drafts(reading: spool.Reading) -> tuple[list[Draft], int]:
         else:
             draft.add(record)
     # Always the same order, so that two shippers cannot wait for each other's monitors.
-    ordered = sorted(drafts.values(), key=lambda draft: (draft.header["project"], draft.header["source"]))
-    return [draft for draft in ordered if draft.ids or draft.refusals or draft.gaps], strays
+    ordered = sorted(drafts.values(), key=lambda draft: (draft.header["project"], str(draft.header["source"])))
+    return [draft for draft in ordered if draft.ids or draft.refusals or draft.gaps or draft.told], strays
 
 
-def insert(segment: IngestedSegment, drafts: list[Draft], files: Mapping[int, str]) -> None:
+def insert(segment: IngestedSegment, drafts: list[Draft], files: Mapping[int | str, str]) -> None:
     """Store the rows of a segment, give them the labels that waited, and count them.
 
     Monitors are locked before labels, as in `predictions.record_truth`; from then on their settings stay as they are.
@@ -193,6 +205,9 @@ def insert(segment: IngestedSegment, drafts: list[Draft], files: Mapping[int, st
             _count(monitor, draft, segments)
     performance.apply(changes)
     for draft in drafts:
+        if draft.is_split:
+            variants.count(draft.header, draft.told)
+    for draft in drafts:
         _report_gaps(draft)
 
 
@@ -211,8 +226,9 @@ def _learned(monitor: Monitor | None, header: dict[str, Any]) -> Monitor | None:
 def _chunk(segment: IngestedSegment, draft: Draft, sha256: str) -> PredictionChunk:
     header = draft.header
     return PredictionChunk.objects.create(
-        segment=segment, project_id=header["project"], source=header["source"], endpoint=header["endpoint"],
-        model=header["model"], version=header["version"], label=header["label"], revision=header["revision"],
+        segment=segment, project_id=header["project"], source=header.get("revision_id", header["source"]),
+        endpoint=header["endpoint"], model=header["model"], version=header["version"], label=header["label"],
+        revision=header["revision"], variant=header.get("variant", variants.ALONE),
         backend=header["backend"], columns=_kept_columns(header), sha256=sha256, rows=len(draft.ids),
     )  # fmt: skip
 
@@ -239,6 +255,7 @@ def _rows(chunk: PredictionChunk, draft: Draft, segments: Mapping[str, list[str]
             at=counting.moment(draft.at_ms[row]), latency_us=draft.latencies[row], value=as_text(draft.values[row]),
             score=draft.scores[row], external_id=draft.external_ids[row],
             segments={column: values[row] for column, values in segments.items()} or None,
+            unit=draft.units[row] if draft.units else None,
         )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from monitoring.drift.lifecycle import Life, Policy, step
 from monitoring.drift.series import Comparison
 from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Window
 from monitoring.services.course import facts_of_all, question_of
+from monitoring.services.waiting import delay_of
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -117,7 +118,8 @@ def _since(monitors: Sequence[Monitor], rule: AlertRule, since: datetime) -> dat
 
 
 def _play_one(played: Played, monitor: Monitor, rule: AlertRule) -> None:
-    rows = Window.objects.filter(monitor=monitor, ends_at__gt=played.since, ends_at__lte=played.until)
+    ready = played.until - timedelta(seconds=delay_of(rule, monitor))
+    rows = Window.objects.filter(monitor=monitor, ends_at__gt=played.since, ends_at__lte=ready)
     most = MOST_MEASURED if rule.metric in measures.WORDS else MOST_WINDOWS
     windows = list(rows.order_by("-ends_at").defer("reasons")[:most])[::-1]
     played.windows += len(windows)

@@ -14,7 +14,7 @@ from projects.permissions import ROLE_LABELS, SCOPES, Role
 
 SCOPE_WORDS = {
     "read": "see everything its owner sees",
-    "write": "log runs, add data sets, comment",
+    "write": "log runs, add datasets, comment",
     "train": "launch and cancel jobs",
     "register": "register models, ask for promotion",
     "approve": "decide promotions",

@@ -87,14 +87,14 @@ def of(kind: str, numbers: Sequence[int]) -> dict[int, Target]:
 
 
 def datasets(numbers: Sequence[int]) -> Iterable[Target]:
-    """Data sets."""
+    """Datasets."""
     for row in Dataset.objects.filter(pk__in=numbers).select_related("project"):
         href = f"/p/{row.project.slug}/datasets/{row.name}/"
         yield Target("dataset", row, row.project_id, row.name, href, Permission.DATASET_VIEW)
 
 
 def dataset_versions(numbers: Sequence[int]) -> Iterable[Target]:
-    """Versions of data sets."""
+    """Versions of datasets."""
     rows = DatasetVersion.objects.filter(pk__in=numbers).select_related("dataset__project")
     for row in rows.defer("profile", "schema", "warnings"):
         dataset = row.dataset

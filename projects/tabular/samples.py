@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Sample:
-    """A bundled data set.
+    """A bundled dataset.
 
     Parameters
     ----------

@@ -152,7 +152,7 @@ def _change_form(grant: GroupGrant) -> people.GroupRoleChange:
 def _grants() -> list[dict[str, object]]:
     """Rows of the roles matrix: what each role may do besides looking."""
     words = {
-        Permission.DATASET_CREATE: "Add data sets", Permission.JOB_LAUNCH: "Launch training",
+        Permission.DATASET_CREATE: "Add datasets", Permission.JOB_LAUNCH: "Launch training",
         Permission.MODEL_REGISTER: "Register models", Permission.PROMOTION_REQUEST: "Ask for promotion",
         Permission.PROMOTION_DECIDE: "Decide promotions", Permission.ENDPOINT_DEPLOY: "Deploy and roll back",
         Permission.ALERT_HANDLE: "Handle alerts", Permission.COMMENT_ADD: "Comment",

@@ -54,15 +54,8 @@ def line(tmp_path_factory):
     """Everything up to a live endpoint, with what each command answered."""
     folder = tmp_path_factory.mktemp("line")
     with running(folder / "p") as portal:
-        admin = lambda *words: portal.command("admin", *words)  # noqa: E731
-        for name in ("root", *SCOPES):
-            assert admin("user", "add", name, "--email", f"{name}@example.org", "--generate-password").returncode == 0
-        assert admin("project", "add", "Churn", "--owner", "root").returncode == 0
-        people = {}
-        for name, (role, scopes) in SCOPES.items():
-            assert admin("member", "add", name, "--project", "churn", "--role", role).returncode == 0
-            made = admin("token", "add", "--user", name, "--project", "churn", "--scopes", scopes, "--print")
-            people[name] = Person(portal, made.stdout.strip())
+        logins = portal.people("root", **SCOPES)
+        people = {name: Person(portal, logins[name].token) for name in SCOPES}
         file = folder / "customers.csv"
         file.write_text("".join(customers(1500, seed=1)))
         sam, mona = people["sam"], people["mona"]

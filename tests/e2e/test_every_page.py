@@ -7,7 +7,7 @@ A route that is no page is named below with the reason.
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.browser import SIZES, Person
+from tests.e2e.browser import Person
 from tests.house.routes import Route, routes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -86,12 +86,8 @@ TABLES = """() => [...document.querySelectorAll('[data-chart], .pc')].map((plot)
 
 
 def every_chart_has_its_table(person: Person) -> None:
-    """Press "show as table" of each chart of the page, and find rows in what it opens.
-
-    At a desk: on a phone a list stands without what is chosen in it.
-    """
+    """Press "show as table" of each chart of the page, and find rows in what it opens."""
     page = person.page
-    page.set_viewport_size(SIZES["desk"])
     assert all(page.evaluate(TABLES)), "a chart without a table"
     for button in page.locator("[data-figure-act='table']").all():
         figure = button.locator("xpath=ancestor::*[@data-figure][1]")
@@ -107,11 +103,8 @@ def every_chart_has_its_table(person: Person) -> None:
 
 
 def view_all(person: Person, name: str) -> None:
-    """Look at an open page at a desk and at a phone, in light and dark; axe once in each size."""
-    for size, theme, has_axe in (
-        ("desk", "light", True), ("desk", "dark", False), ("phone", "dark", True), ("phone", "light", False),
-    ):  # fmt: skip
-        person.view(f"{name} {size} {theme}", size=size, theme=theme, has_axe=has_axe)
+    """Look at an open page at a desk and at a phone, in light and dark, at its tables, menus and dialogs."""
+    person.look(name)
     every_chart_has_its_table(person)
     person.open_all(name, OPENED)
 

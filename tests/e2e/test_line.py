@@ -21,6 +21,7 @@ from tests.portal.running import running
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 ROLES = {"sam": "scientist", "mona": "manager", "otto": "ops", "ada": "admin"}
+SCOPES = {"sam": "read predict", "otto": "read alerts"}
 # Shorter than the page offers, which starts at a minute: a test cannot wait for three windows of that.
 PACE = {"bucket_seconds": 5, "step_seconds": 5, "window_seconds": 30, "min_samples": 100}
 P = "/p/churn"
@@ -31,36 +32,19 @@ def place(tmp_path_factory):
     """A running portal, its people with their passwords, and a table as a person would have it."""
     folder = tmp_path_factory.mktemp("line")
     with running(folder / "p") as portal:
-
-        def admin(*words):
-            done = portal.command("admin", *words)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
-
-        passwords = {}
-        for name in ("root", *ROLES):
-            made = admin("user", "add", name, "--email", f"{name}@example.org", "--generate-password")
-            passwords[name] = re.search(r"password: (\S+)", made)[1]
-        admin("project", "add", "Churn", "--owner", "root")
-        for name, role in ROLES.items():
-            admin("member", "add", name, "--project", "churn", "--role", role)
-        scopes = {"sam": "read predict", "otto": "read alerts"}
-        tokens = {
-            name: admin("token", "add", "--user", name, "--project", "churn", "--scopes", each, "--print").strip()
-            for name, each in scopes.items()
-        }
+        logins = portal.people("root", **{name: (role, SCOPES.get(name, "")) for name, role in ROLES.items()})
         bunch = load_breast_cancer(as_frame=True)
         frame = bunch.frame.rename(columns=lambda name: name.replace(" ", "_"))
         frame["diagnosis"] = frame.pop("target").map({0: "malignant", 1: "benign"})
         file = folder / "tumours.csv"
         frame.to_csv(file, index=False)
-        yield portal, passwords, tokens, file, frame
+        yield portal, logins, file, frame
 
 
 @pytest.fixture(scope="module")
 def people(place):
     """A browser with one window a person, signed in when first used."""
-    portal, passwords, *_ = place
+    portal, logins, *_ = place
     with sync_playwright() as playwright:
         browser = launch(playwright)
         found: dict[str, Person] = {}
@@ -68,7 +52,7 @@ def people(place):
         def person(name: str) -> Person:
             if name not in found:
                 found[name] = Person(browser, portal.url)
-                found[name].sign_in(name, passwords[name])
+                found[name].sign_in(name, logins[name].password)
             return found[name]
 
         yield person
@@ -87,12 +71,12 @@ def reload_until(person: Person, text: str, *, seconds: float = 180) -> None:
 
 def call(place, name: str, method: str, path: str, body: object = None) -> dict:
     """One REST call with a person's token."""
-    portal, _passwords, tokens, *_ = place
+    portal, logins, *_ = place
     request = urllib.request.Request(
         f"{portal.url}/api/v1/projects/churn/{path}",
         data=json.dumps(body).encode() if body else None,
         method=method,
-        headers={"Authorization": f"Bearer {tokens[name]}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Bearer {logins[name].token}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.loads(answer.read())
@@ -228,7 +212,7 @@ def handle_alert(person: Person) -> None:
 
 
 def test_line_from_a_csv_to_a_second_request(place, people):
-    _portal, _passwords, _token, file, frame = place
+    _portal, _logins, file, frame = place
     sam, mona, otto, ada = (people(name) for name in ROLES)
     upload(sam, file)
     train(sam, "dummy")

@@ -67,21 +67,8 @@ class Automation:
 def scripts(tmp_path_factory):
     """A running portal and one token a role."""
     with running(tmp_path_factory.mktemp("api") / "p") as portal:
-
-        def admin(*words):
-            done = portal.command("admin", *words)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout.strip()
-
-        for name in ("root", *SCOPES):
-            admin("user", "add", name, "--email", f"{name}@example.org", "--generate-password")
-        admin("project", "add", "Churn", "--owner", "root")
-        found = {}
-        for name, (role, scopes) in SCOPES.items():
-            admin("member", "add", name, "--project", "churn", "--role", role)
-            secret = admin("token", "add", "--user", name, "--project", "churn", "--scopes", scopes, "--print")
-            found[name] = Automation(portal.url, secret)
-        yield found
+        people = portal.people("root", **SCOPES)
+        yield {name: Automation(portal.url, people[name].token) for name in SCOPES}
 
 
 def wine() -> tuple[bytes, list[dict]]:

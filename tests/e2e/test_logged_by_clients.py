@@ -84,23 +84,13 @@ def log_run(door: Door, experiment: str, name: str, *, parent: str = "", level: 
 def place(tmp_path_factory):
     """A running portal with a family of runs that a client logged, and somebody who may look."""
     with running(tmp_path_factory.mktemp("clients") / "p") as portal:
-
-        def admin(*words):
-            done = portal.command("admin", *words)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
-
-        made = admin("user", "add", "sam", "--email", "sam@example.org", "--generate-password", "--site-admin")
-        admin("project", "add", "Churn", "--owner", "sam")
-        token = admin(
-            "token", "add", "--user", "sam", "--project", "churn", "--scopes", "read write", "--print"
-        ).strip()
-        door = Door(portal.url, token)
+        somebody = portal.people("sam", sam=("admin", "read write"))["sam"]
+        door = Door(portal.url, somebody.token)
         experiment = door.call("experiments/create", name="vision/roads v2")["experiment_id"]
         parent = log_run(door, experiment, "sweep")
         for at in (1, 2):
             log_run(door, experiment, f"trial-{at}", parent=parent["info"]["run_id"], level=at / 10)
-        yield portal, re.search(r"password: (\S+)", made)[1], experiment, parent
+        yield portal, somebody.password, experiment, parent
 
 
 @pytest.fixture(scope="module")

@@ -29,21 +29,12 @@ def send(portal, token, path, body):
 def ada(tmp_path_factory):
     """A signed-in admin on a portal with one registered version, so with environments."""
     with running(tmp_path_factory.mktemp("policy") / "p") as portal, sync_playwright() as playwright:
-
-        def admin(*words):
-            done = portal.command("admin", *words)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
-
-        made = admin("user", "add", "ada", "--email", "ada@example.org", "--generate-password", "--site-admin")
-        admin("project", "add", "Churn", "--owner", "ada")
-        words = ("--scopes", "read register", "--print")
-        token = admin("token", "add", "--user", "ada", "--project", "churn", *words).strip()
+        password, token = portal.people("ada", ada=("admin", "read register"))["ada"]
         send(portal, token, "registered-models/create", {"name": "churn"})
         send(portal, token, "model-versions/create", {"name": "churn", "source": "s3://bucket/model"})
         browser = launch(playwright)
         person = Person(browser, portal.url)
-        person.sign_in("ada", re.search(r"password: (\S+)", made)[1])
+        person.sign_in("ada", password)
         yield person
         with contextlib.suppress(Error):
             browser.close()

@@ -29,23 +29,14 @@ def send(portal, token, path, body):
 def sam(tmp_path_factory):
     """A signed-in window on a portal with four runs."""
     with running(tmp_path_factory.mktemp("filter") / "p") as portal, sync_playwright() as playwright:
-
-        def admin(*words):
-            done = portal.command("admin", *words)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout
-
-        made = admin("user", "add", "sam", "--email", "sam@example.org", "--generate-password", "--site-admin")
-        admin("project", "add", "Churn", "--owner", "sam")
-        scopes = ("--scopes", "read write", "--print")
-        token = admin("token", "add", "--user", "sam", "--project", "churn", *scopes).strip()
+        password, token = portal.people("sam", sam=("admin", "read write"))["sam"]
         for at, solver in enumerate(("saga", "lbfgs", "saga", "newton")):
             run = {"experiment": "sweep", "name": f"r{at}", "params": {"solver": solver, "depth": str(at)}}
             number = send(portal, token, "runs/", {**run, "start": True})["id"]
             send(portal, token, f"runs/{number}/finish/", {"state": "finished"})
         browser = launch(playwright)
         person = Person(browser, portal.url)
-        person.sign_in("sam", re.search(r"password: (\S+)", made)[1])
+        person.sign_in("sam", password)
         yield person
         with contextlib.suppress(Error):
             browser.close()

@@ -19,7 +19,7 @@ pytestmark = [
     # the generator's client does not close the files of downloads
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
 ]
-EXAMPLES = 12
+EXAMPLES = 8
 # Bodies that a generator seldom finds: each is sent to every route that takes JSON.
 BODIES = [
     b"",
@@ -44,17 +44,28 @@ def application(environ, start_response):
 schema = schemathesis.openapi.from_wsgi("/api/v1/schema/", application)
 
 
-@pytest.fixture
-def world(db):
-    """Rows to aim at, and the token of a person who may do everything."""
+@pytest.fixture(scope="module")
+def world(django_db_setup, django_db_blocker):
+    """Rows to aim at, and the token of a person who may do everything.
+
+    Made once, since it takes seconds, in a transaction around all tests here: each call is rolled back to it.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        made = make_world()
+        person = make_user("fuzz", is_site_admin=True)
+        for role in ("admin", "manager"):
+            made.project.memberships.create(user=person, role=role)
+        everything = ["read", "write", "train", "register", "approve", "deploy", "predict", "alerts", "admin"]
+        yield made, make_token(person, None, everything)
+        transaction.set_rollback(True)
+
+
+@pytest.fixture(autouse=True)
+def _kept_connection():
+    """Do not close the connection, and with it the transaction, around a call; Django's client connects this again."""
     request_started.disconnect(close_old_connections)
     request_finished.disconnect(close_old_connections)
-    made = make_world()
-    person = make_user("fuzz", is_site_admin=True)
-    for role in ("admin", "manager"):
-        made.project.memberships.create(user=person, role=role)
-    everything = ["read", "write", "train", "register", "approve", "deploy", "predict", "alerts", "admin"]
-    yield made, make_token(person, None, everything)
+    yield
     request_started.connect(close_old_connections)
     request_finished.connect(close_old_connections)
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from deployments import gates
 from deployments.cards import annex
 from deployments.cards.records import load
-from deployments.models import Batch, Delegation, ModelVersion, Reproduction, TechnicalFile
+from deployments.models import Batch, Delegation, Endpoint, ModelVersion, Reproduction, Rollout, TechnicalFile, Trial
 from experiments.models import Experiment, Folder, FolderRole, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
@@ -264,6 +264,8 @@ def _deployments(world: World, team: Team) -> None:
         "aliases": "best", "reviews": "1", "jobs": str(job.pk), "delegations": str(_delegation(world).pk),
         "files": "json", "technical-files": str(_technical_file(version, world)),
         "reproductions": str(_reproduction(version, world)), "batches": str(_batch(version, described, world)),
+        "rollouts": str(_rollout(endpoint, world)),
+        "trials": str(_trial(endpoint, world)),
     }  # fmt: skip
 
 
@@ -290,6 +292,21 @@ def _reproduction(version: ModelVersion, world: World) -> int:
         asked_by=world.people["scientist"],
         document={"verdict": "not_reproduced", "failure": "The training failed.", "recipe": {}},
         ended_at=timezone.now(), verdict="not_reproduced", signed_by=gates.keyring().key_id,
+    ).pk  # fmt: skip
+
+
+def _rollout(endpoint: Endpoint, world: World) -> int:
+    return Rollout.objects.create(
+        endpoint=endpoint, promotion=endpoint.current_revision.promotion, state="aborted", reason="Too slow to keep.",
+        steps=[{"share": 1.0, "minutes": 10, "requests": 500}], salt="0" * 32, planned_by=world.people["ops"],
+    ).pk  # fmt: skip
+
+
+def _trial(endpoint: Endpoint, world: World) -> int:
+    return Trial.objects.create(
+        endpoint=endpoint, promotion=endpoint.current_revision.promotion, state="stopped", name="Is it better?",
+        hypothesis="It is right more often.", metric="correct", minimum_effect=0.01, plan_sha256="0" * 64,
+        salt="0" * 32, planned_by=world.people["ops"],
     ).pk  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -17,10 +19,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Several commands of ours in one process: starting Python and Django for each costs seconds.
+COMMANDS = """
+import contextlib, io, json, sys
+from mlportal.cli import main
+for words in json.load(sys.stdin):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = main(words)
+    if code:
+        sys.exit(f"{words}: {code}")
+    print(json.dumps(said.getvalue()))
+"""
 # One for all portals of this checkout: compressing the files costs seconds, and they are checked for changes.
 STATIC = Path(tempfile.gettempdir()) / f"mlportal-static-{hashlib.sha256(bytes(ROOT)).hexdigest()[:12]}"
 
@@ -45,6 +60,13 @@ def wait_until(test: Callable[[], object], seconds: float = 60, what: str = "") 
         if time.monotonic() > deadline:
             raise AssertionError(f"still not after {seconds} s: {what or test}")
         time.sleep(0.1)
+
+
+class Login(NamedTuple):
+    """What somebody signs in with."""
+
+    password: str
+    token: str
 
 
 @dataclass
@@ -137,6 +159,34 @@ class Portal:
             timeout=300,
             check=False,
         )
+
+    def admin(self, *lines: str) -> list[str]:
+        """Run ``mlportal admin`` with each line, one after the other in one process; returns what each printed."""
+        words = json.dumps([["admin", *shlex.split(line)] for line in lines])
+        done = subprocess.run(
+            [sys.executable, "-c", COMMANDS],
+            env=self.environment, cwd=ROOT, input=words, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def people(self, owner: str, **others: tuple[str, str]) -> dict[str, Login]:
+        """Add a project Churn, its owner, a site administrator, and people with a role and the scopes of a token.
+
+        The owner may be among the others, to have a token; without scopes there is none.
+        """
+        names = [owner, *(name for name in others if name != owner)]
+        holders = [name for name in others if others[name][1]]
+        flag = {owner: "--site-admin"}
+        said = self.admin(
+            *(f"user add {name} --email {name}@example.org --generate-password {flag.get(name, '')}" for name in names),
+            f"project add Churn --owner {owner}",
+            *(f"member add {name} --project churn --role {others[name][0]}" for name in names[1:]),
+            *(f"token add --user {name} --project churn --scopes '{others[name][1]}' --print" for name in holders),
+        )
+        passwords = [re.search(r"password: (\S+)", text)[1] for text in said[: len(names)]]
+        tokens = dict(zip(holders, map(str.strip, said[len(said) - len(holders) :]), strict=True))
+        return {name: Login(word, tokens.get(name, "")) for name, word in zip(names, passwords, strict=True)}
 
     def processes(self) -> dict[int, str]:
         """Every process of this portal, by id, with its command line.

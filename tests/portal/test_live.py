@@ -25,18 +25,10 @@ A_USER = 3
 def place(tmp_path_factory):
     """A portal with somebody in it, their session, and a run."""
     with running(tmp_path_factory.mktemp("live") / "p", MLPORTAL_LIVE_WATCHERS_A_USER=str(A_USER)) as portal:
-
-        def admin(*words):
-            done = portal.command("admin", *words)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout.strip()
-
-        made = admin("user", "add", "sam", "--email", "sam@example.org", "--generate-password")
-        admin("project", "add", "Churn", "--owner", "sam")
-        token = admin("token", "add", "--user", "sam", "--project", "churn", "--scopes", "read write", "--print")
+        password, token = portal.people("sam", sam=("admin", "read write"))["sam"]
         call(portal, token, "POST", "projects/churn/experiments/", body={"name": "first"})
         run = call(portal, token, "POST", "projects/churn/runs/", body={"experiment": "first", "name": "one"})[1]
-        yield portal, token, run["id"], session(portal, re.search(r"password: (\S+)", made)[1])
+        yield portal, token, run["id"], session(portal, password)
 
 
 def session(portal, password):

@@ -32,16 +32,7 @@ def call(portal: Portal, token: str, method: str, path: str, *, body: object = N
 def test_retry_after_a_kill_between_commit_and_answer_has_one_effect(tmp_path):
     deadly = {"MLPORTAL_TESTING": "1", "MLPORTAL_FAILPOINT": "committed-not-answered"}
     with running(tmp_path / "p", **deadly) as portal:
-
-        def admin(*words: str) -> str:
-            done = portal.command("admin", *words)
-            assert done.returncode == 0, done.stdout + done.stderr
-            return done.stdout.strip()
-
-        admin("user", "add", "root", "--email", "root@example.org", "--generate-password")
-        admin("project", "add", "Churn", "--owner", "root")
-        scopes = ["--scopes", "read write admin"]
-        token = admin("token", "add", "--user", "root", "--project", "churn", *scopes, "--print")
+        token = portal.people("root", root=("admin", "read write admin"))["root"].token
         place, body = "projects/churn/experiments/", {"name": "survivor"}
         before = portal.pids("granian")
         assert call(portal, token, "POST", place, body=body, key="once") == (0, {})

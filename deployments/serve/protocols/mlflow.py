@@ -74,7 +74,7 @@ def check_variant(headers: Headers, live: Live) -> None:
     wanted = headers.get(TARGET_VARIANT)
     if wanted is not None and wanted.decode("latin-1") != live.variant:
         raise Invalid(
-            f"This endpoint has one variant, {live.variant!r}.",
+            f"A caller does not choose the variant; this request gets {live.variant!r}.",
             code="variant_unknown",
             field="X-Amzn-SageMaker-Target-Variant",
             limit=live.variant,

@@ -81,9 +81,9 @@ def parse(text: str, table: Table) -> tuple[Clause, ...]:
     Examples
     --------
     >>> from experiments.mlflow.search import tables
-    >>> parse("metrics.auc >= .5 AND tags.`data set` LIKE 'v%'", tables.RUNS)
+    >>> parse("metrics.auc >= .5 AND tags.`dataset` LIKE 'v%'", tables.RUNS)
     (Clause(entity='metric', key='auc', operator='>=', value=0.5), \
-Clause(entity='tag', key='data set', operator='LIKE', value='v%'))
+Clause(entity='tag', key='dataset', operator='LIKE', value='v%'))
     >>> parse("run_id IN ('a', 'b')", tables.RUNS)
     (Clause(entity='attribute', key='run_id', operator='IN', value=('a', 'b')),)
     """

@@ -18,7 +18,7 @@ from experiments.models import Experiment, RunInput, RunModel
 from mlportal.lib.sql import Among
 
 CHUNK = 5000
-# Most runs have neither data sets nor models, so nobody asks for them before it is known that there are some.
+# Most runs have neither datasets nor models, so nobody asks for them before it is known that there are some.
 _RUNS = Among("""
     SELECT r.id, r.experiment_id, r.uuid, r.name, r.user_name, r.state, r.started_ms, r.ended_ms, r.lifecycle,
            r.params, r.tags, EXISTS (SELECT 1 FROM experiments_runinput i WHERE i.run_id = r.id)
@@ -104,7 +104,7 @@ def _metrics(run_ids: Sequence[int]) -> dict[int, list[Body]]:
 
 
 def _inputs(run_ids: Sequence[int]) -> dict[int, list[Body]]:
-    """Data sets that the runs read."""
+    """Datasets that the runs read."""
     found: dict[int, list[Body]] = defaultdict(list)
     read = RunInput.objects.filter(run__in=run_ids).select_related("dataset").order_by("pk")
     for row in read if run_ids else ():

@@ -89,7 +89,7 @@ def test_a_classifier_is_measured_goes_live_and_answers(team, classifier):
         {"name": "prediction", "kind": "categorical"}, {"name": "probability", "classes": ["no", "yes"]}
     ]  # fmt: skip
     assert gates.damage(version) == ()
-    # It names no data set of the portal: a person has to say that this is fine.
+    # It names no dataset of the portal: a person has to say that this is fine.
     promotions.override(
         team.admin, request=request, gate="dataset_profiled", reason="The client keeps its data elsewhere."
     )

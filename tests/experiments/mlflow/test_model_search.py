@@ -34,7 +34,7 @@ def run(experiment):
 
 @pytest.fixture
 def zoo(experiment, run):
-    """Five models: params, tags, and metrics on two data sets; `none` has nothing, `gone` is deleted."""
+    """Five models: params, tags, and metrics on two datasets; `none` has nothing, `gone` is deleted."""
     rows = [("ant", "sklearn", 0.5, "ready"), ("bee", "torch", math.nan, "ready"), ("cat", "", 0.9, "pending"),
             ("none", "sklearn", None, "failed"), ("gone", "sklearn", 0.7, "ready")]  # fmt: skip
     for at, (name, kind, auc, status) in enumerate(rows):

@@ -1,4 +1,4 @@
-"""Data sets and models that went into a run, and models that came out."""
+"""Datasets and models that went into a run, and models that came out."""
 
 import json
 import uuid

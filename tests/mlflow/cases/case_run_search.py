@@ -153,7 +153,7 @@ FILTERS = [
     ("start_time != 1003", "ecba"),
     ("end_time > 5500", "cb"),
     ("attributes.end_time <= 5000", "a"),
-    # data sets
+    # datasets
     ("dataset.name = 'train set'", "ba"),
     ("datasets.name = 'train set'", "ba"),
     ("dataset.digest = 'd1'", "a"),

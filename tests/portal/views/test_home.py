@@ -129,7 +129,7 @@ def test_overview_takes_the_same_queries(as_ops, churn, count, django_assert_num
 def test_overview_of_an_empty_project_says_what_comes_next(as_ops):
     page = as_ops.get("/p/churn/")
     assert [step.title for step in page.context["rail"]] == [
-        "No data set yet", "No run yet", "No model yet", "Nothing is live", "Nothing open",
+        "No dataset yet", "No run yet", "No model yet", "Nothing is live", "Nothing open",
     ]  # fmt: skip
     assert "No runs yet" in page.content.decode()
 

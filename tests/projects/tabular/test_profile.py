@@ -23,7 +23,7 @@ SHARES = {"0.01": 0.01, "0.25": 0.25, "0.5": 0.5, "0.75": 0.75, "0.99": 0.99}
 
 
 def test_anscombe_quartet_has_the_published_moments(tmp_path):
-    # Anscombe, "Graphs in Statistical Analysis" (1973), data sets I and IV
+    # Anscombe, "Graphs in Statistical Analysis" (1973), datasets I and IV
     x4 = [8] * 7 + [19] + [8] * 3
     y4 = [6.58, 5.76, 7.71, 8.84, 8.47, 7.04, 5.25, 12.50, 5.56, 7.91, 6.89]
     y1 = [8.04, 6.95, 7.58, 8.81, 8.33, 9.96, 7.24, 4.26, 10.84, 4.82, 5.68]

@@ -1,0 +1,136 @@
+"""Trials: pre-registered experiments between two versions on an endpoint."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from projects.models import Project
+
+if TYPE_CHECKING:
+    from deployments.models.registry import ModelVersion
+    from projects.actor import Actor
+
+
+class TrialQuerySet(models.QuerySet["Trial"]):
+    """Reads of trials."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Trials of the actor's projects."""
+        return self.filter(endpoint__project__in=Project.objects.visible_to(actor))
+
+    def in_project(self, project: Project) -> Self:
+        """Trials of one project."""
+        return self.filter(endpoint__project=project)
+
+    def with_subject(self) -> Self:
+        """Join what every line about a trial shows."""
+        return self.select_related(
+            "endpoint__project", "endpoint__environment__project", "endpoint__model", "promotion__version__model",
+            "control", "planned_by", "started_by", "ended_by",
+        )  # fmt: skip
+
+
+class Trial(models.Model):
+    """One question with the plan of how it is answered; the plan is frozen when it starts."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft", "draft"
+        RUNNING = "running", "running"
+        STOPPED = "stopped", "stopped"
+
+    class Metric(models.TextChoices):
+        CORRECT = "correct", "share of right predictions (ground truth)"
+        ERROR = "error", "mean absolute error (ground truth)"
+        CONVERSION = "conversion", "conversion (ground truth)"
+        LATENCY = "latency", "mean log latency"
+
+    class Decision(models.TextChoices):
+        PROMOTE = "promote", "the treatment goes live"
+        KEEP = "keep", "the control stays"
+
+    endpoint = models.ForeignKey("deployments.Endpoint", models.PROTECT, related_name="trials")
+    promotion = models.ForeignKey("deployments.PromotionRequest", models.PROTECT, related_name="trials")
+    control = models.ForeignKey("deployments.ModelVersion", models.PROTECT, null=True, related_name="+")
+    state = models.CharField(max_length=8, choices=State, default=State.DRAFT)
+    name = models.CharField(max_length=200)
+    hypothesis = models.TextField()
+    metric = models.CharField(max_length=10, choices=Metric)
+    positive = models.CharField(max_length=200, blank=True, help_text="The ground truth that counts as a conversion.")
+    minimum_effect = models.FloatField(help_text="Smallest difference worth acting on, in units of the metric.")
+    alpha = models.FloatField(default=0.05)
+    share = models.FloatField(default=0.5, help_text="Share of the units that the treatment gets.")
+    minimum_days = models.PositiveIntegerField(default=7)
+    minimum_units = models.PositiveIntegerField(default=2_000)
+    plan_sha256 = models.CharField(max_length=64, blank=True, help_text="Over the plan, when it started.")
+    salt = models.CharField(max_length=64)
+    planned_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
+    planned_at = models.DateTimeField(default=timezone.now)
+    started_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
+    started_at = models.DateTimeField(null=True)
+    looked_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
+    ended_at = models.DateTimeField(null=True)
+    decision = models.CharField(max_length=7, choices=Decision, blank=True)
+    reason = models.TextField(blank=True, help_text="Why it was decided so, or how it ended.")
+
+    objects = TrialQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["endpoint"], condition=Q(state="running"), name="one_running_trial_an_endpoint"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="draft") | ~Q(plan_sha256=""), name="a_trial_that_started_has_a_frozen_plan"
+            ),
+            models.CheckConstraint(condition=Q(alpha__gt=0, alpha__lt=1), name="alpha_is_a_probability"),
+            models.CheckConstraint(condition=Q(share__gt=0, share__lt=1), name="a_trial_has_two_arms"),
+        ]
+        indexes: ClassVar = [
+            # serves the clock, which looks at the running ones
+            models.Index(fields=["looked_at"], condition=Q(state="running"), name="trial_running")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def version(self) -> "ModelVersion":
+        """The treatment."""
+        return self.promotion.version
+
+    @property
+    def more_is_better(self) -> bool:
+        """Whether a higher outcome is the better one."""
+        return self.metric in (self.Metric.CORRECT, self.Metric.CONVERSION)
+
+    @property
+    def lasts_until(self) -> object:
+        """The earliest day on which it may be decided."""
+        return self.started_at + timedelta(days=self.minimum_days) if self.started_at else None
+
+
+class TrialLook(models.Model):
+    """One look at a trial with its numbers. Never changed."""
+
+    trial = models.ForeignKey(Trial, models.PROTECT, related_name="looks")
+    at = models.DateTimeField()
+    control_units = models.PositiveIntegerField()
+    treatment_units = models.PositiveIntegerField()
+    control_mean = models.FloatField()
+    treatment_mean = models.FloatField()
+    difference = models.FloatField()
+    low = models.FloatField(null=True, help_text="Empty while units are too few for an interval.")
+    high = models.FloatField(null=True)
+    assigned_control = models.PositiveIntegerField()
+    assigned_treatment = models.PositiveIntegerField()
+    mismatch_p = models.FloatField(help_text="Of the test that the split is the planned one.")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["trial", "at"], name="one_look_a_moment")]
+
+    def __str__(self) -> str:
+        return f"{self.trial} at {self.at:%F %T}"

@@ -1,0 +1,263 @@
+"""Trials: register a question with its plan, divide the units, look as often as one likes, decide."""
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from deployments import gates
+from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Trial, TrialLook
+from deployments.proof import canonical
+from deployments.services import admission, dividing, endpoints, holds, outcomes, trial_plans
+from deployments.traffic import evidence, sequence
+from deployments.traffic.criteria import SPLIT_ALPHA, Seen
+from deployments.traffic.sequence import Arm, Interval
+from mlportal.lib import again, names
+from mlportal.lib.errors import Conflict, Invalid, Missing
+from projects.actor import Actor
+from projects.permissions import Permission, require
+from projects.services import events
+
+State = Trial.State
+Decision = Trial.Decision
+MIN_REASON = 10
+CONTROL, TREATMENT = "control", "treatment"
+LOOK_EVERY = timedelta(minutes=10)
+AT_ONCE = 50
+
+
+def register(by: Actor, *, request: PromotionRequest, **wanted: Any) -> Trial:
+    """Write down what is asked and how it is answered, before anything is seen.
+
+    Parameters
+    ----------
+    request
+        Of the version that is tried; it needs its approval to start.
+    wanted
+        As :func:`deployments.services.trial_plans.checked` takes them.
+
+    Raises
+    ------
+    Invalid
+        Naming the field and its limit.
+    Conflict
+        When the request is closed, or nothing is live that it could be compared with.
+    """
+    require(by, Permission.ENDPOINT_DEPLOY, request.project)
+    values = trial_plans.checked(wanted, task=request.version.task)
+    with transaction.atomic():
+        held = holds.lock(request)
+        if held.state not in (PromotionRequest.State.PENDING, PromotionRequest.State.APPROVED):
+            raise holds.closed_error(held)
+        found = Endpoint.objects.filter(model=held.version.model_id, environment=held.environment_id).first()
+        if found is None:
+            raise Missing(f"Nothing answers in {held.environment.name} yet, so there is no control.", field="promotion")
+        endpoint = endpoints.lock(found)
+        dividing.check_divisible(endpoint, held.version)
+        made = Trial.objects.create(
+            endpoint=endpoint, promotion=held, salt=dividing.salt(), planned_by=by.user, **values
+        )
+        events.record(by, "trial.registered", project=held.project, target=made, data=plan_of(made))
+    return made
+
+
+@again.after_deadlock
+def start(by: Actor, *, trial: Trial) -> Trial:
+    """Freeze the plan and divide the units. Asks for all that a switch asks for.
+
+    Raises
+    ------
+    Conflict
+        As :func:`deployments.services.rollouts.start`.
+    """
+    require(by, Permission.ENDPOINT_DEPLOY, trial.endpoint.project)
+    damaged = gates.damage(trial.version)
+    with transaction.atomic():
+        request = holds.lock(trial.promotion)
+        holds.lock_watch(request.project, request.version.model_id, request.environment_id, request.endpoint_name)
+        refused = admission.refusal(request, damaged, actor=by)
+        held = None if refused else _start(by, request, hold(trial))
+    if refused is not None or held is None:
+        raise refused or Conflict("Nothing was started.")
+    return held
+
+
+@again.after_deadlock
+def stop(by: Actor, *, trial: Trial, decision: str, reason: str) -> Trial:
+    """Decide: the treatment goes live by the switch its approval allows, or the control gets all requests back.
+
+    A trial may always be ended with ``keep``. ``promote`` needs the duration and the units of the plan and an interval
+    on the better side of nothing.
+
+    Raises
+    ------
+    Conflict
+        When it does not run, or ``promote`` is too early or not what was found.
+    """
+    require(by, Permission.ENDPOINT_DEPLOY, trial.endpoint.project)
+    if decision not in Decision.values:
+        raise Invalid(
+            f"decision must be one of {', '.join(Decision.values)}.", field="decision", limit=Decision.values,
+            got=str(decision)[:50],
+        )  # fmt: skip
+    text = _reason(reason)
+    with transaction.atomic():
+        held = hold(trial)
+        if held.state != State.RUNNING:
+            raise Conflict(f"{held} is {held.get_state_display()}.", code="not_running")
+        if decision == Decision.PROMOTE and (trouble := too_early(held, timezone.now())):
+            raise Conflict(trouble, code="not_decided")
+        if decision == Decision.KEEP:
+            _lay(by, held, f"Trial {held.pk} ended: {text}"[:4000], [])
+        dividing.close_trial(held, decision, text, actor=by)
+        if decision == Decision.PROMOTE:
+            endpoints.switch(by, request=held.promotion)
+    return held
+
+
+def start_registered(by: Actor, *, request: PromotionRequest) -> bool:
+    """Start the trial registered for a request that was just approved; tells whether there was one."""
+    require(by, Permission.ENDPOINT_DEPLOY, request.project)
+    planned = Trial.objects.with_subject().filter(promotion=request, state=State.DRAFT).first()
+    if planned is not None:
+        start(by, trial=planned)
+    return planned is not None
+
+
+def tick(*, now: datetime) -> int:
+    """Look at the running trials that are due; returns how many looks were kept.
+
+    Parameters
+    ----------
+    now
+        The clock; every comparison uses it.
+    """
+    rows = Trial.objects.with_subject().filter(state=State.RUNNING).order_by(F("looked_at").asc(nulls_first=True))
+    due = [row for row in rows[:AT_ONCE] if row.looked_at is None or now - row.looked_at >= LOOK_EVERY]
+    return sum(look(row, now=now) is not None for row in due)
+
+
+def look(trial: Trial, *, now: datetime) -> TrialLook | None:
+    """Look at a running trial and keep what was found; gives it back when its approval holds no longer."""
+    by = Actor.system(
+        f"trial {trial.pk}", project=trial.endpoint.project,
+        grants={Permission.ENDPOINT_DEPLOY, Permission.MONITOR_EDIT}, on_behalf_of=trial.started_by,
+    )  # fmt: skip
+    with transaction.atomic():
+        held = hold(trial)
+        if held.state != State.RUNNING:
+            return None
+        if trouble := dividing.check_approval(held.promotion):
+            _lay(by, held, f"Trial {held.pk} ended: {trouble}", [])
+            dividing.close_trial(held, Decision.KEEP, trouble, actor=by)
+            return None
+        before = held.looks.order_by("-at").first()
+        made = _look(held, now)
+        held.looked_at = now
+        held.save(update_fields=["looked_at"])
+        if made.mismatch_p < SPLIT_ALPHA and (before is None or before.mismatch_p >= SPLIT_ALPHA):
+            words = f"{made.assigned_treatment} of {made.assigned_control + made.assigned_treatment} requests"
+            facts = {"trial": held.name, "endpoint": held.endpoint.name, "found": words, "share": held.share}
+            events.record(by, "trial.mismatch", project=held.endpoint.project, target=held, data=facts)
+    return made
+
+
+def hold(trial: Trial) -> Trial:
+    """Lock a trial and what it moves, in the order of docs/explanation/locks.md, and read it again."""
+    request = holds.lock(trial.promotion)
+    endpoint = endpoints.lock(trial.endpoint)
+    holds.lock_watch(request.project, request.version.model_id, request.environment_id, request.endpoint_name)
+    held = Trial.objects.select_for_update(of=("self",), no_key=True).with_subject().get(pk=trial.pk)
+    held.promotion, held.endpoint = request, endpoint
+    return held
+
+
+def too_early(held: Trial, now: datetime) -> str:
+    """Say why the treatment may not be put live by what was found, empty when it may."""
+    last = held.looks.order_by("-at").first()
+    assert held.started_at is not None  # a running trial has started
+    if last is None:
+        return "Nobody has looked yet."
+    if last.mismatch_p < SPLIT_ALPHA:
+        return "The split is not the planned one (sample ratio mismatch), so nothing follows from the difference."
+    units = last.control_units + last.treatment_units
+    if now < held.started_at + timedelta(days=held.minimum_days) and units < held.minimum_units:
+        return f"The plan asks for {held.minimum_days} days or {held.minimum_units:,} units; there are {units:,}."
+    bound = last.low if held.more_is_better else last.high
+    better = bound is not None and (bound > 0 if held.more_is_better else bound < 0)
+    return "" if better else "The interval does not lie on the better side of no difference."
+
+
+def plan_of(trial: Trial) -> dict[str, Any]:
+    """Return the plan as it is frozen."""
+    return {
+        "name": trial.name, "hypothesis": trial.hypothesis, "metric": trial.metric, "positive": trial.positive,
+        "minimum_effect": trial.minimum_effect, "alpha": trial.alpha, "share": trial.share,
+        "minimum_days": trial.minimum_days, "minimum_units": trial.minimum_units, "salt": trial.salt,
+        "treatment": trial.version.label,
+    }  # fmt: skip
+
+
+def _start(by: Actor, request: PromotionRequest, held: Trial) -> Trial:
+    if held.state != State.DRAFT:
+        raise Conflict(f"{held} is {held.get_state_display()}.", code="started_already")
+    admission.check_gates(request, keep=False)
+    admission.check_frozen(held.endpoint, request)
+    live = dividing.check_divisible(held.endpoint, request.version)
+    held.control, held.started_by, held.started_at = live.version, by.user, timezone.now()
+    held.state = State.RUNNING
+    held.plan_sha256 = canonical.digest(plan_of(held) | {"control": live.version.label})
+    held.save(update_fields=["control", "started_by", "started_at", "state", "plan_sha256"])
+    routes = [
+        dividing.route(TREATMENT, held.version, held.share), dividing.route(CONTROL, live.version, 1.0 - held.share)
+    ]  # fmt: skip
+    made = _lay(by, held, f"Trial {held.pk}: {held.share:.0%} to {held.version.label}", routes)
+    events.record(
+        by, "trial.started", project=request.project, target=held,
+        data={"plan": held.plan_sha256, "revision": made.number, "endpoint": held.endpoint.name},
+    )  # fmt: skip
+    return held
+
+
+def _lay(by: Actor, held: Trial, reason: str, routes: list[dict[str, Any]]) -> EndpointRevision:
+    live = held.endpoint.current_revision
+    assert live is not None  # a trial starts beside what is live
+    return endpoints.revise(
+        by, endpoint=held.endpoint, version=live.version, kind=EndpointRevision.Kind.TRIAL, reason=reason,
+        promotion=live.promotion, base_id=live.put_live, trial=held, routes=routes,
+        salt=held.salt if routes else "", score_edges=dividing.score_edges(live.version) if routes else [],
+    )  # fmt: skip
+
+
+def _look(held: Trial, now: datetime) -> TrialLook:
+    sources = list(EndpointRevision.objects.filter(trial=held).values_list("pk", flat=True))
+    arms = outcomes.arms(sources, metric=held.metric, positive=held.positive)
+    control, treatment = arms.get(CONTROL, Arm()), arms.get(TREATMENT, Arm())
+    found = _interval(held, control, treatment)
+    asked = outcomes.seen(sources)
+    given, kept = (asked.get(name, Seen()).assigned for name in (TREATMENT, CONTROL))
+    units = outcomes.units(sources)
+    return TrialLook.objects.create(
+        trial=held, at=now, control_units=control.units, treatment_units=treatment.units, control_mean=control.mean,
+        treatment_mean=treatment.mean, difference=found.difference, assigned_control=kept, assigned_treatment=given,
+        low=found.low if math.isfinite(found.low) else None, high=found.high if math.isfinite(found.high) else None,
+        mismatch_p=evidence.mismatch(units.get(TREATMENT, 0), units.get(CONTROL, 0), held.share),
+    )  # fmt: skip
+
+
+def _interval(held: Trial, control: Arm, treatment: Arm) -> Interval:
+    rho = sequence.tuned(held.minimum_units / 4, held.alpha)
+    return sequence.difference(control, treatment, alpha=held.alpha, rho=rho)
+
+
+def _reason(given: object) -> str:
+    text = names.clean_text(given, field="reason", limit=4000)
+    if len(text) < MIN_REASON:
+        raise Invalid(
+            f"reason needs at least {MIN_REASON} characters; it has {len(text)}.", field="reason", limit=MIN_REASON,
+            got=len(text),
+        )  # fmt: skip
+    return text

@@ -1,0 +1,165 @@
+"""A trial: registered before, divided by unit, looked at as often as one likes, decided by what was planned."""
+
+import random
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.utils import timezone
+
+from deployments.models import Endpoint, Trial
+from deployments.services import promotions, trials
+from deployments.traffic import assignment
+from mlportal.lib.errors import Conflict, Forbidden, Invalid
+from monitoring.models import GroundTruth, IngestedSegment, Prediction, PredictionChunk
+from projects.models import Event
+from tests.deployments.services.test_rollouts import answers, log, now_of
+from tests.deployments.test_api import Api
+from tests.deployments.test_pages import browser
+from tests.factories.deployments import make_live, make_request, set_policy
+
+PLAN = {
+    "name": "Right more often", "hypothesis": "The new version is right more often.", "metric": "correct",
+    "minimum_effect": 0.02, "minimum_units": 400,
+}  # fmt: skip
+REASON = "The interval lies above nothing."
+
+
+@pytest.fixture
+def approved(team):
+    make_live(team)
+    set_policy(team, switch_at_approval=False)
+    request = make_request(team)
+    promotions.decide(team.manager, request=request, verdict="approve")
+    return request
+
+
+@pytest.fixture
+def trial(team, approved) -> Trial:
+    return trials.start(team.ops, trial=trials.register(team.ops, request=approved, **PLAN))
+
+
+def predict(trial: Trial, *, units: int = 600, right: tuple[float, float] = (0.6, 0.9), lost: float = 0.0) -> None:
+    """Two predictions a unit with their truth, divided as serving does; some of the treatment's may get lost."""
+    chance, revision, at = random.Random(5), now_of(trial.endpoint), timezone.now()
+    segment = IngestedSegment.objects.create(name=uuid.uuid4().hex)
+    chunks = {
+        name: PredictionChunk.objects.create(
+            segment=segment, project=trial.endpoint.project, source=revision.pk, endpoint=trial.endpoint.name,
+            model="churn", version=1, label="v1", revision=revision.number, variant=name, backend="exact", sha256="",
+            rows=units,
+        )
+        for name in ("treatment", "control")
+    }  # fmt: skip
+    rows, truths = [], []
+    for unit in range(units):
+        place = assignment.place(b"unit-%d" % unit, trial.salt.encode())
+        treated = assignment.pick(assignment.bounds([trial.share, 1 - trial.share]), place) == 0
+        if treated and chance.random() < lost:
+            continue
+        for turn in range(2):
+            row = Prediction(
+                id=uuid.uuid4(), project=trial.endpoint.project, endpoint=trial.endpoint.name, row=2 * unit + turn,
+                chunk=chunks["treatment" if treated else "control"], at=at, latency_us=900, value="yes",
+                unit=assignment.signed(place),
+            )  # fmt: skip
+            hit = chance.random() < right[treated]
+            rows.append(row)
+            truths.append(
+                GroundTruth(project=row.project, prediction=row, prediction_key=row.id,
+                            label="yes" if hit else "no", observed_at=at)
+            )  # fmt: skip
+    Prediction.objects.bulk_create(rows)
+    GroundTruth.objects.bulk_create(truths)
+
+
+def test_a_trial_is_decided_by_what_was_planned(team, trial, approved):
+    routes = now_of(trial.endpoint).routes
+    assert [(row["variant"], row["weight"]) for row in routes] == [("treatment", 0.5), ("control", 0.5)]
+    with pytest.raises(Conflict) as caught:
+        trials.stop(team.ops, trial=trial, decision="promote", reason=REASON)
+    assert (caught.value.code, caught.value.message) == ("not_decided", "Nobody has looked yet.")
+    predict(trial)
+    log(trial.endpoint, "treatment", answers(600))
+    log(trial.endpoint, "control", answers(600))
+    now = timezone.now()
+    assert (trials.tick(now=now), trials.tick(now=now + timedelta(minutes=1))) == (1, 0)
+    found = trial.looks.get()
+    assert found.control_units + found.treatment_units == 600
+    assert found.difference == pytest.approx(0.3, abs=0.06)
+    assert 0 < found.low < found.difference < found.high
+    assert found.mismatch_p > 0.01
+    stopped = trials.stop(team.ops, trial=trial, decision="promote", reason=REASON)
+    assert (stopped.state, stopped.decision, now_of(trial.endpoint).version) == ("stopped", "promote", approved.version)
+    words = Event.objects.filter(target_type="trial").order_by("seq").values_list("verb", flat=True)
+    assert list(words) == ["trial.registered", "trial.started", "trial.stopped"]
+
+
+def test_no_difference_and_a_broken_split_put_nothing_live(team, trial):
+    predict(trial, right=(0.7, 0.7), lost=0.5)
+    trials.tick(now=timezone.now())
+    found = trial.looks.get()
+    assert (found.low < 0 < found.high, found.mismatch_p < 0.001) == (True, True)
+    assert Event.objects.filter(verb="trial.mismatch").count() == 1
+    with pytest.raises(Conflict) as caught:
+        trials.stop(team.ops, trial=trial, decision="promote", reason=REASON)
+    assert "sample ratio mismatch" in caught.value.message
+    kept = trials.stop(team.ops, trial=trial, decision="keep", reason="The split is broken.")
+    trial.promotion.refresh_from_db()
+    assert (kept.state, now_of(trial.endpoint).routes, trial.promotion.state) == ("stopped", [], "stale")
+
+
+def test_the_plan_is_frozen_and_has_limits(team, trial, approved):
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Trial.objects.filter(pk=trial.pk).update(alpha=0.2)
+    for wrong in (
+        {"metric": "auc"}, {"metric": "error"}, {"minimum_effect": 0}, {"alpha": 0.5}, {"share": 1}, {"name": ""},
+        {"minimum_units": 1}, {"minimum_days": 0}, {"positive": "yes"}, {"metric": "conversion"}, {"hypothesis": "x"},
+    ):  # fmt: skip
+        with pytest.raises(Invalid) as caught:
+            trials.register(team.ops, request=approved, **{**PLAN, **wrong})
+        assert caught.value.field in {*wrong, "positive"}
+    with pytest.raises(Forbidden):
+        trials.register(team.scientist, request=approved, **PLAN)
+    with pytest.raises(Conflict) as caught:
+        trials.register(team.ops, request=approved, **PLAN)
+    assert caught.value.code == "divided"
+
+
+def test_a_trial_needs_the_approval_that_a_switch_needs(team):
+    make_live(team)
+    set_policy(team, switch_at_approval=False)
+    registered = trials.register(team.ops, request=make_request(team), **PLAN)
+    with pytest.raises(Conflict) as caught:
+        trials.start(team.ops, trial=registered)
+    assert (caught.value.code, now_of(registered.endpoint).kind) == ("not_approved", "promotion")
+
+
+def test_pages_and_rest(team, trial):
+    predict(trial)
+    trials.tick(now=timezone.now())
+    endpoint = Endpoint.objects.get()
+    place = f"/p/churn/deployments/{endpoint.name}/trials/{trial.pk}/"
+    page = browser(team, "viewer").get(place)
+    text = page.content.decode()
+    assert (page.context["plot"]["limit"], "frozen" in text, "Put the treatment live" in text) == (0.02, True, False)
+    assert place in browser(team, "ops").get(f"/p/churn/deployments/{endpoint.name}/").content.decode()
+    api, one = Api(team, "ops", "deploy", "read"), f"endpoints/{endpoint.name}/trials/{trial.pk}/"
+    assert api.get(one).json()["plan_sha256"] == trial.plan_sha256
+    assert api.get(f"{one}looks/").json()["results"][0]["low"] > 0
+    assert browser(team, "ops").post(f"{place}stop/", {"decision": "keep", "reason": "x"}).status_code == 422
+    stopped = api.post(f"{one}stop/", {"decision": "keep", "reason": "It costs too much."})
+    assert (stopped.status_code, stopped.json()["state"]) == (200, "stopped")
+
+
+def test_ops_registers_a_trial_on_the_page_of_a_promotion(team, approved):
+    form = {**PLAN, "minimum_effect": "0.02", "minimum_units": "400", "minimum_days": "7", "positive": ""}
+    place = f"/p/churn/promotions/{approved.pk}/trial/"
+    assert browser(team, "ops").post(place, form | {"alpha": "x"}).status_code == 422
+    assert browser(team, "ops").post(place, form).status_code == 303
+    made = Trial.objects.get()
+    page = f"/p/churn/deployments/{made.endpoint.name}/trials/{made.pk}/"
+    assert browser(team, "ops").post(f"{page}start/").status_code == 303
+    made.refresh_from_db()
+    assert (made.state, made.share, len(made.plan_sha256)) == ("running", 0.5, 64)
