@@ -117,6 +117,10 @@ class EndpointForm(Form):
     masked_columns = forms.CharField(
         label="Masked columns", required=False, help_text="Separated by commas. The log keeps only hashes of them."
     )
+    log_days = forms.IntegerField(
+        label="Days predictions are kept", required=False, min_value=0, max_value=36_500,
+        help_text="0: as the installation says. Older ones go with their labels; counts and figures stay.",
+    )  # fmt: skip
     on_log_failure = forms.ChoiceField(
         choices=Endpoint.OnLogFailure, label="When the log cannot be written", required=False
     )

@@ -10,6 +10,7 @@ from deployments.services import (
     backtests,
     ledger,
     reproductions,
+    retention,
     retraining,
     rollout_clock,
     suspensions,
@@ -150,6 +151,12 @@ def look_at_held_retrainings() -> int:
 def measure_retrainings() -> int:
     """Measure what retrainings brought, and what versions showed against their promise."""
     return ledger.measure() + ledger.measure_gaps()
+
+
+@shared_task(name="deployments.forget_predictions")
+def forget_predictions() -> int:
+    """Forget predictions that are older than their endpoint keeps them."""
+    return retention.forget_due()
 
 
 @shared_task(name="deployments.suspend")

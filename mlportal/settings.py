@@ -169,6 +169,8 @@ FLUSH_SECONDS = environment.float("MLPORTAL_FLUSH_SECONDS", default=1.0)
 # How often a worker reads what a training and its machine use; 0: never.
 SAMPLE_SECONDS = environment.float("MLPORTAL_SAMPLE_SECONDS", default=2.0)
 # What one training process may use, at most; the launch form offers less.
+# Days that predictions are kept where an endpoint says nothing else; 0 for ever.
+PREDICTION_DAYS = environment.int("MLPORTAL_PREDICTION_DAYS", default=0)
 TRAINING_MEMORY_MB = environment.int("MLPORTAL_TRAINING_MEMORY_MB", default=4096)
 TRAINING_WALL_SECONDS = environment.int("MLPORTAL_TRAINING_WALL_SECONDS", default=3600)
 # One: as many jobs run at a time as there are cores, and threads that wait for a busy core cost more than they give.
@@ -238,6 +240,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "measure-retrainings": {
         "task": "deployments.measure_retrainings", "schedule": 1800, "options": {"expires": 1500},
+    },
+    "forget-predictions": {
+        "task": "deployments.forget_predictions", "schedule": 3600, "options": {"expires": 3000},
     },
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
     "move-rollouts": {"task": "deployments.move_rollouts", "schedule": 10, "options": {"expires": 10}},

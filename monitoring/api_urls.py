@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts/<int:number>/assign/", alerts.Assign.as_view(), name="api-alert-assign"),
     path("alerts/<int:number>/comments/", alerts.Comments.as_view(), name="api-alert-comments"),
     path("alerts/<int:number>/judge/", alerts.Judge.as_view(), name="api-alert-judge"),
+    path("alerts/times/", alerts.AlertTimes.as_view(), name="api-alert-times"),
     path("alerts/alertmanager/", routes.FromAlertmanager.as_view(), name="api-alertmanager"),
     path("alert-routes/", routes.AlertRoutes.as_view(), name="api-alert-routes"),
     path("alert-routes/<int:route>/", routes.AlertRouteDetail.as_view(), name="api-alert-route"),

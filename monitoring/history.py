@@ -21,22 +21,48 @@ ESTIMATING = (shape.SCORE, shape.ERROR)
 SCHEMA_WORDS = ("with a missing column", "with an unknown column", "with a value of another type")
 
 
+@dataclass(frozen=True)
+class Stored:
+    """What is stored of a stretch of time, read once: counts of columns, cells of labels, counts of segments."""
+
+    buckets: list[tuple[datetime, str, Counts]]
+    labels: list[tuple[datetime, str, Cells]]
+    segments: list[tuple[datetime, str, Counts]]
+
+    def within(self, start: datetime, end: datetime) -> "Stored":
+        """Return the part between two moments."""
+        kept = [[row for row in rows if start <= row[0] < end] for rows in (self.buckets, self.labels, self.segments)]
+        return Stored(*kept)  # type: ignore[arg-type]
+
+
+def read(monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED) -> Stored:
+    """Read what figures of a stretch of time need; three queries at most."""
+    within = {"monitor": monitor, "hour__gte": start, "hour__lt": end}
+    buckets = Bucket.objects.filter(column__in=columns, **within).values_list("hour", "column", "counts")
+    labels = LabelBucket.objects.filter(**within).values_list("hour", "segment", "cells")
+    return Stored(list(buckets), list(labels), _selected(monitor, start, end) if monitor.sensitive_columns else [])
+
+
 def measured(monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED) -> dict[str, Measure]:
     """Performance, its estimate, fairness, labels and quality between two moments, by the name of the metric."""
-    within = {"monitor": monitor, "hour__gte": start, "hour__lt": end}
+    return figures_of(monitor, read(monitor, start, end, columns))
+
+
+def figures_of(monitor: Monitor, stored: Stored) -> dict[str, Measure]:
+    """Return the figures of what was read."""
     parts: dict[str, list[Counts]] = {}
-    for column, counts in Bucket.objects.filter(column__in=columns, **within).values_list("column", "counts"):
+    for _hour, column, counts in stored.buckets:
         parts.setdefault(column, []).append(counts)
     counts_by = {column: merged(monitor, column, held) for column, held in parts.items()}
     cells: dict[str, list[Cells]] = {}
-    for segment, held in LabelBucket.objects.filter(**within).values_list("segment", "cells"):
-        cells.setdefault(segment, []).append(held)
+    for _hour, segment, one in stored.labels:
+        cells.setdefault(segment, []).append(one)
     cells_by = {segment: performance.merge(held) for segment, held in cells.items()}
     return {
         **of_labels(cells_by.get("", {}), _answered(counts_by)),
         **_of_estimate(monitor, counts_by),
         **_of_quality(counts_by),
-        **_of_fairness(fairness_of(monitor, start, end, cells_by)),
+        **_of_fairness(_groups(monitor, stored.segments, cells_by)),
     }
 
 
@@ -91,16 +117,26 @@ def fairness_of(
     monitor: Monitor, start: datetime, end: datetime, cells_by: Mapping[str, Cells]
 ) -> dict[str, list[fairness.Group]]:
     """Groups of each sensitive column between two moments."""
-    columns = monitor.sensitive_columns
-    level = _selected_level(monitor)
-    if not columns or level is None:
-        return {}
+    return _groups(monitor, _selected(monitor, start, end) if monitor.sensitive_columns else [], cells_by)
+
+
+def _selected(monitor: Monitor, start: datetime, end: datetime) -> list[tuple[datetime, str, Counts]]:
+    """Read the answers of every segment."""
     rows = SegmentBucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end, column=shape.PREDICTION)
+    return list(rows.values_list("hour", "segment", "counts"))
+
+
+def _groups(
+    monitor: Monitor, rows: Iterable[tuple[datetime, str, Counts]], cells_by: Mapping[str, Cells]
+) -> dict[str, list[fairness.Group]]:
+    level = _selected_level(monitor)
+    if not monitor.sensitive_columns or level is None:
+        return {}
     parts: dict[str, list[Counts]] = {}
-    for segment, counts in rows.values_list("segment", "counts"):
+    for _hour, segment, counts in rows:
         parts.setdefault(segment, []).append(counts)
     found: dict[str, list[fairness.Group]] = {}
-    for column in columns:
+    for column in monitor.sensitive_columns:
         own = {name.removeprefix(f"{column}="): held for name, held in parts.items() if name.startswith(f"{column}=")}
         whole = {name: merged(monitor, shape.PREDICTION, held) for name, held in own.items()}
         selected = {name: (held["counts"][level], shape.size(held)) for name, held in whole.items()}
@@ -232,6 +268,20 @@ def scores_between(monitor: Monitor, start: datetime, end: datetime, segment: st
         parts.setdefault(column, []).append(counts)
     counts_by = {column: merged(monitor, column, held) for column, held in parts.items()}
     return score.columns(monitor.reference, counts_by, min_samples=monitor.min_samples) if counts_by else []
+
+
+def counts_of_all(monitor: Monitor, start: datetime, end: datetime) -> dict[str, Counts]:
+    """Counts of every column between any two moments; one query."""
+    parts: dict[str, list[Counts]] = {}
+    rows = Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end).order_by("hour")
+    for column, counts in rows.values_list("column", "counts"):
+        parts.setdefault(column, []).append(counts)
+    return {column: merged(monitor, column, held) for column, held in parts.items()}
+
+
+def rows_of(counts: Mapping[str, Counts]) -> int:
+    """How many answered rows the counts of all columns are of."""
+    return max((shape.size(held) for column, held in counts.items() if column not in shape.NOT_ROWS), default=0)
 
 
 def counts_between(monitor: Monitor, column: str, start: datetime, end: datetime, segment: str = "") -> Counts | None:

@@ -1,6 +1,6 @@
 """Joins for the pages: the drift map of an endpoint, and the evidence of an alert."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Q, Sum
 from django.utils import timezone
 
-from monitoring import charts
-from monitoring.drift import shape
+from monitoring import charts, history
+from monitoring.drift import measures, shape
 from monitoring.drift.shape import Counts
 from monitoring.models import Alert, Bucket, DriftScore, Monitor, Silence, Window
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
@@ -20,6 +20,7 @@ from projects.services.targets import Target
 MEASURES = {"psi": "PSI", "ks": "KS", "wasserstein": "Wasserstein", "js": "Jensen-Shannon"}
 RESOLVED_FOR = timedelta(days=7)
 EVIDENCE_WINDOWS = 120
+MEASURED_WINDOWS = 60
 
 
 @dataclass(frozen=True)
@@ -152,25 +153,45 @@ def alert_counts(project: Project) -> dict[str, int]:
 
 
 def evidence(alert: Alert) -> list[tuple[datetime, float | None]]:
-    """Values of an alert's metric over the newest windows of its monitor, oldest first."""
+    """Values of an alert's metric over the newest windows of its monitor, oldest first; three queries at most."""
     if alert.monitor is None:
         return []
     metric = alert.rule.metric
-    windows = Window.objects.filter(monitor=alert.monitor).order_by("-ends_at")
-    if metric in ("error.rate", "latency.p99_ms", "traffic.requests", "drift.share"):
-        return [(window.ends_at, _of_window(window, metric)) for window in reversed(windows[:EVIDENCE_WINDOWS])]
-    field = {"quality.null_share": "null_share", "quality.unseen": "unseen_share", "quality.outside": "outside_share"}
+    if metric in measures.WORDS:
+        return _measured(alert.monitor, metric)
+    if metric in OF_WINDOW:
+        windows = Window.objects.filter(monitor=alert.monitor).defer("reasons").order_by("-ends_at")
+        return [(window.ends_at, OF_WINDOW[metric](window)) for window in reversed(windows[:EVIDENCE_WINDOWS])]
     scores = DriftScore.objects.filter(window__monitor=alert.monitor, column=alert.column)
-    pairs = scores.order_by("-window__ends_at").values_list("window__ends_at", field.get(metric, "value"))
+    pairs = scores.order_by("-window__ends_at").values_list("window__ends_at", OF_SCORE.get(metric, "value"))
     return list(reversed(pairs[:EVIDENCE_WINDOWS]))
 
 
-def _of_window(window: Window, metric: str) -> float | None:
-    if metric == "error.rate":
-        return window.error_share if window.requests else None
-    if metric == "latency.p99_ms":
-        return None if window.latency_p99_us is None else window.latency_p99_us / 1000
-    return float(window.requests if metric == "traffic.requests" else window.weighted_share)
+def _measured(monitor: Monitor, metric: str) -> list[tuple[datetime, float | None]]:
+    """Figures of the newest windows from what is stored of all of them, read once."""
+    rows = Window.objects.filter(monitor=monitor).order_by("-ends_at")
+    spans = list(rows.values_list("starts_at", "ends_at")[:MEASURED_WINDOWS])[::-1]
+    if not spans:
+        return []
+    stored = history.read(monitor, min(start for start, _end in spans), spans[-1][1])
+    found = [history.figures_of(monitor, stored.within(start, end)).get(metric) for start, end in spans]
+    return [(end, one.value if one else None) for (_start, end), one in zip(spans, found, strict=True)]
+
+
+def _milliseconds(value: float | None) -> float | None:
+    return None if value is None else value / 1000
+
+
+# What a window says of each metric that is not measured by column or from cells.
+OF_WINDOW: dict[str, Callable[[Window], float | None]] = {
+    "error.rate": lambda window: window.error_share if window.requests else None,
+    "latency.p50_ms": lambda window: _milliseconds(window.latency_p50_us),
+    "latency.p95_ms": lambda window: _milliseconds(window.latency_p95_us),
+    "latency.p99_ms": lambda window: _milliseconds(window.latency_p99_us),
+    "traffic.requests": lambda window: float(window.requests),
+    "drift.share": lambda window: window.weighted_share,
+}
+OF_SCORE = {"quality.null_share": "null_share", "quality.unseen": "unseen_share", "quality.outside": "outside_share"}
 
 
 def latest_window(monitor: Monitor) -> Window | None:

@@ -277,8 +277,8 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         model = Endpoint
         fields = (
             "id", "name", "environment", "model", "enabled", "log_mode", "logging", "on_log_failure",
-            "sample_share", "masked_columns", "requests_per_minute", "caller_requests_per_minute", "version",
-            "revision", "approval", "frozen_at", "created_at",
+            "sample_share", "masked_columns", "log_days", "requests_per_minute", "caller_requests_per_minute",
+            "version", "revision", "approval", "frozen_at", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -379,6 +379,9 @@ class ConfigureSerializer(serializers.Serializer[Data]):
     on_log_failure = serializers.ChoiceField(choices=Endpoint.OnLogFailure.choices, required=False)
     sample_share = serializers.FloatField(required=False, help_text="Over 0, at most 1.")
     masked_columns = serializers.ListField(child=serializers.CharField(max_length=500), required=False)
+    log_days = serializers.IntegerField(
+        required=False, min_value=0, max_value=36_500, help_text="Days predictions are kept; 0: as the settings say."
+    )
     requests_per_minute = serializers.IntegerField(required=False, min_value=0, help_text="0 for no limit.")
     caller_requests_per_minute = serializers.IntegerField(required=False, min_value=0, help_text="0 for no limit.")
 

@@ -26,7 +26,7 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         """Join what every line about an endpoint shows."""
         return self.select_related(
             "project", "environment", "model", "current_revision__version__model", "current_revision__promotion",
-            "frozen_by",
+            "current_revision__version__conversion", "frozen_by",
         )  # fmt: skip
 
 
@@ -59,6 +59,7 @@ class Endpoint(models.Model):
     logging = models.CharField(max_length=7, choices=Logging, default=Logging.SAFE)
     sample_share = models.FloatField(default=0.1, help_text="Share of requests whose features a sample keeps.")
     masked_columns = models.JSONField(default=list, help_text="Columns of which the log keeps only hashes.")
+    log_days = models.PositiveIntegerField(default=0, help_text="Days predictions are kept; 0: as the settings say.")
     requests_per_minute = models.PositiveIntegerField(default=0, help_text="Of all callers; 0 for no limit.")
     caller_requests_per_minute = models.PositiveIntegerField(default=0, help_text="Of each token; 0 for no limit.")
     current_revision = models.ForeignKey("deployments.EndpointRevision", models.PROTECT, null=True, related_name="+")

@@ -5,8 +5,10 @@ from typing import Any
 from deployments.models import Endpoint
 from mlportal.lib.errors import Invalid
 
-LIMITS = frozenset({"requests_per_minute", "caller_requests_per_minute"})
 MOST_A_MINUTE = 10_000_000
+MOST_DAYS = 36_500
+# Numbers that change nothing an approver was shown; 0 is no limit, or what the installation says.
+LIMITS = {"requests_per_minute": MOST_A_MINUTE, "caller_requests_per_minute": MOST_A_MINUTE, "log_days": MOST_DAYS}
 MOST_COLUMNS = 1_000
 MAX_NAME = 500
 _CHOICES = {
@@ -40,11 +42,11 @@ def _value(name: str, value: Any) -> Any:
     if name in _CHOICES:
         return _choice(name, value)
     if name in LIMITS:
-        if type(value) is not int or not 0 <= value <= MOST_A_MINUTE:
+        most = LIMITS[name]
+        if type(value) is not int or not 0 <= value <= most:
             raise Invalid(
-                f"{name} must be 0, for no limit, to {MOST_A_MINUTE:,}.", field=name, limit=MOST_A_MINUTE,
-                got=str(value)[:50],
-            )  # fmt: skip
+                f"{name} must be 0, for no limit of its own, to {most:,}.", field=name, limit=most, got=str(value)[:50]
+            )
         return value
     return _share(value) if name == "sample_share" else _columns(value)
 

@@ -156,7 +156,7 @@ def configure(by: Actor, *, endpoint: Endpoint, **wanted: Any) -> Endpoint:
         for name, (_, after) in changed.items():
             setattr(held, name, after)
         held.save(update_fields=list(changed))
-        if not changed.keys() <= endpoint_settings.LIMITS:
+        if not changed.keys() <= endpoint_settings.LIMITS.keys():
             _overtake(by, held, f"The settings of {held.name} changed after the request.")
         events.record(by, "endpoint.configured", project=held.project, target=held, data=changed)
     return held

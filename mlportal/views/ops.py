@@ -19,6 +19,7 @@ from mlportal.lib import ui
 from mlportal.lib.lease import ACTIVE, WorkState
 from monitoring.models import Alert, AlertGroup, Incident, Monitor, Window
 from monitoring.models.alerts import SHOWN
+from monitoring.services import response
 from projects.access import SiteView
 from projects.models import Channel, DatasetVersion, Delivery, Project
 from projects.permissions import Permission
@@ -68,7 +69,8 @@ class Ops(SiteView):
             _undelivered(mine), _suspended(mine),
         ]  # fmt: skip
         wrong = sum(bool(box.tone) for box in boxes)
-        return render(request, "ops.html", {"boxes": boxes, "wrong": wrong, "now": timezone.now()})
+        times = response.of_alerts(Alert.objects.filter(project__in=mine))
+        return render(request, "ops.html", {"boxes": boxes, "wrong": wrong, "times": times, "now": timezone.now()})
 
 
 def _number(found: Sequence[Any], total: int) -> str:

@@ -15,13 +15,14 @@ from mlportal.lib.moments import Span
 from monitoring import queries
 from monitoring.api import shapes
 from monitoring.models import Alert, Silence
-from monitoring.services import alerts, past
+from monitoring.services import alerts, past, response
 from projects.access import ScopedAPIView
 from projects.api.marks import CommentOut
 from projects.models import User
 from projects.permissions import Permission
 from projects.services.past import Section
 
+MOST_DAYS = 365
 STATES = ("open", "acknowledged", "silenced", "resolved", "all")
 
 
@@ -51,6 +52,26 @@ class Alerts(ScopedAPIView):
         rows = queries.alerts_by_state(self.project, state)
         endpoint = request.query_params.get("endpoint", "")
         return self.page(rows.filter(endpoint=endpoint) if endpoint else rows, shapes.AlertOut)
+
+
+class AlertTimes(ScopedAPIView):
+    """How long alerts took."""
+
+    reads = Alert
+    permissions = {"GET": Permission.MONITOR_VIEW}
+
+    @extend_schema(
+        operation_id="alert_times",
+        parameters=[OpenApiParameter("days", int, description="1 to 365; 30 when left out.")],
+        responses=shapes.AlertTimesOut,
+    )
+    def get(self, request: Request) -> Response:
+        """Read the mean and median time to acknowledge and to resolve of the alerts that fired lately."""
+        days = request.query_params.get("days") or str(response.DAYS)
+        if not (days.isascii() and days.isdigit() and 1 <= int(days[:4]) <= MOST_DAYS):
+            raise Invalid(f"days must be a whole number from 1 to {MOST_DAYS}.", field="days", got=days[:20])
+        rows = Alert.objects.in_project(self.project)
+        return Response(shapes.AlertTimesOut(response.of_alerts(rows, days=int(days)).plain()).data)
 
 
 class _One(ScopedAPIView):

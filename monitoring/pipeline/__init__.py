@@ -16,6 +16,7 @@ from monitoring.models.alerts import UNMEASURED
 from monitoring.models.windows import Verdict
 from monitoring.services import alerts
 from monitoring.services.course import Course
+from monitoring.services.waiting import delay_of
 from projects.actor import Actor
 from projects.permissions import Permission
 
@@ -70,7 +71,7 @@ def due_ends(monitor: Monitor, now: datetime) -> list[datetime]:
 def _waiting(monitor: Monitor, now: datetime) -> bool:
     if due_ends(monitor, now) or Window.objects.filter(monitor=monitor, settled_at=None).exists():
         return True
-    return any(_waited_for(rule, monitor, now) for rule in _rules(monitor) if rule.evaluation_delay)
+    return any(_waited_for(rule, monitor, now) for rule in _rules(monitor) if delay_of(rule, monitor))
 
 
 # --- judging ---------------------------------------------------------------------------------------
@@ -170,13 +171,13 @@ def _row(window: Window, one: score.Score, counts: dict[str, Counts]) -> DriftSc
 def _settle_left(monitor: Monitor, now: datetime | None = None) -> None:
     now = now or timezone.now()
     rules = _rules(monitor)
-    prompt = [rule for rule in rules if not rule.evaluation_delay]
+    prompt = [rule for rule in rules if not delay_of(rule, monitor)]
     for window in Window.objects.filter(monitor=monitor, settled_at=None).order_by("ends_at"):
         window.monitor = monitor
         _settle(window, prompt)
         Window.objects.filter(pk=window.pk).update(settled_at=timezone.now())
     for rule in rules:
-        if rule.evaluation_delay:
+        if delay_of(rule, monitor):
             for window in _waited_for(rule, monitor, now):
                 window.monitor = monitor
                 _settle(window, [rule])
@@ -184,9 +185,10 @@ def _settle_left(monitor: Monitor, now: datetime | None = None) -> None:
 
 def _waited_for(rule: AlertRule, monitor: Monitor, now: datetime) -> list[Window]:
     """Windows that a rule waited for long enough and that it was not applied to, oldest first."""
-    ready = now - timedelta(seconds=rule.evaluation_delay)
+    delay = timedelta(seconds=delay_of(rule, monitor))
+    ready = now - delay
     last = RuleEvaluation.objects.filter(rule=rule, monitor=monitor).aggregate(last=Max("window_end"))["last"]
-    since = last or max(monitor.valid_from, rule.created_at - timedelta(seconds=rule.evaluation_delay))
+    since = last or max(monitor.valid_from, rule.created_at - delay)
     rows = Window.objects.filter(monitor=monitor, ends_at__gt=since, ends_at__lte=ready)
     return list(rows.order_by("ends_at")[:MOST_WINDOWS])
 

@@ -5,12 +5,13 @@ by the importance of its feature. Scores order the list; they are no probabiliti
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
 
 from monitoring.drift import shape
 from monitoring.models import DriftScore, Incident, Window
+from monitoring.services import mixes
+from monitoring.services.mixes import Cause
 from projects.models import Event
 from projects.views import event_links
 
@@ -39,31 +40,13 @@ VERBS: dict[str, tuple[float, str, str]] = {
 ELSEWHERE = 0.25
 
 
-@dataclass(frozen=True)
-class Cause:
-    """One candidate; ``score`` is 0 to 1."""
-
-    score: float
-    kind: str
-    title: str
-    evidence: str
-    at: datetime | None = None
-    href: str = ""
-    event: int | None = None
-    column: str = ""
-
-    @property
-    def percent(self) -> int:
-        """The score for a bar."""
-        return round(100 * self.score)
-
-
 def ranked(incident: Incident) -> list[Cause]:
-    """Candidates, likeliest first; four queries."""
+    """Candidates, likeliest first; eight queries."""
     found = [*_changes(incident)]
     windows = _windows(incident)
     if windows:
         found += [*_columns(windows[-1]), *_traffic(windows)]
+        found += [*mixes.segments(windows[-1]), *mixes.labels(windows[-1], incident.opened_at)]
     return sorted(found, key=lambda cause: -cause.score)[:MOST]
 
 

@@ -16,7 +16,7 @@ from monitoring import charts, queries
 from monitoring.drift import shape
 from monitoring.models import Alert, AlertTransition, Monitor
 from monitoring.models.alerts import Severity
-from monitoring.services import alerts, past
+from monitoring.services import alerts, past, response
 from projects.access import ProjectView
 from projects.models import User
 from projects.permissions import Permission, allowed
@@ -223,6 +223,7 @@ def _context(view: ProjectView, tab: str, listed: list[Any], chosen: Any, *, alo
     return {
         "tabs": [(key, words, counts[key]) for key, words in TAB_WORDS.items()],
         "tab": tab,
+        "times": response.of_alerts(Alert.objects.in_project(view.project)),
         "listed": [_line(alert) for alert in listed],
         "alone": alone,
         **(_detail(view, chosen) if chosen is not None else {"alert": None}),

@@ -24,7 +24,7 @@ from projects.views import event_links
 PAGE = 50
 KIND_ICONS = {
     "deploy": "server-2", "data": "database", "drift": "activity", "schema": "table", "traffic": "chart-line",
-    "rule": "adjustments-horizontal", "log": "alert-triangle",
+    "rule": "adjustments-horizontal", "log": "alert-triangle", "mix": "users", "labels": "clock",
 }  # fmt: skip
 
 

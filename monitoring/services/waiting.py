@@ -1,0 +1,18 @@
+"""How long a rule waits before it looks at a window: its own delay, or as long as labels take."""
+
+from monitoring.models import AlertRule, Monitor
+
+LABELLED_FAIRNESS = ("fairness.tpr", "fairness.fpr", "fairness.accuracy")
+
+
+def needs_labels(metric: str) -> bool:
+    """Whether a metric can only be told once labels have come; the wait itself and estimates need none."""
+    if metric.startswith("performance."):
+        return not metric.startswith("performance.estimated.")
+    return metric == "label.coverage" or metric.startswith(LABELLED_FAIRNESS)
+
+
+def delay_of(rule: AlertRule, monitor: Monitor) -> int:
+    """Seconds from the end of a window to the moment a rule may judge it."""
+    due = monitor.label_delay_seconds if needs_labels(rule.metric) else 0
+    return max(rule.evaluation_delay, due)

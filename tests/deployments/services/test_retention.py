@@ -1,0 +1,101 @@
+"""Predictions are kept as long as their endpoint or the installation says; what was counted stays."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from deployments import tasks
+from deployments.models import Endpoint
+from deployments.services import endpoints
+from mlportal.lib.errors import Forbidden, Invalid
+from monitoring.models import Bucket, GroundTruth, IngestedSegment, LabelBucket, Prediction, PredictionChunk
+from monitoring.pipeline import ship
+from monitoring.services import predictions, retention
+from projects.models import Event
+from tests.deployments.test_api import Api
+from tests.deployments.test_pages import browser
+from tests.factories.deployments import Team, make_live
+from tests.factories.monitoring import make_monitor
+from tests.monitoring.log import header, line, write
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def endpoint(team: Team) -> Endpoint:
+    return make_live(team)
+
+
+def predicted(team: Team, endpoint: Endpoint, folder, *, days: float, rows: int = 3, name: str = "r") -> None:
+    """One segment of predictions of so many days ago, each with a label."""
+    ms = int((timezone.now() - days * DAY).timestamp() * 1000)
+    refs = [f"{name}{days}-{number}" for number in range(rows)]
+    ids = [str(retention.first_id(timezone.now() - days * DAY))[:-4] + f"{number:04x}" for number in range(rows)]
+    made = line(rows, at_ms=ms, refs=refs) | {"ids": ids}
+    write(folder, [made], header(team.project, endpoint=endpoint.name, label="v1"))
+    ship.ship(folder)
+    items = [{"inference_id": ref, "label": "yes"} for ref in refs]
+    assert predictions.record_truth(team.scientist, project=team.project, items=items).matched == rows
+
+
+def counted() -> tuple[int, int, int]:
+    return Prediction.objects.count(), GroundTruth.objects.count(), PredictionChunk.objects.count()
+
+
+def test_old_predictions_go_and_figures_stay(team, endpoint, tmp_path):
+    predicted(team, endpoint, tmp_path, days=40)
+    predicted(team, endpoint, tmp_path, days=2)
+    figures = Bucket.objects.count(), LabelBucket.objects.count()
+    assert tasks.forget_predictions() == 0  # nothing was said, so they are kept
+    endpoints.configure(team.ops, endpoint=endpoint, log_days=30)
+    assert tasks.forget_predictions() == 3
+    assert counted() == (3, 3, 1)
+    assert (Bucket.objects.count(), LabelBucket.objects.count()) == figures
+    assert IngestedSegment.objects.count() == 2  # a segment that comes again counts once still
+    event = Event.objects.get(verb="predictions.forgotten")
+    told = {name: event.data[name] for name in ("endpoint", "predictions", "labels", "files")}
+    assert told == {"endpoint": endpoint.name, "predictions": 3, "labels": 3, "files": 1}
+    assert tasks.forget_predictions() == 0
+    assert Event.objects.filter(verb="predictions.forgotten").count() == 1
+
+
+def test_batches_are_bounded_and_the_next_call_goes_on(team, endpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "MOST_BATCHES", 2)
+    predicted(team, endpoint, tmp_path, days=40, rows=5)
+    endpoints.configure(team.ops, endpoint=endpoint, log_days=30)
+    assert tasks.forget_predictions() == 4
+    assert counted() == (1, 1, 1)
+    assert tasks.forget_predictions() == 1
+    assert counted() == (0, 0, 0)
+    assert Event.objects.filter(verb="predictions.forgotten").count() == 3
+
+
+def test_the_installation_decides_where_an_endpoint_says_nothing(team, endpoint, tmp_path, settings):
+    settings.PREDICTION_DAYS = 10
+    predicted(team, endpoint, tmp_path, days=20)
+    other = Endpoint(name="elsewhere")  # of a model that is served elsewhere: watched, and no endpoint of ours
+    make_monitor(team.project, endpoint=other.name, version="v1")
+    predicted(team, other, tmp_path, days=20, name="e")
+    endpoints.configure(team.ops, endpoint=endpoint, log_days=30)
+    assert tasks.forget_predictions() == 3
+    assert list(Prediction.objects.values_list("endpoint", flat=True).distinct()) == [endpoint.name]
+    endpoints.configure(team.ops, endpoint=endpoint, log_days=0)
+    assert tasks.forget_predictions() == 3
+
+
+def test_days_are_set_on_the_page_and_over_the_api(team, endpoint):
+    client, address = browser(team, "ops"), f"/p/churn/deployments/{endpoint.name}/"
+    assert client.post(f"{address}configure/", {"log_mode": "all", "log_days": "90"}).status_code == 303
+    assert Endpoint.objects.get().log_days == 90
+    assert client.post(f"{address}configure/", {"log_mode": "all", "log_days": "-1"}).status_code == 422
+    ops = Api(team, "ops", "read", "deploy")
+    assert ops.send("patch", f"endpoints/{endpoint.name}/", {"log_days": 7}).json()["log_days"] == 7
+    assert ops.send("patch", f"endpoints/{endpoint.name}/", {"log_days": 99_999}).status_code == 400
+    assert Event.objects.filter(verb="endpoint.configured").count() == 2
+    with pytest.raises(Invalid) as caught:
+        endpoints.configure(team.ops, endpoint=endpoint, log_days=40_000)
+    assert caught.value.field == "log_days"
+    with pytest.raises(Forbidden):
+        retention.forget(team.viewer, project=team.project, endpoint=endpoint.name, before=timezone.now())
