@@ -270,6 +270,20 @@ def scores_between(monitor: Monitor, start: datetime, end: datetime, segment: st
     return score.columns(monitor.reference, counts_by, min_samples=monitor.min_samples) if counts_by else []
 
 
+def counts_of_all(monitor: Monitor, start: datetime, end: datetime) -> dict[str, Counts]:
+    """Counts of every column between any two moments; one query."""
+    parts: dict[str, list[Counts]] = {}
+    rows = Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end).order_by("hour")
+    for column, counts in rows.values_list("column", "counts"):
+        parts.setdefault(column, []).append(counts)
+    return {column: merged(monitor, column, held) for column, held in parts.items()}
+
+
+def rows_of(counts: Mapping[str, Counts]) -> int:
+    """How many answered rows the counts of all columns are of."""
+    return max((shape.size(held) for column, held in counts.items() if column not in shape.NOT_ROWS), default=0)
+
+
 def counts_between(monitor: Monitor, column: str, start: datetime, end: datetime, segment: str = "") -> Counts | None:
     """Counts of one column between any two moments."""
     rows = _Within(monitor, start, end, segment).buckets.filter(column=column)

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from deployments import gates
 from deployments.api import model_shapes, shapes
 from deployments.models import Alias, Explanation, ModelVersion, RegisteredModel
-from deployments.services import aliases, explanations, model_facts, model_listing, packages, past, registry
+from deployments.services import aliases, bundles, explanations, model_facts, model_listing, packages, past, registry
 from experiments.models import Run
 from experiments.services import delivery
 from mlportal.lib.errors import Missing
@@ -180,12 +180,16 @@ class VersionExport(InProject):
     reads = ModelVersion
     permissions = {"GET": P.MODEL_VIEW}
 
-    @extend_schema(operation_id="versions_export", tags=TAGS, responses={(200, "application/zip"): OpenApiTypes.BINARY})
+    @extend_schema(
+        operation_id="versions_export", tags=TAGS, responses={(200, "application/zip"): OpenApiTypes.BINARY},
+        parameters=[OpenApiParameter("kind", str, enum=bundles.KINDS, description="With what runs it elsewhere.")],
+    )  # fmt: skip
     def get(self, request: Request, name: str, number: int) -> HttpResponseBase:
         """Send files, manifest, provenance, signatures and public keys as a zip that can be checked anywhere."""
-        del request
-        version = self.version(name, number)
-        return delivery.folder(packages.export(self.actor, version=version), f"{name}-v{number}")
+        version, kind = self.version(name, number), request.query_params.get("kind", "")
+        if not kind:
+            return delivery.folder(packages.export(self.actor, version=version), f"{name}-v{number}")
+        return delivery.folder(bundles.export(self.actor, version=version, kind=kind), f"{name}-v{number}-{kind}")
 
 
 class VersionExplanation(InProject):

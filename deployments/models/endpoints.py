@@ -26,7 +26,7 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         """Join what every line about an endpoint shows."""
         return self.select_related(
             "project", "environment", "model", "current_revision__version__model", "current_revision__promotion",
-            "frozen_by",
+            "current_revision__version__conversion", "frozen_by",
         )  # fmt: skip
 
 

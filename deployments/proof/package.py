@@ -85,9 +85,10 @@ def verify(path: Path, *, ring: signing.Keyring | None = None) -> Verdict:
             entries = _entries(archive, path.stat().st_size)
             about = _manifest(archive, entries)
             _check_signatures(archive, entries, about, ring)
-            _check_names(entries, about["files"])
-            for row in about["files"]:
-                _check_file(archive, entries[FOLDER + row["path"]], row)
+            listed = _listed(about)
+            _check_names(entries, listed)
+            for name, row in listed.items():
+                _check_file(archive, entries[name], row)
     except _Found as found:
         return Verdict(found.code, str(found), found.path)
     except zipfile.BadZipFile as error:
@@ -171,8 +172,15 @@ def _check_signatures(
         raise _Found(MISMATCH, "The signature of the version does not fit its files and provenance.", MANIFEST)
 
 
-def _check_names(entries: Mapping[str, zipfile.ZipInfo], files: list[dict[str, Any]]) -> None:
-    wanted = {MANIFEST, SIGNATURE, KEY, *(FOLDER + str(row["path"]) for row in files)}
+def _listed(about: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Rows of the manifest by their names in the zip: files of the version, and what an export to run adds."""
+    return {FOLDER + str(row["path"]): row for row in about["files"]} | {
+        str(row["path"]): row for row in about.get("added", [])
+    }
+
+
+def _check_names(entries: Mapping[str, zipfile.ZipInfo], listed: Mapping[str, Any]) -> None:
+    wanted = {MANIFEST, SIGNATURE, KEY, *listed}
     if missing := sorted(wanted - set(entries)):
         raise _Found(ALTERED, f"{missing[0]} is missing.", missing[0])
     if extra := sorted(set(entries) - wanted):

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from deployments.runtime import exact
+from deployments.runtime import exact, trial
 from deployments.runtime.backends import Answer, Backend
-from deployments.runtime.signature import Column, Columns, Signature, parse, read_records
+from deployments.runtime.signature import Columns, Signature, parse, read_records
 from mlportal.lib.errors import DomainError, Unprocessable
 
 CHUNK_BYTES = 1 << 20
-REFERENCE_ROWS = 1_000
 EXAMPLE_ROWS = 100
 INLINE_SECONDS = 0.020
 TOLERANCE = 1e-6
@@ -145,7 +142,7 @@ def _build(
     clock: Callable[[], float],
 ) -> Runtime:
     examples = _examples(files, signature)
-    reference, recorded = _reference(_named(files, "reference.parquet"), signature)
+    reference, recorded = trial.reference(_named(files, "reference.parquet"), signature)
     if examples is None and not recorded:
         raise VersionRefused("The version has neither examples nor reference rows to try it on.", code="no_examples")
     rows = reference if recorded else examples
@@ -174,7 +171,7 @@ def trial_rows(files: Mapping[str, Path], signature: Signature) -> Columns:
     VersionRefused
         When it has neither.
     """
-    reference, recorded = _reference(_named(files, "reference.parquet"), signature)
+    reference, recorded = trial.reference(_named(files, "reference.parquet"), signature)
     if recorded:
         return reference
     examples = _examples(files, signature)
@@ -198,36 +195,6 @@ def _examples(files: Mapping[str, Path], signature: Signature) -> Columns | None
     else:
         return None
     return read_records(records, signature) if records else None
-
-
-def _reference(path: Path | None, signature: Signature) -> tuple[Columns, list[Any]]:
-    """Reference rows that fit the signature, and the prediction recorded for each."""
-    if path is None:
-        return [], []
-    from pyarrow import parquet
-
-    table = parquet.read_table(path, columns=[*signature.names, "__prediction__"]).slice(0, REFERENCE_ROWS)
-    columns = [
-        [_sent(value, column) for value in table.column(column.name).to_pylist()] for column in signature.columns
-    ]
-    usable = [row for row, values in enumerate(zip(*columns, strict=True)) if _fits(values, signature)]
-    recorded = table.column("__prediction__").to_pylist()
-    return [[values[row] for row in usable] for values in columns], [recorded[row] for row in usable]
-
-
-def _sent(value: Any, column: Column) -> Any:
-    """Value of a reference row as a caller would send it."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if column.kind == "boolean":
-        return bool(value)
-    return int(value) if column.kind == "integer" and float(value).is_integer() else value
-
-
-def _fits(values: Sequence[Any], signature: Signature) -> bool:
-    return all(value is not None or column.nullable for value, column in zip(values, signature.columns, strict=True))
 
 
 def _compare(answer: Answer, recorded: Sequence[Any]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.utils import timezone
 
@@ -35,16 +36,28 @@ def export(by: Actor, *, version: ModelVersion) -> Iterator[bytes]:
         When too many packages are on their way already.
     """
     require(by, Permission.MODEL_VIEW, version.model.project)
+    files = files_of(version)
+    made = {"made_at": timezone.now().isoformat(timespec="seconds")}
+    return folder_zip.stream(files, heads=package.heads(about(version) | made, gates.keyring()))
+
+
+def files_of(version: ModelVersion) -> list[Any]:
+    """Return the stored files of a version as they lie in its zip.
+
+    Raises
+    ------
+    Conflict
+        When the portal holds none of it, or one is missing.
+    """
     if not version.manifest:
         raise Conflict(f"{version} has no files in the portal.", code="no_files")
     lost = [row["path"] for row in version.manifest if not blobs.exists(row["sha256"])]
     if lost:
         raise Conflict(f"The file {lost[0]} of {version} is missing.", code="artifact_damaged", got=lost[:20])
-    files = [
+    return [
         _File(package.FOLDER + row["path"], row["sha256"], row["size_bytes"], version.created_at)
         for row in version.manifest
     ]
-    return folder_zip.stream(files, heads=package.heads(_about(version), gates.keyring()))
 
 
 def public_keys(version: ModelVersion) -> dict[str, str]:
@@ -54,12 +67,12 @@ def public_keys(version: ModelVersion) -> dict[str, str]:
     return {key: signing.public_pem(ring, key) for key in wanted if key in ring.publics}
 
 
-def _about(version: ModelVersion) -> dict[str, object]:
+def about(version: ModelVersion) -> dict[str, object]:
+    """Return what the manifest of a zip says of a version."""
     return {
         "project": version.model.project.slug,
         "model": version.model.name,
         "number": version.number,
-        "made_at": timezone.now().isoformat(timespec="seconds"),
         "files": version.manifest,
         "provenance": version.provenance,
         "manifest_sha256": version.manifest_sha256,

@@ -17,7 +17,7 @@ from deployments.services import holds, promotions, registry, retraining_facts, 
 from experiments.models import Run, TrainingJob
 from experiments.services import jobs
 from mlportal.lib.errors import Conflict, DomainError
-from monitoring.models import Alert
+from monitoring.models import Alert, AlertRule
 from monitoring.models.alerts import AlertState
 from monitoring.services.timeline import is_silenced
 from projects.actor import Actor
@@ -59,9 +59,12 @@ def _automations() -> Any:
 
 def _on_alert(event: Event) -> None:
     data = event.data
-    found = _automations().filter(
-        project=event.project, endpoint__name=data.get("endpoint", ""), trigger=data.get("kind", ""), enabled=True
-    )
+    action = data.get("action", "")
+    if action == AlertRule.Action.NONE:
+        return
+    found = _automations().filter(project=event.project, endpoint__name=data.get("endpoint", ""), enabled=True)
+    if action != AlertRule.Action.RETRAIN:
+        found = found.filter(trigger=data.get("kind", ""))
     for automation in found.order_by("pk"):
         _consider(automation, event)
 

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from deployments.models import RegisteredModel, RetrainTrigger, VersionGap
 from deployments.proof.rules import signed
 from deployments.services import ledger, promised
+from experiments.training.catalogue import METRICS
 from projects.access import ProjectView
 from projects.permissions import Permission
 
@@ -80,6 +81,7 @@ class GapLine:
     """One version at one endpoint, in words."""
 
     row: VersionGap
+    metric: str
     promised: str
     live: str
     gain: str
@@ -96,4 +98,5 @@ def _gap_line(row: VersionGap) -> GapLine:
     gain = "" if row.gain is None else signed(round(row.gain, 3))
     if row.gain_low is not None and row.gain_high is not None:
         gain += f" ({signed(round(row.gain_low, 3))} to {signed(round(row.gain_high, 3))})"
-    return GapLine(row, "" if row.promised is None else f"{row.promised:.3f}{between}", _figure(told), gain)
+    name = METRICS[row.metric]["label"] if row.metric in METRICS else row.metric
+    return GapLine(row, name, "" if row.promised is None else f"{row.promised:.3f}{between}", _figure(told), gain)

@@ -22,6 +22,7 @@ from deployments.models import (
 )
 from deployments.services import (
     breakglass,
+    bundles,
     compared,
     conversions,
     examples,
@@ -291,14 +292,16 @@ class VersionVerify(OneVersion):
 
 
 class VersionExport(OneVersion):
-    """A version to take along."""
+    """A version to take along, or with ``kind`` to run elsewhere."""
 
     reads = ModelVersion
     permission = Permission.MODEL_VIEW
 
     def get(self, request: HttpRequest, name: str, number: int) -> HttpResponseBase:
-        del request
-        return delivery.folder(packages.export(self.actor, version=self.load(name, number)), f"{name}-v{number}")
+        version, kind = self.load(name, number), request.GET.get("kind", "")
+        if not kind:
+            return delivery.folder(packages.export(self.actor, version=version), f"{name}-v{number}")
+        return delivery.folder(bundles.export(self.actor, version=version, kind=kind), f"{name}-v{number}-{kind}")
 
 
 class VersionExplain(OneVersion):

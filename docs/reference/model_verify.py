@@ -38,6 +38,7 @@ def check(archive, size, key):
     if not signed(pem, about["manifest_signature"], b"mlportal model manifest v1\n" + digest.encode()):
         return 3, "the signature of the version does not fit its files"
     wanted = {"files/" + row["path"]: row["sha256"] for row in about["files"]}
+    wanted.update((row["path"], row["sha256"]) for row in about.get("added", []))
     if odd := set(entries) ^ {*wanted, "manifest.json", "manifest.sig", "public-key.pem"}:
         return 1, f"{sorted(odd)[0]} is missing, or does not belong there"
     for name, sha256 in wanted.items():

@@ -105,7 +105,9 @@ def _written(files: Iterable[Listed], prefix: str, heads: Sequence[tuple[str, by
     sink, missing = _Sink(), list[str]()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, content in heads:
-            archive.writestr(name, content)
+            entry = zipfile.ZipInfo(name)  # without a time of its own, so that the same content gives the same zip
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
         for file in files:
             name = file.path.removeprefix(prefix)
             try:

@@ -24,7 +24,8 @@ def add_commands(commands: Any) -> None:
     export = actions.add_parser("export", help="write a version with its proof to a zip")
     export.add_argument("model")
     export.add_argument("version", type=int)
-    export.add_argument("-o", "--output", type=Path, help="default: MODEL-vVERSION.zip; never overwrites")
+    export.add_argument("--kind", choices=["edge", "container"], help="with what runs it without the portal")
+    export.add_argument("-o", "--output", type=Path, help="default: MODEL-vVERSION[-KIND].zip; never overwrites")
     common(export)
     export.set_defaults(run=run_export)
     verify = actions.add_parser("verify", help="check a version on the portal, or a file without it", epilog=CODES)
@@ -49,10 +50,12 @@ def add_commands(commands: Any) -> None:
 def run_export(given: argparse.Namespace) -> int:
     """Download a version as a package."""
     at = portal(given)
-    target = given.output or Path(f"{given.model}-v{given.version}.zip")
+    ending = f"-{given.kind}" if given.kind else ""
+    target = given.output or Path(f"{given.model}-v{given.version}{ending}.zip")
     if target.exists():
         raise Failure(f"{target} exists; an export never overwrites.", REFUSED)
-    size = at.download(at.path("models", given.model, "versions", given.version, "export"), target)
+    place = at.path("models", given.model, "versions", given.version, "export")
+    size = at.download(place, target, **({"kind": given.kind} if given.kind else {}))
     show(given, {"file": str(target), "bytes": size}, f"{target}: {size:,} bytes.")
     return 0
 

@@ -75,12 +75,13 @@ class Portal:
         with file.open("rb") as stream:
             return self._once("POST", f"{path}/?{wanted}", iter(lambda: stream.read(CHUNK), b""), headers)
 
-    def download(self, path: str, target: Path) -> int:
+    def download(self, path: str, target: Path, **query: object) -> int:
         """Write an answer to a file as it comes; the file appears when it is whole. Returns its size in bytes."""
         draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
         try:
             with draft.open("xb") as file:
-                size = int(self._once("GET", f"{path}/", b"", {}, into=file))
+                asked = f"?{urlencode(query)}" if query else ""
+                size = int(self._once("GET", f"{path}/{asked}", b"", {}, into=file))
             draft.rename(target)
         except OSError as error:
             raise Failure(f"cannot write {target}: {error}", REFUSED) from None

@@ -13,7 +13,7 @@ from monitoring.models.alerts import Metric, Severity
 RULE_FIELDS = (
     "name", "enabled", "endpoint", "metric", "column", "group_by", "op", "warn", "critical", "clear", "needed", "of",
     "keep_firing", "min_samples", "no_data_after", "no_data_then", "severity", "compare", "over", "evaluation_delay",
-    "cooldown", "labels", "inhibited_by",
+    "window_seconds", "action", "cooldown", "labels", "inhibited_by",
 )  # fmt: skip
 
 
@@ -124,6 +124,12 @@ class RuleChange(serializers.Serializer):
     no_data_after = serializers.IntegerField(required=False, min_value=1, max_value=100)
     no_data_then = serializers.ChoiceField(AlertRule.NoData.choices, required=False)
     severity = serializers.ChoiceField(Severity.choices, required=False)
+    window_seconds = serializers.IntegerField(
+        required=False, allow_null=True, min_value=60, help_text="A window of its own; null: as its endpoint is judged."
+    )
+    action = serializers.ChoiceField(
+        AlertRule.Action.choices, required=False, allow_blank=True, help_text="What its alerts do about retraining."
+    )
     compare = serializers.ChoiceField(AlertRule.Compare.choices, required=False)
     over = serializers.IntegerField(required=False, min_value=1, max_value=100)
     evaluation_delay = serializers.IntegerField(required=False, min_value=0, help_text="Seconds after a window's end.")

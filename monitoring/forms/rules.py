@@ -27,6 +27,12 @@ class RuleForm(Form):
         choices=AlertRule.Compare.choices, label="What is compared", initial="static", required=False
     )
     over = forms.IntegerField(label="Mean of this many windows", initial=1, required=False)
+    window_seconds = forms.IntegerField(
+        required=False,
+        label="Window of its own (seconds)",
+        help_text="Empty: as its endpoint is judged. Not finer than its steps of counting; for the value itself only.",
+    )
+    action = forms.ChoiceField(choices=AlertRule.Action.choices, required=False, label="Retraining")
     op = forms.ChoiceField(choices=AlertRule.Op.choices, label="Raise when it is")
     warn = forms.FloatField(required=False, label="Warning limit")
     critical = forms.FloatField(required=False, label="Critical limit")

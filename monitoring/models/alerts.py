@@ -128,6 +128,11 @@ class AlertRule(models.Model):
         OK = "ok", "count as clear"
         KEEP = "keep", "keep the state"
 
+    class Action(models.TextChoices):
+        USUAL = "", "start a retraining where the endpoint has one for such alerts"
+        RETRAIN = "retrain", "start the endpoint's retraining, whatever the alert is about"
+        NONE = "none", "never start a retraining"
+
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="alert_rules")
     name = models.CharField(max_length=100)
     name_key = models.CharField(max_length=100)
@@ -138,6 +143,8 @@ class AlertRule(models.Model):
     group_by = models.CharField(max_length=8, choices=GroupBy, default=GroupBy.ENDPOINT)
     compare = models.CharField(max_length=12, choices=Compare, default=Compare.STATIC)
     over = models.PositiveSmallIntegerField(default=1, help_text="Windows whose mean is judged.")
+    window_seconds = models.PositiveIntegerField(null=True, help_text="Empty: as its endpoint is judged.")
+    action = models.CharField(max_length=7, choices=Action, default=Action.USUAL, blank=True)
     op = models.CharField(max_length=5, choices=Op, default=Op.ABOVE)
     warn = models.FloatField(null=True, blank=True)
     critical = models.FloatField(null=True, blank=True)

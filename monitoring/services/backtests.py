@@ -13,7 +13,7 @@ from monitoring.drift.evaluate import Facts, Finding, Question
 from monitoring.drift.lifecycle import Life, Policy, step
 from monitoring.drift.series import Comparison
 from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Window
-from monitoring.services.course import facts_of_all, question_of
+from monitoring.services.course import facts_of_all, own_facts, question_of
 from monitoring.services.waiting import delay_of
 from projects.actor import Actor
 from projects.models import Project
@@ -120,10 +120,14 @@ def _since(monitors: Sequence[Monitor], rule: AlertRule, since: datetime) -> dat
 def _play_one(played: Played, monitor: Monitor, rule: AlertRule) -> None:
     ready = played.until - timedelta(seconds=delay_of(rule, monitor))
     rows = Window.objects.filter(monitor=monitor, ends_at__gt=played.since, ends_at__lte=ready)
-    most = MOST_MEASURED if rule.metric in measures.WORDS else MOST_WINDOWS
+    counted = rule.metric in measures.WORDS or rule.window_seconds
+    most = MOST_MEASURED if counted else MOST_WINDOWS
     windows = list(rows.order_by("-ends_at").defer("reasons")[:most])[::-1]
     played.windows += len(windows)
-    course = facts_of_all(monitor, windows, metric=rule.metric, column=rule.column)
+    if rule.window_seconds:
+        course = [own_facts(rule, monitor, window.ends_at) for window in windows]
+    else:
+        course = facts_of_all(monitor, windows, metric=rule.metric, column=rule.column)
     lives: dict[str, Life] = {}
     open_: dict[str, Firing] = {}
     policy = Policy(rule.needed, rule.of, rule.keep_firing)

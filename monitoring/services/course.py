@@ -1,12 +1,15 @@
 """A window as rules see it, and the windows before it for those rules that compare."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 import structlog
 
 from monitoring import history
-from monitoring.drift import measures, series
+from monitoring.drift import measures, score, series, shape
 from monitoring.drift.evaluate import TRAFFIC, Facts, Finding, Limits, Question
 from monitoring.drift.series import Comparison
 from monitoring.models import AlertRule, DriftScore, Monitor, Window
@@ -54,6 +57,32 @@ def facts_of_all(monitor: Monitor, windows: Iterable[Window], *, metric: str, co
     return [facts_of(window, monitor, held[window.pk], measured=measured) for window in listed]
 
 
+def own_facts(rule: AlertRule, monitor: Monitor, end: datetime) -> Facts:
+    """Return what a rule with a window of its own looks at, from the counts of that time.
+
+    It reaches back at least as far as one step of counting: there is nothing finer to look at.
+    """
+    start = end - timedelta(seconds=max(rule.window_seconds or 0, monitor.bucket_seconds))
+    counts = history.counts_of_all(monitor, start, end)
+    scores = [
+        DriftScore(others=counts[one.column].get("others", {}), **_fields(one))
+        for one in score.columns(monitor.reference, counts, min_samples=monitor.min_samples)
+        if one.column in counts
+    ]
+    window = Window(monitor=monitor, starts_at=start, ends_at=end, rows=history.rows_of(counts))
+    if traffic := counts.get(shape.TRAFFIC):
+        window.requests, window.errors = shape.size(traffic), traffic["nulls"]
+        window.latency_p50_us, window.latency_p95_us, window.latency_p99_us = (
+            shape.latency_us(traffic, share) for share in (0.50, 0.95, 0.99)
+        )
+    return facts_of(window, monitor, scores, measured=rule.metric in measures.WORDS)
+
+
+def _fields(one: score.Score) -> dict[str, Any]:
+    known = {field.name for field in DriftScore._meta.get_fields()}
+    return {name: value for name, value in asdict(one).items() if name in known}
+
+
 class Course:
     """One window; what was before it is read when the first rule asks for it."""
 
@@ -80,6 +109,8 @@ class Course:
         """Apply a rule; one that fails must not stop the others, so the failure becomes an outcome."""
         try:
             comparison = Comparison(rule.compare, rule.over)
+            if rule.window_seconds:
+                return series.ask(question_of(rule), comparison, [own_facts(rule, self.monitor, self.window.ends_at)])
             facts = self.measured if rule.metric in measures.WORDS else self.facts
             return series.ask(question_of(rule), comparison, [*self._past(rule, comparison), facts])
         except Exception as error:

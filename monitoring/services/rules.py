@@ -35,8 +35,11 @@ CHOICES: dict[str, Any] = {
     "compare": AlertRule.Compare,
     "no_data_then": AlertRule.NoData,
     "severity": Severity,
+    "action": AlertRule.Action,
 }
-FIELDS = (*TEXTS, *NUMBERS, *COUNTS, *CHOICES, "enabled", "labels", "inhibited_by")
+FIELDS = (*TEXTS, *NUMBERS, *COUNTS, *CHOICES, "enabled", "labels", "inhibited_by", "window_seconds")
+LONGEST_WINDOW = 90 * 86_400
+SHORTEST_WINDOW = 60
 WITH_COLUMN = (Metric.DRIFT_PSI, Metric.PREDICTION_PSI, Metric.NULL_SHARE, Metric.UNSEEN, Metric.OUTSIDE)
 WITHOUT_COLUMN = tuple(metric for metric in Metric if metric not in WITH_COLUMN)
 MOST_LABELS = 20
@@ -171,8 +174,8 @@ def _check_one(field: str, value: Any) -> Any:
             known = ", ".join(CHOICES[field].values)
             raise Invalid(f"{field} must be one of: {known}.", field=field, got=str(value)[:100])
         return value
-    if field == "labels":
-        return _labels(value)
+    if field in ("window_seconds", "labels"):
+        return _labels(value) if field == "labels" else _window(value)
     if field == "inhibited_by":
         return None if value is None else matchers.lines(value, field=field)
     if field == "enabled" and isinstance(value, bool):
@@ -180,6 +183,15 @@ def _check_one(field: str, value: Any) -> Any:
     if field == "enabled":
         raise Invalid("enabled is true or false.", field=field)
     raise Invalid(f"A rule has no setting {field!r}.", field=field, limit=list(FIELDS))
+
+
+def _window(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not SHORTEST_WINDOW <= value <= LONGEST_WINDOW:
+        limits = f"{SHORTEST_WINDOW} to {LONGEST_WINDOW:,}"
+        raise Invalid(f"window_seconds must be a whole number from {limits}, or empty.", field="window_seconds")
+    return value
 
 
 def _labels(value: Any) -> dict[str, str]:
@@ -226,6 +238,11 @@ def _check_whole(rule: AlertRule) -> None:
         raise Invalid(f"The critical limit must be {word} the warning limit of {limits[0]:g}.", field="critical")
     if rule.clear is not None and (rule.clear > limits[0] if rising else rule.clear < limits[0]):
         raise Invalid("The clear limit must lie on the quiet side of the other limits.", field="clear")
+    if rule.window_seconds and (rule.compare != AlertRule.Compare.STATIC or rule.over > 1):
+        raise Invalid(
+            "A window of its own goes with the value itself; comparisons take the windows of the endpoint.",
+            field="window_seconds",
+        )
     if rule.needed > rule.of:
         raise Invalid(f"{rule.needed} of {rule.of} windows is not possible.", field="needed", limit=rule.of)
     if rule.column and rule.metric in WITHOUT_COLUMN:

@@ -206,6 +206,7 @@ def _announce(alert: Alert, move: Move, happening: Happening) -> None:
         "seq": alert.last_seq, "reopened": alert.reopened, "reason": happening.text, "incident": alert.incident_id,
         "inhibited_by": inhibition.inhibitor(alert), "routed": routing.has_routes(alert.project),
         "muted": alert.muted_until is not None and alert.muted_until > happening.at,
+        "action": alert.rule.action,
         "window_end": happening.window_end.isoformat(timespec="seconds") if happening.window_end else "",
     }  # fmt: skip
     events.record(happening.by, verb, project=alert.project, target=alert, data=data)

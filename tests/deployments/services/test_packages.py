@@ -206,7 +206,7 @@ def test_a_version_signed_with_an_older_key_is_intact(team, exported, tmp_path):
     both = keys.Keyring(ring.private, {**ring.publics, keys.key_id(old.public_key()): old.public_key()})
     former = keys.Keyring(old, both.publics)
     version.manifest_signature, version.signed_by = signing.sign(former, version.manifest_sha256), former.key_id
-    about = packages._about(version) | {"keys": {former.key_id: keys.public_pem(former, former.key_id)}}
+    about = packages.about(version) | {"keys": {former.key_id: keys.public_pem(former, former.key_id)}}
     write(exported, contents(exported) | dict(package.heads(about, ring)))
     assert package.verify(exported, ring=ring).code == 0
     assert independent(exported)[0] == 0

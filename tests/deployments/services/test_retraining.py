@@ -147,6 +147,13 @@ def test_one_rule_and_window_is_one_trigger_for_the_model(team, endpoint):
     assert fire(team, endpoint, 4, rule=5, window_end="2026-11-21T13:00:00Z").guard == "active"
 
 
+def test_a_rule_says_whether_its_alerts_retrain(team, endpoint):
+    configure(team, endpoint)
+    assert fire(team, endpoint, 1, action="none") is None
+    assert fire(team, endpoint, 2, kind="quality") is None
+    assert fire(team, endpoint, 3, kind="quality", action="retrain").state == "training"
+
+
 def test_a_held_one_goes_on_when_its_guard_is_over_and_the_alert_still_fires(team, endpoint):
     configure(team, endpoint)
     silence = Silence.objects.create(
