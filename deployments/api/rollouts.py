@@ -19,7 +19,7 @@ TAGS = ["endpoints"]
 Data = dict[str, Any]
 
 
-class StepSerializer(serializers.Serializer[Data]):
+class RolloutStepSerializer(serializers.Serializer[Data]):
     """One step of a rollout."""
 
     share = serializers.FloatField(help_text="Share of the requests, over 0 and at most 1.")
@@ -32,7 +32,7 @@ class PlanRolloutSerializer(serializers.Serializer[Data]):
 
     promotion = serializers.IntegerField(help_text="Whose approval the version goes live by.")
     reason = serializers.CharField(max_length=4000)
-    steps = StepSerializer(many=True, required=False)
+    steps = RolloutStepSerializer(many=True, required=False)
     shadow = serializers.BooleanField(default=False, help_text="Whether the version first answers beside, unheard.")
     label_margin = serializers.FloatField(default=0.0, help_text="How much worse the labelled metric may be.")
 
@@ -73,7 +73,7 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
     version = serializers.IntegerField(source="promotion.version.number", read_only=True)
     stable = serializers.IntegerField(source="stable.number", read_only=True, default=None, allow_null=True)
     share = serializers.FloatField(read_only=True, help_text="Of the requests, which the version gets now.")
-    steps = StepSerializer(many=True, read_only=True)
+    steps = RolloutStepSerializer(many=True, read_only=True)
     planned_by = serializers.CharField(source="planned_by.username", read_only=True)
 
     class Meta:

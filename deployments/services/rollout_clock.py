@@ -69,12 +69,17 @@ def look(rollout: Rollout, *, now: datetime) -> bool:
     by = _clock(rollout)
     with transaction.atomic():
         held = rollouts.hold(rollout)
-        if not held.is_open or (held.judged_at and held.state == State.CANARY and now - held.judged_at < EVERY):
+        if not held.is_open or _was_judged(held, now):
             return False
         before = (held.state, held.step)
         finished = _judge(by, held, now)
         moved = before != (held.state, held.step)
     return _finish(by, held) if finished else moved
+
+
+def _was_judged(held: Rollout, now: datetime) -> bool:
+    """Whether it was judged less than a minute ago; a version that loads is waited for without a pause."""
+    return held.state != State.VALIDATING and held.judged_at is not None and now - held.judged_at < EVERY
 
 
 def _judge(by: Actor, held: Rollout, now: datetime) -> bool:
@@ -84,7 +89,8 @@ def _judge(by: Actor, held: Rollout, now: datetime) -> bool:
         return False
     sources = list(EndpointRevision.objects.filter(rollout=held).values_list("pk", flat=True))
     found = _found(held, sources, now)
-    _keep(held, found, now)
+    if held.state != State.VALIDATING or found.verdict == criteria.ABORT:
+        _keep(held, found, now)
     if found.verdict == criteria.ABORT:
         rollouts.give_back(held, found.words(criteria.ABORT), actor=by)
     elif held.state != State.PAUSED:

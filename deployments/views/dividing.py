@@ -93,7 +93,9 @@ def context(endpoint: Endpoint) -> dict[str, Any]:
         "check": check,
         "sides": _sides(counts),
         "pictures": _pictures(counts),
-        "drafts": Rollout.objects.with_subject().filter(endpoint=endpoint, state="draft"),
+        "drafts": Rollout.objects.with_subject().filter(
+            endpoint=endpoint, state="draft", promotion__state__in=["pending", "approved"]
+        ),
         "trials": Trial.objects.filter(endpoint=endpoint).order_by("-pk")[:5],
         "stretches": _stretches(endpoint),
     }

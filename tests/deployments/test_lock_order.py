@@ -10,14 +10,15 @@ import pytest
 from django.db import DatabaseError, connection, connections, transaction
 
 from deployments.models import Condition, Endpoint, PromotionRequest
-from deployments.services import endpoints, promotions, suspensions
+from deployments.services import endpoints, promotions, rollout_clock, rollouts, suspensions
 from mlportal.lib.errors import DomainError
 from monitoring.models import Alert, AlertRule, Monitor, RuleEvaluation
 from monitoring.services import alerts
 from projects.models import ChainHead
 from projects.services import events, members, verification
+from tests.deployments.services.test_rollouts import STEPS, load
 from tests.deployments.test_concurrency import again as another
-from tests.factories.deployments import Team, make_live, make_request
+from tests.factories.deployments import Team, make_live, make_request, set_policy
 from tests.factories.monitoring import make_window, sample, watcher
 from tests.factories.projects import make_user
 
@@ -199,3 +200,20 @@ def test_switches_against_verdicts_in_each_of_100_rounds(watched):
             endpoints.rollback(
                 team.ops, endpoint=Endpoint.objects.get(), version=condition.request.version, reason=REASON
             )
+
+
+def test_the_clock_of_a_rollout_meets_a_rollback(serial_team):
+    team = serial_team
+    make_live(team)
+    set_policy(team, switch_at_approval=False)
+    request = make_request(team)
+    promotions.decide(team.manager, request=request, verdict="approve")
+    plan = rollouts.plan(team.ops, request=request, reason=REASON, steps=STEPS)
+    rollout = rollouts.start(team.ops, rollout=plan)
+    load(rollout.endpoint)
+    meet(
+        lambda: rollout_clock.look(rollout, now=rollout.judged_at),
+        lambda: endpoints.rollback(team.ops, endpoint=rollout.endpoint, reason=REASON),
+    )
+    rollout.refresh_from_db()
+    assert (rollout.state, Endpoint.objects.with_live().get().current_revision.routes) == ("aborted", [])

@@ -57,7 +57,10 @@ def test_ops_rolls_out_from_the_promotion_and_watches_on_the_endpoint(team, appr
     assert ops.post(f"{where}resume/").status_code == 303
     assert ops.post(f"{where}abort/", {"reason": "Customers complain."}).status_code == 303
     rollout.refresh_from_db()
-    assert (rollout.state, page(team, endpoint).context["routes"]) == ("aborted", [])
+    ended = page(team, endpoint)
+    assert (rollout.state, ended.context["routes"]) == ("aborted", [])
+    text = ended.content.decode()
+    assert ("Last rollout" in text, text.count('id="tr-h"'), text.count('id="dv-h"')) == (True, 1, 1)
 
 
 def test_the_way_over_rest(team, approved):
