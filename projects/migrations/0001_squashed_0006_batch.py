@@ -19,6 +19,8 @@ class Migration(migrations.Migration):
         ("projects", "0002_append_only_events"),
         ("projects", "0003_governance"),
         ("projects", "0004_addresses"),
+        ("projects", "0005_watching"),
+        ("projects", "0006_batch"),
     ]
 
     initial = True
@@ -73,16 +75,6 @@ class Migration(migrations.Migration):
                                 on_delete=django.db.models.deletion.SET_NULL,
                                 related_name="+",
                                 to="projects.project",
-                            ),
-                        ),
-                        (
-                            "answers",
-                            models.ForeignKey(
-                                blank=True,
-                                null=True,
-                                on_delete=django.db.models.deletion.PROTECT,
-                                related_name="+",
-                                to=settings.AUTH_USER_MODEL,
                             ),
                         ),
                         (
@@ -311,8 +303,12 @@ class Migration(migrations.Migration):
                                     ("email", "E-mail"),
                                     ("webhook", "Webhook"),
                                     ("mlflow", "Webhook of an MLflow client"),
+                                    ("slack", "Slack-type webhook"),
+                                    ("alertmanager", "Webhook in Alertmanager's shape"),
+                                    ("pagerduty", "PagerDuty"),
+                                    ("apprise", "Another service (Apprise)"),
                                 ],
-                                max_length=7,
+                                max_length=12,
                             ),
                         ),
                         ("enabled", models.BooleanField(default=True)),
@@ -677,6 +673,7 @@ class Migration(migrations.Migration):
                                     ("s3", "S3 object"),
                                     ("postgres", "PostgreSQL query"),
                                     ("folder", "Folder by reference"),
+                                    ("scored", "Batch scoring"),
                                 ],
                                 default="upload",
                                 max_length=10,
@@ -1243,6 +1240,7 @@ class Migration(migrations.Migration):
                                     ("s3", "S3 object"),
                                     ("postgres", "PostgreSQL query"),
                                     ("folder", "Folder by reference"),
+                                    ("scored", "Batch scoring"),
                                 ],
                                 max_length=10,
                             ),
@@ -1972,6 +1970,53 @@ class Migration(migrations.Migration):
                         "abstract": False,
                         "indexes": [],
                         "constraints": [],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ServiceOwner",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("valid_from", models.DateTimeField(auto_now_add=True)),
+                        ("valid_to", models.DateTimeField(null=True)),
+                        (
+                            "account",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="owners",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "named_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "person",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "constraints": [
+                            models.UniqueConstraint(
+                                condition=models.Q(("valid_to", None)),
+                                fields=("account",),
+                                name="one_owner_of_a_service",
+                            )
+                        ],
+                        "indexes": [],
                     },
                 ),
             ],

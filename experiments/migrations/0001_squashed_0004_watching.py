@@ -30,11 +30,12 @@ class Migration(migrations.Migration):
         ("experiments", "0001_initial"),
         ("experiments", "0002_narrow_tables"),
         ("experiments", "0003_governance"),
+        ("experiments", "0004_watching"),
     ]
 
     initial = True
 
-    dependencies = [("projects", "0004_addresses")]
+    dependencies = [("projects", "0006_batch")]
 
     operations = [
         CreateModels(
@@ -460,6 +461,7 @@ class Migration(migrations.Migration):
                         (
                             "experiment",
                             models.ForeignKey(
+                                null=True,
                                 on_delete=django.db.models.deletion.CASCADE,
                                 related_name="importance_studies",
                                 to="experiments.experiment",

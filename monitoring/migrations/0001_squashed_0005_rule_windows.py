@@ -9,11 +9,17 @@ from mlportal.lib.schema import CreateModels
 
 
 class Migration(migrations.Migration):
-    replaces = [("monitoring", "0001_initial")]
+    replaces = [
+        ("monitoring", "0001_initial"),
+        ("monitoring", "0002_watching"),
+        ("monitoring", "0003_retrain"),
+        ("monitoring", "0004_rollouts"),
+        ("monitoring", "0005_rule_windows"),
+    ]
 
     initial = True
 
-    dependencies = [("projects", "0004_addresses")]
+    dependencies = [("projects", "0006_batch")]
 
     operations = [
         CreateModels(
@@ -70,11 +76,46 @@ class Migration(migrations.Migration):
                                     ("quality.null_share", "Missing values beyond the training data (share)"),
                                     ("quality.unseen", "Values never seen in training (share)"),
                                     ("quality.outside", "Values outside the training range (share)"),
+                                    ("quality.duplicates", "Repeated rows (share)"),
+                                    ("quality.schema", "Requests with another schema (share)"),
+                                    ("performance.accuracy", "Accuracy"),
+                                    ("performance.balanced_accuracy", "Balanced accuracy"),
+                                    ("performance.f1", "F1"),
+                                    ("performance.precision", "Precision"),
+                                    ("performance.recall", "Recall"),
+                                    ("performance.roc_auc", "ROC AUC"),
+                                    ("performance.log_loss", "Log loss"),
+                                    ("performance.brier", "Brier score"),
+                                    ("performance.mae", "Mean absolute error"),
+                                    ("performance.rmse", "Root mean squared error"),
+                                    ("performance.r2", "R²"),
+                                    ("performance.estimated.accuracy", "Estimated accuracy"),
+                                    ("performance.estimated.balanced_accuracy", "Estimated balanced accuracy"),
+                                    ("performance.estimated.f1", "Estimated F1"),
+                                    ("performance.estimated.precision", "Estimated precision"),
+                                    ("performance.estimated.recall", "Estimated recall"),
+                                    ("performance.estimated.roc_auc", "Estimated ROC AUC"),
+                                    ("performance.estimated.mae", "Estimated mean absolute error"),
+                                    (
+                                        "fairness.selection_rate_difference",
+                                        "Selection rate between groups (difference)",
+                                    ),
+                                    ("fairness.selection_rate_ratio", "Selection rate between groups (ratio)"),
+                                    ("fairness.tpr_difference", "True positive rate between groups (difference)"),
+                                    ("fairness.fpr_difference", "False positive rate between groups (difference)"),
+                                    ("fairness.accuracy_difference", "Accuracy between groups (difference)"),
+                                    ("label.coverage", "Predictions with a label (share)"),
+                                    ("label.lag", "Median wait for a label (hours)"),
                                     ("error.rate", "Failed requests (share)"),
+                                    ("latency.p50_ms", "Median latency (ms)"),
+                                    ("latency.p95_ms", "95th percentile latency (ms)"),
                                     ("latency.p99_ms", "99th percentile latency (ms)"),
+                                    ("log.dropped", "Predictions missing in the log"),
                                     ("traffic.requests", "Requests a step"),
+                                    ("external", "Sent by Alertmanager"),
+                                    ("retraining.stopped", "Retraining stopped by itself"),
                                 ],
-                                max_length=30,
+                                max_length=60,
                             ),
                         ),
                         ("column", models.CharField(blank=True, help_text="Empty: every column.", max_length=500)),
@@ -149,6 +190,60 @@ class Migration(migrations.Migration):
                                 to="projects.project",
                             ),
                         ),
+                        (
+                            "compare",
+                            models.CharField(
+                                choices=[
+                                    ("static", "the value itself"),
+                                    ("vs_reference", "its change against the first 28 windows"),
+                                    ("vs_previous", "its change against the windows before"),
+                                    ("cusum", "a lasting shift (CUSUM)"),
+                                ],
+                                default="static",
+                                max_length=12,
+                            ),
+                        ),
+                        (
+                            "cooldown",
+                            models.PositiveIntegerField(
+                                default=0, help_text="Seconds without a notice after the last was over."
+                            ),
+                        ),
+                        (
+                            "evaluation_delay",
+                            models.PositiveIntegerField(default=0, help_text="Seconds to wait for late labels."),
+                        ),
+                        (
+                            "inhibited_by",
+                            models.JSONField(
+                                help_text="Matchers of alerts that hide its own; null: by the metric.", null=True
+                            ),
+                        ),
+                        (
+                            "labels",
+                            models.JSONField(default=dict, help_text="Labels that its alerts carry beside their own."),
+                        ),
+                        (
+                            "over",
+                            models.PositiveSmallIntegerField(default=1, help_text="Windows whose mean is judged."),
+                        ),
+                        (
+                            "action",
+                            models.CharField(
+                                blank=True,
+                                choices=[
+                                    ("", "start a retraining where the endpoint has one for such alerts"),
+                                    ("retrain", "start the endpoint's retraining, whatever the alert is about"),
+                                    ("none", "never start a retraining"),
+                                ],
+                                default="",
+                                max_length=7,
+                            ),
+                        ),
+                        (
+                            "window_seconds",
+                            models.PositiveIntegerField(help_text="Empty: as its endpoint is judged.", null=True),
+                        ),
                     ],
                     options={
                         "indexes": [],
@@ -179,9 +274,10 @@ class Migration(migrations.Migration):
                                     ("value", "a limit was passed"),
                                     ("no_data", "no data"),
                                     ("error", "evaluation failed"),
+                                    ("external", "sent by Alertmanager"),
                                 ],
                                 default="value",
-                                max_length=7,
+                                max_length=8,
                             ),
                         ),
                         ("fingerprint", models.CharField(max_length=64)),
@@ -289,6 +385,46 @@ class Migration(migrations.Migration):
                                 to="monitoring.monitor",
                             ),
                         ),
+                        ("acknowledged_until", models.DateTimeField(null=True)),
+                        (
+                            "changes",
+                            models.JSONField(
+                                default=list, help_text="Windows since each change between firing and resolved."
+                            ),
+                        ),
+                        ("critical_since", models.DateTimeField(help_text="Escalation counts from here.", null=True)),
+                        (
+                            "flapping",
+                            models.BooleanField(
+                                default=False, help_text="Held as firing until it is quiet for six windows."
+                            ),
+                        ),
+                        ("judged_at", models.DateTimeField(null=True)),
+                        (
+                            "judged_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "judgement",
+                            models.CharField(
+                                blank=True, choices=[("real", "real"), ("false", "false alarm")], max_length=5
+                            ),
+                        ),
+                        ("muted_until", models.DateTimeField(help_text="Within the cooldown of its rule.", null=True)),
+                        (
+                            "incident",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="alerts",
+                                to="monitoring.incident",
+                            ),
+                        ),
                     ],
                     options={
                         "indexes": [
@@ -330,6 +466,7 @@ class Migration(migrations.Migration):
                                     ("silenced", "silenced"),
                                     ("unsilenced", "silence ended"),
                                     ("assigned", "assigned"),
+                                    ("judged", "judged"),
                                 ],
                                 max_length=14,
                             ),
@@ -436,6 +573,30 @@ class Migration(migrations.Migration):
                                 to="projects.project",
                             ),
                         ),
+                        (
+                            "classes",
+                            models.JSONField(
+                                default=list, help_text="What it can answer, the class selected for last."
+                            ),
+                        ),
+                        (
+                            "label_delay_seconds",
+                            models.PositiveIntegerField(default=0, help_text="How long labels usually take."),
+                        ),
+                        (
+                            "segment_columns",
+                            models.JSONField(default=list, help_text="Columns whose values are also counted apart."),
+                        ),
+                        (
+                            "sensitive_columns",
+                            models.JSONField(default=list, help_text="Columns whose groups are compared for fairness."),
+                        ),
+                        (
+                            "task",
+                            models.CharField(
+                                blank=True, help_text="classification or regression; empty: not said.", max_length=14
+                            ),
+                        ),
                     ],
                     options={
                         "indexes": [
@@ -527,6 +688,16 @@ class Migration(migrations.Migration):
                                 on_delete=django.db.models.deletion.PROTECT,
                                 related_name="predictions",
                                 to="monitoring.predictionchunk",
+                            ),
+                        ),
+                        (
+                            "segments",
+                            models.JSONField(help_text="Its value in each column that is counted apart.", null=True),
+                        ),
+                        (
+                            "unit",
+                            models.BigIntegerField(
+                                help_text="Hash of the unit that a split assigned it by.", null=True
                             ),
                         ),
                     ],
@@ -653,11 +824,19 @@ class Migration(migrations.Migration):
                                 to="monitoring.ingestedsegment",
                             ),
                         ),
+                        (
+                            "variant",
+                            models.CharField(
+                                default="champion", help_text="Which route of the revision answered.", max_length=40
+                            ),
+                        ),
                     ],
                     options={
-                        "indexes": [],
+                        "indexes": [models.Index(fields=["source", "variant"], name="chunk_by_source")],
                         "constraints": [
-                            models.UniqueConstraint(fields=("segment", "source"), name="one_chunk_a_segment_and_source")
+                            models.UniqueConstraint(
+                                fields=("segment", "source", "variant"), name="one_chunk_a_segment_and_source"
+                            )
                         ],
                     },
                 ),
@@ -750,6 +929,10 @@ class Migration(migrations.Migration):
                                 to="monitoring.alertrule",
                             ),
                         ),
+                        (
+                            "matchers",
+                            models.CharField(blank=True, help_text="name=value, all must hold.", max_length=500),
+                        ),
                     ],
                     options={
                         "indexes": [],
@@ -763,6 +946,7 @@ class Migration(migrations.Migration):
                                     models.Q(("fingerprint", ""), _negated=True),
                                     models.Q(("endpoint", ""), _negated=True),
                                     ("rule__isnull", False),
+                                    models.Q(("matchers", ""), _negated=True),
                                     _connector="OR",
                                 ),
                                 name="silence_matches_something",
@@ -900,6 +1084,415 @@ class Migration(migrations.Migration):
                         "indexes": [],
                         "constraints": [
                             models.UniqueConstraint(fields=("window", "column"), name="one_score_a_column")
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="AlertGroup",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("key", models.CharField(max_length=64)),
+                        ("labels", models.JSONField(default=dict)),
+                        (
+                            "told",
+                            models.JSONField(
+                                default=dict, help_text="Number of each alert that was told as firing, and its level."
+                            ),
+                        ),
+                        ("due_at", models.DateTimeField(null=True)),
+                        ("sent_at", models.DateTimeField(null=True)),
+                        ("sent", models.PositiveIntegerField(default=0)),
+                        (
+                            "route",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="groups",
+                                to="monitoring.alertroute",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [
+                            models.Index(
+                                condition=models.Q(("due_at__isnull", False)), fields=["due_at"], name="alert_group_due"
+                            )
+                        ],
+                        "constraints": [models.UniqueConstraint(fields=("route", "key"), name="one_group_a_key")],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="AlertRoute",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("position", models.PositiveSmallIntegerField(default=0)),
+                        ("name", models.CharField(max_length=100)),
+                        ("matchers", models.CharField(blank=True, help_text="Empty: every alert.", max_length=500)),
+                        ("enabled", models.BooleanField(default=True)),
+                        (
+                            "group_by",
+                            models.JSONField(default=list, help_text="Labels that alerts of one message share."),
+                        ),
+                        ("group_wait", models.PositiveIntegerField(default=30)),
+                        ("group_interval", models.PositiveIntegerField(default=300)),
+                        ("repeat", models.PositiveIntegerField(default=14400)),
+                        ("repeat_critical", models.PositiveIntegerField(default=3600)),
+                        ("escalate_after", models.PositiveIntegerField(default=1800, help_text="0: never.")),
+                        ("created_at", models.DateTimeField(auto_now_add=True)),
+                        ("removed_at", models.DateTimeField(null=True)),
+                        (
+                            "channel",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="projects.channel"
+                            ),
+                        ),
+                        (
+                            "project",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="alert_routes",
+                                to="projects.project",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [],
+                        "constraints": [],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Backfill",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("columns", models.JSONField(default=list, help_text="Columns whose segments are counted.")),
+                        (
+                            "whole",
+                            models.BooleanField(
+                                default=False, help_text="Also the counts of all requests, on a new reference."
+                            ),
+                        ),
+                        ("until_chunk", models.BigIntegerField(help_text="Newest chunk that was shipped before.")),
+                        ("done_chunk", models.BigIntegerField(default=0)),
+                        ("failure", models.TextField(blank=True, help_text="Chunks that could not be read.")),
+                        ("asked_at", models.DateTimeField(auto_now_add=True)),
+                        (
+                            "monitor",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="backfills",
+                                to="monitoring.monitor",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [],
+                        "constraints": [],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Incident",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("endpoint", models.CharField(help_text="Empty: trouble of no endpoint.", max_length=210)),
+                        ("title", models.CharField(max_length=300)),
+                        (
+                            "severity",
+                            models.CharField(
+                                choices=[
+                                    ("critical", "Critical"),
+                                    ("high", "High"),
+                                    ("medium", "Medium"),
+                                    ("low", "Low"),
+                                ],
+                                default="low",
+                                max_length=8,
+                            ),
+                        ),
+                        ("severity_rank", models.PositiveSmallIntegerField(default=3)),
+                        ("opened_at", models.DateTimeField()),
+                        (
+                            "acknowledged_at",
+                            models.DateTimeField(
+                                help_text="When somebody first looked at one of its alerts.", null=True
+                            ),
+                        ),
+                        (
+                            "quiet_at",
+                            models.DateTimeField(help_text="Since when none of its alerts is open.", null=True),
+                        ),
+                        ("closed_at", models.DateTimeField(null=True)),
+                        (
+                            "outcome",
+                            models.CharField(
+                                blank=True, choices=[("real", "real"), ("false", "false alarm")], max_length=5
+                            ),
+                        ),
+                        ("cause", models.CharField(blank=True, max_length=1000)),
+                        (
+                            "cause_event",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                related_name="+",
+                                to="projects.event",
+                            ),
+                        ),
+                        (
+                            "closed_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "project",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="incidents",
+                                to="projects.project",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [models.Index(fields=["project", "-opened_at"], name="incident_list")],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                condition=models.Q(("closed_at", None)),
+                                fields=("project", "endpoint"),
+                                name="one_open_incident_an_endpoint",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("closed_at", None),
+                                    models.Q(
+                                        models.Q(("outcome", ""), _negated=True), models.Q(("cause", ""), _negated=True)
+                                    ),
+                                    _connector="OR",
+                                ),
+                                name="closed_incident_has_a_cause",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="LabelBucket",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("hour", models.DateTimeField(help_text="Start of the stretch, as in Bucket.")),
+                        ("segment", models.CharField(blank=True, max_length=710)),
+                        (
+                            "cells",
+                            models.JSONField(default=dict, help_text="As monitoring.drift.performance makes them."),
+                        ),
+                        (
+                            "monitor",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="label_buckets",
+                                to="monitoring.monitor",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("monitor", "hour", "segment"), name="one_label_bucket_a_segment_and_hour"
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="PredictionUpload",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("sha256", models.CharField(max_length=64)),
+                        (
+                            "format",
+                            models.CharField(
+                                choices=[("csv", "CSV"), ("parquet", "Parquet"), ("jsonl", "JSON lines")], max_length=7
+                            ),
+                        ),
+                        (
+                            "state",
+                            models.CharField(
+                                choices=[("queued", "queued"), ("succeeded", "taken in"), ("failed", "failed")],
+                                default="queued",
+                                max_length=9,
+                            ),
+                        ),
+                        ("rows", models.PositiveIntegerField(default=0, help_text="Taken in so far.")),
+                        ("failure", models.CharField(blank=True, max_length=500)),
+                        ("created_at", models.DateTimeField(auto_now_add=True)),
+                        (
+                            "created_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "monitor",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="uploads",
+                                to="monitoring.monitor",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [],
+                        "constraints": [
+                            models.UniqueConstraint(fields=("monitor", "sha256"), name="one_upload_a_content")
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="SegmentBucket",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("hour", models.DateTimeField()),
+                        ("segment", models.CharField(help_text="Column and value: region=north.", max_length=710)),
+                        ("column", models.CharField(max_length=500)),
+                        ("counts", models.JSONField()),
+                        ("rows", models.PositiveIntegerField()),
+                        (
+                            "monitor",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="segment_buckets",
+                                to="monitoring.monitor",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("monitor", "hour", "segment", "column"),
+                                name="one_segment_bucket_a_column_and_hour",
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="VariantCount",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("endpoint", models.CharField(max_length=210)),
+                        ("source", models.BigIntegerField(help_text="Id of the endpoint's revision.")),
+                        ("variant", models.CharField(max_length=40)),
+                        (
+                            "mode",
+                            models.CharField(
+                                choices=[("live", "live"), ("shadow", "shadow")], default="live", max_length=6
+                            ),
+                        ),
+                        ("label", models.CharField(help_text="The version as people read it.", max_length=200)),
+                        ("minute", models.DateTimeField()),
+                        ("requests", models.PositiveIntegerField(default=0, help_text="Refused ones included.")),
+                        ("errors", models.PositiveIntegerField(default=0)),
+                        (
+                            "assigned",
+                            models.PositiveIntegerField(
+                                default=0, help_text="Requests the split sent here; pinned ones are none."
+                            ),
+                        ),
+                        (
+                            "sticky",
+                            models.PositiveIntegerField(default=0, help_text="Of those, how many named their unit."),
+                        ),
+                        ("rows", models.PositiveIntegerField(default=0)),
+                        (
+                            "bad_outputs",
+                            models.PositiveIntegerField(default=0, help_text="Empty or impossible answers."),
+                        ),
+                        ("timeouts_in_a_row", models.PositiveIntegerField(default=0)),
+                        (
+                            "loads",
+                            models.PositiveIntegerField(default=0, help_text="Serving processes that have it ready."),
+                        ),
+                        ("load_failures", models.PositiveIntegerField(default=0)),
+                        (
+                            "trouble",
+                            models.CharField(blank=True, help_text="Why it could not be loaded.", max_length=500),
+                        ),
+                        (
+                            "differing",
+                            models.PositiveIntegerField(default=0, help_text="Rows that a shadow answered otherwise."),
+                        ),
+                        (
+                            "dropped",
+                            models.PositiveIntegerField(default=0, help_text="Requests that a shadow had no time for."),
+                        ),
+                        (
+                            "latency",
+                            models.JSONField(default=list, help_text="Counts of the bins of monitoring.drift.shape."),
+                        ),
+                        (
+                            "scores",
+                            models.JSONField(default=list, help_text="Counts of the bins that the revision names."),
+                        ),
+                        ("score_sum", models.FloatField(default=0.0)),
+                        (
+                            "project",
+                            models.ForeignKey(
+                                db_index=False,
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="projects.project",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [models.Index(fields=["project", "endpoint", "minute"], name="variant_by_endpoint")],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("source", "variant", "minute"), name="one_count_a_variant_and_minute"
+                            )
                         ],
                     },
                 ),

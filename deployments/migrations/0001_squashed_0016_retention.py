@@ -14,6 +14,7 @@ from mlportal.lib.schema import CreateModels
 
 GUARDS = (
     "0002_frozen_rows", "0003_notify_serving", "0004_frozen_approvals", "0006_environment_moves", "0007_frozen_papers",
+    "0009_frozen_certificates", "0015_frozen_rollouts",
 )  # fmt: skip
 
 
@@ -31,11 +32,20 @@ class Migration(migrations.Migration):
         ("deployments", "0005_governance"),
         ("deployments", "0006_environment_moves"),
         ("deployments", "0007_frozen_papers"),
+        ("deployments", "0008_watching"),
+        ("deployments", "0009_frozen_certificates"),
+        ("deployments", "0010_windows_of_retrainings"),
+        ("deployments", "0011_retrain"),
+        ("deployments", "0012_batch"),
+        ("deployments", "0013_batch_explained"),
+        ("deployments", "0014_rollouts"),
+        ("deployments", "0015_frozen_rollouts"),
+        ("deployments", "0016_retention"),
     ]
 
     initial = True
 
-    dependencies = [("projects", "0004_addresses"), ("experiments", "0003_governance")]
+    dependencies = [("projects", "0006_batch"), ("experiments", "0004_watching"), ("monitoring", "0005_rule_windows")]
 
     operations = [
         CreateModels(
@@ -390,6 +400,43 @@ class Migration(migrations.Migration):
                                 to="deployments.registeredmodel",
                             ),
                         ),
+                        (
+                            "caller_requests_per_minute",
+                            models.PositiveIntegerField(default=0, help_text="Of each token; 0 for no limit."),
+                        ),
+                        (
+                            "logging",
+                            models.CharField(
+                                choices=[
+                                    ("off", "nothing is written; nothing is watched"),
+                                    ("sample", "every row is counted, the features of a share are kept"),
+                                    ("safe", "written before the answer; survives a killed process"),
+                                    ("durable", "on the disk before the answer; survives a power cut"),
+                                ],
+                                default="safe",
+                                max_length=7,
+                            ),
+                        ),
+                        (
+                            "masked_columns",
+                            models.JSONField(default=list, help_text="Columns of which the log keeps only hashes."),
+                        ),
+                        (
+                            "requests_per_minute",
+                            models.PositiveIntegerField(default=0, help_text="Of all callers; 0 for no limit."),
+                        ),
+                        (
+                            "sample_share",
+                            models.FloatField(
+                                default=0.1, help_text="Share of requests whose features a sample keeps."
+                            ),
+                        ),
+                        (
+                            "log_days",
+                            models.PositiveIntegerField(
+                                default=0, help_text="Days predictions are kept; 0: as the settings say."
+                            ),
+                        ),
                     ],
                     options={
                         "indexes": [],
@@ -455,6 +502,34 @@ class Migration(migrations.Migration):
                                 to="deployments.endpoint",
                             ),
                         ),
+                        (
+                            "labelled_rows",
+                            models.CharField(
+                                choices=[
+                                    ("required", "always"),
+                                    ("after_first", "from the second retraining on"),
+                                    ("ignored", "no"),
+                                ],
+                                default="ignored",
+                                help_text="Whether enough new labelled rows are needed.",
+                                max_length=11,
+                            ),
+                        ),
+                        (
+                            "least_severity",
+                            models.CharField(
+                                choices=[
+                                    ("critical", "critical"),
+                                    ("high", "high"),
+                                    ("medium", "medium"),
+                                    ("low", "low"),
+                                ],
+                                default="low",
+                                max_length=8,
+                            ),
+                        ),
+                        ("monthly_cpu_minutes", models.PositiveIntegerField(help_text="Empty: no limit.", null=True)),
+                        ("monthly_runs", models.PositiveSmallIntegerField(help_text="Empty: no limit.", null=True)),
                     ],
                     options={
                         "indexes": [],
@@ -480,6 +555,8 @@ class Migration(migrations.Migration):
                                     ("promotion", "promotion"),
                                     ("rollback", "rollback"),
                                     ("break_glass", "break-glass"),
+                                    ("rollout", "rollout"),
+                                    ("trial", "experiment"),
                                 ],
                                 default="promotion",
                                 max_length=12,
@@ -529,25 +606,76 @@ class Migration(migrations.Migration):
                                 to="deployments.promotionrequest",
                             ),
                         ),
+                        (
+                            "base",
+                            models.ForeignKey(
+                                help_text="Of a step of traffic: the revision that put the version live.",
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="deployments.endpointrevision",
+                            ),
+                        ),
+                        (
+                            "routes",
+                            models.JSONField(
+                                default=list,
+                                help_text="Rows of variant, version_id, version, weight, mode; none: the version answers all.",  # noqa: E501
+                            ),
+                        ),
+                        (
+                            "salt",
+                            models.CharField(
+                                blank=True, help_text="Key of the assignment of units to routes.", max_length=64
+                            ),
+                        ),
+                        (
+                            "score_edges",
+                            models.JSONField(
+                                default=list, help_text="Where the bins lie in which scores of routes are counted."
+                            ),
+                        ),
+                        (
+                            "rollout",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="revisions",
+                                to="deployments.rollout",
+                            ),
+                        ),
+                        (
+                            "trial",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="revisions",
+                                to="deployments.trial",
+                            ),
+                        ),
                     ],
                     options={
                         "indexes": [],
                         "constraints": [
                             models.UniqueConstraint(fields=("endpoint", "number"), name="one_revision_a_number"),
-                            models.UniqueConstraint(
-                                condition=models.Q(("kind", "rollback"), _negated=True),
-                                fields=("promotion",),
-                                name="one_switch_a_promotion",
-                            ),
-                            models.CheckConstraint(
-                                condition=models.Q(("kind", "rollback"), ("promotion__isnull", False), _connector="OR"),
-                                name="a_switch_names_its_promotion",
-                            ),
                             models.CheckConstraint(
                                 condition=models.Q(
                                     ("kind", "promotion"), models.Q(("reason", ""), _negated=True), _connector="OR"
                                 ),
                                 name="a_rollback_has_a_reason",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("kind__in", ["promotion", "break_glass"])),
+                                fields=("promotion",),
+                                name="one_switch_a_promotion",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    models.Q(("kind__in", ["promotion", "break_glass"]), _negated=True),
+                                    ("promotion__isnull", False),
+                                    _connector="OR",
+                                ),
+                                name="a_switch_names_its_promotion",
                             ),
                         ],
                     },
@@ -1598,7 +1726,7 @@ class Migration(migrations.Migration):
                             "state",
                             models.CharField(
                                 choices=[
-                                    ("skipped", "skipped"),
+                                    ("skipped", "held back"),
                                     ("training", "training"),
                                     ("requested", "promotion requested"),
                                     ("failed", "failed"),
@@ -1620,7 +1748,7 @@ class Migration(migrations.Migration):
                             "model",
                             models.ForeignKey(
                                 on_delete=django.db.models.deletion.PROTECT,
-                                related_name="+",
+                                related_name="retrainings",
                                 to="deployments.registeredmodel",
                             ),
                         ),
@@ -1629,7 +1757,7 @@ class Migration(migrations.Migration):
                             models.ForeignKey(
                                 null=True,
                                 on_delete=django.db.models.deletion.PROTECT,
-                                related_name="+",
+                                related_name="retrainings",
                                 to="deployments.promotionrequest",
                             ),
                         ),
@@ -1642,13 +1770,72 @@ class Migration(migrations.Migration):
                                 to="experiments.run",
                             ),
                         ),
+                        (
+                            "after",
+                            models.JSONField(
+                                default=dict, help_text="The same of its version, up to a week after it went live."
+                            ),
+                        ),
+                        (
+                            "before",
+                            models.JSONField(default=dict, help_text="Drift and performance when the alert fired."),
+                        ),
+                        ("cpu_seconds", models.FloatField(help_text="Processor time of the training.", null=True)),
+                        (
+                            "effect",
+                            models.CharField(
+                                blank=True,
+                                choices=[
+                                    ("better", "better"),
+                                    ("same", "no difference"),
+                                    ("worse", "worse"),
+                                    ("unknown", "not known"),
+                                ],
+                                max_length=7,
+                            ),
+                        ),
+                        ("facts", models.JSONField(default=dict, help_text="What the guards looked at.")),
+                        (
+                            "guard",
+                            models.CharField(blank=True, help_text="What held it back, in one word.", max_length=13),
+                        ),
+                        (
+                            "live_at",
+                            models.DateTimeField(
+                                help_text="When its version first answered at the endpoint.", null=True
+                            ),
+                        ),
+                        (
+                            "measured_at",
+                            models.DateTimeField(help_text="When nothing more will be measured.", null=True),
+                        ),
+                        (
+                            "report",
+                            models.JSONField(
+                                default=dict, help_text="The alert, the drift and the labelled performance of its time."
+                            ),
+                        ),
+                        ("trained_at", models.DateTimeField(help_text="When the training ended.", null=True)),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="deployments.modelversion",
+                            ),
+                        ),
                     ],
                     options={
-                        "indexes": [],
-                        "constraints": [
-                            models.UniqueConstraint(
-                                fields=("automation", "rule_id", "window"), name="one_trigger_a_window"
+                        "indexes": [
+                            models.Index(fields=["model", "-id"], name="trigger_by_model"),
+                            models.Index(
+                                condition=models.Q(("measured_at", None), ("state", "requested")),
+                                fields=["id"],
+                                name="trigger_unmeasured",
                             ),
+                        ],
+                        "constraints": [
                             models.UniqueConstraint(fields=("automation", "alert_id"), name="one_trigger_an_alert"),
                             models.UniqueConstraint(
                                 condition=models.Q(("state", "training")),
@@ -1658,6 +1845,7 @@ class Migration(migrations.Migration):
                             models.UniqueConstraint(
                                 condition=models.Q(("run__isnull", False)), fields=("run",), name="one_trigger_a_run"
                             ),
+                            models.UniqueConstraint(fields=("model", "rule_id", "window"), name="one_trigger_a_window"),
                         ],
                     },
                 ),
@@ -1985,6 +2173,899 @@ class Migration(migrations.Migration):
                                 name="one_open_issue",
                             ),
                         ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Conversion",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "state",
+                            models.CharField(
+                                choices=[
+                                    ("queued", "queued"),
+                                    ("starting", "starting"),
+                                    ("running", "running"),
+                                    ("succeeded", "succeeded"),
+                                    ("failed", "failed"),
+                                    ("cancelled", "cancelled"),
+                                    ("timed_out", "timed out"),
+                                ],
+                                default="queued",
+                                max_length=12,
+                            ),
+                        ),
+                        ("attempt", models.PositiveSmallIntegerField(default=0)),
+                        ("fence", models.PositiveBigIntegerField(default=0)),
+                        ("lease_until", models.DateTimeField(editable=False, null=True)),
+                        ("worker", models.CharField(blank=True, max_length=200)),
+                        ("cancel_requested_at", models.DateTimeField(null=True)),
+                        ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                        ("published_at", models.DateTimeField(editable=False, null=True)),
+                        ("started_at", models.DateTimeField(null=True)),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                        ("phase", models.CharField(blank=True, max_length=100)),
+                        ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                        (
+                            "passed",
+                            models.BooleanField(
+                                default=False, help_text="Whether the parity gate let it through; only then it serves."
+                            ),
+                        ),
+                        ("graph_sha256", models.CharField(blank=True, max_length=64)),
+                        ("figures", models.JSONField(help_text="Figures of the parity gate.", null=True)),
+                        (
+                            "asked_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.OneToOneField(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="conversion",
+                                to="deployments.modelversion",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [
+                            models.Index(
+                                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                                fields=["queued_at"],
+                                name="conversion_open",
+                            )
+                        ],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("passed", False), models.Q(("graph_sha256", ""), _negated=True), _connector="OR"
+                                ),
+                                name="what_passed_has_a_graph",
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Reproduction",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "state",
+                            models.CharField(
+                                choices=[
+                                    ("queued", "queued"),
+                                    ("starting", "starting"),
+                                    ("running", "running"),
+                                    ("succeeded", "succeeded"),
+                                    ("failed", "failed"),
+                                    ("cancelled", "cancelled"),
+                                    ("timed_out", "timed out"),
+                                ],
+                                default="queued",
+                                max_length=12,
+                            ),
+                        ),
+                        ("attempt", models.PositiveSmallIntegerField(default=0)),
+                        ("fence", models.PositiveBigIntegerField(default=0)),
+                        ("lease_until", models.DateTimeField(editable=False, null=True)),
+                        ("worker", models.CharField(blank=True, max_length=200)),
+                        ("cancel_requested_at", models.DateTimeField(null=True)),
+                        ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                        ("published_at", models.DateTimeField(editable=False, null=True)),
+                        ("started_at", models.DateTimeField(null=True)),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                        ("phase", models.CharField(blank=True, max_length=100)),
+                        ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                        ("metric_tolerance", models.FloatField(help_text="Share of the recorded metric.")),
+                        (
+                            "prediction_tolerance",
+                            models.FloatField(
+                                help_text="Probability; of numbers a share of the recorded predictions' deviation."
+                            ),
+                        ),
+                        (
+                            "verdict",
+                            models.CharField(
+                                blank=True,
+                                choices=[
+                                    ("reproduced", "reproduced"),
+                                    ("within_tolerance", "reproduced within tolerance"),
+                                    ("not_reproduced", "not reproduced"),
+                                ],
+                                max_length=20,
+                            ),
+                        ),
+                        ("document", models.JSONField(null=True)),
+                        (
+                            "signature",
+                            models.CharField(
+                                blank=True, help_text="Ed25519 over the document, base64.", max_length=100
+                            ),
+                        ),
+                        ("signed_by", models.CharField(blank=True, help_text="Id of the signing key.", max_length=16)),
+                        ("asked_at", models.DateTimeField(default=django.utils.timezone.now)),
+                        (
+                            "asked_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "job",
+                            models.OneToOneField(
+                                null=True,
+                                on_delete=django.db.models.deletion.SET_NULL,
+                                related_name="reproduction",
+                                to="experiments.trainingjob",
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="reproductions",
+                                to="deployments.modelversion",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "reproduction",
+                        "indexes": [
+                            models.Index(
+                                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                                fields=["queued_at"],
+                                name="reproduction_open",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                                fields=("version",),
+                                name="one_open_reproduction",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("verdict", ""), models.Q(("signature", ""), _negated=True), _connector="OR"
+                                ),
+                                name="a_verdict_of_reproduction_is_signed",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="ThresholdChoice",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("threshold", models.FloatField()),
+                        ("false_positive", models.FloatField(help_text="Cost of a false positive.")),
+                        ("false_negative", models.FloatField(help_text="Cost of a false negative.")),
+                        ("found", models.JSONField()),
+                        ("chosen_at", models.DateTimeField(default=django.utils.timezone.now)),
+                        (
+                            "chosen_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "request",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="thresholds",
+                                to="deployments.promotionrequest",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "ordering": ["-pk"],
+                        "constraints": [
+                            models.CheckConstraint(
+                                condition=models.Q(("threshold__range", (0, 1))), name="a_threshold_is_a_share"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("false_negative__gte", 0), ("false_positive__gte", 0)),
+                                name="a_mistake_costs_nothing_or_more",
+                            ),
+                        ],
+                        "indexes": [],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="VersionGap",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("endpoint", models.CharField(max_length=210)),
+                        ("metric", models.CharField(max_length=40)),
+                        (
+                            "algorithm",
+                            models.CharField(blank=True, help_text="Of the recipe it was trained by.", max_length=60),
+                        ),
+                        ("promised", models.FloatField(null=True)),
+                        ("promised_low", models.FloatField(null=True)),
+                        ("promised_high", models.FloatField(null=True)),
+                        (
+                            "estimated",
+                            models.FloatField(
+                                help_text="Without labels: an estimate, assumes P(y|x) unchanged.", null=True
+                            ),
+                        ),
+                        ("value", models.FloatField(help_text="Of the predictions whose label came.", null=True)),
+                        ("low", models.FloatField(null=True)),
+                        ("high", models.FloatField(null=True)),
+                        ("gain", models.FloatField(null=True)),
+                        ("gain_low", models.FloatField(null=True)),
+                        ("gain_high", models.FloatField(null=True)),
+                        (
+                            "verdict",
+                            models.CharField(
+                                choices=[
+                                    ("better", "better than promised"),
+                                    ("same", "as promised"),
+                                    ("worse", "worse than promised"),
+                                    ("unknown", "not known"),
+                                ],
+                                default="unknown",
+                                max_length=7,
+                            ),
+                        ),
+                        ("labelled", models.PositiveIntegerField(default=0)),
+                        ("answered", models.PositiveIntegerField(default=0)),
+                        ("since", models.DateTimeField()),
+                        ("until", models.DateTimeField()),
+                        ("measured_at", models.DateTimeField()),
+                        (
+                            "project",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="version_gaps",
+                                to="projects.project",
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="gaps",
+                                to="deployments.modelversion",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [models.Index(fields=["project", "-id"], name="gap_by_project")],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                fields=("version", "endpoint"), name="one_gap_a_version_and_endpoint"
+                            )
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Batch",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "state",
+                            models.CharField(
+                                choices=[
+                                    ("queued", "queued"),
+                                    ("starting", "starting"),
+                                    ("running", "running"),
+                                    ("succeeded", "succeeded"),
+                                    ("failed", "failed"),
+                                    ("cancelled", "cancelled"),
+                                    ("timed_out", "timed out"),
+                                ],
+                                default="queued",
+                                max_length=12,
+                            ),
+                        ),
+                        ("attempt", models.PositiveSmallIntegerField(default=0)),
+                        ("fence", models.PositiveBigIntegerField(default=0)),
+                        ("lease_until", models.DateTimeField(editable=False, null=True)),
+                        ("worker", models.CharField(blank=True, max_length=200)),
+                        ("cancel_requested_at", models.DateTimeField(null=True)),
+                        ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                        ("published_at", models.DateTimeField(editable=False, null=True)),
+                        ("started_at", models.DateTimeField(null=True)),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                        ("phase", models.CharField(blank=True, max_length=100)),
+                        ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                        (
+                            "keep",
+                            models.JSONField(
+                                default=list, help_text="Columns of the data that are passed through, in order."
+                            ),
+                        ),
+                        ("name", models.CharField(help_text="Dataset that gets the result.", max_length=100)),
+                        ("chunk_rows", models.PositiveIntegerField(default=10000)),
+                        (
+                            "most_refused",
+                            models.PositiveIntegerField(default=0, help_text="Rows that may have no answer."),
+                        ),
+                        ("rows", models.PositiveBigIntegerField(default=0, help_text="Rows of the data.")),
+                        ("rows_done", models.PositiveBigIntegerField(default=0)),
+                        ("rows_refused", models.PositiveBigIntegerField(default=0)),
+                        (
+                            "errors",
+                            models.JSONField(
+                                default=list, help_text="First rows without an answer: row, column, message."
+                            ),
+                        ),
+                        ("backend", models.CharField(blank=True, max_length=20)),
+                        (
+                            "distribution",
+                            models.JSONField(default=dict, help_text="Counts of scores in bins, and of labels."),
+                        ),
+                        ("created_at", models.DateTimeField(auto_now_add=True)),
+                        (
+                            "created_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "dataset_version",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="batches",
+                                to="projects.datasetversion",
+                            ),
+                        ),
+                        (
+                            "endpoint",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="batches",
+                                to="deployments.endpoint",
+                            ),
+                        ),
+                        (
+                            "output",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.SET_NULL,
+                                related_name="+",
+                                to="projects.datasetversion",
+                            ),
+                        ),
+                        (
+                            "project",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="batches",
+                                to="projects.project",
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="batches",
+                                to="deployments.modelversion",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "verbose_name": "batch scoring",
+                        "indexes": [
+                            models.Index(fields=["project", "-id"], name="batch_newest_first"),
+                            models.Index(
+                                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                                fields=["queued_at"],
+                                name="batch_open",
+                            ),
+                        ],
+                        "constraints": [],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="BatchChunk",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("number", models.PositiveIntegerField(help_text="From 0, without a gap.")),
+                        ("sha256", models.CharField(max_length=64)),
+                        ("rows", models.PositiveIntegerField()),
+                        ("refused", models.PositiveIntegerField(default=0)),
+                        (
+                            "batch",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="chunks",
+                                to="deployments.batch",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [],
+                        "constraints": [models.UniqueConstraint(fields=("batch", "number"), name="batch_chunk_once")],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="PredictionExplanation",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "state",
+                            models.CharField(
+                                choices=[
+                                    ("queued", "queued"),
+                                    ("starting", "starting"),
+                                    ("running", "running"),
+                                    ("succeeded", "succeeded"),
+                                    ("failed", "failed"),
+                                    ("cancelled", "cancelled"),
+                                    ("timed_out", "timed out"),
+                                ],
+                                default="queued",
+                                max_length=12,
+                            ),
+                        ),
+                        ("attempt", models.PositiveSmallIntegerField(default=0)),
+                        ("fence", models.PositiveBigIntegerField(default=0)),
+                        ("lease_until", models.DateTimeField(editable=False, null=True)),
+                        ("worker", models.CharField(blank=True, max_length=200)),
+                        ("cancel_requested_at", models.DateTimeField(null=True)),
+                        ("queued_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                        ("published_at", models.DateTimeField(editable=False, null=True)),
+                        ("started_at", models.DateTimeField(null=True)),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        ("progress", models.FloatField(default=0.0, help_text="Share done, 0 to 1.")),
+                        ("phase", models.CharField(blank=True, max_length=100)),
+                        ("failure", models.TextField(blank=True, help_text="Why it failed, as a sentence.")),
+                        ("result", models.JSONField(null=True)),
+                        (
+                            "asked_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "prediction",
+                            models.OneToOneField(
+                                on_delete=django.db.models.deletion.CASCADE,
+                                related_name="+",
+                                to="monitoring.prediction",
+                            ),
+                        ),
+                        (
+                            "version",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="deployments.modelversion",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [
+                            models.Index(
+                                condition=models.Q(("state__in", ["queued", "starting", "running"])),
+                                fields=["queued_at"],
+                                name="told_open",
+                            )
+                        ],
+                        "constraints": [],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Rollout",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "state",
+                            models.CharField(
+                                choices=[
+                                    ("draft", "draft"),
+                                    ("validating", "validating"),
+                                    ("shadow", "shadow"),
+                                    ("canary", "canary"),
+                                    ("paused", "paused"),
+                                    ("promoted", "promoted"),
+                                    ("aborted", "aborted"),
+                                ],
+                                default="draft",
+                                max_length=10,
+                            ),
+                        ),
+                        (
+                            "paused_in",
+                            models.CharField(blank=True, help_text="State that a pause holds.", max_length=10),
+                        ),
+                        (
+                            "steps",
+                            models.JSONField(help_text="Rows of share (0 to 1), minutes and requests, in their order."),
+                        ),
+                        ("step", models.PositiveSmallIntegerField(default=0, help_text="Place of the present step.")),
+                        (
+                            "shadow",
+                            models.BooleanField(
+                                default=False, help_text="Whether the version first answers beside, unheard."
+                            ),
+                        ),
+                        (
+                            "label_margin",
+                            models.FloatField(default=0.0, help_text="How much worse the labelled metric may be."),
+                        ),
+                        ("salt", models.CharField(max_length=64)),
+                        (
+                            "accepted",
+                            models.JSONField(
+                                default=list, help_text="Keys of criteria that a person looked at and went on."
+                            ),
+                        ),
+                        ("reason", models.TextField()),
+                        ("note", models.TextField(blank=True, help_text="Why it was paused or how it ended.")),
+                        ("planned_at", models.DateTimeField(default=django.utils.timezone.now)),
+                        ("started_at", models.DateTimeField(null=True)),
+                        (
+                            "entered_at",
+                            models.DateTimeField(help_text="When the present state or step began.", null=True),
+                        ),
+                        ("judged_at", models.DateTimeField(null=True)),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        (
+                            "endpoint",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="rollouts",
+                                to="deployments.endpoint",
+                            ),
+                        ),
+                        (
+                            "planned_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "promotion",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="rollouts",
+                                to="deployments.promotionrequest",
+                            ),
+                        ),
+                        (
+                            "stable",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="deployments.modelversion",
+                            ),
+                        ),
+                        (
+                            "started_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [
+                            models.Index(
+                                condition=models.Q(("state__in", ("validating", "shadow", "canary", "paused"))),
+                                fields=["judged_at"],
+                                name="rollout_open",
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                condition=models.Q(("state__in", ("validating", "shadow", "canary", "paused"))),
+                                fields=("endpoint",),
+                                name="one_open_rollout_an_endpoint",
+                            ),
+                            models.UniqueConstraint(
+                                condition=models.Q(("state", "aborted"), _negated=True),
+                                fields=("promotion",),
+                                name="one_rollout_a_promotion",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("state", "draft"),
+                                    ("started_at__isnull", False),
+                                    ("state", "aborted"),
+                                    _connector="OR",
+                                ),
+                                name="a_rollout_that_moves_has_started",
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="RolloutCheck",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("at", models.DateTimeField()),
+                        ("state", models.CharField(max_length=10)),
+                        ("step", models.PositiveSmallIntegerField()),
+                        ("verdict", models.CharField(help_text="ok, waiting, pause or abort.", max_length=10)),
+                        ("requests", models.PositiveIntegerField(help_text="Of the version in the present step.")),
+                        ("criteria", models.JSONField(help_text="As deployments.traffic.criteria wrote them.")),
+                        (
+                            "rollout",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="checks",
+                                to="deployments.rollout",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [],
+                        "constraints": [models.UniqueConstraint(fields=("rollout", "at"), name="one_check_a_moment")],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="Trial",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        (
+                            "state",
+                            models.CharField(
+                                choices=[("draft", "draft"), ("running", "running"), ("stopped", "stopped")],
+                                default="draft",
+                                max_length=8,
+                            ),
+                        ),
+                        ("name", models.CharField(max_length=200)),
+                        ("hypothesis", models.TextField()),
+                        (
+                            "metric",
+                            models.CharField(
+                                choices=[
+                                    ("correct", "share of right predictions (ground truth)"),
+                                    ("error", "mean absolute error (ground truth)"),
+                                    ("conversion", "conversion (ground truth)"),
+                                    ("latency", "mean log latency"),
+                                ],
+                                max_length=10,
+                            ),
+                        ),
+                        (
+                            "positive",
+                            models.CharField(
+                                blank=True, help_text="The ground truth that counts as a conversion.", max_length=200
+                            ),
+                        ),
+                        (
+                            "minimum_effect",
+                            models.FloatField(help_text="Smallest difference worth acting on, in units of the metric."),
+                        ),
+                        ("alpha", models.FloatField(default=0.05)),
+                        (
+                            "share",
+                            models.FloatField(default=0.5, help_text="Share of the units that the treatment gets."),
+                        ),
+                        ("minimum_days", models.PositiveIntegerField(default=7)),
+                        ("minimum_units", models.PositiveIntegerField(default=2000)),
+                        (
+                            "plan_sha256",
+                            models.CharField(blank=True, help_text="Over the plan, when it started.", max_length=64),
+                        ),
+                        ("salt", models.CharField(max_length=64)),
+                        ("planned_at", models.DateTimeField(default=django.utils.timezone.now)),
+                        ("started_at", models.DateTimeField(null=True)),
+                        ("looked_at", models.DateTimeField(null=True)),
+                        ("ended_at", models.DateTimeField(null=True)),
+                        (
+                            "decision",
+                            models.CharField(
+                                blank=True,
+                                choices=[("promote", "the treatment goes live"), ("keep", "the control stays")],
+                                max_length=7,
+                            ),
+                        ),
+                        ("reason", models.TextField(blank=True, help_text="Why it was decided so, or how it ended.")),
+                        (
+                            "control",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to="deployments.modelversion",
+                            ),
+                        ),
+                        (
+                            "ended_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "endpoint",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="trials",
+                                to="deployments.endpoint",
+                            ),
+                        ),
+                        (
+                            "planned_by",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                        (
+                            "promotion",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="trials",
+                                to="deployments.promotionrequest",
+                            ),
+                        ),
+                        (
+                            "started_by",
+                            models.ForeignKey(
+                                null=True,
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="+",
+                                to=settings.AUTH_USER_MODEL,
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [
+                            models.Index(
+                                condition=models.Q(("state", "running")), fields=["looked_at"], name="trial_running"
+                            )
+                        ],
+                        "constraints": [
+                            models.UniqueConstraint(
+                                condition=models.Q(("state", "running")),
+                                fields=("endpoint",),
+                                name="one_running_trial_an_endpoint",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(
+                                    ("state", "draft"), models.Q(("plan_sha256", ""), _negated=True), _connector="OR"
+                                ),
+                                name="a_trial_that_started_has_a_frozen_plan",
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("alpha__gt", 0), ("alpha__lt", 1)), name="alpha_is_a_probability"
+                            ),
+                            models.CheckConstraint(
+                                condition=models.Q(("share__gt", 0), ("share__lt", 1)), name="a_trial_has_two_arms"
+                            ),
+                        ],
+                    },
+                ),
+                migrations.CreateModel(
+                    name="TrialLook",
+                    fields=[
+                        (
+                            "id",
+                            models.BigAutoField(
+                                auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                            ),
+                        ),
+                        ("at", models.DateTimeField()),
+                        ("control_units", models.PositiveIntegerField()),
+                        ("treatment_units", models.PositiveIntegerField()),
+                        ("control_mean", models.FloatField()),
+                        ("treatment_mean", models.FloatField()),
+                        ("difference", models.FloatField()),
+                        (
+                            "low",
+                            models.FloatField(help_text="Empty while units are too few for an interval.", null=True),
+                        ),
+                        ("high", models.FloatField(null=True)),
+                        ("assigned_control", models.PositiveIntegerField()),
+                        ("assigned_treatment", models.PositiveIntegerField()),
+                        ("mismatch_p", models.FloatField(help_text="Of the test that the split is the planned one.")),
+                        (
+                            "trial",
+                            models.ForeignKey(
+                                on_delete=django.db.models.deletion.PROTECT,
+                                related_name="looks",
+                                to="deployments.trial",
+                            ),
+                        ),
+                    ],
+                    options={
+                        "indexes": [],
+                        "constraints": [models.UniqueConstraint(fields=("trial", "at"), name="one_look_a_moment")],
                     },
                 ),
             ],
