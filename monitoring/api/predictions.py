@@ -104,6 +104,7 @@ class Predictions(ScopedAPIView):
             OpenApiParameter("endpoint", str, description="Name of an endpoint."),
             OpenApiParameter("inference_id", str, description="The caller's own id."),
             OpenApiParameter("version", str, description="Label of a version, as `v3`."),
+            OpenApiParameter("variant", str, description="Which route of a rollout answered, as `champion`."),
             OpenApiParameter("answer", str, description="The answer as text."),
             OpenApiParameter("label", str, enum=list(predictionlog.LABELS), description="What is known of its truth."),
             OpenApiParameter("since", str, description="A day, or an ISO 8601 time."),

@@ -21,13 +21,13 @@ from projects.services import events
 from projects.tabular.export import safe
 
 LABELS = {"any": "with a label", "none": "without a label", "right": "right", "wrong": "wrong"}
-FIELDS = ("endpoint", "q", "version", "answer", "label", "since", "until")
+FIELDS = ("endpoint", "q", "version", "variant", "answer", "label", "since", "until")
 MOST_EXPORTED = 100_000
 PART_ROWS = 500
 CLOCKS_APART = timedelta(hours=1)
 HEADS = (
-    "prediction_id", "at", "endpoint", "model", "version", "revision", "backend", "prediction", "score", "latency_us",
-    "inference_id", "label", "observed_at",
+    "prediction_id", "at", "endpoint", "model", "version", "variant", "revision", "backend", "prediction",
+    "score", "latency_us", "inference_id", "label", "observed_at",
 )  # fmt: skip
 
 
@@ -38,6 +38,7 @@ class Chosen:
     endpoint: str = ""
     q: str = ""
     version: str = ""
+    variant: str = ""
     answer: str = ""
     label: str = ""
     since: datetime | None = None
@@ -69,6 +70,8 @@ class Chosen:
             rows = rows.filter(pk=key) if key else rows.filter(external_id=self.q)
         if self.version:
             rows = rows.filter(chunk__label=self.version)
+        if self.variant:
+            rows = rows.filter(chunk__variant=self.variant)
         if self.answer:
             rows = rows.filter(value=self.answer)
         if self.since:
@@ -110,8 +113,8 @@ def export(by: Actor, *, project: Project, chosen: Chosen) -> Iterator[str]:
         told=Subquery(truths.values("label")[:1]), told_at=Subquery(truths.values("observed_at")[:1])
     )
     values = rows.order_by("-id").values_list(
-        "id", "at", "endpoint", "chunk__model", "chunk__label", "chunk__revision", "chunk__backend", "value", "score",
-        "latency_us", F("external_id"), "told", "told_at",
+        "id", "at", "endpoint", "chunk__model", "chunk__label", "chunk__variant", "chunk__revision", "chunk__backend",
+        "value", "score", "latency_us", F("external_id"), "told", "told_at",
     )[:MOST_EXPORTED]  # fmt: skip
     return _lines(values)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import CASCADE
 
 from monitoring.models import Backfill, GroundTruth, Prediction, PredictionChunk
 from projects.actor import Actor
@@ -60,6 +61,7 @@ def _batch_of(by: Actor, project: Project, endpoint: str, before: datetime) -> F
             return Forgotten()
         keys = [key for key, _chunk in found]
         labels, _ = GroundTruth.objects.filter(prediction__in=keys).delete()
+        _drop_what_hangs_on(keys)
         rows = Prediction.objects.filter(pk__in=keys)
         gone = rows._raw_delete(rows.db)  # its labels are gone; collecting relations again would read every row
         chunks = PredictionChunk.objects.filter(pk__in={chunk for _key, chunk in found}, predictions=None)
@@ -71,6 +73,14 @@ def _batch_of(by: Actor, project: Project, endpoint: str, before: datetime) -> F
         }  # fmt: skip
         events.record(by, "predictions.forgotten", project=project, data=data)
     return done
+
+
+def _drop_what_hangs_on(keys: list[uuid.UUID]) -> None:
+    """Delete what other apps keep of these predictions, such as explanations, which hold their values."""
+    for relation in Prediction._meta.get_fields(include_hidden=True):
+        if getattr(relation, "on_delete", None) is CASCADE:
+            model, place = relation.related_model, relation.field.attname  # type: ignore[union-attr]
+            model._base_manager.filter(**{f"{place}__in": keys}).delete()  # type: ignore[union-attr]
 
 
 def _first_counted(project: Project, endpoint: str) -> int | None:

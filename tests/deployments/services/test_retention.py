@@ -99,3 +99,14 @@ def test_days_are_set_on_the_page_and_over_the_api(team, endpoint):
     assert caught.value.field == "log_days"
     with pytest.raises(Forbidden):
         retention.forget(team.viewer, project=team.project, endpoint=endpoint.name, before=timezone.now())
+
+
+def test_what_was_explained_is_forgotten_with_its_explanation(team, endpoint, tmp_path):
+    from deployments.models import PredictionExplanation
+
+    predicted(team, endpoint, tmp_path, days=9)
+    version = endpoint.current_revision.version
+    PredictionExplanation.objects.create(prediction=Prediction.objects.first(), version=version, result={"rows": []})
+    by = team.admin
+    gone = retention.forget(by, project=team.project, endpoint=endpoint.name, before=timezone.now() - 5 * DAY)
+    assert (gone.predictions, Prediction.objects.count(), PredictionExplanation.objects.count()) == (3, 0, 0)

@@ -102,7 +102,8 @@ def test_search_by_time_version_answer_and_outcome(project, client, tmp_path):
     predictions.record_truth(actor(User.objects.get(username="ana")), project=project, items=items)
     newest = sorted(ids, reverse=True)
     for wanted, expected in (
-        ({"version": "churn v1"}, newest), ({"version": "churn v9"}, []), ({"answer": "no"}, [ids[1]]),
+        ({"version": "churn v1"}, newest), ({"version": "churn v9"}, []),
+        ({"variant": "champion"}, newest), ({"variant": "challenger"}, []), ({"answer": "no"}, [ids[1]]),
         ({"label": "right"}, [ids[0]]), ({"label": "wrong"}, [ids[1]]), ({"label": "none"}, [ids[2]]),
         ({"label": "any"}, sorted(ids[:2], reverse=True)), ({"since": "2026-11-20"}, newest),
         ({"since": "2026-11-20 13:00"}, []), ({"until": "2026-11-20T11:59"}, []),
@@ -122,7 +123,7 @@ def test_what_was_found_is_taken_along_as_a_csv(project, client, tmp_path):
     head, line = b"".join(answer.streaming_content).decode().splitlines()
     assert head.startswith("prediction_id,at,endpoint,model,version")
     assert line.startswith(
-        f"{ids[1]},2026-11-20T12:00:00+00:00,churn-production,churn,churn v1,4,exact,'=1+1,0.75,900,b"
+        f"{ids[1]},2026-11-20T12:00:00+00:00,churn-production,churn,churn v1,champion,4,exact,'=1+1,0.75,900,b"
     )
     assert Event.objects.get(verb="predictions.exported").data == {"q": "b"}
     viewer = Client()
