@@ -79,3 +79,11 @@ def test_the_web_process_loads_no_learning_library():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr[-2000:]
+
+
+def test_the_suite_has_all_that_the_portal_runs_with():
+    runtime, dev = (
+        set(re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
+        for name in ("runtime.txt", "dev.txt")
+    )
+    assert runtime - dev == set(), "lock the lists anew: make lock"
