@@ -76,7 +76,7 @@ def test_the_way_over_rest(team, approved):
     one = f"{place}{made.json()['id']}/"
     assert ops.post(f"{one}start/", {}).json()["state"] == "validating"
     assert (ops.post(f"{one}advance/", {}).status_code, ops.post(f"{one}resume/", {}).status_code) == (409, 409)
-    begun(Rollout.objects.with_subject().get())
+    look(begun(Rollout.objects.with_subject().get()), minutes=2)
     assert viewer.get(one).json()["share"] == 0.1
     checks = viewer.get(f"{one}checks/").json()["results"]
     assert {row["key"] for row in checks[0]["criteria"]} >= {"errors", "split"}

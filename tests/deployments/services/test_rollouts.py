@@ -290,7 +290,7 @@ def test_what_cannot_be_compared_is_refused(team, endpoint, approved):
 
 
 def test_the_database_keeps_checks_and_revisions_as_they_are(rollout):
-    begun(rollout)
+    look(begun(rollout), minutes=2)
     for rows in (RolloutCheck.objects.all(), EndpointRevision.objects.all()):
         with pytest.raises(DatabaseError), transaction.atomic():
             rows.update(**({"verdict": "ok"} if rows.model is RolloutCheck else {"reason": "other"}))
