@@ -25,7 +25,7 @@ NO_PAGE = {
     **dict.fromkeys(["example/", "shell/", f"{RUN}live/", f"{EXPERIMENT}complete/", f"{P}runs/complete/"], PART),
     f"{P}settings/policies/<str:environment>/<int:number>/backtest/": PART,
     **dict.fromkeys([f"{EXPERIMENT}compare/importance/", f"{P}runs/compare/importance/"], PART),
-    **dict.fromkeys([f"{P}promotions/<int:number>/progress/"], PART),
+    **dict.fromkeys([f"{P}promotions/<int:number>/progress/", f"{P}batches/<int:batch>/progress/"], PART),
     **dict.fromkeys([f"{VERSION}checks/progress/", f"{VERSION}progress/"], PART),
     **dict.fromkeys([f"{P}jobs/<int:job>/live/", f"{P}jobs/<int:job>/log/"], PART),
     f"{P}datasets/imports/<int:number>/progress/": PART,
@@ -35,7 +35,7 @@ NO_PAGE = {
     **dict.fromkeys([f"{P}experiments/<experiment>/export.csv", f"{P}runs/export.csv"], FILE),
     **dict.fromkeys([f"{EXPERIMENT}compare/data.csv", f"{P}runs/compare/data.csv"], FILE),
     f"{P}models/<str:name>/v/<int:number>/export/": FILE,
-    f"{P}reports/<int:report>/export/": FILE,
+    **dict.fromkeys([f"{P}reports/<int:report>/export/", f"{P}monitoring/predictions/export/"], FILE),
     **dict.fromkeys([f"{VERSION}download/", f"{VERSION}rows/export/", f"{P}jobs/<int:job>/log.txt"], FILE),
     **dict.fromkeys([f"{RUN}raw/<path:path>", f"{RUN}zip/", f"{MODEL}raw/<path:path>", f"{MODEL}zip/"], FILE),
     **dict.fromkeys([f"{EXPERIMENT}compare/facts/", f"{EXPERIMENT}compare/series/", f"{RUN}series/"], NUMBERS),
@@ -52,6 +52,7 @@ ANSWERS = {
     "set-up/<str:secret>/": 404,  # a link that works once
     "sign-in/sso/return/": 404,  # the portal of these tests trusts no provider
     f"{P}monitoring/predictions/<uuid:prediction>/": 404,
+    f"{P}predictions/<uuid:prediction>/explanation/": 404,
     f"{P}datasets/<str:name>/diff/": 409,  # there is only one version
 }
 # The same pages in states that the plain address does not show.
