@@ -124,7 +124,7 @@ def test_the_printed_address_leads_to_the_run_and_its_pictures_move(place, sam):
     slider.focus()
     sam.page.keyboard.press("ArrowLeft")
     expect(sam.page.get_by_alt_text("pred at step 0")).to_be_visible()
-    sam.page.wait_for_function("document.querySelector('.steps img').naturalWidth === 8")
+    sam.until("document.querySelector('.steps img').naturalWidth === 8")
     sam.page.evaluate("scrollTo(0, 0)")  # away from under the bar at the top
     sam.look("client-run")
 

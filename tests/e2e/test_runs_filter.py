@@ -108,7 +108,7 @@ def test_a_wrong_word_is_marked_and_selected(sam):
     page.keyboard.press("Enter")
     expect(page.locator("#q-help mark")).to_have_text("gone")
     expect(shown(page)).to_have_count(2)
-    page.wait_for_function("document.activeElement.selectionStart === 6 && document.activeElement.selectionEnd === 10")
+    sam.until("document.activeElement.selectionStart === 6 && document.activeElement.selectionEnd === 10")
     sam.look("filter-wrong")
 
 
