@@ -14,7 +14,7 @@ from deployments.models import (
 from deployments.proof import seal
 from deployments.services import admission, cards, endpoints, holds, policies, registry, ways
 from mlportal.lib import names
-from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
+from mlportal.lib.errors import Conflict, Forbidden, Missing
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events, stepup
@@ -38,7 +38,7 @@ def promote(by: Actor, *, version: ModelVersion, environment: Environment, reaso
     """
     require(by, Permission.ENDPOINT_DEPLOY, version.model.project)
     stepup.require_recent(by)
-    reason = _reason(reason)
+    reason = names.reason(reason, least=MIN_REASON)
     if environment.project_id != version.model.project_id:
         raise Missing(f"There is no environment {environment.name!r} in this project.", field="environment")
     damaged = gates.damage(version)
@@ -105,13 +105,3 @@ def _approve_alone(by: Actor, version: ModelVersion, environment: Environment, r
     held.save(force_insert=True)
     cards.keep(held)
     return held
-
-
-def _reason(given: object) -> str:
-    text = names.clean_text(given, field="reason", limit=4000)
-    if len(text) < MIN_REASON:
-        raise Invalid(
-            f"reason needs at least {MIN_REASON} characters; it has {len(text)}.", field="reason", limit=MIN_REASON,
-            got=len(text),
-        )  # fmt: skip
-    return text

@@ -15,7 +15,6 @@ from projects.models import Project, User
 from projects.permissions import GRANTS, Permission, Role, allowed, require
 from projects.services import events
 
-MIN_REASON = 10
 MAX_DAYS = 90
 ELIGIBLE = tuple(role for role in Role if Permission.PROMOTION_SIGN in GRANTS[role])
 
@@ -45,7 +44,7 @@ def give(by: Actor, *, project: Project, taker: str, until: datetime, reason: st
     if by.user is None or by.kind == "system":
         raise Forbidden("Only a person hands over the right to decide.", code="people_only")
     now = timezone.now()
-    reason, until = _reason(reason), _until(until, now)
+    reason, until = names.reason(reason, limit=1000), _until(until, now)
     with transaction.atomic():
         giver = User.objects.select_for_update(no_key=True).get(pk=by.user.pk)
         person = _taker(project, giver, taker)
@@ -111,16 +110,6 @@ def _taker(project: Project, giver: User, name: object) -> User:
     if holds.same_person(person, giver):
         raise Invalid("Hand it to another person than yourself.", field="taker", got=person.username)
     return person
-
-
-def _reason(given: object) -> str:
-    text = names.clean_text(given, field="reason", limit=1000)
-    if len(text) < MIN_REASON:
-        raise Invalid(
-            f"reason needs at least {MIN_REASON} characters; it has {len(text)}.", field="reason", limit=MIN_REASON,
-            got=len(text),
-        )  # fmt: skip
-    return text
 
 
 def _until(given: object, now: datetime) -> datetime:

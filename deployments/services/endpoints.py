@@ -20,7 +20,7 @@ from deployments.models import (
 )
 from deployments.services import admission, conditions, dividing, endpoint_settings, holds
 from mlportal.lib import again, names
-from mlportal.lib.errors import Conflict, Invalid
+from mlportal.lib.errors import Conflict
 from monitoring.services import monitors
 from projects.actor import Actor
 from projects.permissions import Permission, require
@@ -28,7 +28,6 @@ from projects.services import events
 
 State = PromotionRequest.State
 Kind = EndpointRevision.Kind
-MIN_REASON = 10
 MAX_PLAIN = 80
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -85,7 +84,7 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
         When there is no such version, it is live now, or it is damaged.
     """
     require(by, Permission.ENDPOINT_DEPLOY, endpoint.project)
-    reason = _reason(reason)
+    reason = names.reason(reason)
     goal = version or goal_of(endpoint)
     damaged = gates.damage(goal) if goal else ()
     with transaction.atomic():
@@ -118,7 +117,7 @@ def disable(by: Actor, *, endpoint: Endpoint, reason: str) -> Endpoint:
         When it is off already.
     """
     require(by, Permission.ENDPOINT_DEPLOY, endpoint.project)
-    return _set_enabled(by, endpoint, enabled=False, reason=_reason(reason))
+    return _set_enabled(by, endpoint, enabled=False, reason=names.reason(reason))
 
 
 def enable(by: Actor, *, endpoint: Endpoint) -> Endpoint:
@@ -300,13 +299,3 @@ def _set_enabled(by: Actor, endpoint: Endpoint, *, enabled: bool, reason: str) -
 
 def _overtake(by: Actor, held: Endpoint, why: str) -> None:
     holds.make_stale(environment=held.environment, model_id=held.model_id, actor=by, why=why)
-
-
-def _reason(given: str) -> str:
-    text = names.clean_text(given, field="reason", limit=4000)
-    if len(text) < MIN_REASON:
-        raise Invalid(
-            f"reason needs at least {MIN_REASON} characters; it has {len(text)}.",
-            field="reason", limit=MIN_REASON, got=len(text),
-        )  # fmt: skip
-    return text

@@ -36,7 +36,7 @@ from deployments.services import (
 from deployments.services import conditions as bindings
 from deployments.services.deciders import Standing
 from deployments.services.votes import Vote
-from mlportal.lib import again, queue
+from mlportal.lib import again, names, queue
 from mlportal.lib.errors import Conflict, DomainError, Forbidden, Missing, Unprocessable
 from projects.actor import Actor
 from projects.permissions import Permission, require
@@ -44,7 +44,6 @@ from projects.services import events, stepup
 
 State = PromotionRequest.State
 Verdict = Decision.Verdict
-MIN_REASON = 10
 MIN_OVERRIDE = 20
 CLOSED_BY = {Verdict.APPROVE: State.APPROVED, Verdict.REJECT: State.REJECTED, Verdict.CHANGES: State.CHANGES}
 
@@ -70,7 +69,7 @@ def request(
     """
     require(by, Permission.PROMOTION_REQUEST, version.model.project)
     project = version.model.project
-    reason = votes.text(reason, "reason", MIN_REASON)
+    reason = names.reason(reason)
     if environment.project_id != project.pk:
         raise Missing(f"There is no environment {environment.name!r} in this project.", field="environment")
     if version.state == ModelVersion.State.DAMAGED:
@@ -154,7 +153,7 @@ def override(by: Actor, *, request: PromotionRequest, gate: str, reason: str) ->
     """
     require(by, Permission.GATE_OVERRIDE, request.project)
     stepup.require_recent(by)
-    reason = votes.text(reason, "reason", MIN_OVERRIDE)
+    reason = names.reason(reason, least=MIN_OVERRIDE)
     with transaction.atomic():
         held = holds.lock(request)
         require(by, Permission.GATE_OVERRIDE, held.project, fresh=True)

@@ -15,13 +15,12 @@ from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Rol
 from deployments.services import admission, dividing, endpoints, holds
 from deployments.services.rollout_plans import checked_margin, checked_steps
 from mlportal.lib import again, names
-from mlportal.lib.errors import Conflict, Invalid, Missing
+from mlportal.lib.errors import Conflict, Missing
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events
 
 State = Rollout.State
-MIN_REASON = 10
 CANARY = "canary"
 CHAMPION = "champion"
 SHADOW = "shadow"
@@ -47,7 +46,7 @@ def plan(
     """
     require(by, Permission.ENDPOINT_DEPLOY, request.project)
     values = {"steps": checked_steps(steps), "label_margin": checked_margin(label_margin), "shadow": bool(shadow)}
-    text = _reason(reason)
+    text = names.reason(reason)
     with transaction.atomic():
         held = holds.lock(request)
         endpoint = _endpoint(held)
@@ -100,7 +99,7 @@ def pause(by: Actor, *, rollout: Rollout, reason: str) -> Rollout:
         When it does not move, or is held already.
     """
     require(by, Permission.ENDPOINT_DEPLOY, rollout.endpoint.project)
-    text = _reason(reason)
+    text = names.reason(reason)
     with transaction.atomic():
         held = hold(rollout)
         _check_open(held)
@@ -181,7 +180,7 @@ def abort(by: Actor, *, rollout: Rollout, reason: str) -> Rollout:
         When it has ended.
     """
     require(by, Permission.ENDPOINT_DEPLOY, rollout.endpoint.project)
-    text = _reason(reason)
+    text = names.reason(reason)
     with transaction.atomic():
         held = hold(rollout)
         if held.state in (State.PROMOTED, State.ABORTED):
@@ -296,13 +295,3 @@ def _check_open(held: Rollout) -> None:
 def _tell(by: Actor, held: Rollout, word: str, **data: Any) -> None:
     facts = {"version": held.version.label, "endpoint": held.endpoint.name, **data}
     events.record(by, f"rollout.{word}", project=held.endpoint.project, target=held, data=facts)
-
-
-def _reason(given: object) -> str:
-    text = names.clean_text(given, field="reason", limit=4000)
-    if len(text) < MIN_REASON:
-        raise Invalid(
-            f"reason needs at least {MIN_REASON} characters; it has {len(text)}.", field="reason", limit=MIN_REASON,
-            got=len(text),
-        )  # fmt: skip
-    return text

@@ -23,7 +23,6 @@ from projects.services import events
 
 State = Trial.State
 Decision = Trial.Decision
-MIN_REASON = 10
 CONTROL, TREATMENT = "control", "treatment"
 LOOK_EVERY = timedelta(minutes=10)
 AT_ONCE = 50
@@ -103,7 +102,7 @@ def stop(by: Actor, *, trial: Trial, decision: str, reason: str) -> Trial:
             f"decision must be one of {', '.join(Decision.values)}.", field="decision", limit=Decision.values,
             got=str(decision)[:50],
         )  # fmt: skip
-    text = _reason(reason)
+    text = names.reason(reason)
     with transaction.atomic():
         held = hold(trial)
         if held.state != State.RUNNING:
@@ -251,13 +250,3 @@ def _look(held: Trial, now: datetime) -> TrialLook:
 def _interval(held: Trial, control: Arm, treatment: Arm) -> Interval:
     rho = sequence.tuned(held.minimum_units / 4, held.alpha)
     return sequence.difference(control, treatment, alpha=held.alpha, rho=rho)
-
-
-def _reason(given: object) -> str:
-    text = names.clean_text(given, field="reason", limit=4000)
-    if len(text) < MIN_REASON:
-        raise Invalid(
-            f"reason needs at least {MIN_REASON} characters; it has {len(text)}.", field="reason", limit=MIN_REASON,
-            got=len(text),
-        )  # fmt: skip
-    return text

@@ -12,7 +12,6 @@ from mlportal.lib.errors import Invalid
 
 Verdict = Decision.Verdict
 MIN_COMMENT = 10
-MAX_TEXT = 4000
 MAX_TICKS = 100
 
 
@@ -37,21 +36,14 @@ def read(verdict: object, comment: object, acknowledged: object, terms: Sequence
     chosen = _verdict(verdict)
     least = 0 if chosen == Verdict.APPROVE else MIN_COMMENT
     vote = Vote(
-        chosen, text(comment, "comment", least), _names(acknowledged), conditions.parse(terms, now=timezone.now())
+        chosen,
+        names.reason(comment, field="comment", least=least),
+        _names(acknowledged),
+        conditions.parse(terms, now=timezone.now()),
     )
     if vote.terms and chosen != Verdict.APPROVE:
         raise Invalid("Only an approval takes conditions.", field="conditions")
     return vote
-
-
-def text(given: object, field: str, least: int) -> str:
-    """Return a text that people will read, of at least so many characters."""
-    clean = names.clean_text(given, field=field, limit=MAX_TEXT)
-    if len(clean) < least:
-        raise Invalid(
-            f"{field} needs at least {least} characters; it has {len(clean)}.", field=field, limit=least, got=len(clean)
-        )
-    return clean
 
 
 def _verdict(given: object) -> str:

@@ -73,6 +73,16 @@ def clean_text(value: object, *, field: str = "text", limit: int = MAX_TEXT, req
     return text
 
 
+def reason(value: object, *, field: str = "reason", least: int = 10, limit: int = 4000) -> str:
+    """Check a text that people will read to understand an action: of at least so many characters."""
+    text = clean_text(value, field=field, limit=limit)
+    if len(text) < least:
+        raise Invalid(
+            f"{field} needs at least {least} characters; it has {len(text)}.", field=field, limit=least, got=len(text)
+        )
+    return text
+
+
 def exact(value: object, *, field: str = "name", limit: int = MAX_TEXT, required: bool = False) -> str:
     """Check a text that others chose and that stays as it is: any characters a database can store.
 
