@@ -46,6 +46,7 @@ OTHERS = (
     ("deployments.PaperVersion", "sha256"),
     ("deployments.TechnicalFile", "sha256"),
     ("deployments.ModelVersion", "manifest_sha256"),
+    ("deployments.Trial", "plan_sha256"),
     ("projects.ApiToken", "sha256"),
     ("projects.IdempotencyKey", "body_sha256"),
     ("projects.RecoveryCode", "sha256"),
