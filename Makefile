@@ -30,7 +30,7 @@ demo: runtime
 	@PYTHON= $(BIN)/mlportal demo
 
 test: dev clients
-	PYTHON= scripts/test -n 2 --dist loadfile --no-loadscope-reorder
+	PYTHON= scripts/test -n 3 --dist loadfile --no-loadscope-reorder
 
 faults: dev
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-5} PYTHON= scripts/test -m faults
