@@ -116,7 +116,7 @@ def by_boto3(serve, token, labels):
     with pytest.raises(ClientError) as caught:
         client.invoke_endpoint(EndpointName=NAME, ContentType="application/json", Body=body, TargetVariant="other")
     assert caught.value.response["Error"]["Code"] == "ValidationError"
-    assert "one variant, 'champion'" in caught.value.response["Error"]["Message"]
+    assert "this request gets 'champion'" in caught.value.response["Error"]["Message"]
 
 
 def by_mlflow(serve, token, labels):
