@@ -4,6 +4,7 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -16,11 +17,12 @@ from deployments.traffic import evidence, sequence
 from deployments.traffic.criteria import SPLIT_ALPHA, Seen
 from deployments.traffic.sequence import Arm, Interval
 from mlportal.lib import again, names
-from mlportal.lib.errors import Conflict, Invalid, Missing
+from mlportal.lib.errors import Conflict, DomainError, Invalid, Missing
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events
 
+log = structlog.get_logger(__name__)
 State = Trial.State
 Decision = Trial.Decision
 CONTROL, TREATMENT = "control", "treatment"
@@ -136,7 +138,16 @@ def tick(*, now: datetime) -> int:
     """
     rows = Trial.objects.with_subject().filter(state=State.RUNNING).order_by(F("looked_at").asc(nulls_first=True))
     due = [row for row in rows[:AT_ONCE] if row.looked_at is None or now - row.looked_at >= LOOK_EVERY]
-    return sum(look(row, now=now) is not None for row in due)
+    return sum(_is_looked_at(row, now) for row in due)
+
+
+def _is_looked_at(trial: Trial, now: datetime) -> bool:
+    """Look at one trial; what one cannot bear must not keep the others from being looked at."""
+    try:
+        return look(trial, now=now) is not None
+    except DomainError as error:
+        log.warning("a trial could not be looked at", trial=trial.pk, error=error.message)
+        return False
 
 
 def look(trial: Trial, *, now: datetime) -> TrialLook | None:
