@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F
 
 from deployments.models import EndpointRevision, Rollout, RolloutCheck, Trial
-from deployments.services import conditions, dividing, outcomes, rollouts
+from deployments.services import conditions, dividing, divisions, outcomes, rollouts
 from deployments.traffic import criteria
 from deployments.traffic.criteria import Criterion, Pair, Seen
 from deployments.traffic.sequence import Arm
@@ -68,7 +68,7 @@ def look(rollout: Rollout, *, now: datetime) -> bool:
     """Judge one rollout and do what follows; tells whether it moved."""
     by = _clock(rollout)
     with transaction.atomic():
-        held = rollouts.hold(rollout)
+        held = divisions.hold(rollout)
         if not held.is_open or _was_judged(held, now):
             return False
         before = (held.state, held.step)

@@ -5,14 +5,14 @@ Every move is a fresh revision of the endpoint. The clock that judges and moves 
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from deployments import gates
 from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Rollout
-from deployments.services import admission, dividing, endpoints, holds
+from deployments.services import dividing, divisions, endpoints, holds
 from deployments.services.rollout_plans import checked_margin, checked_steps
 from mlportal.lib import again, names
 from mlportal.lib.errors import Conflict, Missing
@@ -21,6 +21,7 @@ from projects.permissions import Permission, require
 from projects.services import events
 
 State = Rollout.State
+Kind = EndpointRevision.Kind
 CANARY = "canary"
 CHAMPION = "champion"
 SHADOW = "shadow"
@@ -78,15 +79,7 @@ def start(by: Actor, *, rollout: Rollout) -> Rollout:
         is frozen or divided already, or the schemas differ.
     """
     require(by, Permission.ENDPOINT_DEPLOY, rollout.endpoint.project)
-    damaged = gates.damage(rollout.version)
-    with transaction.atomic():
-        request = holds.lock(rollout.promotion)
-        holds.lock_watch(request.project, request.version.model_id, request.environment_id, request.endpoint_name)
-        refused = admission.refusal(request, damaged, actor=by)
-        held = None if refused else _start(by, request, hold(rollout))
-    if refused is not None or held is None:
-        raise refused or Conflict("Nothing was started.")
-    return held
+    return divisions.begin(rollout, partial(_lay_first, actor=by), actor=by)
 
 
 @again.after_deadlock
@@ -101,7 +94,7 @@ def pause(by: Actor, *, rollout: Rollout, reason: str) -> Rollout:
     require(by, Permission.ENDPOINT_DEPLOY, rollout.endpoint.project)
     text = names.reason(reason)
     with transaction.atomic():
-        held = hold(rollout)
+        held = divisions.hold(rollout)
         _check_open(held)
         if held.state == State.PAUSED:
             raise Conflict(f"{held} is held already: {held.note}", code="paused_already")
@@ -120,7 +113,7 @@ def resume(by: Actor, *, rollout: Rollout) -> Rollout:
     """
     require(by, Permission.ENDPOINT_DEPLOY, rollout.endpoint.project)
     with transaction.atomic():
-        held = hold(rollout)
+        held = divisions.hold(rollout)
         if held.state != State.PAUSED:
             raise Conflict(f"{held} is {held.get_state_display()}, not paused.", code="not_paused")
         last = held.checks.order_by("-at").first()
@@ -143,7 +136,7 @@ def advance(by: Actor, *, rollout: Rollout) -> Rollout:
     """
     require(by, Permission.ENDPOINT_DEPLOY, rollout.endpoint.project)
     with transaction.atomic():
-        held = hold(rollout)
+        held = divisions.hold(rollout)
         _check_open(held)
         if State.VALIDATING in (held.state, held.paused_in):
             raise Conflict("The serving processes have not loaded the version yet.", code="validating")
@@ -182,7 +175,7 @@ def abort(by: Actor, *, rollout: Rollout, reason: str) -> Rollout:
     require(by, Permission.ENDPOINT_DEPLOY, rollout.endpoint.project)
     text = names.reason(reason)
     with transaction.atomic():
-        held = hold(rollout)
+        held = divisions.hold(rollout)
         if held.state in (State.PROMOTED, State.ABORTED):
             raise Conflict(f"{held} is {held.get_state_display()}.", code="ended")
         give_back(held, text, actor=by)
@@ -196,16 +189,6 @@ def start_planned(by: Actor, *, request: PromotionRequest) -> bool:
     if planned is not None:
         start(by, rollout=planned)
     return planned is not None
-
-
-def hold(rollout: Rollout) -> Rollout:
-    """Lock a rollout and what it moves, in the order of docs/explanation/locks.md, and read it again."""
-    request = holds.lock(rollout.promotion)
-    endpoint = endpoints.lock(rollout.endpoint)
-    holds.lock_watch(request.project, request.version.model_id, request.environment_id, request.endpoint_name)
-    held = Rollout.objects.select_for_update(of=("self",), no_key=True).with_subject().get(pk=rollout.pk)
-    held.promotion, held.endpoint = request, endpoint
-    return held
 
 
 def next_step(held: Rollout) -> int | None:
@@ -225,7 +208,7 @@ def move(held: Rollout, state: str, step: int = 0, *, actor: Actor) -> None:
         State.SHADOW: f"{held.version.label} listens",
         State.CANARY: f"{held.share:.0%} to {held.version.label}",
     }[State(state)]
-    made = _lay(actor, held, f"Rollout {held.pk}: {words}", _routes(held))
+    made = divisions.lay(held, Kind.ROLLOUT, f"Rollout {held.pk}: {words}", _routes(held), actor=actor)
     _tell(actor, held, "moved", state=state, share=held.share, revision=made.number)
 
 
@@ -239,31 +222,14 @@ def set_paused(held: Rollout, note: str, *, actor: Actor) -> None:
 def give_back(held: Rollout, note: str, *, actor: Actor) -> None:
     """Abort a rollout that the caller has locked."""
     if held.is_open:
-        _lay(actor, held, f"Rollout {held.pk} aborted: {note}"[:4000], [])
+        divisions.lay(held, Kind.ROLLOUT, f"Rollout {held.pk} aborted: {note}"[:4000], [], actor=actor)
     dividing.close_rollout(held, State.ABORTED, note, actor=actor)
 
 
-def _start(by: Actor, request: PromotionRequest, held: Rollout) -> Rollout:
-    if held.state != State.DRAFT:
-        raise Conflict(f"{held} is {held.get_state_display()}.", code="started_already")
-    admission.check_gates(request, keep=False)
-    admission.check_frozen(held.endpoint, request)
-    live = dividing.check_divisible(held.endpoint, request.version)
-    held.stable, held.started_by, held.started_at = live.version, by.user, timezone.now()
-    held.state = State.VALIDATING
+def _lay_first(held: Rollout, live: EndpointRevision, *, actor: Actor) -> None:
+    held.stable, held.state = live.version, State.VALIDATING
     held.save(update_fields=["stable", "started_by", "started_at", "state"])
-    move(held, State.VALIDATING, actor=by)
-    return held
-
-
-def _lay(by: Actor, held: Rollout, reason: str, routes: list[dict[str, Any]]) -> EndpointRevision:
-    live = held.endpoint.current_revision
-    assert live is not None  # a rollout starts beside what is live
-    return endpoints.revise(
-        by, endpoint=held.endpoint, version=live.version, kind=EndpointRevision.Kind.ROLLOUT, reason=reason,
-        promotion=live.promotion, base_id=live.put_live, rollout=held, routes=routes,
-        salt=held.salt if routes else "", score_edges=dividing.score_edges(live.version) if routes else [],
-    )  # fmt: skip
+    move(held, State.VALIDATING, actor=actor)
 
 
 def _routes(held: Rollout) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import math
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -9,10 +10,9 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from deployments import gates
 from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Trial, TrialLook
 from deployments.proof import canonical
-from deployments.services import admission, dividing, endpoints, holds, outcomes, trial_plans
+from deployments.services import dividing, divisions, endpoints, holds, outcomes, trial_plans
 from deployments.traffic import evidence, sequence
 from deployments.traffic.criteria import SPLIT_ALPHA, Seen
 from deployments.traffic.sequence import Arm, Interval
@@ -24,6 +24,7 @@ from projects.services import events
 
 log = structlog.get_logger(__name__)
 State = Trial.State
+Kind = EndpointRevision.Kind
 Decision = Trial.Decision
 CONTROL, TREATMENT = "control", "treatment"
 LOOK_EVERY = timedelta(minutes=10)
@@ -75,15 +76,7 @@ def start(by: Actor, *, trial: Trial) -> Trial:
         As :func:`deployments.services.rollouts.start`.
     """
     require(by, Permission.ENDPOINT_DEPLOY, trial.endpoint.project)
-    damaged = gates.damage(trial.version)
-    with transaction.atomic():
-        request = holds.lock(trial.promotion)
-        holds.lock_watch(request.project, request.version.model_id, request.environment_id, request.endpoint_name)
-        refused = admission.refusal(request, damaged, actor=by)
-        held = None if refused else _start(by, request, hold(trial))
-    if refused is not None or held is None:
-        raise refused or Conflict("Nothing was started.")
-    return held
+    return divisions.begin(trial, partial(_lay_first, actor=by), actor=by)
 
 
 @again.after_deadlock
@@ -106,13 +99,13 @@ def stop(by: Actor, *, trial: Trial, decision: str, reason: str) -> Trial:
         )  # fmt: skip
     text = names.reason(reason)
     with transaction.atomic():
-        held = hold(trial)
+        held = divisions.hold(trial)
         if held.state != State.RUNNING:
             raise Conflict(f"{held} is {held.get_state_display()}.", code="not_running")
         if decision == Decision.PROMOTE and (trouble := too_early(held, timezone.now())):
             raise Conflict(trouble, code="not_decided")
         if decision == Decision.KEEP:
-            _lay(by, held, f"Trial {held.pk} ended: {text}"[:4000], [])
+            divisions.lay(held, Kind.TRIAL, f"Trial {held.pk} ended: {text}"[:4000], [], actor=by)
         dividing.close_trial(held, decision, text, actor=by)
         if decision == Decision.PROMOTE:
             endpoints.switch(by, request=held.promotion)
@@ -157,11 +150,11 @@ def look(trial: Trial, *, now: datetime) -> TrialLook | None:
         grants={Permission.ENDPOINT_DEPLOY, Permission.MONITOR_EDIT}, on_behalf_of=trial.started_by,
     )  # fmt: skip
     with transaction.atomic():
-        held = hold(trial)
+        held = divisions.hold(trial)
         if held.state != State.RUNNING:
             return None
         if trouble := dividing.check_approval(held.promotion):
-            _lay(by, held, f"Trial {held.pk} ended: {trouble}", [])
+            divisions.lay(held, Kind.TRIAL, f"Trial {held.pk} ended: {trouble}", [], actor=by)
             dividing.close_trial(held, Decision.KEEP, trouble, actor=by)
             return None
         before = held.looks.order_by("-at").first()
@@ -173,16 +166,6 @@ def look(trial: Trial, *, now: datetime) -> TrialLook | None:
             facts = {"trial": held.name, "endpoint": held.endpoint.name, "found": words, "share": held.share}
             events.record(by, "trial.mismatch", project=held.endpoint.project, target=held, data=facts)
     return made
-
-
-def hold(trial: Trial) -> Trial:
-    """Lock a trial and what it moves, in the order of docs/explanation/locks.md, and read it again."""
-    request = holds.lock(trial.promotion)
-    endpoint = endpoints.lock(trial.endpoint)
-    holds.lock_watch(request.project, request.version.model_id, request.environment_id, request.endpoint_name)
-    held = Trial.objects.select_for_update(of=("self",), no_key=True).with_subject().get(pk=trial.pk)
-    held.promotion, held.endpoint = request, endpoint
-    return held
 
 
 def too_early(held: Trial, now: datetime) -> str:
@@ -211,34 +194,18 @@ def plan_of(trial: Trial) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _start(by: Actor, request: PromotionRequest, held: Trial) -> Trial:
-    if held.state != State.DRAFT:
-        raise Conflict(f"{held} is {held.get_state_display()}.", code="started_already")
-    admission.check_gates(request, keep=False)
-    admission.check_frozen(held.endpoint, request)
-    live = dividing.check_divisible(held.endpoint, request.version)
-    held.control, held.started_by, held.started_at = live.version, by.user, timezone.now()
-    held.state = State.RUNNING
+def _lay_first(held: Trial, live: EndpointRevision, *, actor: Actor) -> None:
+    held.control, held.state = live.version, State.RUNNING
     held.plan_sha256 = canonical.digest(plan_of(held) | {"control": live.version.label})
     held.save(update_fields=["control", "started_by", "started_at", "state", "plan_sha256"])
     routes = [
         dividing.route(TREATMENT, held.version, held.share), dividing.route(CONTROL, live.version, 1.0 - held.share)
     ]  # fmt: skip
-    made = _lay(by, held, f"Trial {held.pk}: {held.share:.0%} to {held.version.label}", routes)
+    words = f"Trial {held.pk}: {held.share:.0%} to {held.version.label}"
+    made = divisions.lay(held, Kind.TRIAL, words, routes, actor=actor)
     events.record(
-        by, "trial.started", project=request.project, target=held,
+        actor, "trial.started", project=held.endpoint.project, target=held,
         data={"plan": held.plan_sha256, "revision": made.number, "endpoint": held.endpoint.name},
-    )  # fmt: skip
-    return held
-
-
-def _lay(by: Actor, held: Trial, reason: str, routes: list[dict[str, Any]]) -> EndpointRevision:
-    live = held.endpoint.current_revision
-    assert live is not None  # a trial starts beside what is live
-    return endpoints.revise(
-        by, endpoint=held.endpoint, version=live.version, kind=EndpointRevision.Kind.TRIAL, reason=reason,
-        promotion=live.promotion, base_id=live.put_live, trial=held, routes=routes,
-        salt=held.salt if routes else "", score_edges=dividing.score_edges(live.version) if routes else [],
     )  # fmt: skip
 
 
