@@ -158,7 +158,7 @@ def test_lineage_asks_as_often_for_one_run_as_for_many(version, ana, project, dj
         ana.permissions_in(project)
         rows = DatasetVersion.objects.select_related("dataset__project")
         found = rows.get(pk=version.pk)
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(7):
             lineage.of_version(ana, version=found)
 
 
