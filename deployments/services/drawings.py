@@ -79,6 +79,7 @@ def work(drawing_id: int, *, worker: str) -> bool:
     if held is None or not lease.heartbeat(rows, held, phase="Draw the PDF", progress=0.1):
         return False
     row = rows.get(pk=held.pk)
+    assert row.document is not None  # it goes when the drawing is there
     try:
         stored = blobs.put_bytes(prints.pdf(prints.readable(row.document, **row.about)))
     except (DomainError, OSError) as error:

@@ -119,7 +119,8 @@ def _selection(
     model: type[models.Model], names: tuple[str, ...], vendor: str
 ) -> tuple[Statement, list[tuple[int, list[Any], Any]]]:
     options, here = model._meta, connections[DEFAULT_DB_ALIAS]
-    columns = [options.get_field(name).get_col(options.db_table) for name in names]
+    fields = {field.attname: field for field in options.concrete_fields}
+    columns = [fields[name].get_col(options.db_table) for name in names]
     conversions = []
     for place, column in enumerate(columns):
         if converters := here.ops.get_db_converters(column) + column.get_db_converters(here):
