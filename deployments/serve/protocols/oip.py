@@ -23,6 +23,8 @@ MAX_ID = 500
 class OpenInference:
     """``POST /v2/models/<endpoint>[/versions/<version>]/infer``."""
 
+    protocol = "v2"
+
     def read(self, body: bytes, headers: Headers, live: Live) -> Question:
         """Read the frame of a request."""
         mlflow.check_variant(headers, live)

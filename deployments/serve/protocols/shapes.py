@@ -52,7 +52,9 @@ class Reply:
 
 
 class Shape(Protocol):
-    """One protocol."""
+    """One protocol; the prediction log keeps its name."""
+
+    protocol: str
 
     def read(self, body: bytes, headers: Headers, live: Live) -> Question:
         """Read the frame of a request."""

@@ -233,7 +233,14 @@ def test_each_mode_of_the_log(tmp_path, mode):
     async def answer():
         for _ in range(3):
             journal.answered(
-                endpoint, [[1.0]], Answer(["no"], None, [0.5]), ids=["a"], inference_ids=None, latency_us=1, token_id=0
+                endpoint,
+                [[1.0]],
+                Answer(["no"], None, [0.5]),
+                ids=["a"],
+                inference_ids=None,
+                latency_us=1,
+                token_id=0,
+                protocol="v2",
             )
         if mode == "durable":
             await asyncio.gather(*(journal.settle(endpoint) for _ in range(5)))
