@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("monitoring", "0001_squashed_0005_rule_windows"),
+        ("monitoring", "0005_rule_windows"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
