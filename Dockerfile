@@ -1,13 +1,16 @@
 # One image for every part: web, worker, beat, serve and the one-shot migrate.
 #   docker build -t mlportal .                       local or shared-volume files
 #   docker build -t mlportal --build-arg KIND=s3 .   files on an S3-compatible store
+#   docker build -t mlportal --build-arg KIND="s3 otel" .   and traces for an OpenTelemetry collector
 FROM python:3.11-slim-bookworm AS build
 ARG KIND=runtime
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /app
 COPY requirements requirements
 RUN python -m venv /venv && \
-    /venv/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements/${KIND}.txt
+    for kind in ${KIND}; do \
+        /venv/bin/pip install --require-hashes --no-deps --only-binary :all: -r requirements/${kind}.txt || exit 1; \
+    done
 
 FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH \

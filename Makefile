@@ -55,7 +55,7 @@ vendor:
 
 # Needs uv on PATH. The lists carry hashes and no registry host.
 lock:
-	for list in runtime dev s3 mlflow2 mlflow3 kserve; do uv pip compile --universal --python-version 3.11 \
+	for list in runtime dev s3 otel mlflow2 mlflow3 kserve; do uv pip compile --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --override requirements/without-torch.in \
 	  requirements/$$list.in -o requirements/$$list.txt || exit 1; done
 

@@ -17,12 +17,16 @@ from celery.signals import (
     heartbeat_sent,
     setup_logging,
     task_postrun,
+    task_prerun,
     worker_init,
+    worker_process_shutdown,
     worker_ready,
     worker_shutdown,
     worker_shutting_down,
 )
 from django_structlog.celery.steps import DjangoStructLogInitStep
+
+from mlportal.lib import spans
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlportal.settings")
 
@@ -66,6 +70,7 @@ _started_by = {"pid": 0}
 @worker_init.connect
 def _remember_parent(**_kwargs: Any) -> None:
     _started_by["pid"] = os.getppid()
+    spans.name_part("worker")
 
 
 @worker_shutting_down.connect
@@ -103,10 +108,27 @@ def _worker_ends(**_kwargs: Any) -> None:
     metrics.forget_process(os.getpid())
 
 
+@task_prerun.connect
+def _open_span(task_id: str = "", task: Any = None, **_kwargs: Any) -> None:
+    if spans.is_on():
+        from mlportal import tracing
+
+        tracing.begin(task_id, task)
+
+
+@worker_process_shutdown.connect
+def _send_spans(**_kwargs: Any) -> None:
+    spans.flush()
+
+
 @task_postrun.connect
-def _count(task: Any = None, state: str | None = None, **_kwargs: Any) -> None:
+def _count(task_id: str = "", task: Any = None, state: str | None = None, **_kwargs: Any) -> None:
     from mlportal import metrics
 
+    if spans.is_on():
+        from mlportal import tracing
+
+        tracing.end(task_id, state or "")
     metrics.TASKS.labels(task=getattr(task, "name", "?"), state=state or "?").inc()
 
 

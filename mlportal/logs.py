@@ -14,6 +14,8 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 from structlog.typing import EventDict, Processor
 
+from mlportal.lib import spans
+
 SECRET_KEYS = frozenset(
     {"password", "secret", "token", "authorization", "cookie", "set-cookie", "api_key", "signing_key", "secret_key"}
 )
@@ -75,9 +77,10 @@ def formatter(form: str = "json") -> logging.Formatter:
         tail: list[Processor] = [structlog.dev.ConsoleRenderer()]
     else:
         tail = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(serializer=_dumps)]
+    traced: list[Processor] = [spans.note] if spans.is_on() else []
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *tail],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *traced, *tail],
     )
 
 

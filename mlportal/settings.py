@@ -1,5 +1,6 @@
 """The one settings file. Everything that differs between installations comes from the environment."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from csp.constants import NONE, SELF
 
 from mlportal.env import data_dir, environment, given_secret, secret, socket_path
+from mlportal.lib import spans
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir()
@@ -50,6 +52,7 @@ INSTALLED_APPS = [
     "deployments",
 ]
 MIDDLEWARE = [
+    "mlportal.tracing.RequestSpans",
     "mlportal.metrics.RequestMetrics",
     "mlportal.lib.limits.RequestLimits",
     "django.middleware.security.SecurityMiddleware",
@@ -485,5 +488,6 @@ LOGGING = {
 }
 DJANGO_STRUCTLOG_CELERY_ENABLED = True  # a task's log lines carry the id of the request that sent it
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = TRUSTED_PROXIES > 0  # else a client could choose it
+spans.configure(os.environ)  # by OpenTelemetry's own names; see docs/how-to/traces.md
 METRICS_TOKEN = environment.str("MLPORTAL_METRICS_TOKEN", default="")
 TESTING = environment.bool("MLPORTAL_TESTING", default=False)

@@ -21,6 +21,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 
+from mlportal import tracing
+from mlportal.lib import spans
 from mlportal.lib.errors import DomainError
 from mlportal.lib.limits import check_address
 from mlportal.metrics import METHODS, count
@@ -55,6 +57,10 @@ def is_file(path: str) -> bool:
 
 def respond(request: HttpRequest) -> HttpResponseBase:
     """Answer a request of the short way; whatever breaks, the answer is JSON."""
+    return tracing.seen(request, _respond) if spans.is_on() else _respond(request)
+
+
+def _respond(request: HttpRequest) -> HttpResponseBase:
     start = time.perf_counter()
     name = request.request_id = _name(request)  # type: ignore[attr-defined]
     route = "none"

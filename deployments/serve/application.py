@@ -47,7 +47,7 @@ class _Broken(DomainError):
 
 
 @dataclass(slots=True)
-class _Asking:
+class Asking:
     """Who asks, since when, with which headers; its route and turn are known once the door let it in."""
 
     headers: Headers
@@ -122,7 +122,7 @@ class Application:
             await self._describe(scope, address, send)
 
     async def _predict(self, scope: Scope, address: Address, receive: Receive, send: Send) -> None:
-        asking = _Asking(dict(scope["headers"]), time.perf_counter_ns())
+        asking = Asking(dict(scope["headers"]), time.perf_counter_ns())
         identifier = messages.request_id(asking.headers)
         try:
             _check_method(scope, address)
@@ -150,7 +150,7 @@ class Application:
             if split is not None and split.shadows and asking.reply is not None:
                 self.shadows.offer(split, asking.reply.columns, asking.reply.answer.labels)
 
-    async def _answer(self, address: Address, turn: Turn, body: bytes, asking: _Asking) -> tuple[bytes, Sent]:
+    async def _answer(self, address: Address, turn: Turn, body: bytes, asking: Asking) -> tuple[bytes, Sent]:
         live = turn.live
         question = await self._question(address, live, body, asking.headers)
         columns, answer = await live.predict(question.columns, question.rows)
@@ -177,7 +177,7 @@ class Application:
             return address.shape.read(body, headers, live)
         return await asyncio.to_thread(read)
 
-    def _count_refusal(self, asking: _Asking, error: DomainError) -> None:
+    def _count_refusal(self, asking: Asking, error: DomainError) -> None:
         route = asking.route
         self.metrics.refused(route.row if route else None, status=error.status, code=error.code)
         live = asking.turn.live if asking.turn else route.live if route else None

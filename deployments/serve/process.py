@@ -11,6 +11,7 @@ import uvicorn
 
 from deployments.serve.application import Application
 from deployments.serve.configuration import Configuration
+from mlportal.lib import spans
 
 GRACE_SECONDS = 8  # the supervisor kills after 10
 MAX_CONNECTIONS = 2048
@@ -39,12 +40,22 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
+def application(configuration: Configuration) -> Application:
+    """Make the application; the one that traces is another class, so that off it costs nothing."""
+    if not spans.is_on():
+        return Application(configuration)
+    from deployments.serve.traced import TracedApplication
+
+    spans.name_part("serve")
+    return TracedApplication(configuration)
+
+
 def run(configuration: Configuration) -> None:
     """Serve until a signal comes; requests under way are finished first."""
     warm_up()
     server = _Server(
         uvicorn.Config(
-            Application(configuration),
+            application(configuration),
             host=configuration.host,
             port=configuration.port,
             loop="uvloop",

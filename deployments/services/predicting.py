@@ -10,7 +10,7 @@ from django.conf import settings
 
 from deployments.models import Endpoint
 from deployments.runtime import passes
-from mlportal.lib import strictjson
+from mlportal.lib import spans, strictjson
 from mlportal.lib.errors import DomainError, Invalid, TooLarge, Unavailable, UnsupportedType
 from projects.actor import Actor
 from projects.permissions import Permission, require
@@ -69,6 +69,7 @@ def predict(by: Actor, *, endpoint: Endpoint, body: bytes, content_type: str = "
         "Authorization": f"Bearer {_pass(by, endpoint)}",
         "Content-Type": "application/json",
         "X-Request-Id": by.request_id,
+        **spans.carried(),
     }
     status, retry_after, content = _ask(path, body, headers)
     try:

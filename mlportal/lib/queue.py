@@ -5,6 +5,8 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from mlportal.lib import spans
+
 log = structlog.get_logger(__name__)
 
 
@@ -15,9 +17,12 @@ def enqueue(task: str, *args: int | str) -> None:
 
 def publish(task: str, *args: int | str) -> bool:
     """Publish at once. Returns whether the broker took it; sweepers publish again what it did not."""
-    try:
-        current_app.send_task(task, args=args, retry=False)
-    except (OperationalError, OSError) as error:
-        log.warning("broker away, work stays in the database", task=task, error=str(error)[:200])
-        return False
-    return True
+    with spans.opened(f"publish {task}", spans.PRODUCER) as span:
+        try:
+            current_app.send_task(task, args=args, retry=False, headers=spans.carried())
+        except (OperationalError, OSError) as error:
+            log.warning("broker away, work stays in the database", task=task, error=str(error)[:200])
+            if span is not None:
+                spans.failed(span, type(error).__name__)
+            return False
+        return True

@@ -1,5 +1,6 @@
 """Rules about the text of the source itself."""
 
+import os
 import re
 import subprocess
 import sys
@@ -81,9 +82,22 @@ def test_the_web_process_loads_no_learning_library():
     assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr[-2000:]
 
 
-def test_the_suite_has_all_that_the_portal_runs_with():
-    runtime, dev = (
-        set(re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
-        for name in ("runtime.txt", "dev.txt")
+def test_no_part_loads_opentelemetry_while_no_endpoint_is_named():
+    code = (
+        "import django, os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'mlportal.settings'; django.setup();"
+        "import mlportal.wsgi, mlportal.celery, deployments.serve.process;"
+        # where it is installed, redis loads its part for metrics
+        "ours = ('opentelemetry.sdk.trace', 'opentelemetry.exporter', 'deployments.serve.traced');"
+        "print(sorted(name for name in sys.modules if name.startswith(ours)))"
     )
-    assert runtime - dev == set(), "lock the lists anew: make lock"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=kept, capture_output=True, text=True, check=False)
+    assert done.stdout.strip().splitlines()[-1:] == ["[]"], done.stderr[-2000:]
+
+
+def test_the_suite_has_all_that_the_portal_runs_with():
+    runtime, traced, dev = (
+        set(re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
+        for name in ("runtime.txt", "otel.txt", "dev.txt")
+    )
+    assert (runtime | traced) - dev == set(), "lock the lists anew: make lock"
