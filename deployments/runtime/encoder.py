@@ -30,7 +30,9 @@ _NO_DATE = (math.nan,) * 6
 class Block(Protocol):
     """Writes its share of the encoded matrix."""
 
-    start: int
+    @property
+    def start(self) -> int:
+        """First of its places in the matrix."""
 
     def write(self, columns: Columns, out: Array) -> None:
         """Fill the block's columns of ``out``."""

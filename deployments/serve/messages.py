@@ -53,9 +53,9 @@ class Reader:
             Over the limit, over the budget, or too slow.
         """
         self._refuse(declared_bytes(headers))
-        first = receive()
+        first = receive().__await__()
         try:
-            waits_for = first.send(None)  # type: ignore[attr-defined] - servers write receive as a coroutine
+            waits_for = first.send(None)
         except StopIteration as done:
             # The whole request came at once, as nearly always: nothing to wait for, so no clock for it either.
             message = done.value
@@ -105,14 +105,14 @@ class Reader:
 
 
 class _Begun:
-    """The rest of a coroutine that was run up to its first wait."""
+    """The rest of something awaited that was run up to its first wait."""
 
-    def __init__(self, begun: Any, waits_for: Any) -> None:
+    def __init__(self, begun: Generator[Any, Any, dict[str, Any]], waits_for: Any) -> None:
         self._begun = begun
         self._waits_for = waits_for
 
     def __await__(self) -> Generator[Any, Any, dict[str, Any]]:
-        """Wait as the coroutine does."""
+        """Wait as it does."""
         try:
             while True:
                 try:
@@ -122,7 +122,8 @@ class _Begun:
                 else:
                     self._waits_for = self._begun.send(given)
         except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+            message: dict[str, Any] = done.value
+            return message
 
 
 async def _given(message: dict[str, Any]) -> dict[str, Any]:
