@@ -61,8 +61,8 @@ def pages(end: datetime) -> list[tuple[str, str, float]]:
     """Name, address and bar in ms of each page."""
 
     def window(days: int, more: str = "") -> str:
-        since, until = (f"{moment:%Y-%m-%dT%H:%M}" for moment in (end - timedelta(days=days + 1), end))
-        return f"monitoring/window/?start={since}&end={until}{more}"
+        since, until = (f"{moment:%Y-%m-%dT%H:%M}" for moment in (end - timedelta(days=days), end))
+        return f"monitoring/window/?from={since}&to={until}{more}"
 
     month_ago = f"{end - timedelta(days=DAYS - 10):%Y-%m-%d}"
     return [
