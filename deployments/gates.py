@@ -150,6 +150,7 @@ def facts_of(
         groups=measured.groups(result),
         primary=primary(version),
         evaluation=trouble,
+        decisions=measured.decisions(result),
         missing=measured.missing(result),
         latency_ms=measured.latency(result),
         size_bytes=model["size_bytes"] if model else None,

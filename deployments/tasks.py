@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from deployments.services import (
     backtests,
+    drawings,
     ledger,
     reproductions,
     retention,
@@ -112,10 +113,17 @@ def issue_technical_file(issue_id: int) -> None:
     technical_files.work(issue_id, worker=f"{socket.gethostname()}:{os.getpid()}")
 
 
+@shared_task(name="deployments.draw_paper")
+def draw_paper(drawing_id: int) -> None:
+    """Draw one paper as PDF."""
+    drawings.work(drawing_id, worker=f"{socket.gethostname()}:{os.getpid()}")
+
+
 @shared_task(name="deployments.sweep_technical_files")
 def sweep_technical_files() -> None:
-    """Take up issues whose worker or message was lost."""
+    """Take up issues and drawings whose worker or message was lost."""
     technical_files.sweep()
+    drawings.sweep()
 
 
 @shared_task(name="deployments.keep_time")

@@ -34,6 +34,7 @@ COLUMNS = (
     ("monitoring.PredictionChunk", "sha256"),
     ("monitoring.PredictionUpload", "sha256"),
     ("deployments.TechnicalFile", "file_sha256"),
+    ("deployments.DrawnPaper", "file_sha256"),
     ("deployments.Conversion", "graph_sha256"),
     ("deployments.BatchChunk", "sha256"),
 )
@@ -41,6 +42,7 @@ COLUMNS = (
 LISTS = (("deployments.ModelVersion", "manifest"),)
 # Columns called so that name no stored file: hashes of secrets, of requests and of other rows.
 OTHERS = (
+    ("deployments.DrawnPaper", "sha256"),
     ("deployments.Evaluation", "inputs_sha256"),
     ("deployments.KeptCard", "sha256"),
     ("deployments.PaperVersion", "sha256"),

@@ -11,9 +11,9 @@ from rest_framework.response import Response
 
 from deployments.api.models import PAGE, InProject, checked
 from deployments.cards.parts import PARTS
-from deployments.models import ModelVersion, PaperVersion, PromotionRequest
+from deployments.models import DrawnPaper, ModelVersion, PaperVersion, PromotionRequest
 from deployments.services import cards, past_models, prints, writings
-from deployments.views.papers import download, file_name
+from deployments.views.papers import file_name, file_of
 from mlportal.lib.errors import Invalid
 from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
@@ -51,6 +51,15 @@ class PaperVersionSerializer(serializers.ModelSerializer[PaperVersion]):
     def get_level(self, row: PaperVersion) -> str:
         """Whether it is for every version of the model."""
         return "version" if row.version_id else "model"
+
+
+class DrawnPaperSerializer(serializers.ModelSerializer[DrawnPaper]):
+    """How far a PDF is drawn; ask the same address again."""
+
+    class Meta:
+        model = DrawnPaper
+        fields = ("state", "progress", "phase")
+        read_only_fields = fields
 
 
 def whole(request: Request, name: str, *, default: int | None = None) -> int | None:
@@ -143,13 +152,16 @@ class VersionCardFile(InProject):
         operation_id="cards_file",
         tags=TAGS,
         parameters=[NUMBER],
-        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY, 202: DrawnPaperSerializer},
     )
     def get(self, request: Request, name: str, number: int, form: str) -> HttpResponseBase:
-        """Download the card as ``pdf``, ``html`` (one file) or ``json``."""
+        """Download the card as ``pdf``, ``html`` (one file) or ``json``; 202 while a worker draws the PDF."""
         version = self.version(name, number)
         card = cards.read(self.actor, version=version, number=whole(request, "number"))
-        return download(prints.readable(card), form, file_name(version, "card", card["about"]["card"]))
+        found = file_of(self.actor, version, card, form, file_name(version, "card", card["about"]["card"]))
+        if isinstance(found, DrawnPaper):
+            return Response(DrawnPaperSerializer(found).data, status=202, headers={"Retry-After": "1"})
+        return found
 
 
 class PromotionCard(ScopedAPIView):

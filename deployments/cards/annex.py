@@ -69,7 +69,7 @@ def document(facts: Records) -> Json:
             fields.fairness(facts), hand["unintended_outcomes"], note["human_oversight"], fields.approvals(facts),
             fields.inputs(facts),
         ),
-        part("metrics", "4", "Choice of metrics", _primary(facts), hand["metric_choice"]),
+        part("metrics", "4", "Choice of metrics", _primary(facts), fields.threshold(facts), hand["metric_choice"]),
         part("risks", "5", "Risk management", hand["risk_management"]),
         part("changes", "6", "Changes over the lifecycle", _versions(facts)),
         part("standards", "7", "Standards", hand["standards"]),

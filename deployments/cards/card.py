@@ -32,7 +32,7 @@ def document(facts: Records, *, number: int | None = None) -> Json:
         part("training", "4", "Training", fields.training(facts), fields.environment(facts), fields.inputs(facts)),
         part(
             "evaluation", "5", "Evaluation", fields.metrics(facts), fields.segments(facts), fields.fairness(facts),
-            fields.calibration(facts), fields.cost(facts), fields.explanations(facts),
+            fields.calibration(facts), fields.threshold(facts), fields.cost(facts), fields.explanations(facts),
         ),
         part(
             "limits", "6", "Limits and ethics", by_hand["limitations"], by_hand["ethical_considerations"],

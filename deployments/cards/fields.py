@@ -208,6 +208,24 @@ def cost(facts: Records) -> Json:
     return papers.pairs("cost", "Latency and size", rows, facts.of_evaluation, gap=NO_EVALUATION, who=ASKER)
 
 
+def threshold(facts: Records) -> Json:
+    """Tell which decision threshold was kept with the evidence, by which costs, and what it costs."""
+    row, gap = facts.threshold, "No decision threshold was kept with a promotion."
+    rows: list[tuple[str, Any]] = []
+    if row:
+        found = row.found["candidate"]
+        rows = [
+            ("Threshold", row.threshold), ("Cost of a false positive", row.false_positive),
+            ("Cost of a false negative", row.false_negative), ("Expected cost of a row", found["value"]),
+            ("95% interval, from", found["low"]), ("95% interval, to", found["high"]),
+            ("False positives", found["false_positives"]), ("False negatives", found["false_negatives"]),
+            ("Chosen by", person(row.chosen_by_id)),
+        ]  # fmt: skip
+    elif facts.evaluation and not facts.result.get("threshold"):
+        rows = [("Threshold", "none: the evaluation was not of a binary classifier with probabilities")]
+    return papers.pairs("threshold", "Decision threshold", rows, facts.of_threshold, gap=gap, who="Approver")
+
+
 def explanations(facts: Records) -> Json:
     """Read what the model goes by: permutation importance, the strongest columns first."""
     found = (facts.result.get("explanations") or {}).get("importance") or facts.version.importance

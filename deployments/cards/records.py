@@ -15,6 +15,7 @@ from deployments.models import (
     ModelVersion,
     PromotionRequest,
     Reproduction,
+    ThresholdChoice,
 )
 from deployments.proof.papers import Source
 from experiments.models import TrainingJob
@@ -41,6 +42,7 @@ class Records:
     siblings: list[ModelVersion]
     verdicts: list[GateResult]
     reproductions: list[Reproduction]
+    threshold: ThresholdChoice | None
     base: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,15 @@ class Records:
             return Source("Evaluation")
         href = f"{self.base}/promotions/{work.request_id}/"
         return Source(f"Promotion {work.request_id}", href, stamp(work.ended_at))
+
+    @property
+    def of_threshold(self) -> Source:
+        """The kept threshold as a source."""
+        row = self.threshold
+        if row is None:
+            return self.of_evaluation
+        href = f"{self.base}/promotions/{row.request_id}/#cost"
+        return Source(f"Promotion {row.request_id}", href, stamp(row.chosen_at))
 
     @property
     def of_requests(self) -> Source:
@@ -163,4 +174,5 @@ def load(version: ModelVersion) -> Records:
         reproductions=list(
             Reproduction.objects.filter(version=version).exclude(verdict="").order_by("-ended_at", "-pk")[:MOST_AGAIN]
         ),
+        threshold=ThresholdChoice.objects.filter(request__version=version).first(),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from deployments.models.explanations import Explanation, PredictionExplanation
 from deployments.models.gaps import VersionGap
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
-from deployments.models.records import KeptCard, PaperVersion, TechnicalFile
+from deployments.models.records import DrawnPaper, KeptCard, PaperVersion, TechnicalFile
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 from deployments.models.reproductions import Reproduction
 from deployments.models.rollouts import Rollout, RolloutCheck
@@ -28,6 +28,7 @@ __all__ = [
     "Conversion",
     "Decision",
     "Delegation",
+    "DrawnPaper",
     "Endpoint",
     "EndpointInterval",
     "EndpointRevision",

@@ -81,6 +81,28 @@ class KeptCard(models.Model):
         return f"card {self.number} of {self.request}"
 
 
+class DrawnPaper(LeasedWork):
+    """A paper that a worker draws as PDF, by its content; kept for a while, so that the next download is at once."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    sha256 = models.CharField(max_length=64, unique=True, help_text="Hash of the paper with the names it shows.")
+    document = models.JSONField(null=True, help_text="The paper, people as accounts; gone once it is drawn.")
+    about = models.JSONField(default=dict, help_text="More facts for its head.")
+    file_sha256 = models.CharField(max_length=64, blank=True, help_text="The stored PDF.")
+    size_bytes = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["queued_at"], condition=Q(state__in=["queued", "starting", "running"]), name="drawing_open"
+            ),  # sweeper
+            models.Index(fields=["ended_at"], name="drawing_ended"),  # sweeper
+        ]
+
+    def __str__(self) -> str:
+        return f"PDF {self.sha256[:12]}"
+
+
 class TechnicalFileQuerySet(models.QuerySet["TechnicalFile"]):
     """Reads of issues."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from deployments.proof.rules_shapes import Groups, Metric, Segment
+from deployments.proof.rules_shapes import Decisions, Groups, Metric, Segment
 from experiments.training.catalogue import METRICS
 
 BETTER: Mapping[str, str] = {key: entry["better"] for key, entry in METRICS.items()}
@@ -35,6 +35,12 @@ def groups(result: Mapping[str, Any]) -> tuple[Groups, ...]:
         Groups(str(row["column"]), _rates(row.get("groups") or []), (row.get("selection_ratio") or {}).get("candidate"))
         for row in result.get("fairness") or []
     )
+
+
+def decisions(result: Mapping[str, Any]) -> Decisions | None:
+    """Read who said positive at each threshold."""
+    kept = result.get("threshold")
+    return Decisions(kept["cells"], bool(kept["compared"])) if kept else None
 
 
 def latency(result: Mapping[str, Any]) -> dict[str, float]:

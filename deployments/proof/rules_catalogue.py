@@ -92,6 +92,17 @@ SEGMENT = Value("value", "Value", "text", "", names=True, about="One value of th
 LEAST_ROWS = Value(
     "least_rows", "Smallest segment", "number", 30, low=1, high=1e9, unit="rows", about="Smaller ones are not judged."
 )
+LEAST_COST, MOST_COST = 0.001, 1e9
+MISTAKES = tuple(
+    Value(
+        name, label, "number", 1.0, low=LEAST_COST, high=MOST_COST, about="In any unit, the same for both mistakes.",
+    )
+    for name, label in (("false_positive", "Cost of a false positive"), ("false_negative", "Cost of a false negative"))
+)  # fmt: skip
+THRESHOLD = Value(
+    "threshold", "Threshold", "number", 0.5, high=1.0,
+    about="A row counts as positive from this probability on; endpoints answer by 0.5.",
+)  # fmt: skip
 BAR = Value("limit", "Bar", "number", low=-1e12, about="At least this, or at most this where a lower value is better.")
 
 KINDS: Mapping[str, Kind] = {
@@ -126,6 +137,14 @@ KINDS: Mapping[str, Kind] = {
                     choices=("selection_rate", "tpr", "fpr", "accuracy"),
                 ),
                 Value("limit", "At most", "number", 0.1, high=1.0, stricter="down"),
+            ),
+        ),
+        Kind(
+            "expected_cost", "Expected cost not worse than production",
+            "A row costs by its mistakes at most a margin more than with production, at one threshold; binary "
+            "classifiers only. The review weighs thresholds by these costs.",
+            (
+                *MISTAKES, THRESHOLD, MARGIN, RELATIVE, INTERVAL,
             ),
         ),
         Kind("run_succeeded", "Run finished", "The run that trained the version ended well."),

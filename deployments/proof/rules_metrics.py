@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deployments.proof import threshold
 from deployments.proof.rules_judges import Judge, nothing, verdict
 from deployments.proof.rules_shapes import Facts, Gate, Groups, Metric, Outcome, Segment, plain_number, signed
 from experiments.training.catalogue import METRICS
 
+SEED = 20_261_122  # of the interval: the same counts give the same verdict again
 ROUNDING = 1e-12  # a difference of two sums is not exact
 RATES = {
     "selection_rate": "selection rate", "tpr": "true positive rate", "fpr": "false positive rate",
@@ -47,6 +49,29 @@ def metric_at_least(gate: Gate, facts: Facts) -> Outcome:
         return nothing(gate, f"{_label(gate.metric)} bar", plain_number(gate.limit or 0.0), why, metric=gate.metric)
     rule, good = _bar(gate, metric)
     return verdict(gate, f"{metric.label} bar", good, rule, plain_number(metric.candidate), metric=gate.metric)
+
+
+def expected_cost(gate: Gate, facts: Facts) -> Outcome:
+    """Judge what the mistakes at one threshold cost against production."""
+    title, rule = (
+        f"Expected cost at {plain_number(gate.threshold)} not worse than production",
+        "weighed on the same rows",
+    )
+    counts = facts.decisions
+    if counts is None:
+        return nothing(gate, title, rule, facts.evaluation or "no mistakes were counted: this is no binary classifier")
+    if not counts.compared and facts.evaluation:
+        return nothing(gate, title, rule, facts.evaluation)
+    costs = threshold.Costs(gate.false_positive, gate.false_negative)
+    weighed = threshold.at(counts.cells[threshold.place(gate.threshold)], costs, compared=counts.compared, seed=SEED)
+    ours, theirs, change = weighed["candidate"], weighed["baseline"] or {}, weighed["difference"] or {}
+    metric = Metric(
+        "expected_cost", "Expected cost", "lower", ours["value"], theirs.get("value"), change.get("value"),
+        change.get("low"), change.get("high"),
+    )  # fmt: skip
+    found = _against(gate, metric)
+    words = f"{plain_number(ours['value'])} a row, {found.words}"
+    return verdict(gate, title, found.good, found.rule, words, detail=_interval(metric))
 
 
 def segment_not_worse(gate: Gate, facts: Facts) -> Outcome:
@@ -172,6 +197,7 @@ def _interval(metric: Metric) -> str:
 JUDGES: dict[str, Judge] = {
     judge.__name__: judge
     for judge in (
-        metric_not_worse, metric_at_least, segment_not_worse, segment_at_least, fairness_ratio, fairness_gap,
+        metric_not_worse, metric_at_least, expected_cost, segment_not_worse, segment_at_least, fairness_ratio,
+        fairness_gap,
     )
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """Shapes of gates: a rule, the facts it judges, its verdict, and how numbers are written in it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -42,6 +42,8 @@ class Gate:
         What is compared between groups: ``selection_rate``, ``tpr``, ``fpr`` or ``accuracy``.
     quantile
         Which latency: ``p50``, ``p95`` or ``p99``.
+    threshold, false_positive, false_negative
+        Probability from which a row counts as positive, and what one mistake of each kind costs.
     """
 
     kind: str
@@ -57,6 +59,9 @@ class Gate:
     least_rows: float = 0
     measure: str = ""
     quantile: str = ""
+    threshold: float = 0.5
+    false_positive: float = 1.0
+    false_negative: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,14 @@ class Groups:
 
 
 @dataclass(frozen=True)
+class Decisions:
+    """Who says positive at each threshold, of :func:`deployments.proof.threshold.cells`; with production or without."""
+
+    cells: Sequence[Sequence[int]]
+    compared: bool
+
+
+@dataclass(frozen=True)
 class Facts:
     """What was found out about a candidate before it is judged. None and an empty tuple mean: no evidence.
 
@@ -112,6 +125,8 @@ class Facts:
         Key of the primary metric.
     evaluation
         Empty, or why the comparison could not be made.
+    decisions
+        Counts by threshold of a binary classifier.
     missing
         Why a part of the evaluation is not there, by its name.
     latency_ms
@@ -139,6 +154,7 @@ class Facts:
     groups: tuple[Groups, ...] = ()
     primary: str = ""
     evaluation: str = ""
+    decisions: Decisions | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     size_bytes: int | None = None

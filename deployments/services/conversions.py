@@ -1,13 +1,11 @@
 """Have a version converted to ONNX; a worker converts it and measures the parity, and both are kept."""
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from deployments import gates
 from deployments.models import Conversion, ModelVersion
 from mlportal.lib import lease, queue
 from mlportal.lib.errors import Conflict
-from mlportal.lib.lease import WorkState
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events
@@ -42,14 +40,8 @@ def ask(by: Actor, *, version: ModelVersion) -> Conversion:
 def queued(version: ModelVersion, *, asked_by: Actor) -> tuple[Conversion, bool]:
     """Return the conversion of a version and whether this call queued it, in the caller's transaction."""
     made, fresh = Conversion.objects.get_or_create(version=version, defaults={"asked_by": asked_by.user})
-    if not fresh and made.state in lease.TERMINAL and made.state != WorkState.SUCCEEDED:
-        fresh = bool(
-            Conversion.objects.filter(pk=made.pk, state=made.state).update(
-                state=WorkState.QUEUED, attempt=0, failure="", phase="", progress=0.0, ended_at=None,
-                published_at=None, queued_at=Now(),
-            )
-        )  # fmt: skip
-        made.refresh_from_db()
+    if not fresh:
+        fresh = lease.again(Conversion.objects.all(), made)
     if fresh:
         queue.enqueue(TASK, made.pk)
     return made, fresh

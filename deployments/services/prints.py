@@ -45,7 +45,7 @@ def readable(paper: Json, **about: Any) -> Json:
 
 
 def write(paper: Json, form: str) -> bytes:
-    """Return a readable paper as a file.
+    """Return a readable paper as a file that needs no drawing: ``html`` or ``json``.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def write(paper: Json, form: str) -> bytes:
         raise Invalid(
             f"format must be one of {', '.join(FORMATS)}.", field="format", got=form[:20], limit=list(FORMATS)
         )
-    return {"html": html, "json": plain, "pdf": pdf}[form](paper)
+    return {"html": html, "json": plain}[form](paper)
 
 
 def plain(paper: Json) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from deployments.models import PromotionRequest, ThresholdChoice
+from deployments.proof import rules_catalogue, rules_metrics
 from deployments.proof import threshold as engine
 from deployments.proof.threshold import Costs
 from deployments.services import holds
@@ -15,8 +16,7 @@ from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events
 
-SEED = 20_261_122
-MOST = 1e9
+MOST = rules_catalogue.MOST_COST
 Json = dict[str, Any]
 
 
@@ -56,11 +56,19 @@ def checked(given: Asked) -> Asked:
     return Asked(step, float(given.false_positive), float(given.false_negative))
 
 
+def stated(request: PromotionRequest) -> Asked | None:
+    """Return what the rules of a request say mistakes cost, and at which threshold; None when they do not."""
+    row = next((row for row in request.policy.gates if row["kind"] == "expected_cost"), None)
+    return Asked(row["threshold"], row["false_positive"], row["false_negative"]) if row else None
+
+
 def usual(request: PromotionRequest) -> Asked:
-    """Return what to begin with: chosen for this request, else the costs last chosen there, else 1 each."""
+    """Return what to begin with: chosen for this request, else its rules, else the costs last chosen, else 1 each."""
     last = ThresholdChoice.objects.filter(request=request).first()
     if last is not None:
         return Asked(last.threshold, last.false_positive, last.false_negative)
+    if (ruled := stated(request)) is not None:
+        return ruled
     rows = ThresholdChoice.objects.filter(
         request__version__model=request.version.model_id, request__environment=request.environment_id
     )
@@ -83,11 +91,12 @@ def weigh(found: Json, asked: Asked) -> Json | None:
     compared = bool(kept["compared"])
     ours = engine.curve(kept["cells"], asked.costs, production=False)
     best = min(range(len(ours)), key=lambda step: (ours[step], abs(step - engine.place(engine.USUAL))))
+    cells = kept["cells"][engine.place(asked.threshold)]
     return {
         "positive": kept["positive"], "rows": sum(kept["cells"][0]),
         "grid": [step / engine.STEPS for step in range(engine.STEPS + 1)], "candidate": ours,
         "baseline": engine.curve(kept["cells"], asked.costs, production=True) if compared else None,
-        "at": engine.at(kept["cells"][engine.place(asked.threshold)], asked.costs, compared=compared, seed=SEED),
+        "at": engine.at(cells, asked.costs, compared=compared, seed=rules_metrics.SEED),
         "best": best / engine.STEPS, "best_cost": ours[best], "usual": ours[engine.place(engine.USUAL)],
     }  # fmt: skip
 
@@ -102,7 +111,7 @@ def choose(by: Actor, *, request: PromotionRequest, asked: Asked) -> ThresholdCh
     Invalid
         Naming the value that is no threshold or no cost.
     Conflict
-        When the request is closed, or its evaluation counted nothing by threshold.
+        When the request is closed, its evaluation counted nothing by threshold, or its rules state other costs.
     """
     require(by, Permission.PROMOTION_SIGN, request.project)
     wanted = checked(asked)
@@ -110,6 +119,7 @@ def choose(by: Actor, *, request: PromotionRequest, asked: Asked) -> ThresholdCh
         held = holds.lock(request)
         if not held.is_pending:
             raise holds.closed_error(held)
+        _as_stated(held, wanted)
         weighed = weigh(held.evaluation.result or {}, wanted)
         if weighed is None:
             raise Conflict("The evaluation has no counts by threshold for this model.", code="no_threshold")
@@ -125,3 +135,14 @@ def choose(by: Actor, *, request: PromotionRequest, asked: Asked) -> ThresholdCh
             },
         )  # fmt: skip
     return made
+
+
+def _as_stated(request: PromotionRequest, asked: Asked) -> None:
+    """Refuse to keep a threshold that was weighed by other costs than those of the rules."""
+    ruled = stated(request)
+    if ruled is not None and ruled.costs != asked.costs:
+        text = (
+            f"The rules of {request.environment} say what mistakes cost: {ruled.false_positive:g} a false positive, "
+            f"{ruled.false_negative:g} a false negative. A threshold is kept by these."
+        )
+        raise Conflict(text, code="costs_are_ruled", field="false_positive")

@@ -12,10 +12,10 @@ from deployments.cards.parts import OF_MODEL, PARTS
 from deployments.cards.writing import own, written
 from deployments.models import ModelVersion, PaperVersion, PromotionRequest
 from deployments.proof import papers
-from deployments.services import cards, past_models, prints, writings
+from deployments.services import cards, past_models, writings
 from deployments.views.answers import see
 from deployments.views.models import OneVersion
-from deployments.views.papers import MENDABLE, TextForm, download, file_name, text_form
+from deployments.views.papers import MENDABLE, TextForm, file_name, file_of, taken, text_form
 from mlportal.lib.errors import DomainError
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
@@ -120,7 +120,8 @@ class VersionCardFile(OneVersion):
     def get(self, request: HttpRequest, name: str, number: int, form: str) -> HttpResponse:
         version = self.load(name, number)
         card = cards.read(self.actor, version=version, number=_number(request.GET.get("number", "")))
-        return download(prints.readable(card), form, file_name(version, "card", card["about"]["card"]))
+        kept_as = file_name(version, "card", card["about"]["card"])
+        return taken(request, version, file_of(self.actor, version, card, form, kept_as))
 
 
 class PromotionCard(ProjectView):
@@ -135,8 +136,9 @@ class PromotionCard(ProjectView):
         kept = cards.kept(self.actor, request=found)
         form = request.GET.get("format", "")
         if form:
-            paper = prints.readable(kept.document, promotion=found.pk)
-            return download(paper, form, file_name(found.version, f"promotion-{found.pk}-card", kept.number))
+            kept_as = file_name(found.version, f"promotion-{found.pk}-card", kept.number)
+            made = file_of(self.actor, found.version, kept.document, form, kept_as, promotion=found.pk)
+            return taken(request, found.version, made)
         context = {
             "request_": found,
             "kept": kept,

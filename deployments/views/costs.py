@@ -44,7 +44,9 @@ def card(request: PromotionRequest, found: Json, given: QueryDict) -> Json | Non
         ],
     }  # fmt: skip
     chosen = ThresholdChoice.objects.filter(request=request).select_related("chosen_by")
+    ruled = thresholds.stated(request)
     return {
+        "ruled": ruled, "may_keep": ruled is None or ruled.costs == asked.costs,
         "asked": asked, "trouble": trouble, "words": words, "figure": json.dumps(figure), "best": weighed["best"],
         "positive": weighed["positive"], "rows": [_line(weighed["at"][side], name) for side, name, _ in lines],
         "difference": _difference(weighed["at"]["difference"]), "kept": chosen.first(),

@@ -38,7 +38,7 @@ from deployments.services import (
     serving,
     ways,
 )
-from deployments.views import again, explained
+from deployments.views import again, explained, version_metrics
 from deployments.views.answers import see
 from deployments.views.ledger import gap_lines
 from deployments.views.past import evidence_of
@@ -221,11 +221,9 @@ class OneVersion(ProjectView):
         self, request: HttpRequest, version: ModelVersion, *, form: RequestForm | None = None, status: int = 200
     ) -> HttpResponse:
         """Render the page."""
-        keys = [key for key in gates.metric_keys(version) if key in version.metrics]
-        other = sorted(key for key in version.metrics if key not in keys)
         context = {
             "version": version,
-            "metrics": [(gates.METRICS.get(key, {"label": key}), version.metrics[key]) for key in [*keys, *other]],
+            **version_metrics.of(version),
             "form": form or RequestForm(environments=self.reachable(version)),
             "requests": version.promotion_requests.with_subject().order_by("-pk")[:20],
             "revisions": EndpointRevision.objects.filter(version=version).select_related(

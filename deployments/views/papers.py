@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils.text import slugify
 
-from deployments.models import ModelVersion
+from deployments.models import DrawnPaper, ModelVersion
 from deployments.proof.papers import Json
-from deployments.services import prints
+from deployments.services import drawings, prints
 from mlportal.lib.errors import DomainError
+from mlportal.lib.lease import WorkState
+from projects.actor import Actor
 
 MENDABLE = (400, 409, 422)
 
@@ -84,9 +87,33 @@ def text_form(
     return TextForm(fields, level, number, preview=bool(sent and sent.get("do") == "preview"))
 
 
-def download(paper: Json, form: str, name: str) -> HttpResponse:
-    """Answer with a readable paper as a file."""
-    content = prints.write(paper, form)
+def file_of(
+    by: Actor, version: ModelVersion, card: Json, form: str, name: str, **about: Any
+) -> HttpResponse | DrawnPaper:
+    """Answer with a card as a file, or with the drawing of it while a worker has it.
+
+    Parameters
+    ----------
+    about
+        More facts for its head.
+    """
+    if form != "pdf":
+        return attached(prints.write(prints.readable(card, **about), form), form, name)
+    row = drawings.ask(by, project=version.model.project, document=card, about=about)
+    return attached(drawings.content(by, drawn=row), form, name) if row.state == WorkState.SUCCEEDED else row
+
+
+def taken(request: HttpRequest, version: ModelVersion, answer: HttpResponse | DrawnPaper) -> HttpResponse:
+    """Answer a page with the file, or with how far it is drawn; htmx asks for that part alone."""
+    part, ready = bool(request.headers.get("HX-Request")), isinstance(answer, HttpResponse)
+    if isinstance(answer, HttpResponse) and not part:
+        return answer
+    context = {"version": version, "drawn": None if ready else answer, "here": request.get_full_path()}
+    return render(request, f"deployments/{'_' if part else ''}drawing.html", context, status=200 if ready else 202)
+
+
+def attached(content: bytes, form: str, name: str) -> HttpResponse:
+    """Answer with a file to keep."""
     answer = HttpResponse(content, content_type=prints.FORMATS[form])
     answer["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
     return answer

@@ -13,6 +13,7 @@ from experiments.api import shapes
 from experiments.api.bulk import BulkOut, answer
 from experiments.api.shapes import Strict, Text
 from experiments.models import BulkAction, Experiment, Folder, Run
+from experiments.queries import recounted
 from experiments.queries.folders import FolderLine, tree_of
 from experiments.queries.trash import trashed_experiments, trashed_runs
 from experiments.services import experiments, folders, trash
@@ -155,7 +156,8 @@ class ExperimentPlace(_OneExperiment):
         place = Folder.objects.in_project(self.project).filter(pk=number).first() if number is not None else None
         if number is not None and place is None:
             raise Invalid("There is no such folder here.", field="folder", got=number)
-        return Response(shapes.ExperimentOut(folders.place(self.actor, experiment=found, folder=place)).data)
+        moved = folders.place(self.actor, experiment=found, folder=place)
+        return Response(shapes.ExperimentOut(recounted(moved)).data)
 
 
 class ExperimentArchive(_OneExperiment):
@@ -180,7 +182,7 @@ class ExperimentRestore(_OneExperiment):
     def post(self, request: Request, experiment: str) -> Response:
         """Restore it with the runs that went with it."""
         found = experiments.restore(self.actor, experiment=self.load(experiment))
-        return Response(shapes.ExperimentOut(found).data)
+        return Response(shapes.ExperimentOut(recounted(found)).data)
 
 
 class ExperimentRemove(_OneExperiment):

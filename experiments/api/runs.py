@@ -86,7 +86,7 @@ class Experiments(ScopedAPIView):
         number = given.pop("folder", None)
         place = self.find(Folder.objects.in_project(self.project), pk=number) if number is not None else None
         found = experiments.ensure(self.actor, project=self.project, folder=place, **given)
-        return Response(shapes.ExperimentOut(found).data, status=status.HTTP_201_CREATED)
+        return Response(shapes.ExperimentOut(queries.recounted(found)).data, status=status.HTTP_201_CREATED)
 
 
 class ExperimentDetail(ScopedAPIView):
@@ -110,7 +110,7 @@ class ExperimentDetail(ScopedAPIView):
             "name": found.name, "description": found.description, "primary_metric": found.primary_metric, **given
         }  # fmt: skip
         changed = experiments.edit(self.actor, experiment=found, folder=found.folder, **values)
-        return Response(shapes.ExperimentOut(changed).data)
+        return Response(shapes.ExperimentOut(queries.recounted(changed)).data)
 
 
 def place_of(view: ScopedAPIView, asked: QueryDict) -> Place:

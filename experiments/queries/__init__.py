@@ -12,6 +12,7 @@ from .experiments import (
     listed,
     metric_names,
     note_of_experiment,
+    recounted,
     tags_of,
 )
 from .groups import leading_columns
@@ -127,6 +128,7 @@ __all__ = [
     "page_of_runs",
     "points_per_metric",
     "question",
+    "recounted",
     "run_set",
     "runs_of",
     "scope_of",

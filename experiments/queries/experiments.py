@@ -96,9 +96,17 @@ class Listing:
 
 def experiments_of(by: Actor, project: Project) -> models.QuerySet[Experiment]:
     """Return a project's experiments with counts of runs and the time of the newest."""
+    return _counted(Experiment.objects.visible_to(by).in_project(project).active())
+
+
+def recounted(experiment: Experiment) -> Experiment:
+    """Return an experiment as it stands now, with its counts, to answer a change that its service allowed."""
+    return _counted(Experiment.objects.all()).get(pk=experiment.pk)
+
+
+def _counted(rows: models.QuerySet[Experiment]) -> models.QuerySet[Experiment]:
     active = models.Q(runs__lifecycle=Lifecycle.ACTIVE)
-    rows = Experiment.objects.visible_to(by).in_project(project).active().select_related("created_by")
-    return rows.annotate(
+    return rows.select_related("created_by").annotate(
         run_count=models.Count("runs", filter=active),
         running_count=models.Count("runs", filter=active & models.Q(runs__state=Run.State.RUNNING)),
         newest_at=models.Max("runs__created_at", filter=active),

@@ -17,6 +17,7 @@ from mlportal.cli.errors import FAILED, FORBIDDEN, MISSING, REFUSED, TIMED_OUT, 
 CODES = {401: FORBIDDEN, 403: FORBIDDEN, 404: MISSING, 503: UNAVAILABLE, 502: UNAVAILABLE, 504: UNAVAILABLE}
 TRIES = 3
 CHUNK = 1 << 20
+PAUSE = 0.3  # between two looks at a file that is being made
 
 
 class Portal:
@@ -75,13 +76,17 @@ class Portal:
         with file.open("rb") as stream:
             return self._once("POST", f"{path}/?{wanted}", iter(lambda: stream.read(CHUNK), b""), headers)
 
-    def download(self, path: str, target: Path, **query: object) -> int:
-        """Write an answer to a file as it comes; the file appears when it is whole. Returns its size in bytes."""
+    def download(self, path: str, target: Path, *, timeout: float = 600, **query: object) -> int:
+        """Write an answer to a file as soon as it is made; the file appears when it is whole. Returns its size."""
+        deadline = time.monotonic() + timeout
         draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
         try:
             with draft.open("xb") as file:
                 asked = f"?{urlencode(query)}" if query else ""
-                size = int(self._once("GET", f"{path}/{asked}", b"", {}, into=file))
+                while not isinstance(size := self._once("GET", f"{path}/{asked}", b"", {}, into=file), int):
+                    if time.monotonic() > deadline:
+                        raise Failure(f"still {size['state']} after {timeout:g} s; it goes on without us", TIMED_OUT)
+                    time.sleep(PAUSE)
             draft.rename(target)
         except OSError as error:
             raise Failure(f"cannot write {target}: {error}", REFUSED) from None

@@ -146,6 +146,18 @@ def request_cancel(rows: QuerySet[Work], pk: int) -> str:
     return str(rows.values_list("state", flat=True).get(pk=pk))
 
 
+def again(rows: QuerySet[Work], row: Work) -> bool:
+    """Queue work that ended without success once more; ``False`` when it did not, or somebody was quicker."""
+    if row.state not in TERMINAL or row.state == WorkState.SUCCEEDED:
+        return False
+    moved = rows.filter(pk=row.pk, state=row.state).update(
+        state=WorkState.QUEUED, attempt=0, failure="", phase="", progress=0.0, ended_at=None, published_at=None,
+        cancel_requested_at=None, queued_at=Now(),
+    )  # fmt: skip
+    row.refresh_from_db()
+    return bool(moved)
+
+
 def sweep(rows: QuerySet[Work], *, on_end: Callable[[Work], None], on_requeue: Callable[[Work], None]) -> int:
     """Give work with an expired lease to another worker, or end it after the last attempt.
 

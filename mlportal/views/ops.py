@@ -25,6 +25,7 @@ from projects.models import Channel, DatasetVersion, Delivery, Project
 from projects.permissions import Permission
 
 SHOWN_LINES = 5
+MOST_COUNTED = 200
 PARTS = {"database": "Database", "broker": "Broker", "worker": "Workers", "beat": "Scheduler", "serve": "Serving"}
 SILENT_STEPS = 3
 FULL_SHARE = 0.9
@@ -73,14 +74,14 @@ class Ops(SiteView):
         return render(request, "ops.html", {"boxes": boxes, "wrong": wrong, "times": times, "now": timezone.now()})
 
 
-def _number(found: Sequence[Any], total: int) -> str:
-    return f"{max(total, len(found)):,}"
+def _number(found: Sequence[Any]) -> str:
+    return f"{len(found)}" if len(found) < MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 def _incidents(mine: Any) -> Box:
     rows = Incident.objects.open().filter(project__in=mine)
     rows = rows.annotate(firing=Count("alerts", filter=Q(alerts__state__in=SHOWN))).select_related("project")
-    found = list(rows.order_by("severity_rank", "-opened_at")[:200])
+    found = list(rows.order_by("severity_rank", "-opened_at")[:MOST_COUNTED])
     lines = [
         Line(one.title, f"/p/{one.project.slug}/incidents/{one.pk}/",
              f"{one.endpoint or one.project.name}, {one.firing or 'none'} firing", one.opened_at,
@@ -88,12 +89,12 @@ def _incidents(mine: Any) -> Box:
         for one in found[:SHOWN_LINES]
     ]  # fmt: skip
     tone = "bad" if found else ""
-    return Box("incidents", "alert-octagon", "Open incidents", f"{len(found)}", tone, lines, "No incident is open.")
+    return Box("incidents", "alert-octagon", "Open incidents", _number(found), tone, lines, "No incident is open.")
 
 
 def _firing(mine: Any) -> Box:
     rows = Alert.objects.shown().filter(project__in=mine).with_silence(timezone.now()).select_related("project", "rule")
-    found = list(rows.worst_first()[:200])
+    found = list(rows.worst_first()[:MOST_COUNTED])
     rules: dict[int, list[Any]] = {}
     for alert in found:
         rules.setdefault(alert.rule_id, []).append(alert)
@@ -136,13 +137,13 @@ def _jobs(mine: Any) -> Box:
     rows = TrainingJob.objects.filter(
         project__in=mine, state__in=[WorkState.FAILED, WorkState.TIMED_OUT], ended_at__gte=since
     )
-    found = list(rows.select_related("project", "run").order_by("-ended_at")[:200])
+    found = list(rows.select_related("project", "run").order_by("-ended_at")[:MOST_COUNTED])
     lines = [
         Line(f"Job {job.pk}: {job.run.name}", f"/p/{job.project.slug}/jobs/{job.pk}/",
              job.failure.partition("\n")[0][:80] or "no cause given", job.ended_at, "bad")
         for job in found[:SHOWN_LINES]
     ]  # fmt: skip
-    return Box("jobs", "circle-x", "Failed jobs, 24 h", f"{len(found)}", "bad" if found else "", lines, "None failed.")
+    return Box("jobs", "circle-x", "Failed jobs, 24 h", _number(found), "bad" if found else "", lines, "None failed.")
 
 
 def _queue(mine: Any) -> Box:
@@ -185,7 +186,7 @@ def _undelivered(mine: Any) -> Box:
     rows = Delivery.objects.filter(channel__project__in=mine, created_at__gte=since).filter(
         Q(state=Delivery.State.DEAD) | Q(state=Delivery.State.PENDING, attempts__gt=0)
     )
-    found = list(rows.select_related("channel__project").order_by("-pk")[:200])
+    found = list(rows.select_related("channel__project").order_by("-pk")[:MOST_COUNTED])
     lines = [
         Line(one.channel.name, f"/p/{one.channel.project.slug}/settings/channels/", one.subject[:70], one.created_at,
              "bad" if one.state == Delivery.State.DEAD else "warn")
@@ -198,17 +199,17 @@ def _undelivered(mine: Any) -> Box:
     if late:
         lines.insert(0, Line(f"{late} groups of alerts wait to be told", "", "is the scheduler up?", None, "bad"))
     tone = "bad" if any(line.tone == "bad" for line in lines) else ("warn" if lines else "")
-    return Box("messages", "send", "Messages not delivered", f"{len(found)}", tone, lines[:SHOWN_LINES], "All arrived.")
+    return Box("messages", "send", "Messages not delivered", _number(found), tone, lines[:SHOWN_LINES], "All arrived.")
 
 
 def _suspended(mine: Any) -> Box:
     rows = PromotionRequest.objects.suspended().filter(project__in=mine).select_related("project")
-    found = list(rows.with_subject().order_by("-pk")[:200])
+    found = list(rows.with_subject().order_by("-pk")[:MOST_COUNTED])
     lines = [
         Line(
             str(one.version), f"/p/{one.project.slug}/promotions/{one.pk}/", f"in {one.environment.name}", None, "warn"
         )
         for one in found[:SHOWN_LINES]
     ]
-    return Box("suspended", "shield-check", "Approvals suspended", f"{len(found)}", "warn" if found else "", lines,
+    return Box("suspended", "shield-check", "Approvals suspended", _number(found), "warn" if found else "", lines,
                "None.")  # fmt: skip

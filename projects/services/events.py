@@ -31,6 +31,10 @@ _HEADS = {
     "postgresql": Statement(_HEAD.format(clock="clock_timestamp()"), lock="FOR UPDATE OF h"),
 }
 _MOVE_HEAD = Statement("UPDATE projects_chainhead SET seq = %s, hash = %s WHERE id = 1")
+_KNOWN = Statement("""
+    SELECT id, salt, digest FROM projects_particulars
+    WHERE owner_id = %s AND name = %s AND address = '' AND salt <> '' ORDER BY id DESC LIMIT 1
+""")
 
 
 def record(
@@ -150,8 +154,10 @@ def _concerned(target: models.Model | None, whom: tuple[int, str] | None) -> Par
     if whom is None:
         return None
     owner, name = whom[0], chain.exact(whom[1][:220])
-    known = Particulars.objects.filter(owner_id=owner, name=name, address="").exclude(salt="").order_by("-pk").first()
-    return known or _particulars(owner_id=owner, name=name, address="")
+    known = _KNOWN.row([owner, name])
+    if known is None:
+        return _particulars(owner_id=owner, name=name, address="")
+    return Particulars(pk=known[0], owner_id=owner, name=name, salt=known[1], digest=known[2])
 
 
 def _answering(by: Actor) -> int | None:

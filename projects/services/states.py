@@ -1,14 +1,16 @@
 """What an object looked like before and after an event, read from its row, so that no caller can forget it."""
 
+import json
 import re
 import secrets
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from django.db import models
 
 from mlportal.lib import chain
-from mlportal.lib.sql import insert
+from mlportal.lib.sql import Statement, plain_row, upsert
 from projects.models import ObjectState, User
 
 # Rows of data, not of governance: they come by the thousand, and the finish of a run carries their digest.
@@ -23,6 +25,7 @@ RESTLESS = frozenset(
 # An address may hold a secret in its path or query: chat systems and signed links do that.
 SECRET = re.compile(r"password|secret|token|sealed|sha256$|^secrets?_|credential|totp|recovery|^urls?$|_url$")
 PERSONAL = {"user": frozenset({"username", "email", "display_name"})}
+_KNOWN = Statement("SELECT fields, salt, hash FROM projects_objectstate WHERE target_type = %s AND target_id = %s")
 HIDDEN, PERSON = "(hidden)", "(personal)"
 LONGEST = 300
 
@@ -44,29 +47,30 @@ def difference(target: models.Model | None) -> Difference:
     kind = target._meta.model_name or "" if target is not None else ""
     if target is None or target.pk is None or kind in DATA:
         return Difference()
-    known = ObjectState.objects.filter(target_type=kind, target_id=target.pk).first()
+    known = _KNOWN.row([kind, target.pk])
+    fields, salt, before = known or ("{}", _salt(kind), "")
     now = read(target)
     if now is None:
-        return Difference(before=known.hash if known else "")
-    changes = _changes(kind, known.fields if known else {}, now)
+        return Difference(before)
+    changes = _changes(kind, json.loads(fields), now)
     if known is not None and not changes:
-        return Difference(known.hash, known.hash)
-    before = known.hash if known else ""
-    salt = known.salt if known else _salt(kind)
+        return Difference(before, before)
     after = chain.sha256([salt, now] if salt else now)
-    if known is None:
-        insert(ObjectState(target_type=kind, target_id=target.pk, fields=now, salt=salt, hash=after))
-    else:
-        ObjectState.objects.filter(pk=known.pk).update(fields=now, hash=after)
+    newest = ObjectState(target_type=kind, target_id=target.pk, fields=now, salt=salt, hash=after)
+    upsert(newest, unique=("target_type", "target_id"))
     return Difference(before, after, changes)
 
 
 def read(target: models.Model) -> dict[str, Any] | None:
     """Return the row of an object as plain values, long ones by their hash; None when it is gone."""
-    names = [each.attname for each in target._meta.concrete_fields if each.name not in RESTLESS]
     model = target._meta.model  # not its type: a request's user is a proxy
-    row = model._base_manager.filter(pk=target.pk).values(*names).first()
+    row = plain_row(model, _names(model), target.pk)
     return {name: _short(name, value) for name, value in row.items()} if row is not None else None
+
+
+@cache
+def _names(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(each.attname for each in model._meta.concrete_fields if each.name not in RESTLESS)
 
 
 def forget(user: User) -> None:

@@ -95,7 +95,7 @@ class Difference:
 
     @property
     def headline(self) -> str:
-        """One sentence: the schema, the rows, the column that moved most."""
+        """One sentence: the schema, the rows, the worst move of a column."""
         parts = [
             f"{_counted(len(self.named(status)), 'column')} {word}"
             for status, word in (
@@ -110,7 +110,7 @@ class Difference:
             )
         moved = [change for column in self.columns for change in column.words if change.kind in ("bad", "warn")]
         if moved:
-            most = max(moved, key=lambda change: change.size)
+            most = max(moved, key=lambda change: (change.kind == "bad", change.size))
             parts.append(most.what + (f" ({most.detail})" if most.detail else ""))
         return ", ".join(parts) or "Nothing notable changed"
 

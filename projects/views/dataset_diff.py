@@ -33,7 +33,7 @@ class Line:
     bars: list[charts.Bar]
     outline: str
     describes: str
-    numbers: list[tuple[str, str, str]]
+    numbers: list[str]
     level: str
 
 
@@ -135,13 +135,18 @@ def _describes(change: ColumnChange) -> str:
     return "; ".join(f"{label}: {old:.0%} to {new:.0%}" for label, old, new in moves[:3])
 
 
-def _numbers(then: dict[str, Any] | None, now: dict[str, Any] | None) -> list[tuple[str, str, str]]:
-    """Quantiles before and after, or how many different values there are."""
-    sides = [side or {} for side in (then, now)]
+def _numbers(then: dict[str, Any] | None, now: dict[str, Any] | None) -> list[str]:
+    """The quantiles that moved, or how many different values there are; of a column on one side only, what it holds."""
+    sides = [side for side in (then, now) if side]
     if not any(side.get("quantiles") for side in sides):
-        counts = [num(side["distinct"]) if side else "–" for side in sides]
-        return [("different", counts[0], counts[1])]
-    return [(word, *(_shown((side.get("quantiles") or {}).get(share)) for side in sides)) for word, share in QUANTILES]
+        told = [("different", [num(side["distinct"]) for side in sides])]
+    else:
+        told = [
+            (word, [_shown((side.get("quantiles") or {}).get(share)) for side in sides]) for word, share in QUANTILES
+        ]
+    if len(sides) == 1:
+        return [f"{word} {values[0]}" for word, values in told]
+    return [f"{word} {' → '.join(values)}" for word, values in told if values[0] != values[1]]
 
 
 def _shown(value: Any) -> str:

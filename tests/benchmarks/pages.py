@@ -1,8 +1,9 @@
-"""What the server needs for the large pages, against their budgets, on a project that ``mlportal fixture`` filled.
+"""What the server needs for the large pages, against their budgets.
 
-``MLPORTAL_DATA_DIR=… python -m tests.benchmarks.pages PROJECT...``: requests go through Django in this process, with
-all middlewares and no network. Printed are the 95th percentile, its ratio to the budget, the median processor time,
-which other work on the machine disturbs less, and the number of queries.
+``python -m tests.benchmarks.pages [sqlite | postgres]`` fills a portal of its own; ``MLPORTAL_DATA_DIR=… python -m
+tests.benchmarks.pages PROJECT...`` measures projects that ``mlportal fixture`` filled. Requests go through Django in
+this process, with all middlewares and no network. Printed are the 95th percentile, its ratio to the budget, the median
+processor time, which other work on the machine disturbs less, and the number of queries.
 """
 
 import os
@@ -10,17 +11,23 @@ import re
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from html import unescape
 from urllib.parse import urljoin
 
 import django
 
+from tests.benchmarks.filled import chosen, filled
+
 ROUNDS = 15
 _NEXT = re.compile(r'rel="next" href="([^"]+)"')
 
 
-def main(projects: list[str]) -> None:
+def main(projects: Sequence[str]) -> None:
     """Print one table a project."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlportal.settings")
+    os.environ.setdefault("MLPORTAL_LOG_LEVEL", "ERROR")
+    django.setup()
     from django.conf import settings
     from django.test import Client
 
@@ -93,7 +100,9 @@ def line(client, name: str, address: str, budget: float) -> str:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlportal.settings")
-    os.environ.setdefault("MLPORTAL_LOG_LEVEL", "ERROR")
-    django.setup()
-    main(sys.argv[1:])
+    if set(sys.argv[1:]) - {"sqlite", "postgres"}:
+        main(sys.argv[1:])
+    else:
+        with filled(chosen()) as made:
+            os.environ.update(made.portal.environment)
+            main(made.projects)

@@ -1,18 +1,21 @@
 """What a person waits for on the large pages, in a real browser, against the budgets of the interface.
 
-``python -m tests.benchmarks.pages_in_browser URL NAME PASSWORD PROJECT...`` on projects that ``mlportal fixture``
-filled. Printed are the first row on the screen, a comparison of 1,000 runs drawn, and of the table of 200 rows the
-page as sent, the time of the browser's main thread, and the heap of its scripts: the median of some rounds, the limit,
-and their ratio. The server's share alone is measured by ``tests.benchmarks.pages``.
+``python -m tests.benchmarks.pages_in_browser [sqlite | postgres]`` fills a portal of its own;
+``python -m tests.benchmarks.pages_in_browser URL NAME PASSWORD PROJECT...`` asks one that ``mlportal fixture`` filled.
+Printed are the first row on the screen, a comparison of 1,000 runs drawn, and of the table of 200 rows the page as
+sent, the time of the browser's main thread, and the heap of its scripts: the median of some rounds, the limit, and
+their ratio. The server's share alone is measured by ``tests.benchmarks.pages``.
 """
 
 import os
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
+from tests.benchmarks.filled import chosen, filled
 from tests.e2e.browser import Person, launch, until
 
 ROUNDS = 5
@@ -22,7 +25,7 @@ DRAWN = """[...document.querySelectorAll('[data-chart], .pc')].length > 0 &&
     each.ariaBusy !== 'true' || each.getBoundingClientRect().top >= innerHeight)"""
 
 
-def main(url: str, name: str, password: str, projects: list[str]) -> None:
+def main(url: str, name: str, password: str, projects: Sequence[str]) -> None:
     """Print one table a project."""
     with sync_playwright() as playwright:
         browser = launch(playwright)
@@ -94,4 +97,8 @@ def show(what: str, value: float, limit: float) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], sys.argv[4:])
+    if len(sys.argv) > 4:
+        main(*sys.argv[1:4], sys.argv[4:])
+    else:
+        with filled(chosen()) as made:
+            main(made.portal.url, made.owner, made.login.password, made.projects)

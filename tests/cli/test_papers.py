@@ -47,6 +47,13 @@ def test_a_failed_issue_fails_the_command(signed_in, capsys):
     assert "issue 4 failed: The PDF could not be drawn." in capsys.readouterr().err
 
 
+def test_a_pdf_of_a_card_is_waited_for(signed_in, tmp_path):
+    server = signed_in((202, {"state": "queued", "progress": 0.0, "phase": ""}), (200, b"%PDF-1.3"))
+    assert main(["model-card", "churn", "3"]) == 0
+    assert (tmp_path / "churn-v3-card.pdf").read_bytes() == b"%PDF-1.3"
+    assert [row[1] for row in server.asked] == ["/api/v1/projects/churn/models/churn/versions/3/card/files/pdf/"] * 2
+
+
 def test_a_card_is_kept_and_never_written_over(signed_in, tmp_path, capsys):
     server = signed_in((200, b"<!doctype html>"))
     assert main(["model-card", "churn", "3", "--format", "html"]) == 0

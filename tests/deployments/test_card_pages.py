@@ -3,14 +3,18 @@
 import json
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from deployments.models import PaperVersion
+from deployments import tasks
+from deployments.models import DrawnPaper, PaperVersion
 from deployments.proof import papers
-from deployments.services import cards
+from deployments.services import cards, drawings, prints
+from mlportal.lib import lease
 from tests.deployments.test_api import Api
 from tests.deployments.test_pages import browser
 from tests.factories.deployments import make_request, make_version, result
@@ -141,11 +145,65 @@ def test_files_load_nothing_and_run_nothing(team, version, form):
         assert papers.completeness(read) == papers.completeness(cards.read(team.viewer, version=version))
 
 
-def test_the_pdf_is_a_file_of_its_own(team, version):
+def test_a_worker_draws_the_pdf_once_for_all_who_ask(team, version):
     cards.write(team.scientist, version=version, texts={"limitations": LIMITS})
-    answer = browser(team, "viewer").get(f"{CARD}files/pdf/")
-    assert (answer["Content-Type"], answer.content[:5]) == ("application/pdf", b"%PDF-")
-    assert browser(team, "viewer").get(f"{CARD}files/exe/").status_code == 400
+    person, api, path = browser(team, "viewer"), Api(team, "scientist", "read"), f"{CARD}files/pdf/"
+    waits = person.get(path)
+    assert (waits.status_code, "Waits for a worker" in waits.content.decode()) == (202, True)
+    told = api.get("models/churn/versions/1/card/files/pdf/")
+    assert (told.status_code, told.json()["state"], told["Retry-After"]) == (202, "queued", "1")
+    part = person.get(path, headers={"HX-Request": "true"}).content.decode()
+    assert 'hx-trigger="every 1s"' in part
+    assert "<html" not in part
+    tasks.draw_paper(DrawnPaper.objects.get().pk)
+    ready = person.get(path, headers={"HX-Request": "true"}).content.decode()
+    assert (f'href="{path}"' in ready, "hx-trigger" in ready) == (True, False)
+    for answer in (person.get(path), api.get("models/churn/versions/1/card/files/pdf/")):
+        assert (answer["Content-Type"], answer.content[:5]) == ("application/pdf", b"%PDF-")
+        assert answer["Content-Disposition"] == 'attachment; filename="churn-v1-card-1.pdf"'
+    cards.write(team.scientist, version=version, texts={"limitations": "Others."})
+    assert person.get(path).status_code == 202
+    assert person.get(f"{path}?number=1").content[:5] == b"%PDF-"  # what it says was drawn before
+    assert person.get(f"{CARD}files/exe/").status_code == 400
+
+
+def test_a_pdf_of_the_kept_card_is_drawn_too(team, version):
+    request, person = make_request(team, version=version), browser(team, "manager")
+    path = f"/p/churn/promotions/{request.pk}/card/?format=pdf"
+    assert person.get(path).status_code == 202
+    drawn = DrawnPaper.objects.get()
+    assert drawn.about == {"promotion": request.pk}
+    assert drawings.work(drawn.pk, worker="test")
+    assert person.get(path).content[:5] == b"%PDF-"
+
+
+def test_a_failed_drawing_is_told_and_tried_again_later(team, version, monkeypatch):
+    person, path = browser(team, "viewer"), f"{CARD}files/pdf/"
+    person.get(path)
+    drawn = DrawnPaper.objects.get()
+    with monkeypatch.context() as quick:
+        quick.setattr(prints, "SECONDS", 0.001)
+        drawings.work(drawn.pk, worker="test")
+    answer = person.get(path)
+    assert (answer.status_code, "was not ready after" in answer.content.decode()) == (503, True)
+    DrawnPaper.objects.update(ended_at=timezone.now() - drawings.PATIENCE)
+    assert person.get(path).status_code == 202
+    assert drawings.work(drawn.pk, worker="test")
+    DrawnPaper.objects.update(ended_at=timezone.now() - drawings.KEPT)
+    tasks.sweep_technical_files()
+    assert not DrawnPaper.objects.exists()
+
+
+def test_a_lost_drawing_goes_to_another_worker(team, version):
+    browser(team, "viewer").get(f"{CARD}files/pdf/")
+    rows, drawn = DrawnPaper.objects.all(), DrawnPaper.objects.get()
+    held = lease.claim(rows, drawn.pk, worker="silent")
+    rows.update(lease_until=timezone.now() - timedelta(minutes=5))
+    tasks.sweep_technical_files()
+    assert drawings.work(drawn.pk, worker="other")
+    assert lease.finish(rows, held, state="failed") is False
+    drawn.refresh_from_db()
+    assert (drawn.state, drawn.document) == ("succeeded", None)
 
 
 def test_more_history_asks_no_more(team, version):

@@ -6,21 +6,23 @@ from django.db import DatabaseError, transaction
 
 from deployments.models import ThresholdChoice
 from deployments.proof import threshold as engine
-from deployments.services import promotions, thresholds
+from deployments.services import promotions, technical_files, thresholds
 from deployments.services.thresholds import Asked
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.models import Event
 from tests.deployments.test_api import Api
 from tests.deployments.test_pages import browser
-from tests.factories.deployments import Team, make_live, make_request, result
+from tests.factories.deployments import Team, make_live, make_request, result, set_policy
 
 
-def counted(team: Team, **found):
+def counted(team: Team, *, gates=None, **found):
     """A request whose evaluation counted by threshold: 60 negatives at 0.2, 40 positives, half at 0.4 and at 0.8."""
     truth = np.array([False] * 60 + [True] * 40)
     ours = np.array([0.2] * 60 + [0.4] * 20 + [0.8] * 20)
     theirs = np.array([0.6] * 60 + [0.8] * 40)
     live = make_live(team)
+    if gates:
+        set_policy(team, gates=gates)
     kept = {"positive": "yes", "cells": engine.cells(truth, ours, theirs), "compared": True}
     return make_request(team, found=result(production=0.87, threshold=kept, **found)), live
 
@@ -72,6 +74,31 @@ def test_who_may_not_sign_may_not_choose_and_a_closed_or_uncounted_request_says_
         thresholds.choose(team.manager, request=request, asked=Asked())
     with pytest.raises(Conflict, match="no counts by threshold"):
         thresholds.choose(team.manager, request=make_request(team), asked=Asked())
+
+
+def test_rules_that_state_costs_judge_by_them_and_a_threshold_is_kept_by_no_others(team):
+    ruled = {"kind": "expected_cost", "false_negative": 10, "threshold": 0.4, "interval": True}
+    request, _ = counted(team, gates=[ruled])
+    verdict = request.gate_results.get()
+    assert (verdict.passed, verdict.found) == (True, "0 a row, −0.5")  # the near end of the interval
+    assert thresholds.usual(request) == Asked(0.4, 1.0, 10.0)
+    with pytest.raises(Conflict, match="say what mistakes cost: 1 a false positive, 10 a false negative"):
+        thresholds.choose(team.manager, request=request, asked=Asked(0.3, 1.0, 2.0))
+    page, place = browser(team, "manager"), f"/p/churn/promotions/{request.pk}/"
+    text = page.get(place).content.decode()
+    assert "The rules say what mistakes cost: 1.0 a false positive, 10.0 a false negative, judged at 0.4." in text
+    assert "Keep 0.4 with the evidence" in text
+    assert "with the evidence</button>" not in page.get(place, {"false_negative": "2"}).content.decode()
+    made = thresholds.choose(team.manager, request=request, asked=Asked(0.3, 1.0, 10.0))
+    fields = {
+        field["key"]: field
+        for part in technical_files.read(team.viewer, version=request.version)["sections"]
+        for field in part["fields"]
+    }
+    said = dict(fields["threshold"]["value"])
+    assert (said["Threshold"], said["Cost of a false negative"], said["False negatives"]) == (0.3, 10.0, 0)
+    assert fields["threshold"]["source"]["href"] == f"{place}#cost"
+    assert said["Chosen by"] == {"person": made.chosen_by_id}
 
 
 def test_the_page_weighs_by_its_address_and_keeps(team):

@@ -17,6 +17,7 @@ RECORDS = {"events.record", "record"}
 # Actions that write rows but no event of their own, each with its reason (reliability paper, 5.1: data are no entries).
 RUN_DATA = "metrics, params, tags and outputs of a run are data; the event of its finish carries their digest"
 EXEMPT = {
+    "deployments/services/drawings.py:ask": "keeps a drawing of what the asker may read; a copy is no change",
     "projects/services/events.py:record": "is what writes the event",
     "projects/services/comments.py:see": "notes what a person has read, for themselves only",
     "projects/services/access_requests.py:see": "notes what a person has read, for themselves only",

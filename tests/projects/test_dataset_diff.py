@@ -43,6 +43,8 @@ def test_page_says_in_words_what_changed(ana, versions):
     assert "plan has a new value “gold”" in page
     assert 'class="ref"' in page
     assert "+ gold" in page
+    assert "different 2 → 3" in page
+    assert ">as before</span>" in page  # the column of true and false
 
 
 def test_tab_compares_with_the_version_before(ana, versions):

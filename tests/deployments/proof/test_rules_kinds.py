@@ -8,6 +8,7 @@ import pytest
 
 from deployments.proof import rules, rules_catalogue
 from deployments.proof.rules import Facts, Groups, Metric, Segment
+from deployments.proof.rules_shapes import Decisions
 from mlportal.lib.errors import Invalid
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -16,10 +17,14 @@ NORTH = Segment("region", "north", 400, (AUC,))
 SOUTH = Segment("region", "south", 300, (dataclasses.replace(AUC, candidate=0.81, difference=-0.04, low=-0.06),))
 TINY = Segment("region", "island", 5, (dataclasses.replace(AUC, candidate=0.4, difference=-0.4),))
 SEX = Groups("sex", {"tpr": {"f": 0.70, "m": 0.78}, "selection_rate": {"f": 0.3, "m": 0.4}}, 0.75)
+# Of 100 rows the candidate makes 7 false positives and 11 false negatives, production 10 and 13.
+CHEAPER = Decisions([[50, 5, 8, 2, 3, 10, 8, 14]] * 101, compared=True)
+DEARER = Decisions([[50, 8, 5, 2, 3, 8, 10, 14]] * 101, compared=True)
 GOOD = Facts(
     run_state="finished", inputs=3, outputs=2, dataset_state="succeeded", check_state="passed",
     dataset_made=NOW - timedelta(days=10), metrics=(AUC,), segments=(NORTH, SOUTH, TINY), groups=(SEX,),
-    primary="roc_auc", latency_ms={"p50": 3.0, "p95": 9.0, "p99": 12.0}, size_bytes=5_000_000, card_gaps=(),
+    decisions=CHEAPER, primary="roc_auc", latency_ms={"p50": 3.0, "p95": 9.0, "p99": 12.0}, size_bytes=5_000_000,
+    card_gaps=(),
     reproduced=NOW - timedelta(days=20), now=NOW,
 )  # fmt: skip
 SEGMENT = {"column": "region", "metric": "roc_auc"}
@@ -62,6 +67,8 @@ CASES = [
         {"groups": (Groups("sex", {"tpr": {"f": 0.5, "m": 0.6}}, 1.0),)},
         {"groups": (Groups("sex", {"tpr": {"f": 0.5}}, 1.0),)},
     ),
+    ("expected_cost", {"false_negative": 5}, {"decisions": DEARER}, {"decisions": None}),
+    ("expected_cost", {"margin": 0.06, "interval": True}, {"decisions": DEARER}, {"decisions": None}),
     ("run_succeeded", {}, {"run_state": "failed"}, {"run_state": ""}),
     ("reproduced_within", {"limit": 20}, {"reproduced": NOW - timedelta(days=21)}, {"reproduced": None}),
     ("artifact_verified", {}, {"damaged": ("The file model.skops has changed on disk.",)}, None),
@@ -119,6 +126,23 @@ def test_a_lower_metric_is_judged_the_other_way_round():
     assert not judged("metric_at_least", {"metric": "log_loss", "limit": 0.29}, **facts).passed
     assert judged("metric_not_worse", {"metric": "log_loss", "margin": 0.02}, **facts).passed
     assert not judged("metric_not_worse", {"metric": "log_loss", "margin": 0.02, "interval": True}, **facts).passed
+
+
+def test_mistakes_cost_what_the_rules_say_at_the_threshold_they_name():
+    cheap = judged("expected_cost", {})
+    assert (cheap.title, cheap.found) == ("Expected cost at 0.5 not worse than production", "0.18 a row, −0.05")
+    assert judged("expected_cost", {"false_negative": 10}).found == "1.17 a row, −0.23"
+    one_row = Decisions([*DEARER.cells[:30], CHEAPER.cells[0], *DEARER.cells[31:]], compared=True)
+    assert judged("expected_cost", {"threshold": 0.3}, decisions=one_row).passed
+    assert not judged("expected_cost", {"threshold": 0.31}, decisions=one_row).passed
+    assert judged("expected_cost", {"margin": 0.05}, decisions=one_row).passed
+    assert judged("expected_cost", {"margin": 0.28, "relative": True}, decisions=one_row).passed
+    assert not judged("expected_cost", {"margin": 0.27, "relative": True}, decisions=one_row).passed
+    first = Decisions([[50, 7, 0, 0, 11, 32, 0, 0]] * 101, compared=False)
+    assert judged("expected_cost", {"interval": True}, decisions=first).found == "0.18 a row, nothing in production yet"
+    assert not judged("expected_cost", {}, decisions=first, evaluation="production needs the column age").evidence
+    with pytest.raises(Invalid, match=r"false_positive must be a number from 0\.001 to 1e\+09"):
+        rules.parse([{"kind": "expected_cost", "false_positive": 0}])
 
 
 def test_a_segment_names_the_one_that_fails_and_why_it_is_missing():

@@ -53,8 +53,11 @@ def test_folders_are_made_changed_listed_and_deleted(api, project):
     status, top = api("POST", "/folders/", {"name": "2026"})
     assert (status, top["path"], top["parent"]) == (201, "2026", None)
     _, inner = api("POST", "/folders/", {"name": "deep", "parent": top["id"]})
-    make_experiment(project)
-    assert api("PUT", "/experiments/churn-gbm/folder/", {"folder": inner["id"]})[1]["folder"] == inner["id"]
+    make_run(make_experiment(project))
+    _, moved = api("PUT", "/experiments/churn-gbm/folder/", {"folder": inner["id"]})
+    assert (moved["folder"], moved["run_count"]) == (inner["id"], 1)
+    assert api("PATCH", "/experiments/churn-gbm/", {"description": "now"})[1]["run_count"] == 1
+    assert api("POST", "/experiments/", {"name": "churn-gbm"})[1]["run_count"] == 1
     _, listed = api("GET", "/folders/")
     assert [(each["path"], each["experiments"]) for each in listed] == [("2026", 1), ("2026 / deep", 1)]
     assert api("PATCH", f"/folders/{inner['id']}/", {"name": "low", "parent": None})[1]["path"] == "low"

@@ -40,7 +40,7 @@ def test_changes_are_told_in_words_worst_first(tmp_path):
         ("info", "new is new"),
         ("info", "1 more row"),
     ]
-    assert found.headline.startswith("1 column added, 1 column removed, 1 more row, ")
+    assert found.headline.startswith("1 column added, 1 column removed, 1 more row, a shifted up by 10 (")
 
 
 def test_same_content_says_so(tmp_path):
