@@ -1,5 +1,7 @@
 """Find the bin of each of many values: most by one look into a table of even cells. Needs numpy: workers only."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ ENOUGH = 4_000  # with fewer values the table costs more than it saves
 Floats = NDArray[np.float64]
 
 
-def counted(edges: Floats, values: Floats) -> tuple[NDArray[np.int64], Floats] | None:
+def counted(edges: Floats, values: Floats) -> tuple[NDArray[Any], NDArray[Any]] | None:
     """Count values into bins, and add them up.
 
     Parameters
