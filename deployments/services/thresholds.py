@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from deployments.models import PromotionRequest, ThresholdChoice
-from deployments.proof import rules_catalogue, rules_metrics
+from deployments.proof import rules, rules_catalogue, rules_metrics
 from deployments.proof import threshold as engine
 from deployments.proof.threshold import Costs
 from deployments.services import holds
@@ -58,8 +58,8 @@ def checked(given: Asked) -> Asked:
 
 def stated(request: PromotionRequest) -> Asked | None:
     """Return what the rules of a request say mistakes cost, and at which threshold; None when they do not."""
-    row = next((row for row in request.policy.gates if row["kind"] == "expected_cost"), None)
-    return Asked(row["threshold"], row["false_positive"], row["false_negative"]) if row else None
+    gate = next((gate for gate in rules.parse(request.policy.gates) if gate.kind == "expected_cost"), None)
+    return Asked(gate.threshold, gate.false_positive, gate.false_negative) if gate else None
 
 
 def usual(request: PromotionRequest) -> Asked:
