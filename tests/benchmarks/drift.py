@@ -2,7 +2,7 @@
 
 ``python -m tests.benchmarks.drift [rows]``. Ours reads the files of the log as the shipper writes them, one of 10,000
 rows after the other, counts them on the grids of the reference and compares. The rival, when its environment is named
-by ``EVIDENTLY_PYTHON`` (``tests/benchmarks/drift_rivals.sh`` makes one), runs its preset on the same rows in two Parquet
+by ``EVIDENTLY_PYTHON`` (``drift_rivals.sh`` makes one), runs its preset on the same rows in two Parquet
 files. Both are processes of their own; CPU and peak memory are the kernel's figures of each, start-up included.
 """
 
