@@ -12,7 +12,7 @@ from django.db.models import Exists, F, OuterRef, Subquery
 
 from mlportal.lib import moments
 from mlportal.lib.errors import Invalid
-from monitoring.models import GroundTruth, Prediction
+from monitoring.models import GroundTruth, Prediction, PredictionChunk
 from monitoring.models.predictions import PredictionQuerySet
 from projects.actor import Actor
 from projects.models import Project
@@ -25,6 +25,7 @@ FIELDS = ("endpoint", "q", "version", "variant", "protocol", "answer", "label", 
 MOST_EXPORTED = 100_000
 PART_ROWS = 500
 CLOCKS_APART = timedelta(hours=1)
+ELSEWHERE = 0  # the source of chunks that no revision of ours answered
 HEADS = (
     "prediction_id", "at", "endpoint", "model", "version", "variant", "revision", "backend", "prediction",
     "score", "latency_us", "inference_id", "label", "observed_at", "protocol",
@@ -101,7 +102,17 @@ class Chosen:
 def found(by: Actor, *, project: Project, chosen: Chosen) -> PredictionQuerySet:
     """Return the predictions that are looked for, in no order."""
     require(by, Permission.PREDICTION_VIEW, project)
-    return chosen.narrow(Prediction.objects.visible_to(by).in_project(project).with_origin())
+    rows = chosen.narrow(Prediction.objects.visible_to(by).in_project(project).with_origin())
+    if chosen.until and not _has_late_ids(project, chosen.endpoint):
+        # Newer rows are passed over by the index: without this a search with an end alone reads all of them.
+        rows = rows.filter(pk__lt=_least(chosen.until + CLOCKS_APART))
+    return rows
+
+
+def _has_late_ids(project: Project, endpoint: str) -> bool:
+    """Whether there are predictions of models served elsewhere: their ids are made when they are sent, long after."""
+    chunks = PredictionChunk.objects.filter(project=project, source=ELSEWHERE)
+    return (chunks.filter(endpoint=endpoint) if endpoint else chunks).exists()
 
 
 def export(by: Actor, *, project: Project, chosen: Chosen) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """The pages of predictions."""
 
+from datetime import UTC, datetime
 from math import inf
 
 import pytest
 from django.test import Client
 
 from mlportal.lib import leftovers
-from monitoring.models import Prediction
+from monitoring.models import Prediction, PredictionChunk
 from monitoring.pipeline import ship
 from tests.factories.projects import make_project, make_user
 from tests.monitoring import log
@@ -111,6 +112,10 @@ def test_search_by_time_version_answer_and_outcome(project, client, tmp_path):
         ({"since": "2026-11-20", "until": "2026-11-20", "answer": "yes"}, sorted([ids[0], ids[2]], reverse=True)),
     ):  # fmt: skip
         assert shown(client.get(PAGE, wanted)) == expected, wanted
+    assert shown(client.get(PAGE, {"until": "2026-11-20"})) == newest
+    PredictionChunk.objects.update(source=0)  # served elsewhere: ids are made when the rows are sent, days later
+    Prediction.objects.filter(pk=ids[0]).update(at=datetime(2026, 10, 21, tzinfo=UTC))
+    assert shown(client.get(PAGE, {"until": "2026-11-01"})) == [ids[0]]
     wrong = client.get(PAGE, {"since": "yesterday"})
     assert (wrong.status_code, b"is neither" in wrong.content) == (422, True)
     assert client.get(PAGE, {"label": "maybe"}).status_code == 422
