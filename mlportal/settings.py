@@ -261,6 +261,7 @@ NOTIFIED = (
     "promotion.withdrawn", "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed",
     "promotion.suspended", "version.reproduction_certified", "delegation.given", "endpoint.frozen",
     "endpoint.break_glass", "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back",
+    "endpoint.rollback_held",
     "rollout.moved", "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
     "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
 )  # fmt: skip
@@ -281,6 +282,7 @@ EVENT_CONSUMERS: list[tuple[str, str]] = [
         for verb in ("promotion.approved", "endpoint.switched", "endpoint.rolled_back")
     ),
     ("alert.firing", "deployments.suspend"),
+    *((verb, "deployments.roll_back") for verb in ("alert.firing", "alert.raised")),
     *((verb, "deployments.react") for verb in ("alert.firing", "job.succeeded", "job.failed", "job.cancelled")),
 ]
 # What stars and comments stand on: type, and the function that looks up rows by number.
@@ -295,6 +297,8 @@ TARGETS = {
     "endpoint": "deployments.queries.endpoint_targets",
     "alert": "monitoring.queries.alert_targets",
 }
+# Function (project, endpoint, version) that tells what an endpoint would be rolled back to, None when there is nothing.
+WAY_BACK = "deployments.services.endpoints.way_back"
 # What one may ask on why somebody can or cannot do something: kind, and the function that finds or offers such things.
 RIGHTS_ON = {
     "environment": "deployments.services.rights.environments",

@@ -161,7 +161,7 @@ class Application:
         latency_us = asking.latency_us
         self.journal.answered(
             live, columns, answer, ids=reply.ids, inference_ids=external, latency_us=latency_us,
-            token_id=asking.token_id, unit=turn.unit, sticky=turn.sticky,
+            token_id=asking.token_id, protocol=address.shape.protocol, unit=turn.unit, sticky=turn.sticky,
         )  # fmt: skip
         if live.row.logging == "durable":
             await self.journal.settle(live)

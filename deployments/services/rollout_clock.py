@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
-import structlog
 from django.db import transaction
 from django.db.models import F
 
@@ -12,11 +12,11 @@ from deployments.services import conditions, dividing, divisions, outcomes, roll
 from deployments.traffic import criteria
 from deployments.traffic.criteria import Criterion, Pair, Seen
 from deployments.traffic.sequence import Arm
+from mlportal.lib import apart
 from mlportal.lib.errors import DomainError
 from projects.actor import Actor
 from projects.permissions import Permission
 
-log = structlog.get_logger(__name__)
 State = Rollout.State
 AT_ONCE = 200
 EVERY = timedelta(seconds=55)
@@ -54,14 +54,8 @@ def tick(*, now: datetime) -> int:
     now
         The clock; every comparison uses it.
     """
-    moved = 0
     rows = Rollout.objects.open().with_subject().order_by(F("judged_at").asc(nulls_first=True))
-    for rollout in list(rows[:AT_ONCE]):
-        try:
-            moved += look(rollout, now=now)
-        except DomainError as error:
-            log.warning("a rollout could not be judged", rollout=rollout.pk, error=error.message)
-    return moved
+    return sum(apart.do(partial(look, row, now=now), what="rollout", row=row.pk) for row in list(rows[:AT_ONCE]))
 
 
 def look(rollout: Rollout, *, now: datetime) -> bool:

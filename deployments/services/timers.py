@@ -6,6 +6,7 @@ nothing.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -15,12 +16,14 @@ from deployments import queries
 from deployments.models import Condition, PromotionRequest
 from deployments.proof import seal
 from deployments.services import conditions, deciders, holds, suspensions
+from mlportal.lib import apart
 from projects.actor import Actor
 from projects.services import events
 
 State = PromotionRequest.State
 AT_ONCE = 500
 HOUR = timedelta(hours=1)
+Act = Callable[[PromotionRequest, datetime, Actor], bool]
 
 
 def tick(*, now: datetime) -> dict[str, int]:
@@ -43,15 +46,15 @@ def tick(*, now: datetime) -> dict[str, int]:
     }
 
 
-def _each(
-    rows: QuerySet[PromotionRequest], act: Callable[[PromotionRequest, datetime, Actor], bool], now: datetime
-) -> int:
-    moved = 0
-    for row in list(rows.select_related("environment__project", "project", "policy").order_by("pk")[:AT_ONCE]):
-        with transaction.atomic():
-            held = holds.lock(row)
-            moved += act(held, now, Actor.system("clock", project=held.project))
-    return moved
+def _each(rows: QuerySet[PromotionRequest], act: Act, now: datetime) -> int:
+    due = list(rows.select_related("environment__project", "project", "policy").order_by("pk")[:AT_ONCE])
+    return sum(apart.do(partial(_one, row, act, now), what="promotion request", row=row.pk) for row in due)
+
+
+def _one(row: PromotionRequest, act: Act, now: datetime) -> bool:
+    with transaction.atomic():
+        held = holds.lock(row)
+        return act(held, now, Actor.system("clock", project=held.project))
 
 
 def _expire(held: PromotionRequest, now: datetime, by: Actor) -> bool:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import structlog
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -16,13 +15,12 @@ from deployments.services import dividing, divisions, endpoints, holds, outcomes
 from deployments.traffic import evidence, sequence
 from deployments.traffic.criteria import SPLIT_ALPHA, Seen
 from deployments.traffic.sequence import Arm, Interval
-from mlportal.lib import again, names
-from mlportal.lib.errors import Conflict, DomainError, Invalid, Missing
+from mlportal.lib import again, apart, names
+from mlportal.lib.errors import Conflict, Invalid, Missing
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events
 
-log = structlog.get_logger(__name__)
 State = Trial.State
 Kind = EndpointRevision.Kind
 Decision = Trial.Decision
@@ -131,16 +129,11 @@ def tick(*, now: datetime) -> int:
     """
     rows = Trial.objects.with_subject().filter(state=State.RUNNING).order_by(F("looked_at").asc(nulls_first=True))
     due = [row for row in rows[:AT_ONCE] if row.looked_at is None or now - row.looked_at >= LOOK_EVERY]
-    return sum(_is_looked_at(row, now) for row in due)
+    return sum(apart.do(partial(_is_looked_at, row, now), what="trial", row=row.pk) for row in due)
 
 
 def _is_looked_at(trial: Trial, now: datetime) -> bool:
-    """Look at one trial; what one cannot bear must not keep the others from being looked at."""
-    try:
-        return look(trial, now=now) is not None
-    except DomainError as error:
-        log.warning("a trial could not be looked at", trial=trial.pk, error=error.message)
-        return False
+    return look(trial, now=now) is not None
 
 
 def look(trial: Trial, *, now: datetime) -> TrialLook | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -9,6 +10,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from mlportal.lib import apart
 from monitoring.drift import score, shape, verdict
 from monitoring.drift.shape import Counts
 from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, RuleEvaluation, Window
@@ -32,11 +34,12 @@ SCORE_FIELDS = frozenset(field.name for field in DriftScore._meta.get_fields())
 def roll_due(now: datetime | None = None) -> int:
     """Judge every window that has ended, of every live monitor. Returns how many were judged."""
     now = now or timezone.now()
-    judged = 0
-    for monitor in Monitor.objects.live().defer("reference").order_by("pk"):
-        if _waiting(monitor, now):
-            judged += roll_window(monitor.pk, now)
-    return judged
+    live = Monitor.objects.live().defer("reference").order_by("pk")
+    return sum(apart.do(partial(_roll, monitor, now), what="monitor", row=monitor.pk) for monitor in live)
+
+
+def _roll(monitor: Monitor, now: datetime) -> int:
+    return roll_window(monitor.pk, now) if _waiting(monitor, now) else 0
 
 
 def roll_window(monitor_id: int, now: datetime | None = None) -> int:

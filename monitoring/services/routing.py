@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from mlportal.lib import matchers
+from mlportal.lib import apart, matchers
 from monitoring.drift.lifecycle import RANKS
 from monitoring.models import Alert, AlertGroup, AlertRoute
 from monitoring.models.alerts import SHOWN, Severity
@@ -103,7 +104,7 @@ def flush_due(now: datetime | None = None, *, limit: int = 500) -> int:
     """Look at every group whose time has come. Returns how many messages were written down."""
     now = now or timezone.now()
     due = AlertGroup.objects.filter(due_at__lte=now).order_by("due_at").values_list("pk", flat=True)
-    return sum(flush(pk, now) for pk in list(due[:limit]))
+    return sum(apart.do(partial(flush, pk, now), what="group of alerts", row=pk) for pk in list(due[:limit]))
 
 
 def flush(group_id: int, now: datetime) -> int:

@@ -18,10 +18,16 @@ def header(project: Project, **changes: object) -> dict:
     return {**HEADER, "project": project.pk, **changes}
 
 
+def id_at(at_ms: int) -> str:
+    """Return a new id that was made at a moment, as the serving process makes it with its answer."""
+    moment = f"{at_ms:012x}"
+    return f"{moment[:8]}-{moment[8:]}-{spool.new_id()[14:]}"
+
+
 def line(rows: int = 1, *, at_ms: int = NOON_MS, refs: list[str] | None = None, source: int = 11, **changes) -> dict:
     """One answered request."""
     return {
-        "kind": "prediction", "source": source, "at": at_ms, "us": 900, "ids": [spool.new_id() for _ in range(rows)],
+        "kind": "prediction", "source": source, "at": at_ms, "us": 900, "ids": [id_at(at_ms) for _ in range(rows)],
         "x": [[40.0 + row for row in range(rows)], ["a"] * rows, [True] * rows], "y": ["yes"] * rows,
         "s": [0.75] * rows, "p": [[0.25, 0.75]] * rows, "ref": refs, "token": 0,
     } | changes  # fmt: skip

@@ -79,6 +79,16 @@ def test_rolling_again_changes_nothing(monitor):
     assert (list(Alert.objects.values()), Window.objects.count()) == (before[0], len(before[1]))
 
 
+def test_a_monitor_that_cannot_be_judged_does_not_keep_the_others_from_it(monitor):
+    other = make_monitor(monitor.project, endpoint="other")
+    for each in (monitor, other):
+        ask(each, 0, requests())
+    broken = {name: {key: held for key, held in grid.items() if key != "kind"} for name, grid in GRIDS.items()}
+    Monitor.objects.filter(pk=monitor.pk).update(reference=broken)
+    assert pipeline.roll_due(NOON + MINUTE + timedelta(seconds=15)) == 1
+    assert [window.monitor_id for window in Window.objects.all()] == [other.pk]
+
+
 def test_window_judged_before_a_crash_is_settled_by_the_next_roll(monitor):
     ask(monitor, 0, requests())
     roll(monitor, 1)

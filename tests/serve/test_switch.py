@@ -122,25 +122,6 @@ def test_rollback_to_the_version_before_loads_nothing(serve, scene, token):
     serve.wait_for(lambda: serve.version(token) == 1, seconds=5)
 
 
-@pytest.mark.faults
-def test_killed_process_lost_no_row_it_acknowledged(serve, scene, token, settings):
-    acknowledged: set[str] = set()
-    for _ in range(3):
-        with Load(serve, token, threads=3) as load:
-            serve.wait_for(lambda load=load: len(load.answers) > 150)
-            serve.stop(signal.SIGKILL)
-        acknowledged |= set(load.ids)
-        assert {status for status, _ in load.answers} == {200}
-        serve.start()
-    serve.stop(signal.SIGKILL)
-    assert len(acknowledged) > 450
-    stored = ship(serve.spool, settings)
-    assert acknowledged <= stored
-    # a row may be stored whose answer the kill cut off: at most one a thread and kill
-    assert len(stored - acknowledged) <= 9
-    assert Prediction.objects.count() == len(stored)
-
-
 def test_ordered_stop_finishes_what_is_under_way(serve, token):
     link = serve.connect()
     link.putrequest("POST", "/p/churn/endpoints/churn-production/predict")

@@ -294,3 +294,18 @@ def test_the_database_keeps_checks_and_revisions_as_they_are(rollout):
     for rows in (RolloutCheck.objects.all(), EndpointRevision.objects.all()):
         with pytest.raises(DatabaseError), transaction.atomic():
             rows.update(**({"verdict": "ok"} if rows.model is RolloutCheck else {"reason": "other"}))
+
+
+def test_a_rollout_that_cannot_be_judged_does_not_keep_the_others_from_it(team, rollout):
+    make_live(team, place="staging")
+    set_policy(team, place="staging", switch_at_approval=False)
+    request = make_request(team, place="staging")
+    promotions.decide(team.manager, request=request, verdict="approve")
+    approved = PromotionRequest.objects.with_subject().get(pk=request.pk)
+    other = rollouts.start(team.ops, rollout=rollouts.plan(team.ops, request=approved, reason=REASON, steps=STEPS))
+    rollout, other = begun(rollout), begun(other)
+    Rollout.objects.filter(pk=rollout.pk).update(steps=[{"share": 0.1}, {"share": 1.0}], judged_at=None)
+    log(other.endpoint, "canary", answers(120))
+    log(other.endpoint, "champion", answers(1080))
+    assert rollout_clock.tick(now=timezone.now() + timedelta(minutes=11)) == 1
+    assert (look(rollout).step, look(other).step) == (0, 1)

@@ -1,12 +1,13 @@
 """The pages of predictions."""
 
+from datetime import UTC, datetime
 from math import inf
 
 import pytest
 from django.test import Client
 
 from mlportal.lib import leftovers
-from monitoring.models import Prediction
+from monitoring.models import Prediction, PredictionChunk
 from monitoring.pipeline import ship
 from tests.factories.projects import make_project, make_user
 from tests.monitoring import log
@@ -97,22 +98,28 @@ def test_search_by_time_version_answer_and_outcome(project, client, tmp_path):
     from projects.models import User
     from tests.factories.projects import actor
 
-    ids = predicted(project, tmp_path, 3, y=["yes", "no", "yes"])
+    ids = predicted(project, tmp_path, 3, y=["yes", "no", "yes"], via="v2")
     items = [{"prediction_id": ids[0], "label": "yes"}, {"prediction_id": ids[1], "label": "yes"}]
     predictions.record_truth(actor(User.objects.get(username="ana")), project=project, items=items)
     newest = sorted(ids, reverse=True)
     for wanted, expected in (
         ({"version": "churn v1"}, newest), ({"version": "churn v9"}, []),
         ({"variant": "champion"}, newest), ({"variant": "challenger"}, []), ({"answer": "no"}, [ids[1]]),
+        ({"protocol": "v2"}, newest), ({"protocol": "invocations"}, []),
         ({"label": "right"}, [ids[0]]), ({"label": "wrong"}, [ids[1]]), ({"label": "none"}, [ids[2]]),
         ({"label": "any"}, sorted(ids[:2], reverse=True)), ({"since": "2026-11-20"}, newest),
         ({"since": "2026-11-20 13:00"}, []), ({"until": "2026-11-20T11:59"}, []),
         ({"since": "2026-11-20", "until": "2026-11-20", "answer": "yes"}, sorted([ids[0], ids[2]], reverse=True)),
     ):  # fmt: skip
         assert shown(client.get(PAGE, wanted)) == expected, wanted
+    assert shown(client.get(PAGE, {"until": "2026-11-20"})) == newest
+    PredictionChunk.objects.update(source=0)  # served elsewhere: ids are made when the rows are sent, days later
+    Prediction.objects.filter(pk=ids[0]).update(at=datetime(2026, 10, 21, tzinfo=UTC))
+    assert shown(client.get(PAGE, {"until": "2026-11-01"})) == [ids[0]]
     wrong = client.get(PAGE, {"since": "yesterday"})
     assert (wrong.status_code, b"is neither" in wrong.content) == (422, True)
     assert client.get(PAGE, {"label": "maybe"}).status_code == 422
+    assert client.get(PAGE, {"protocol": "gopher"}).status_code == 422
 
 
 def test_what_was_found_is_taken_along_as_a_csv(project, client, tmp_path):
