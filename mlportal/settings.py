@@ -198,6 +198,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.explain_prediction": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
     "deployments.issue_technical_file": {"queue": "jobs"},
+    "deployments.draw_paper": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},
