@@ -14,6 +14,7 @@ from deployments.services import (
     retention,
     retraining,
     rollout_clock,
+    rule_rollbacks,
     suspensions,
     technical_files,
     timers,
@@ -173,3 +174,11 @@ def suspend(delivery_id: int) -> None:
     with events.consume(delivery_id) as event:
         if event is not None:
             suspensions.react(event)
+
+
+@shared_task(name="deployments.roll_back")
+def roll_back(delivery_id: int) -> None:
+    """React to an alert: rules that roll back. A transaction of its own, because it holds locks of its own."""
+    with events.consume(delivery_id) as event:
+        if event is not None:
+            rule_rollbacks.react(event)

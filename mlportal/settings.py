@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 
 from mlportal.env import data_dir, environment, given_secret, secret, socket_path
 from mlportal.lib import spans
+from mlportal.openapi import DESCRIPTION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir()
@@ -198,6 +199,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.explain_prediction": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
     "deployments.issue_technical_file": {"queue": "jobs"},
+    "deployments.draw_paper": {"queue": "jobs"},
 }
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},
@@ -261,6 +263,7 @@ NOTIFIED = (
     "promotion.withdrawn", "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed",
     "promotion.suspended", "version.reproduction_certified", "delegation.given", "endpoint.frozen",
     "endpoint.break_glass", "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back",
+    "endpoint.rollback_held",
     "rollout.moved", "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
     "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
 )  # fmt: skip
@@ -281,6 +284,7 @@ EVENT_CONSUMERS: list[tuple[str, str]] = [
         for verb in ("promotion.approved", "endpoint.switched", "endpoint.rolled_back")
     ),
     ("alert.firing", "deployments.suspend"),
+    *((verb, "deployments.roll_back") for verb in ("alert.firing", "alert.raised")),
     *((verb, "deployments.react") for verb in ("alert.firing", "job.succeeded", "job.failed", "job.cancelled")),
 ]
 # What stars and comments stand on: type, and the function that looks up rows by number.
@@ -295,6 +299,8 @@ TARGETS = {
     "endpoint": "deployments.queries.endpoint_targets",
     "alert": "monitoring.queries.alert_targets",
 }
+# Function (project, endpoint, version) that tells what an endpoint would be rolled back to, None when there is nothing.
+WAY_BACK = "deployments.services.endpoints.way_back"
 # What one may ask on why somebody can or cannot do something: kind, and the function that finds or offers such things.
 RIGHTS_ON = {
     "environment": "deployments.services.rights.environments",
@@ -434,30 +440,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "DATETIME_FORMAT": "iso-8601",
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "mlportal",
-    "DESCRIPTION": "Datasets, training jobs, runs, models, promotions, endpoints, monitoring and alerts.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {
-        "WorkState": "mlportal.lib.lease.WorkState",
-        "RunState": "experiments.models.Run.State",
-        "VersionState": "deployments.models.ModelVersion.State",
-        "PolicyState": "deployments.models.Policy.State",
-        "PolicyTimeout": "deployments.models.Policy.Timeout",
-        "PromotionState": "deployments.models.PromotionRequest.State",
-    },
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "mlportal.lib.api.declare_problems",
-    ],
-}
+SPECTACULAR_SETTINGS = DESCRIPTION
 
 # --- mail ------------------------------------------------------------------------------------
 # Without an SMTP server messages are kept as files, so that an alert mail can be read on the machine.

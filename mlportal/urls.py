@@ -1,12 +1,23 @@
 """The route table: includes only."""
 
 from django.urls import URLPattern, URLResolver, include, path
-from drf_spectacular.views import SpectacularAPIView
 
 from experiments.mlflow.urls import nothing_else
 from mlportal import health, metrics
 from mlportal.lib.public import public
-from mlportal.views import ApiDocs, ClientLink, Example, Home, Inbox, Live, Ops, Overview, Search, ShellBadges
+from mlportal.views import (
+    ApiDocs,
+    ApiSchema,
+    ClientLink,
+    Example,
+    Home,
+    Inbox,
+    Live,
+    Ops,
+    Overview,
+    Search,
+    ShellBadges,
+)
 from mlportal.views.handover import DelegationGive, DelegationRevoke, WaitingForMe
 
 handler400 = "mlportal.views.bad_request"
@@ -15,7 +26,7 @@ handler404 = "mlportal.views.not_found"
 handler500 = "mlportal.views.server_error"
 
 api = [
-    path("schema/", public(SpectacularAPIView.as_view()), name="api-schema"),
+    path("schema/", public(ApiSchema.as_view()), name="api-schema"),
     path("inbox/", WaitingForMe.as_view(), name="api-inbox"),
     path("docs/", public(ApiDocs.as_view()), name="api-docs"),
     path("", include("projects.api_urls")),

@@ -25,6 +25,7 @@ from typing import Any
 
 import orjson
 
+from mlportal.lib.drawn import Drawn
 from mlportal.lib.errors import Unavailable
 
 OPEN, CLOSED, FRESH = ".open", ".jsonl", ".new"
@@ -41,13 +42,15 @@ class SpoolFailed(Unavailable):
     title = "The prediction log cannot be written"
 
 
+# Two bits of a UUID are fixed; they replace those of one random digit.
+VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+_chance = Drawn(10)
+
+
 def new_id() -> str:
     """Make a UUIDv7: sorts by time of creation. Source: RFC 9562, section 5.7."""
-    milliseconds = time.time_ns() // 1_000_000
-    chance = int.from_bytes(os.urandom(10), "big")
-    value = milliseconds << 80 | 0x7 << 76 | (chance >> 68) << 64 | 0b10 << 62 | chance & ((1 << 62) - 1)
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    moment, chance = f"{time.time_ns() // 1_000_000:012x}", _chance().hex()
+    return f"{moment[:8]}-{moment[8:]}-7{chance[:3]}-{VARIANT[chance[3]]}{chance[4:7]}-{chance[7:19]}"
 
 
 def encode(record: Any) -> bytes:

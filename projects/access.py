@@ -191,7 +191,28 @@ class _Scoped:
         return row
 
 
-class ProjectView(_Scoped, LoginRequiredMixin, View):
+class _Page(_Scoped, LoginRequiredMixin, View):
+    """A page, and the same as it was where its view has ``past``."""
+
+    def _show_past(self, request: HttpRequest, span: Span, kwargs: dict[str, Any]) -> HttpResponse:
+        sections = cast(Any, self).past(span, **kwargs)
+        values = {
+            "sections": sections, "span": span, "now": request.path, "heading": self.past_heading(**kwargs),
+            "evidence": self.past_evidence(**kwargs),
+        }  # fmt: skip
+        return render(request, "past.html", values)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        """Return the heading of the page as it was; by default the name in the address, else the project's."""
+        return str(kwargs.get("name") or self.project.name)
+
+    def past_evidence(self, **kwargs: Any) -> dict[str, str] | None:
+        """Return what the button that exports evidence sends, None without one."""
+        del kwargs
+        return None
+
+
+class ProjectView(_Page):
     """A page inside a project. Declare ``reads`` (a model) and ``permission``; ``write_permission`` for POST."""
 
     permission: ClassVar[Permission | None] = None
@@ -217,23 +238,6 @@ class ProjectView(_Scoped, LoginRequiredMixin, View):
             return self._show_past(request, span, kwargs)
         return super().dispatch(request, *args, **kwargs)
 
-    def _show_past(self, request: HttpRequest, span: Span, kwargs: dict[str, Any]) -> HttpResponse:
-        sections = cast(Any, self).past(span, **kwargs)
-        values = {
-            "sections": sections, "span": span, "now": request.path, "heading": self.past_heading(**kwargs),
-            "evidence": self.past_evidence(**kwargs),
-        }  # fmt: skip
-        return render(request, "past.html", values)
-
-    def past_heading(self, **kwargs: Any) -> str:
-        """Return the heading of the page as it was; by default the name in the address, else the project's."""
-        return str(kwargs.get("name") or self.project.name)
-
-    def past_evidence(self, **kwargs: Any) -> dict[str, str] | None:
-        """Return what the button that exports evidence sends, None without one."""
-        del kwargs
-        return None
-
 
 def asked_moment(request: HttpRequest) -> Span | None:
     """The moment that ``?as_of=`` names, None when it is empty.
@@ -250,7 +254,7 @@ def asked_moment(request: HttpRequest) -> Span | None:
 ScopedView = ProjectView
 
 
-class SiteView(_Scoped, LoginRequiredMixin, View):
+class SiteView(_Page):
     """A page outside projects. Declare ``reads`` (a model) and ``permission``, which is held for the whole site."""
 
     permission: ClassVar[Permission | None] = None
@@ -266,6 +270,8 @@ class SiteView(_Scoped, LoginRequiredMixin, View):
             return self.handle_no_permission()
         self.actor = request.actor
         require(self.actor, cast(Permission, self.permission), None)
+        if request.method in ("GET", "HEAD") and self.past is not None and (span := asked_moment(request)):
+            return self._show_past(request, span, kwargs)
         return super().dispatch(request, *args, **kwargs)
 
 

@@ -113,7 +113,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
         dataset_trash.TrashedVersion.as_view(),
         name="api-trash-dataset-version",
     ),
-    path(f"{_project}dataset-trash/", dataset_trash.Trash.as_view(), name="api-dataset-trash"),  # where it was
     path(f"{_version}lineage/", dataset_trash.VersionLineage.as_view(), name="api-dataset-lineage"),
     path(f"{_version}refresh/", imports.VersionRefresh.as_view(), name="api-dataset-refresh"),
     path(f"{_project}channels/", channels.Channels.as_view(), name="api-channels"),

@@ -137,7 +137,9 @@ class EndpointRollback(OneEndpoint):
         values = checked(shapes.RollbackSerializer, request)
         found = self.endpoint_of(endpoint)
         version = self._version(found, values.get("version"))
-        endpoints.rollback(self.actor, endpoint=found, reason=values["reason"], version=version)
+        endpoints.rollback(
+            self.actor, endpoint=found, reason=values["reason"], version=version, alert=values.get("alert")
+        )
         return self.answer(endpoint)
 
     def _version(self, endpoint: Endpoint, number: int | None) -> ModelVersion | None:

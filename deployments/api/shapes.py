@@ -369,6 +369,9 @@ class RollbackSerializer(ReasonSerializer):
     """Why, and to which version; by default the one before."""
 
     version = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    alert = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**63 - 1, help_text="Number of the alert of this endpoint it answers."
+    )
 
 
 class ConfigureSerializer(serializers.Serializer[Data]):

@@ -28,6 +28,10 @@ class DelegationQuerySet(models.QuerySet["Delegation"]):
         """Delegations that hold at a moment."""
         return self.filter(revoked_at=None, valid_from__lte=now, until__gt=now)
 
+    def standing(self, start: "datetime", end: "datetime") -> Self:
+        """Delegations that held at some time from ``start`` to ``end``."""
+        return self.filter(Q(revoked_at=None) | Q(revoked_at__gt=start), valid_from__lte=end, until__gt=start)
+
     def with_people(self) -> Self:
         """Join what every line about a delegation shows."""
         return self.select_related("project", "giver", "taker", "revoked_by")

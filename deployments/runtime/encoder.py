@@ -30,16 +30,34 @@ _NO_DATE = (math.nan,) * 6
 class Block(Protocol):
     """Writes its share of the encoded matrix."""
 
+    @property
+    def start(self) -> int:
+        """First of its places in the matrix."""
+
     def write(self, columns: Columns, out: Array) -> None:
         """Fill the block's columns of ``out``."""
+
+    def row(self, columns: Columns, places: list[int], values: list[float]) -> None:
+        """Add what a single row has in the block's columns, zeros left out where there are many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of numbers: on arrays (columns, rows), and on the plain numbers of one row with the same bits.
+
+    For one row an array operation costs more than the dozen divisions it makes.
+    """
+
+    many: Callable[[Array], Array]
+    one: Callable[[list[float]], list[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class NumberBlock:
-    """Numeric columns through a chain of array operations, laid out (columns, rows)."""
+    """Numeric columns through a chain of operations."""
 
     inputs: tuple[int, ...]
-    operations: tuple[Callable[[Array], Array], ...]
+    operations: tuple[Operation, ...]
     start: int
     stop: int
     dates: bool = False
@@ -49,8 +67,20 @@ class NumberBlock:
         sent = [columns[index] for index in self.inputs]
         values = _date_parts(sent) if self.dates else np.array(sent, dtype=np.float64)
         for operation in self.operations:
-            values = operation(values)
+            values = operation.many(values)
         out[:, self.start : self.stop] = values.T
+
+    def row(self, columns: Columns, places: list[int], values: list[float]) -> None:
+        """Add the numbers of one row."""
+        if self.dates:
+            found = _date_parts([columns[index] for index in self.inputs])[:, 0].tolist()
+        else:
+            sent = [columns[index][0] for index in self.inputs]
+            found = [math.nan if value is None else float(value) for value in sent]
+        for operation in self.operations:
+            found = operation.one(found)
+        places += range(self.start, self.stop)
+        values += found
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +90,7 @@ class OneHotBlock:
     input: int
     places: dict[Any, int]
     fill: Any
+    start: int = 0
 
     def write(self, columns: Columns, out: Array) -> None:
         """Set a one at each value's place."""
@@ -68,6 +99,14 @@ class OneHotBlock:
             place = places.get(fill if value is None else value, -1)
             if place >= 0:
                 out[row, place] = 1.0
+
+    def row(self, columns: Columns, places: list[int], values: list[float]) -> None:
+        """Add the one of one row."""
+        value = columns[self.input][0]
+        place = self.places.get(self.fill if value is None else value, -1)
+        if place >= 0:
+            places.append(place)
+            values.append(1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +117,18 @@ class CodeBlock:
     codes: dict[Any, float]
     unknown: float
     fill: Any
-    place: int
+    start: int
 
     def write(self, columns: Columns, out: Array) -> None:
         """Write each value's number."""
         codes, unknown, fill = self.codes, self.unknown, self.fill
-        out[:, self.place] = [codes.get(fill if value is None else value, unknown) for value in columns[self.input]]
+        out[:, self.start] = [codes.get(fill if value is None else value, unknown) for value in columns[self.input]]
+
+    def row(self, columns: Columns, places: list[int], values: list[float]) -> None:
+        """Add the number of one row."""
+        value = columns[self.input][0]
+        places.append(self.start)
+        values.append(self.codes.get(self.fill if value is None else value, self.unknown))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +144,14 @@ class Encoder:
         for block in self.blocks:
             block.write(columns, out)
         return out
+
+    def row(self, columns: Columns) -> tuple[list[int], list[float]]:
+        """Return what a single row has: ascending places in the matrix, and the numbers there; the rest is zero."""
+        places: list[int] = []
+        values: list[float] = []
+        for block in self.blocks:
+            block.row(columns, places, values)
+        return places, values
 
 
 def compile_encoder(transformer: Any, names: Sequence[str]) -> Encoder | None:
@@ -129,7 +182,7 @@ def compile_encoder(transformer: Any, names: Sequence[str]) -> Encoder | None:
         if compiled is None:
             return None
         blocks += compiled
-    return Encoder(tuple(blocks), width)
+    return Encoder(tuple(sorted(blocks, key=lambda block: block.start)), width)
 
 
 def _inputs(columns: Any, places: dict[str, int], transformer: Any) -> tuple[int, ...] | None:
@@ -178,68 +231,87 @@ def _parts(text: str | None) -> tuple[float, ...]:
     return (days, moment.year, moment.month, moment.day, moment.weekday(), moment.hour)
 
 
-def _operation(part: Any) -> Callable[[Array], Array] | None:
+def _operation(part: Any) -> Operation | None:
     """Array operation of a numeric step; arrays are (columns, rows), so parameters become columns."""
     if isinstance(part, str):
-        return _same if part == "passthrough" else None
+        return _SAME if part == "passthrough" else None
     make = _OPERATIONS.get(type(part).__name__)
     return make(part) if make else None
 
 
-def _same(values: Array) -> Array:
-    return values
+_SAME = Operation(lambda values: values, lambda values: values)
 
 
 def _column(parameter: Any) -> Array:
     return np.asarray(parameter, dtype=np.float64)[:, None]
 
 
-def _identity(part: Any) -> Callable[[Array], Array] | None:
-    return _same if part.func is None else None
+def _plain(parameter: Any, size: int, usual: float) -> list[float]:
+    return [usual] * size if parameter is None else [float(value) for value in parameter]
 
 
-def _imputer(part: Any) -> Callable[[Array], Array] | None:
+def _identity(part: Any) -> Operation | None:
+    return _SAME if part.func is None else None
+
+
+def _imputer(part: Any) -> Operation | None:
     statistics = np.asarray(part.statistics_)
     usable = statistics.dtype.kind == "f" and not np.isnan(statistics).any() and not part.add_indicator
     if not usable or not _is_nan(part.missing_values):
         return None
     filler = _column(statistics)
-    return lambda values: np.where(np.isnan(values), filler, values)
+    fillers = [float(value) for value in statistics]
+    return Operation(
+        lambda values: np.where(np.isnan(values), filler, values),
+        lambda values: [fill if value != value else value for value, fill in zip(values, fillers, strict=True)],  # noqa: PLR0124 - NaN
+    )
 
 
-def _standard(part: Any) -> Callable[[Array], Array]:
-    mean = _column(part.mean_) if part.with_mean else None
-    scale = _column(part.scale_) if part.with_std else None
-
-    def standardise(values: Array) -> Array:
-        centred = values if mean is None else values - mean
-        return centred if scale is None else centred / scale
-
-    return standardise
+def _standard(part: Any) -> Operation | None:
+    return _scaling(part.mean_ if part.with_mean else None, part.scale_ if part.with_std else None)
 
 
-def _min_max(part: Any) -> Callable[[Array], Array]:
-    scale, offset, clip, (low, high) = _column(part.scale_), _column(part.min_), part.clip, part.feature_range
-
-    def rescale(values: Array) -> Array:
-        scaled = values * scale + offset
-        return np.clip(scaled, low, high) if clip else scaled
-
-    return rescale
+def _robust(part: Any) -> Operation | None:
+    return _scaling(part.center_ if part.with_centering else None, part.scale_ if part.with_scaling else None)
 
 
-def _robust(part: Any) -> Callable[[Array], Array]:
-    centre = _column(part.center_) if part.with_centering else None
-    scale = _column(part.scale_) if part.with_scaling else None
+def _scaling(centres: Any, scales: Any) -> Operation | None:
+    """Take the centre away and divide; scikit-learn never leaves a scale of zero."""
+    if centres is None and scales is None:
+        return _SAME
+    size = len(centres if centres is not None else scales)
+    centre = _column(centres) if centres is not None else None
+    scale = _column(scales) if scales is not None else None
+    middles, widths = _plain(centres, size, 0.0), _plain(scales, size, 1.0)
+    if 0.0 in widths:
+        return None
 
-    def rescale(values: Array) -> Array:
+    def many(values: Array) -> Array:
         centred = values if centre is None else values - centre
         return centred if scale is None else centred / scale
 
-    return rescale
+    def one(values: list[float]) -> list[float]:
+        return [(value - middle) / width for value, middle, width in zip(values, middles, widths, strict=True)]
+
+    return Operation(many, one)
 
 
-_OPERATIONS: dict[str, Callable[[Any], Callable[[Array], Array] | None]] = {
+def _min_max(part: Any) -> Operation:
+    scale, offset, clip, (low, high) = _column(part.scale_), _column(part.min_), part.clip, part.feature_range
+    factors, terms = _plain(part.scale_, 0, 1.0), _plain(part.min_, 0, 0.0)
+
+    def many(values: Array) -> Array:
+        scaled = values * scale + offset
+        return np.clip(scaled, low, high) if clip else scaled
+
+    def one(values: list[float]) -> list[float]:
+        scaled = [value * factor + term for value, factor, term in zip(values, factors, terms, strict=True)]
+        return [min(max(value, low), high) for value in scaled] if clip else scaled
+
+    return Operation(many, one)
+
+
+_OPERATIONS: dict[str, Callable[[Any], Operation | None]] = {
     "FunctionTransformer": _identity,
     "SimpleImputer": _imputer,
     "StandardScaler": _standard,
@@ -303,7 +375,7 @@ def _one_hot(encoder: Any, table: Array, inputs: tuple[int, ...], fills: list[An
         places = {
             value: start + begin + int(row.argmax()) for value, row in zip(_keys(known), part, strict=True) if row.any()
         }
-        blocks.append(OneHotBlock(index, places, fill))
+        blocks.append(OneHotBlock(index, places, fill, start + begin))
         begin = ending
     return blocks
 

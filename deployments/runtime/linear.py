@@ -6,6 +6,8 @@ them, so the bits are the same; `exact.choose` verifies that before one of these
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add, mul
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,14 @@ class LinearScores:
         self._coefficients = np.ascontiguousarray(np.atleast_2d(estimator.coef_), dtype=np.float64)
         self._intercept = estimator.intercept_
         self._sparse = sparse
+        # One after the other is how plain numbers are added as well; BLAS has an order of its own.
+        self.by_row = sparse and len(self._coefficients) == 1
+        self._plain = self._coefficients[0].tolist()
+        self._term = float(np.ravel(self._intercept)[0])
+
+    def of_row(self, places: list[int], values: list[float]) -> float:
+        """Score of one row with one output, given by what is not zero in it."""
+        return reduce(add, map(mul, values, map(self._plain.__getitem__, places)), 0.0) + self._term
 
     def of(self, rows: Array) -> Array:
         """Scores, shape (rows, outputs)."""
@@ -55,6 +65,11 @@ class LinearClassifier:
         self._estimator = estimator
         self._sparse = sparse
         self._scores = LinearScores(estimator, sparse=sparse)
+        self.by_row = self._scores.by_row
+
+    def row(self, places: list[int], values: list[float]) -> float:
+        """Probability of the second class for a single row, given by what is not zero in it."""
+        return float(expit(self._scores.of_row(places, values)))
 
     def predict_proba(self, rows: Array) -> Array:
         """Probabilities, shape (rows, classes)."""
@@ -78,6 +93,11 @@ class LinearRegressor:
         self._estimator = estimator
         self._sparse = sparse
         self._scores = LinearScores(estimator, sparse=sparse)
+        self.by_row = self._scores.by_row
+
+    def row(self, places: list[int], values: list[float]) -> float:
+        """Number of a single row, given by what is not zero in it."""
+        return self._scores.of_row(places, values)
 
     def predict(self, rows: Array) -> Array:
         """Numbers, shape (rows,)."""

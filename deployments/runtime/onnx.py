@@ -7,6 +7,7 @@ served so only if its conversion passed the parity gate (`conversion`).
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class OnnxBackend:
 
     def predict(self, columns: Columns) -> Answer:
         """Predict rows given as columns in signature order."""
+        if len(columns[0]) == 1:
+            return self._of_row(columns)
         rows = self._encoder.encode(columns).astype(np.float32)
         (found,) = self._session.run(self._outputs, {INPUT: rows})
         if not np.isfinite(found).all():
@@ -48,6 +51,19 @@ class OnnxBackend:
             return Answer(numbers, None, numbers)
         classes = self._classes
         return Answer([classes[place] for place in found.argmax(axis=1)], found.tolist(), found[:, -1].tolist())
+
+    def _of_row(self, columns: Columns) -> Answer:
+        """Answer one row on plain numbers: array functions cost more than what they would do here."""
+        rows = np.zeros((1, self._encoder.width), dtype=np.float32)
+        places, values = self._encoder.row(columns)
+        rows[0, places] = values
+        (found,) = self._session.run(self._outputs, {INPUT: rows})
+        shares = found.reshape(-1).tolist()
+        if not math.isfinite(sum(shares)):
+            raise ModelFailed("The model gave no finite number.", code="answer_not_finite")
+        if self._classes is None:
+            return Answer(shares, None, shares)
+        return Answer([self._classes[shares.index(max(shares))]], [shares], [shares[-1]])
 
 
 def classes_of(estimator: Any) -> list[Any] | None:

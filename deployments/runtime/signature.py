@@ -73,6 +73,10 @@ class Signature:
     ----------
     names : tuple of str
         Input names in order; follows from ``columns``, kept because every request asks for it.
+    alike : tuple of (callable, tuple of int), or None
+        Columns that the same check covers, for single rows; None when a column needs a look of its own.
+    booleans : tuple of int
+        Places of the boolean columns.
     """
 
     task: str
@@ -80,9 +84,23 @@ class Signature:
     columns: tuple[Column, ...]
     classes: tuple[Any, ...]
     names: tuple[str, ...] = field(init=False)
+    alike: tuple[tuple[Callable[[list[Any]], bool], tuple[int, ...]], ...] | None = field(init=False)
+    booleans: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(column.name for column in self.columns))
+        object.__setattr__(self, "alike", _alike(self.columns))
+        places = enumerate(self.columns)
+        object.__setattr__(self, "booleans", tuple(place for place, column in places if column.kind == "boolean"))
+
+
+def _alike(columns: tuple[Column, ...]) -> tuple[tuple[Callable[[list[Any]], bool], tuple[int, ...]], ...] | None:
+    if any(column.refuses_unknown for column in columns):
+        return None
+    checks = dict.fromkeys(column.plain for column in columns)
+    return tuple(
+        (check, tuple(place for place, column in enumerate(columns) if column.plain is check)) for check in checks
+    )
 
 
 def _read_number(value: Any) -> float:
@@ -274,10 +292,19 @@ def read_columns(columns: Columns, signature: Signature) -> Columns:
     RecordInvalid
         With the first row (from 0) and column that do not fit.
     """
+    if len(columns[0]) == 1 and _row_is_plain(columns, signature):
+        return columns
     return [
         values if not column.refuses_unknown and column.plain(values) else _read_column(values, column)
         for column, values in zip(signature.columns, columns, strict=True)
     ]
+
+
+def _row_is_plain(columns: Columns, signature: Signature) -> bool:
+    """Whether one row passes with a check for all columns of a kind; one that does not is looked at by column."""
+    if signature.alike is None:
+        return False
+    return all(check([columns[place][0] for place in places]) for check, places in signature.alike)
 
 
 def order_columns(names: Sequence[str], columns: Sequence[list[Any]], signature: Signature) -> Columns:

@@ -21,9 +21,10 @@ from deployments.serve.live import Live, Route, Turn
 from deployments.serve.messages import Receive, Scope, Send
 from deployments.serve.metrics import Metrics
 from deployments.serve.protocols import shapes
+from deployments.serve.protocols.mlflow import TARGET_VARIANT
 from deployments.serve.protocols.shapes import Headers, Question, Reply, Sent
 from deployments.serve.shadow import Shadows
-from mlportal.lib.errors import DomainError, Missing, Unavailable
+from mlportal.lib.errors import DomainError, Forbidden, Invalid, Missing, Unavailable
 from monitoring import spool
 
 log = logging.getLogger("mlportal.serve")
@@ -129,7 +130,10 @@ class Application:
             asking.route, asking.token_id = await self.door.enter(
                 _authorization(asking.headers), address.project, address.endpoint
             )
-            asking.turn = _turn(asking.route, address.version, asking.headers)
+            if TARGET_VARIANT in asking.headers and asking.route.split is not None and asking.route.row.enabled:
+                asking.turn = await self._steered(asking.route, asking.headers)
+            else:
+                asking.turn = _turn(asking.route, address.version, asking.headers)
             self.limits.check(asking.route.row, asking.token_id)
             body = await self._reader.read(asking.headers, receive)
             content, sent = await self._answer(address, asking.turn, body, asking)
@@ -150,6 +154,23 @@ class Application:
             if split is not None and split.shadows and asking.reply is not None:
                 self.shadows.offer(split, asking.reply.columns, asking.reply.answer.labels)
 
+    async def _steered(self, route: Route, headers: Headers) -> Turn:
+        """Take the variant that a caller names, who must be allowed to deploy: it goes around the split."""
+        if not await self.door.may_steer(_authorization(headers), route):
+            raise Forbidden(
+                "Choosing the variant needs the scope 'deploy' and a role that may deploy.", code="variant_forbidden",
+                field="X-Amzn-SageMaker-Target-Variant",
+            )  # fmt: skip
+        assert route.split is not None
+        name = headers[TARGET_VARIANT].decode("latin-1")
+        known = [live.variant for live in route.split.lives]
+        if (found := route.split.variant(name)) is None:
+            raise Invalid(
+                f"There is no variant {name[:40]!r}; there are {', '.join(known)}.", code="variant_unknown",
+                field="X-Amzn-SageMaker-Target-Variant", limit=known,
+            )  # fmt: skip
+        return found
+
     async def _answer(self, address: Address, turn: Turn, body: bytes, asking: Asking) -> tuple[bytes, Sent]:
         live = turn.live
         question = await self._question(address, live, body, asking.headers)
@@ -161,7 +182,7 @@ class Application:
         latency_us = asking.latency_us
         self.journal.answered(
             live, columns, answer, ids=reply.ids, inference_ids=external, latency_us=latency_us,
-            token_id=asking.token_id, unit=turn.unit, sticky=turn.sticky,
+            token_id=asking.token_id, protocol=address.shape.protocol, unit=turn.unit, sticky=turn.sticky,
         )  # fmt: skip
         if live.row.logging == "durable":
             await self.journal.settle(live)

@@ -81,6 +81,13 @@ class Door:
         project = project or self._own(grant)
         return self._route(grant, project, endpoint or self._only(grant, project)), grant.token_id
 
+    async def may_steer(self, header: str, route: Route) -> bool:
+        """Whether a caller that was let in may choose the variant that answers."""
+        secret = _secret(header)
+        if secret.startswith(passes.PREFIX):
+            return False
+        return route.row.project_id in (await self._grant(secret)).steers
+
     async def seen(self, header: str, project: str) -> list[Route]:
         """Routes of the project that the caller may ask, by name."""
         grant = await self._grant(_secret(header))

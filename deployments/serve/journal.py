@@ -50,6 +50,7 @@ class Journal:
         inference_ids: list[str] | None,
         latency_us: int,
         token_id: int,
+        protocol: str,
         unit: int | None = None,
         sticky: bool = False,
     ) -> None:
@@ -57,6 +58,8 @@ class Journal:
 
         Parameters
         ----------
+        protocol
+            In which words it was asked.
         unit, sticky
             By what a split assigned the request, and whether the caller named it.
 
@@ -79,6 +82,7 @@ class Journal:
             "p": answer.probabilities,
             "ref": inference_ids,
             "token": token_id,
+            "via": protocol,
         }
         if unit is not None:
             record["unit"], record["sticky"] = unit, sticky

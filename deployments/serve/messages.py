@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
 
+from mlportal.lib.drawn import Drawn
 from mlportal.lib.errors import DomainError, Invalid, TooLarge, TooMany, Unavailable, UnsupportedType
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+_UNTYPED = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_TYPED = ((b"content-type", b"application/json"), *_UNTYPED)
+_chance = Drawn(16)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
@@ -50,12 +53,27 @@ class Reader:
             Over the limit, over the budget, or too slow.
         """
         self._refuse(declared_bytes(headers))
+        first = receive().__await__()
+        try:
+            waits_for = first.send(None)
+        except StopIteration as done:
+            # The whole request came at once, as nearly always: nothing to wait for, so no clock for it either.
+            message = done.value
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                part: bytes = message.get("body", b"")
+                self._refuse(len(part))
+                return part
+            return await self._read_on(_given(message), receive)
+        return await self._read_on(_Begun(first, waits_for), receive)
+
+    async def _read_on(self, first: Awaitable[dict[str, Any]], receive: Receive) -> bytes:
+        """Read what comes in pieces, within the time."""
         held = 0
         parts: list[bytes] = []
         try:
             async with asyncio.timeout(self._timeout_seconds):
+                message = await first
                 while True:
-                    message = await receive()
                     if message["type"] == "http.disconnect":
                         raise Gone
                     part = message.get("body", b"")
@@ -68,6 +86,7 @@ class Reader:
                     self._refuse(held)
                     if not message.get("more_body", False):
                         return b"".join(parts)
+                    message = await receive()
         except TimeoutError:
             raise Unavailable("The body did not arrive in time.", code="body_too_slow", retry_after=1) from None
         finally:
@@ -83,6 +102,32 @@ class Reader:
             )
         if self._held_bytes > self._budget_bytes:
             raise TooMany("Too many large bodies arrive at once.", limit=self._budget_bytes, retry_after=1)
+
+
+class _Begun:
+    """The rest of something awaited that was run up to its first wait."""
+
+    def __init__(self, begun: Generator[Any, Any, dict[str, Any]], waits_for: Any) -> None:
+        self._begun = begun
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, dict[str, Any]]:
+        """Wait as it does."""
+        try:
+            while True:
+                try:
+                    given = yield self._waits_for
+                except BaseException as error:  # noqa: BLE001 - a cancellation is the coroutine's as well
+                    self._waits_for = self._begun.throw(error)
+                else:
+                    self._waits_for = self._begun.send(given)
+        except StopIteration as done:
+            message: dict[str, Any] = done.value
+            return message
+
+
+async def _given(message: dict[str, Any]) -> dict[str, Any]:
+    return message
 
 
 def declared_bytes(headers: dict[bytes, bytes]) -> int:
@@ -125,27 +170,16 @@ def request_id(headers: dict[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id")
     if given and _REQUEST_ID.fullmatch(text := given.decode("latin-1")):
         return text
-    return os.urandom(16).hex()
+    return _chance().hex()
 
 
 async def answer(
     send: Send, status: int, body: bytes, *, headers: Sequence[tuple[bytes, bytes]] = (), empty: bool = False
 ) -> None:
     """Send a whole answer, JSON unless a header says otherwise; ``empty`` leaves its body out, for HEAD."""
-    typed = any(name == b"content-type" for name, _ in headers)
-    kind = () if typed else ((b"content-type", b"application/json"),)
-    start = {
-        "type": "http.response.start",
-        "status": status,
-        "headers": [
-            *kind,
-            (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            *headers,
-        ],
-    }
-    await send(start)
+    typed = b"content-type" in [name for name, _ in headers]
+    sent = [*(_UNTYPED if typed else _TYPED), (b"content-length", b"%d" % len(body)), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": b"" if empty else body})
 
 

@@ -51,6 +51,11 @@ class Split:
         found = next((live for live in self.lives if str(live.row.version) == version), None)
         return found.alone if found else None
 
+    def variant(self, name: str) -> Turn | None:
+        """What answers a caller who names a variant, outside of the experiment as well."""
+        found = next((live for live in self.lives if live.variant == name), None)
+        return found.alone if found else None
+
 
 def build(row: EndpointRow, runtimes: dict[int, Runtime], configuration: Configuration) -> Split:
     """Put the variants of a revision together; all of them are loaded."""

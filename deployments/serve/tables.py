@@ -107,6 +107,8 @@ class Grant:
         Projects its owner belongs to (and it is bound to), and whether it may predict there.
     sees_all : bool
         Whether every project exists for it (site administrators).
+    steers : frozenset of int
+        Projects where it may also deploy, and so choose the variant that answers.
     bound_to : int or None
         The project that the token speaks for where an address names none.
     """
@@ -116,6 +118,7 @@ class Grant:
     projects: dict[int, bool]
     sees_all: bool = False
     bound_to: int | None = None
+    steers: frozenset[int] = frozenset()
 
 
 def endpoints(source: Source) -> list[EndpointRow]:
@@ -149,8 +152,12 @@ def grant(source: Source, sha256: str) -> Grant | None:
     token_id, user_id, bound_to, scopes, expires_at, site_admin = rows[0]
     scoped = frozenset[Permission]().union(*(SCOPES.get(scope, frozenset()) for scope in from_json(scopes)))
     projects: dict[int, bool] = {}
+    steers: set[int] = set()
     for project_id, role in source.query(_ROLES, (user_id,)):
         if bound_to in (None, project_id):
             held = (GRANTS[Role(role)] | (SITE_ADMIN_GRANTS if site_admin else frozenset())) & scoped
             projects[project_id] = projects.get(project_id, False) or Permission.ENDPOINT_PREDICT in held
-    return Grant(token_id, from_time(expires_at), projects, bool(site_admin) and bound_to is None, bound_to)
+            if Permission.ENDPOINT_DEPLOY in held:
+                steers.add(project_id)
+    sees_all = bool(site_admin) and bound_to is None
+    return Grant(token_id, from_time(expires_at), projects, sees_all, bound_to, frozenset(steers))

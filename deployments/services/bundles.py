@@ -17,7 +17,7 @@ from deployments.runtime.signature import parse
 from deployments.services import packages
 from experiments.services import folder_zip
 from mlportal.lib import blobs
-from mlportal.lib.errors import Conflict, Invalid
+from mlportal.lib.errors import Conflict, Invalid, Unprocessable
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import marks
@@ -49,8 +49,10 @@ def export(by: Actor, *, version: ModelVersion, kind: str) -> Iterator[bytes]:
     Invalid
         For another kind.
     Conflict
-        When the version cannot be served, has no held-out rows with recorded answers, lost a file, or was trained on
+        When the version has no held-out rows with recorded answers, lost a file, or was trained on
         columns that are masked for who asks.
+    Unprocessable
+        When an MLflow client registered it.
     """
     require(by, Permission.MODEL_VIEW, version.model.project)
     if kind not in KINDS:
@@ -72,9 +74,13 @@ def export(by: Actor, *, version: ModelVersion, kind: str) -> Iterator[bytes]:
 
 
 def _check(by: Actor, version: ModelVersion) -> None:
-    if unfit := gates.cargo(version):
-        raise Conflict(unfit, code="not_servable", field="version")
-    if version.is_of_client or version.file(gates.REFERENCE_FILE) is None:
+    if version.is_of_client:
+        raise Unprocessable(
+            f"{version} was registered by an MLflow client, which logs no held-out rows with answers, so "
+            "nobody could check a bundle. Train it here and register that run, or take its files along by export.",
+            code="no_reference", field="version",
+        )  # fmt: skip
+    if version.file(gates.REFERENCE_FILE) is None:
         raise Conflict(
             f"{version} has no held-out rows with recorded answers, so nobody could check it elsewhere.",
             code="no_reference", field="version",

@@ -20,9 +20,11 @@ from deployments.models import (
 )
 from deployments.services import admission, conditions, dividing, endpoint_settings, holds
 from mlportal.lib import again, names
-from mlportal.lib.errors import Conflict
+from mlportal.lib.errors import Conflict, Invalid
+from monitoring.models import Alert
 from monitoring.services import monitors
 from projects.actor import Actor
+from projects.models import Project
 from projects.permissions import Permission, require
 from projects.services import events
 
@@ -69,7 +71,9 @@ def switch(by: Actor, *, request: PromotionRequest) -> EndpointRevision:
 
 
 @again.after_deadlock
-def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersion | None = None) -> EndpointRevision:
+def rollback(
+    by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersion | None = None, alert: int | None = None
+) -> EndpointRevision:
     """Return to a version that was approved and live before, at once; a review is opened for an approver.
 
     Parameters
@@ -77,14 +81,19 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
     version
         Which one; by default the one that was live before the current one, or of a divided endpoint the one that
         was live before it was divided.
+    alert
+        Number of the alert that it answers, for the record.
 
     Raises
     ------
     Conflict
         When there is no such version, it is live now, or it is damaged.
+    Invalid
+        When the alert is not one of this endpoint.
     """
     require(by, Permission.ENDPOINT_DEPLOY, endpoint.project)
     reason = names.reason(reason)
+    about = _about(endpoint, alert)
     goal = version or goal_of(endpoint)
     damaged = gates.damage(goal) if goal else ()
     with transaction.atomic():
@@ -103,7 +112,7 @@ def rollback(by: Actor, *, endpoint: Endpoint, reason: str, version: ModelVersio
         )  # fmt: skip
         events.record(
             by, "endpoint.rolled_back", project=held.project, target=held,
-            data={"to": approved.version.label, "revision": made.number, "reason": reason},
+            data={"to": approved.version.label, "revision": made.number, "reason": reason, **about},
         )  # fmt: skip
     return made
 
@@ -177,6 +186,21 @@ def goal_of(endpoint: Endpoint) -> ModelVersion | None:
     return live.version if live and live.routes else previous_version(endpoint)
 
 
+def way_back(project: Project, endpoint: str, version: str) -> str | None:
+    """Name the version that an endpoint would be rolled back to, if this one answers there now."""
+    found = Endpoint.objects.with_live().in_project(project).filter(name=endpoint).first()
+    live = found.current_revision if found else None
+    if found is None or live is None or version not in answering(live):
+        return None
+    goal = goal_of(found)
+    return goal.label if goal else None
+
+
+def answering(live: EndpointRevision) -> set[str]:
+    """Labels of the versions of a revision: its own, and those it is divided between."""
+    return {live.version.label, *(f"v{route['version']}" for route in live.routes)}
+
+
 def lock(endpoint: Endpoint) -> Endpoint:
     """Hold an endpoint and read it again."""
     rows = (
@@ -215,6 +239,14 @@ def endpoint_for(held: PromotionRequest) -> Endpoint:
     except IntegrityError as error:
         raise Conflict(f"The endpoint name {name} is taken by another model.", code="name_taken") from error
     return lock(found)
+
+
+def _about(endpoint: Endpoint, alert: int | None) -> dict[str, int]:
+    if alert is None:
+        return {}
+    if not Alert.objects.in_project(endpoint.project).filter(pk=alert, endpoint=endpoint.name).exists():
+        raise Invalid(f"There is no alert {alert} of {endpoint.name}.", field="alert", got=alert)
+    return {"alert": alert}
 
 
 def _approved(held: Endpoint, goal: ModelVersion | None) -> EndpointRevision:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.utils import timezone
 
-from deployments.models import Environment, Policy, PromotionRequest
+from deployments.models import Delegation, Environment, Policy, PromotionRequest
 from deployments.proof import quorum
 from deployments.services import deciders, holds
 from mlportal.lib.errors import Conflict
+from mlportal.lib.moments import Span
 from projects.actor import Actor
 from projects.models import Project, User
 from projects.permissions import Permission
@@ -24,7 +27,7 @@ def environments(project: Project, name: str | None) -> list[Thing]:
     return [
         Thing(
             f"environment:{row.name}", f"environment {row.name}", f"/p/{project.slug}/settings/policies/",
-            rules=() if name is None else _rules_of(row),
+            rules=() if name is None else _rules_of(row), handed=partial(_handed, project),
         )
         for row in rows
     ]  # fmt: skip
@@ -42,6 +45,7 @@ def _promotion(request: PromotionRequest, project: Project) -> Thing:
         f"promotion:{request.pk}", str(request), f"/p/{project.slug}/promotions/{request.pk}/",
         check=lambda by, asked: _check(by, asked, request),
         barred=lambda person, asked: _barred(person, asked, request), rules=_words(request.policy),
+        handed=partial(_handed, project),
     )  # fmt: skip
 
 
@@ -59,6 +63,18 @@ def _check(by: Actor, asked: Permission, request: PromotionRequest) -> None:
 
 def _barred(person: User, asked: Permission, request: PromotionRequest) -> str:
     return deciders.barred(person, request) if asked in (*SIGNING, Permission.GATE_OVERRIDE) else ""
+
+
+def _handed(project: Project, asked: Permission, span: Span | None) -> list[tuple[int, str]]:
+    """Say who could sign for whom by a delegation: now, or at some time of a moment that has been."""
+    if asked not in SIGNING:
+        return []
+    rows, now = Delegation.objects.in_project(project), timezone.now()
+    held = rows.standing(span.start, span.end) if span else rows.active(now)
+    return [
+        (row.taker_id, f"for {row.giver} by a delegation until {row.revoked_at or row.until:%Y-%m-%d %H:%M} UTC")
+        for row in held.with_people().order_by("pk")
+    ]
 
 
 def _rules_of(place: Environment) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from deployments.views import dividing
 from deployments.views.answers import see
 from deployments.views.past import evidence_of
 from mlportal.lib import names
-from mlportal.lib.errors import DomainError, Missing
+from mlportal.lib.errors import DomainError, Invalid, Missing
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.models import Event
@@ -159,8 +159,11 @@ class EndpointRollback(OneEndpoint):
         version = self._version(endpoint, request.POST.get("version", ""))
 
         def act() -> None:
-            reason = request.POST.get("reason", "")
-            endpoints.rollback(self.actor, endpoint=endpoint, reason=reason, version=version)
+            given = request.POST
+            endpoints.rollback(
+                self.actor, endpoint=endpoint, reason=given.get("reason", ""), version=version,
+                alert=_alert(given.get("alert", "")),
+            )  # fmt: skip
 
         return self.attempt(endpoint, act, "Rolled back. An approver was asked to look at it.")
 
@@ -176,6 +179,12 @@ class EndpointRollback(OneEndpoint):
         if found is None:
             raise Missing(f"There is no version {number[:20]} of {endpoint.model.name}.", field="version")
         return found
+
+
+def _alert(number: str) -> int | None:
+    if number and not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise Invalid("alert must be a number.", field="alert", got=number[:20])
+    return int(number) if number else None
 
 
 class EndpointDisable(OneEndpoint):

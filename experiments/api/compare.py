@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import serializers, status
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -58,7 +59,7 @@ class Compare(_Compared):
 
     permissions = {"GET": Permission.RUN_VIEW}
 
-    @extend_schema(operation_id="runs_compare", parameters=DRAWN, responses=serializers.DictField())
+    @extend_schema(operation_id="runs_compare", parameters=DRAWN, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, experiment: str = "") -> Response:
         """Read curves, single values, the difference table, or evaluations of runs."""
         return self.answer(request, experiment)
@@ -79,7 +80,7 @@ class Compare(_Compared):
 class AllCompare(Compare):
     """Runs of several experiments compared."""
 
-    @extend_schema(operation_id="runs_compare_all", parameters=[FOLDER, *DRAWN], responses=serializers.DictField())
+    @extend_schema(operation_id="runs_compare_all", parameters=[FOLDER, *DRAWN], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, experiment: str = "") -> Response:
         """Read the same of runs of a project or of a folder."""
         return self.answer(request, experiment)
@@ -117,7 +118,7 @@ class Importance(_Compared):
 
     permissions = {"GET": Permission.RUN_VIEW, "POST": Permission.RUN_EDIT}
 
-    @extend_schema(operation_id="importance_get", parameters=STUDIED, responses=serializers.DictField())
+    @extend_schema(operation_id="importance_get", parameters=STUDIED, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, experiment: str = "") -> Response:
         """Read the study of exactly these runs and values, if it was asked for."""
         asked = self._asked(request, experiment)
@@ -125,7 +126,7 @@ class Importance(_Compared):
         return Response({"refusal": asked.refusal, "runs": len(asked.dots), "study": _body(study) if study else None})
 
     @extend_schema(
-        operation_id="importance_ask", parameters=STUDIED, request=None, responses={202: serializers.DictField()}
+        operation_id="importance_ask", parameters=STUDIED, request=None, responses={202: OpenApiTypes.OBJECT}
     )
     def post(self, request: Request, experiment: str = "") -> Response:
         """Have it computed by a worker; the same question again answers the same study."""
@@ -143,14 +144,14 @@ class Importance(_Compared):
 class AllImportance(Importance):
     """Which parameters matter for a metric over runs of several experiments."""
 
-    @extend_schema(operation_id="importance_get_all", parameters=[FOLDER, *STUDIED], responses=serializers.DictField())
+    @extend_schema(operation_id="importance_get_all", parameters=[FOLDER, *STUDIED], responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, experiment: str = "") -> Response:
         """Read the study of exactly these runs and values, if it was asked for."""
         return super().get(request, experiment)
 
     @extend_schema(
         operation_id="importance_ask_all", parameters=[FOLDER, *STUDIED], request=None,
-        responses={202: serializers.DictField()},
+        responses={202: OpenApiTypes.OBJECT},
     )  # fmt: skip
     def post(self, request: Request, experiment: str = "") -> Response:
         """Have it computed by a worker; the same question again answers the same study."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -55,7 +56,7 @@ class Reports(ScopedAPIView):
         rows = self.rows().in_project(self.project).select_related("created_by").defer("frozen", "blocks")
         return self.page(rows, ReportOut)
 
-    @extend_schema(operation_id="reports_create", request=ReportIn, responses={201: serializers.DictField()})
+    @extend_schema(operation_id="reports_create", request=ReportIn, responses={201: OpenApiTypes.OBJECT})
     def post(self, request: Request) -> Response:
         """Begin a report."""
         given = _valid(ReportIn, request)
@@ -79,7 +80,7 @@ class ReportDetail(_OneReport):
 
     permissions = {"GET": Permission.RUN_VIEW, "PATCH": Permission.RUN_EDIT, "DELETE": Permission.RUN_EDIT}
 
-    @extend_schema(operation_id="reports_get", responses=serializers.DictField())
+    @extend_schema(operation_id="reports_get", responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, report: int) -> Response:
         """Read a report; ``values=1`` with what its blocks show now, or showed when it was frozen."""
         found = self.load(report)
@@ -88,7 +89,7 @@ class ReportDetail(_OneReport):
             body["values"] = blocks.shown(self.actor, found)
         return Response(body)
 
-    @extend_schema(operation_id="reports_update", request=ReportChange, responses=serializers.DictField())
+    @extend_schema(operation_id="reports_update", request=ReportChange, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request, report: int) -> Response:
         """Put a title or all blocks in place of the old; a frozen report refuses."""
         given = _valid(ReportChange, request)
@@ -109,7 +110,7 @@ class ReportFreeze(_OneReport):
 
     permissions = {"POST": Permission.RUN_EDIT}
 
-    @extend_schema(operation_id="reports_freeze", request=None, responses=serializers.DictField())
+    @extend_schema(operation_id="reports_freeze", request=None, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, report: int) -> Response:
         """Keep what it shows now, with sha256 and date."""
         return Response(_body(reports.freeze(self.actor, report=self.load(report))))

@@ -101,6 +101,16 @@ class MeasureOut(serializers.Serializer):
     detail = serializers.CharField()
 
 
+_MEASURE = {
+    "value": {"type": ["number", "null"]}, "samples": {"type": "integer"}, "detail": {"type": "string"},
+}  # fmt: skip
+MEASURES = {
+    "type": "object",
+    "description": "Figures by the name of the metric.",
+    "additionalProperties": {"type": "object", "properties": _MEASURE, "required": [*_MEASURE]},
+}
+
+
 class Measures(ScopedAPIView):
     """Figures of a monitor between two moments."""
 
@@ -113,7 +123,7 @@ class Measures(ScopedAPIView):
             OpenApiParameter("from", OpenApiTypes.DATETIME, description="24 hours before the end when missing."),
             OpenApiParameter("to", OpenApiTypes.DATETIME, description="Now when missing."),
         ],
-        responses=serializers.DictField(child=MeasureOut()),
+        responses={200: MEASURES},
     )
     def get(self, request: Request, number: int) -> Response:
         """Read performance, estimates, fairness, label coverage and quality by the name of the metric."""

@@ -47,7 +47,7 @@ class PredictionOut(serializers.ModelSerializer):
         model = Prediction
         fields = (
             "id", "endpoint", "model", "version", "revision", "backend", "at", "latency_us", "prediction", "score",
-            "inference_id",
+            "inference_id", "protocol",
         )  # fmt: skip
 
 
@@ -105,6 +105,12 @@ class Predictions(ScopedAPIView):
             OpenApiParameter("inference_id", str, description="The caller's own id."),
             OpenApiParameter("version", str, description="Label of a version, as `v3`."),
             OpenApiParameter("variant", str, description="Which route of a rollout answered, as `champion`."),
+            OpenApiParameter(
+                "protocol",
+                str,
+                enum=[word for word in Prediction.Protocol.values if word],
+                description="How it was asked.",
+            ),
             OpenApiParameter("answer", str, description="The answer as text."),
             OpenApiParameter("label", str, enum=list(predictionlog.LABELS), description="What is known of its truth."),
             OpenApiParameter("since", str, description="A day, or an ISO 8601 time."),

@@ -128,7 +128,10 @@ class RuleChange(serializers.Serializer):
         required=False, allow_null=True, min_value=60, help_text="A window of its own; null: as its endpoint is judged."
     )
     action = serializers.ChoiceField(
-        AlertRule.Action.choices, required=False, allow_blank=True, help_text="What its alerts do about retraining."
+        AlertRule.Action.choices,
+        required=False,
+        allow_blank=True,
+        help_text="What its alerts do: retrain, or roll back.",
     )
     compare = serializers.ChoiceField(AlertRule.Compare.choices, required=False)
     over = serializers.IntegerField(required=False, min_value=1, max_value=100)

@@ -32,7 +32,7 @@ class RuleForm(Form):
         label="Window of its own (seconds)",
         help_text="Empty: as its endpoint is judged. Not finer than its steps of counting; for the value itself only.",
     )
-    action = forms.ChoiceField(choices=AlertRule.Action.choices, required=False, label="Retraining")
+    action = forms.ChoiceField(choices=AlertRule.Action.choices, required=False, label="What its alerts do")
     op = forms.ChoiceField(choices=AlertRule.Op.choices, label="Raise when it is")
     warn = forms.FloatField(required=False, label="Warning limit")
     critical = forms.FloatField(required=False, label="Critical limit")

@@ -132,6 +132,7 @@ class AlertRule(models.Model):
         USUAL = "", "start a retraining where the endpoint has one for such alerts"
         RETRAIN = "retrain", "start the endpoint's retraining, whatever the alert is about"
         NONE = "none", "never start a retraining"
+        ROLLBACK = "rollback", "roll the endpoint back once it is critical"
 
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="alert_rules")
     name = models.CharField(max_length=100)
@@ -144,7 +145,7 @@ class AlertRule(models.Model):
     compare = models.CharField(max_length=12, choices=Compare, default=Compare.STATIC)
     over = models.PositiveSmallIntegerField(default=1, help_text="Windows whose mean is judged.")
     window_seconds = models.PositiveIntegerField(null=True, help_text="Empty: as its endpoint is judged.")
-    action = models.CharField(max_length=7, choices=Action, default=Action.USUAL, blank=True)
+    action = models.CharField(max_length=8, choices=Action, default=Action.USUAL, blank=True)
     op = models.CharField(max_length=5, choices=Op, default=Op.ABOVE)
     warn = models.FloatField(null=True, blank=True)
     critical = models.FloatField(null=True, blank=True)
@@ -162,6 +163,9 @@ class AlertRule(models.Model):
     severity = models.CharField(max_length=8, choices=Severity, default=Severity.HIGH)
     built_in = models.BooleanField(default=False)
     revision = models.PositiveIntegerField(default=1)
+    on_behalf_of = models.ForeignKey(
+        "projects.User", models.PROTECT, related_name="+", null=True, help_text="In whose name its alerts roll back."
+    )
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -74,6 +74,13 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
 class Prediction(models.Model):
     """One answered row, thin. Ids are UUIDv7, so their order is that of time."""
 
+    class Protocol(models.TextChoices):
+        UNKNOWN = "", "not recorded"
+        PREDICT = "predict", "the portal's own"
+        V2 = "v2", "Open Inference v2"
+        V1 = "v1", "KServe v1"
+        INVOCATIONS = "invocations", "MLflow and SageMaker"
+
     id = models.UUIDField(primary_key=True, editable=False)
     project = models.ForeignKey("projects.Project", models.PROTECT, related_name="+", db_index=False)
     endpoint = models.CharField(max_length=210)
@@ -86,6 +93,9 @@ class Prediction(models.Model):
     external_id = models.CharField(max_length=200, null=True, help_text="The caller's own id.")
     segments = models.JSONField(null=True, help_text="Its value in each column that is counted apart.")
     unit = models.BigIntegerField(null=True, help_text="Hash of the unit that a split assigned it by.")
+    protocol = models.CharField(
+        max_length=11, choices=Protocol, default=Protocol.UNKNOWN, blank=True, help_text="In which words it was asked."
+    )
 
     objects = PredictionQuerySet.as_manager()
 

@@ -63,6 +63,7 @@ class Draft:
     gaps: list[dict[str, Any]] = field(default_factory=list)
     units: list[int | None] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
+    protocols: list[str] = field(default_factory=list)
 
     @property
     def is_split(self) -> bool:
@@ -88,6 +89,7 @@ class Draft:
         self.kept += [record.get("kept", True)] * count
         self.latencies += [record["us"]] * count
         self.units += [record.get("unit")] * count
+        self.protocols += [record.get("via", "")] * count
         self.values += record["y"]
         self.scores += record["s"]
         self.probabilities += record["p"] or [None] * count
@@ -256,6 +258,7 @@ def _rows(chunk: PredictionChunk, draft: Draft, segments: Mapping[str, list[str]
             score=draft.scores[row], external_id=draft.external_ids[row],
             segments={column: values[row] for column, values in segments.items()} or None,
             unit=draft.units[row] if draft.units else None,
+            protocol=draft.protocols[row] if draft.protocols else "",
         )  # fmt: skip
 
 

@@ -21,14 +21,14 @@ from projects.services import events
 from projects.tabular.export import safe
 
 LABELS = {"any": "with a label", "none": "without a label", "right": "right", "wrong": "wrong"}
-FIELDS = ("endpoint", "q", "version", "variant", "answer", "label", "since", "until")
+FIELDS = ("endpoint", "q", "version", "variant", "protocol", "answer", "label", "since", "until")
 MOST_EXPORTED = 100_000
 PART_ROWS = 500
 CLOCKS_APART = timedelta(hours=1)
 ELSEWHERE = 0  # the source of chunks that no revision of ours answered
 HEADS = (
     "prediction_id", "at", "endpoint", "model", "version", "variant", "revision", "backend", "prediction",
-    "score", "latency_us", "inference_id", "label", "observed_at",
+    "score", "latency_us", "inference_id", "label", "observed_at", "protocol",
 )  # fmt: skip
 
 
@@ -40,6 +40,7 @@ class Chosen:
     q: str = ""
     version: str = ""
     variant: str = ""
+    protocol: str = ""
     answer: str = ""
     label: str = ""
     since: datetime | None = None
@@ -52,11 +53,14 @@ class Chosen:
         Raises
         ------
         Invalid
-            Naming the field: a time that is none, a state of labels that there is not.
+            Naming the field: a time that is none, a state of labels or a protocol that there is not.
         """
         words = {name: given.get(name, "").strip()[:210] for name in FIELDS}
         if words["label"] and words["label"] not in LABELS:
             raise Invalid(f"label is one of: {', '.join(LABELS)}.", field="label", limit=list(LABELS))
+        if words["protocol"] not in Prediction.Protocol.values:
+            known = [value for value in Prediction.Protocol.values if value]
+            raise Invalid(f"protocol is one of: {', '.join(known)}.", field="protocol", limit=known)
         since = moments.read(words["since"], field="since").start if words["since"] else None
         until = moments.read(words["until"], field="until").end if words["until"] else None
         plain = {name: value for name, value in words.items() if name not in ("since", "until")}
@@ -73,6 +77,8 @@ class Chosen:
             rows = rows.filter(chunk__label=self.version)
         if self.variant:
             rows = rows.filter(chunk__variant=self.variant)
+        if self.protocol:
+            rows = rows.filter(protocol=self.protocol)
         if self.answer:
             rows = rows.filter(value=self.answer)
         if self.since:
@@ -126,6 +132,7 @@ def export(by: Actor, *, project: Project, chosen: Chosen) -> Iterator[str]:
     values = rows.order_by("-id").values_list(
         "id", "at", "endpoint", "chunk__model", "chunk__label", "chunk__variant", "chunk__revision", "chunk__backend",
         "value", "score", "latency_us", F("external_id"), "told", "told_at",
+        "protocol",
     )[:MOST_EXPORTED]  # fmt: skip
     return _lines(values)
 

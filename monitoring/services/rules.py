@@ -71,10 +71,13 @@ def create(by: Actor, *, project: Project, **fields: Any) -> AlertRule:
         Naming every field that is wrong.
     Conflict
         When the project has a rule of that name.
+    Forbidden
+        When it rolls back and the caller may not do that.
     """
     require(by, Permission.MONITOR_EDIT, project)
     rule = AlertRule(project=project, created_by=by.user, **_checked(fields))
     _check_whole(rule)
+    _answer_for(by, rule)
     with transaction.atomic():
         _save(rule)
         events.record(by, "rule.created", project=project, target=rule, data=_facts(rule))
@@ -109,6 +112,7 @@ def update(by: Actor, *, rule: AlertRule, revision: int | None = None, **fields:
             setattr(held, field, value)
         held.revision += 1
         _check_whole(held)
+        _answer_for(by, held)
         _save(held)
         if not held.enabled:
             alerts.close_of_rule(by, rule=held)
@@ -133,6 +137,14 @@ def add_defaults(by: Actor, *, project: Project) -> int:
     ]
     AlertRule.objects.bulk_create(made)
     return len(made)
+
+
+def _answer_for(by: Actor, rule: AlertRule) -> None:
+    """Keep in whose name a rule rolls back: whoever set it last, who must be allowed to do it by hand."""
+    rolls_back = rule.enabled and rule.action == AlertRule.Action.ROLLBACK
+    if rolls_back:
+        require(by, Permission.ENDPOINT_DEPLOY, rule.project)
+    rule.on_behalf_of = by.user if rolls_back else None
 
 
 def _save(rule: AlertRule) -> None:
@@ -243,6 +255,8 @@ def _check_whole(rule: AlertRule) -> None:
             "A window of its own goes with the value itself; comparisons take the windows of the endpoint.",
             field="window_seconds",
         )
+    if rule.action == AlertRule.Action.ROLLBACK and rule.critical is None:
+        raise Invalid("A rule that rolls back needs a critical limit; it acts at that one.", field="critical")
     if rule.needed > rule.of:
         raise Invalid(f"{rule.needed} of {rule.of} windows is not possible.", field="needed", limit=rule.of)
     if rule.column and rule.metric in WITHOUT_COLUMN:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from mlportal.lib.errors import DomainError, Invalid, Missing
 from mlportal.lib.moments import Span
@@ -241,6 +243,7 @@ def _detail(view: ProjectView, chosen: Any) -> dict[str, Any]:
     kind = alert.kind
     return {
         "alert": alert,
+        "way_back": _way_back(view, alert),
         "tone": tone,
         "icon": icon,
         "runbook": RUNBOOKS.get(kind, ""),
@@ -249,6 +252,14 @@ def _detail(view: ProjectView, chosen: Any) -> dict[str, Any]:
         "people": alerts.members(view.project),
         **_evidence(alert),
     }
+
+
+def _way_back(view: ProjectView, alert: Alert) -> str | None:
+    """Name the version that this person can roll the endpoint back to from here."""
+    if not alert.is_open or not alert.endpoint or not allowed(view.actor, Permission.ENDPOINT_DEPLOY, view.project):
+        return None
+    found: str | None = import_string(settings.WAY_BACK)(view.project, alert.endpoint, alert.version)
+    return found
 
 
 def _evidence(alert: Alert) -> dict[str, Any]:
@@ -293,7 +304,7 @@ def _steps(view: ProjectView, alert: Alert, kind: str) -> list[dict[str, str]]:
         )  # fmt: skip
         steps.append(
             {"icon": "server-2", "href": f"{root}deployments/{alert.endpoint}/", "words": "Open the deployment",
-             "small": "roll back from there"}
+             "small": "traffic, history and settings"}
         )  # fmt: skip
     return steps
 

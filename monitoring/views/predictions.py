@@ -40,7 +40,9 @@ class Predictions(ProjectView):
         context = {
             "gaps": _gaps(self.project, chosen.endpoint), "rows": shown, "endpoint": chosen.endpoint, "wanted": wanted,
             "sought": any(value for name, value in wanted.items() if name != "endpoint"), "trouble": trouble,
-            "labels": predictionlog.LABELS.items(), "versions": _versions(self.project, chosen.endpoint),
+            "labels": predictionlog.LABELS.items(),
+            "protocols": [choice for choice in Prediction.Protocol.choices if choice[0]],
+            "versions": _versions(self.project, chosen.endpoint),
             "query": _query(wanted), "most": predictionlog.MOST_EXPORTED, "nav": "monitoring",
             "next": _query(wanted, before=older) if older else "",
             "previous": _query(wanted, after=newer) if newer else "",

@@ -7,10 +7,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.models import Group, GroupGrant, GroupMapping, GroupMember
 from projects.permissions import Permission, Role
-from projects.services import group_roles, groups, principals
+from projects.services import group_roles, groups, past, principals
+from projects.services.past import Section
 
 P = Permission
 PAGES = [OpenApiParameter("limit", int), OpenApiParameter("cursor", str)]
@@ -122,6 +124,10 @@ class GroupDetail(_OneGroup):
     """One group."""
 
     permissions: ClassVar = {"GET": P.GROUP_MANAGE, "PATCH": P.SITE_ADMIN, "DELETE": P.SITE_ADMIN}
+
+    def past(self, span: Span, pk: int) -> list[Section]:
+        """Return who was in it and what it held; of an archived group too."""
+        return past.group(self.find(self.rows(), pk=pk), span)
 
     @extend_schema(operation_id="groups_read", tags=["groups"], responses=GroupSerializer)
     def get(self, request: Request, pk: int) -> Response:

@@ -48,6 +48,7 @@ VERBS = {
     "break_glass.reviewed": "Break-glass is looked at",
     "endpoint.switched": "Endpoint changes its version",
     "endpoint.rolled_back": "Endpoint is rolled back",
+    "endpoint.rollback_held": "Rule could not roll back",
     "rollout.moved": "Rollout enters a step",
     "rollout.paused": "Rollout is held",
     "rollout.aborted": "Rollout is aborted",

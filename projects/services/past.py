@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Model, Q, QuerySet
 
 from mlportal.lib.moments import Span
-from projects.models import Event, Project
+from projects.models import Event, Group, Project
 from projects.permissions import GRANTS, ROLE_LABELS, Permission, Role
 
 
@@ -83,6 +83,28 @@ def _of_groups(project: Project, span: Span) -> Section:
     lines = [{"group": row.group.name, **_given(row)} for row in rows.order_by("group__name_key", "role", "pk")]
     columns = {"group": "Group", **_GIVEN}
     return Section("group_roles", "Roles of groups", columns, lines, "No group held a role.")
+
+
+def group(found: Group, span: Span) -> list[Section]:
+    """Who was in a group or owned it, and which roles it held where; two queries."""
+    rows = standing(found.people.all(), span).select_related("user", "added_by")
+    lines = [
+        {
+            "member": str(row.user), "username": row.user.username, "as": "owner" if row.is_owner else "member",
+            "source": row.source or "by hand", "since": row.valid_from, "until": row.valid_to,
+            "added_by": words(row.added_by),
+        }
+        for row in rows.order_by("-is_owner", "user__username", "valid_from", "pk")
+    ]  # fmt: skip
+    columns = {
+        "member": "Name", "as": "As", "source": "Source", "since": "Since", "until": "Until", "added_by": "Added by",
+    }  # fmt: skip
+    grants = standing(found.grants.all(), span).select_related("project", "granted_by")
+    held_roles = [{"project": row.project.name, **_given(row)} for row in grants.order_by("project__name", "pk")]
+    return [
+        Section("people", "People", columns, lines, "Nobody was in it."),
+        Section("roles", "Roles in projects", {"project": "Project", **_GIVEN}, held_roles, "It held no role."),
+    ]
 
 
 def _on_folders(project: Project, span: Span) -> Section:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from mlportal.lib.errors import Invalid, Missing
+from mlportal.lib.moments import Span
 from projects.actor import Actor
 from projects.models import Project, User
 from projects.permissions import Permission, Place
@@ -33,6 +34,8 @@ class Thing:
         Why a person is excluded though they hold the right, empty when they are not.
     rules
         What else is asked there, in words.
+    handed
+        Who uses a permission there for somebody else, and how in words, now or at a moment.
     """
 
     key: str
@@ -43,6 +46,7 @@ class Thing:
     check: Callable[[Actor, Permission], None] | None = None
     barred: Callable[[User, Permission], str] | None = None
     rules: tuple[str, ...] = ()
+    handed: Callable[[Permission, Span | None], list[tuple[int, str]]] | None = None
 
 
 def find(project: Project, key: str) -> Thing:

@@ -64,7 +64,8 @@ def holders(
     """List everybody who holds a right, with the source; ``span`` asks how it was, by the roles of then.
 
     What a role may do is read from the roles of today: they change with a release only. At a moment that has been,
-    four eyes still excludes who asked and who trained, while the step that was asked then is not looked at.
+    four eyes still excludes who asked and who trained, while the step that was asked then is not looked at. On what
+    approvals are given for, delegations of then count, and say for whom.
     """
     require(by, Permission.AUDIT_VIEW, project)
     rows = _Rows(project, why.permission_named(permission), things.find(project, on), span)
@@ -81,6 +82,7 @@ class _Rows:
         self._roles = [role.value for role in roles_with(asked)]
         self._by_folder = bool(thing.folders) and asked in FOLDER_RIGHTS
         self._by_site = asked in SITE_ADMIN_GRANTS
+        self._handed = thing.handed(asked, span) if thing.handed else []
 
     def people(self) -> QuerySet[User]:
         """Everybody with such a row."""
@@ -91,7 +93,9 @@ class _Rows:
         if self._by_site:
             born = {"created_at__lte": self._span.end} if self._span else {}
             through |= Q(is_site_admin=True, **born)
-        return User.objects.filter(through) if self._span else User.objects.filter(through, is_active=True)
+        if self._span is None:  # today's answer is that of the portal, which knows the role a delegation asks for
+            return User.objects.filter(through, is_active=True)
+        return User.objects.filter(through | Q(pk__in=[taker for taker, _ in self._handed]))
 
     def lines(self, users: list[User]) -> list[Holder]:
         """Each of them with what they hold it through, and what excludes them."""
@@ -124,6 +128,8 @@ class _Rows:
             for row in self._folder_rows().select_related("group").order_by("folder_name", "role"):
                 for user in groups[row.group_id] if row.group_id else [row.user_id]:
                     found[user].append(f"{_words(row)} on the folder {row.folder_name}")
+        for taker, words in self._handed:
+            found[taker].append(words)
         if self._by_site:
             for user in users:
                 found[user.pk] += ["Site administrator"] if user.is_site_admin else []

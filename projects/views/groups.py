@@ -8,11 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from mlportal.lib.moments import Span
 from projects.access import SiteView
 from projects.forms import people
 from projects.models import Group, GroupMapping, GroupMember
 from projects.permissions import ROLE_LABELS, Permission, Role, allowed
-from projects.services import groups, principals
+from projects.services import groups, past, principals
+from projects.services.past import Section
 from projects.views.accounts import see_other
 
 PAGE = 100
@@ -98,6 +100,13 @@ class GroupPage(OneGroup):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         return self._page(request, self.group(pk), people.NewGroupMember(), 200)
+
+    def past(self, span: Span, pk: int) -> list[Section]:
+        """Return who was in it; of an archived group too."""
+        return past.group(self.find(self.rows(), pk=pk), span)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        return str(self.find(self.rows(), **kwargs))
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
         group, form = self.group(pk), people.NewGroupMember(request.POST)

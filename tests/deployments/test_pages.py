@@ -7,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 
 from deployments.models import Automation, Endpoint, ModelVersion, PromotionRequest
 from deployments.services import policies
+from projects.models import Event
 from tests.deployments.services.test_registry import tamper
 from tests.factories.deployments import (
     Team,
@@ -19,6 +20,7 @@ from tests.factories.deployments import (
     make_version,
     result,
 )
+from tests.factories.monitoring import make_alert, make_rule
 from tests.factories.projects import make_user
 
 REASON = "Errors doubled after the switch."
@@ -208,6 +210,25 @@ def test_verify_on_the_page(team):
     answer = client.post(f"{address}verify/", follow=True)
     assert b"has changed on disk" in answer.content
     assert ModelVersion.objects.get().state == "damaged"
+
+
+def test_ops_rolls_back_from_the_page_of_an_alert(team):
+    make_live(team)
+    endpoint = make_live(team)
+    rule = make_rule(team.project)
+    alert = make_alert(rule, endpoint=endpoint.name, version="v2", title="Half of the requests fail")
+    old = make_alert(rule, endpoint=endpoint.name, version="v1")
+    client, address = browser(team, "ops"), f"/p/churn/deployments/{endpoint.name}/rollback/"
+    shown = client.get(f"/p/churn/alerts/{alert.pk}/").content.decode()
+    assert "Roll back to v1" in shown
+    assert f">Alert {alert.pk}: Half of the requests fail</textarea>" in shown
+    assert "Roll back to" not in client.get(f"/p/churn/alerts/{old.pk}/").content.decode()
+    assert "Roll back to" not in browser(team, "manager").get(f"/p/churn/alerts/{alert.pk}/").content.decode()
+    assert client.post(address, {"reason": REASON, "alert": "x"}).status_code == 422
+    assert client.post(address, {"reason": REASON, "alert": "999"}).status_code == 422
+    assert client.post(address, {"reason": REASON, "alert": alert.pk}).status_code == 303
+    assert Event.objects.get(verb="endpoint.rolled_back").data["alert"] == alert.pk
+    assert Endpoint.objects.with_live().get().current_revision.version.number == 1
 
 
 def test_ops_rolls_back_switches_off_and_on_and_configures(team):

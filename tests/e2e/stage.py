@@ -28,7 +28,7 @@ def main() -> None:
     # what would make this portal's own workers call somebody
     DatasetImport.objects.update(state="failed", failure="example.org is not asked by a test")
     values = world.values | {"rich": str(rich_run(world)), "curves": curves(world), "live": live(world)}
-    values |= {"charted": report(world), "drifted": drifted(world)}
+    values |= {"charted": report(world), "drifted": drifted(world), "failing": failing(world)}
     lab(world)
     values["trained"] = str(TrainingJob.objects.get(pk=values["jobs"]).run_id)
     values["token"] = make_token(world.people["everyone"], None, list(SCOPES))
@@ -164,6 +164,31 @@ def drifted(world) -> str:
     found = [made.sample("critical")]
     alerts.settle(made.watcher(world.project), rule=rule, window=window, outcome="breach", samples=found)
     return str(Alert.objects.latest("pk").pk)
+
+
+def failing(world) -> str:
+    """A third project whose endpoint answers with the second of two versions, and an alert of that; its number."""
+    import tempfile
+    from pathlib import Path
+
+    from projects.models import Membership
+    from projects.permissions import Role
+    from tests.factories import deployments, monitoring
+    from tests.serve.harness import write_artifacts
+
+    team = deployments.make_team("ward")
+    for role in Role:
+        Membership.objects.create(project=team.project, user=world.people["everyone"], role=role)
+    rest = {path: content for path, content in deployments.model_files().items() if not path.startswith("model/model")}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in (1, 2):
+            found = write_artifacts(Path(folder) / str(number), seed=number)
+            files = rest | {path: local.read_bytes() for path, local in found.items()}
+            run = deployments.make_trained_run(team, files=files)
+            endpoint = deployments.make_live(team, version=deployments.make_version(team, run=run))
+    rule = monitoring.make_rule(team.project, "Errors", metric="error.rate")
+    facts = {"severity": "critical", "title": "Half of the requests fail", "limit": 0.25, "value": 0.5}
+    return str(monitoring.make_alert(rule, endpoint=endpoint.name, version="v2", **facts).pk)
 
 
 def lab(world) -> None:

@@ -1,4 +1,4 @@
-"""The journeys of a data scientist, counted: once with the mouse, where every click counts, once by keyboard alone.
+"""The journeys of a data scientist and of ops, counted: with the mouse, every click, and by keyboard alone.
 
 The limits are the product's promise; typing is free. The journey "tune and register" waits for tuning to exist.
 """
@@ -11,6 +11,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.browser import Person
 from tests.factories.projects import PASSWORD
+from tests.portal.running import wait_until
+from tests.serve.harness import RECORD
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ROWS = [f"{at % 7},{at % 5 * 1.5},{'yes' if at % 7 + at % 5 > 5 else 'no'}" for at in range(120)]
@@ -129,3 +131,30 @@ def test_200_runs_are_compared_and_shared_in_six_clicks(person, chrome, hands):
     expect(other.page.locator("#pc-n")).to_have_text(page.locator("#pc-n").inner_text())
     assert other.trouble == []
     other.close()
+
+
+def test_from_an_alert_to_the_version_before_in_four_clicks(person, stage):
+    page, base = person.page, "/p/ward"
+    call = person.context.request
+    asked = {"data": {"records": [RECORD]}, "headers": {"Authorization": f"Bearer {stage.values['token']}"}}
+
+    def version() -> int | None:
+        address = f"{person.url}/api/v1/projects/ward/endpoints/churn-production/predict/"
+        return call.post(address, **asked).json().get("version")
+
+    wait_until(lambda: version() == 2, what="the second version answers")
+    person.go(f"{base}/")
+    by = Mouse(page, 4)
+    by.press(page.get_by_role("navigation").get_by_role("link", name=re.compile("^Alerts")).first)
+    by.press(page.locator("main").get_by_role("link", name=re.compile("Half of the requests fail")))
+    page.wait_for_url(f"**/alerts/{stage.values['failing']}/")
+    person.look("alert-to-roll-back")
+    by.press(page.get_by_role("button", name="Roll back to v1"))
+    asking = page.get_by_role("dialog", name="Roll back?")
+    expect(asking.get_by_label("Reason")).to_have_value(
+        f"Alert {stage.values['failing']}: Half of the requests fail"
+    )  # nobody had to type it
+    by.press(asking.get_by_role("button", name="Roll back"))
+    page.wait_for_url("**/deployments/churn-production/")
+    wait_until(lambda: version() == 1, seconds=1, what="the version before answers")
+    assert by.clicks == 4

@@ -1,5 +1,6 @@
 """Monitors, windows and alerts."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from monitoring import drift
 from monitoring.drift import shape
 from monitoring.drift.lifecycle import Sample
-from monitoring.models import AlertRule, Bucket, Monitor, Window
+from monitoring.models import Alert, AlertRule, Bucket, Monitor, Window
 from monitoring.services import monitors
 from projects.actor import Actor
 from projects.models import Project
@@ -53,6 +54,12 @@ def make_window(monitor: Monitor, number: int = 1, *, rows: int = 500) -> Window
 def make_rule(project: Project, name: str = "Test rule", **fields: object) -> AlertRule:
     defaults = {"metric": "drift.psi", "warn": 0.1, "critical": 0.25, "needed": 1, "of": 1, "severity": "critical"}
     return AlertRule.objects.create(project=project, name=name, name_key=name.casefold(), **(defaults | fields))
+
+
+def make_alert(rule: AlertRule, **fields: object) -> Alert:
+    """A firing alert of a rule."""
+    values = {"fingerprint": secrets.token_hex(32), "state": "firing", "level": "critical", "title": "It fires"}
+    return Alert.objects.create(project=rule.project, rule=rule, opened_at=NOON, changed_at=NOON, **(values | fields))
 
 
 def sample(signal: str, value: float = 0.3) -> Sample:

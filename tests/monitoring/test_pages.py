@@ -161,7 +161,7 @@ def test_alerts_have_a_fixed_number_of_queries(site, project, count, django_asse
         site.get("/p/churn/alerts/")
 
 
-ALERT_QUERIES = 19
+ALERT_QUERIES = 20
 
 
 @pytest.mark.parametrize(

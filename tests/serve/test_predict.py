@@ -43,7 +43,7 @@ def test_answer_is_the_models_and_is_logged_before_it_is_given(serve, scene, tok
     serve.stop(signal.SIGKILL)
     (line,) = lines(serve.spool)
     assert line["ids"] == [entry["prediction_id"] for entry in answer["predictions"]]
-    assert (line["y"], line["ref"]) == (labels, body["inference_ids"])
+    assert (line["y"], line["ref"], line["via"]) == (labels, body["inference_ids"], "predict")
     assert line["x"] == recipes.columns(recipes.rows(5, seed=77))
 
 

@@ -8,10 +8,12 @@ from django.core.management import call_command
 from deployments.models import Endpoint, EndpointRevision
 from deployments.traffic import assignment
 from monitoring.models import Prediction, PredictionChunk, VariantCount
+from tests.factories.projects import make_token, make_user
 from tests.serve.harness import RECORD, Load
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 SALT = "5f" * 16
+TARGET = "X-Amzn-SageMaker-Target-Variant"
 
 
 def divide(scene, base, *routes) -> EndpointRevision:
@@ -27,6 +29,18 @@ def divide(scene, base, *routes) -> EndpointRevision:
 
 def route(variant, version, weight, mode="live"):
     return {"variant": variant, "version_id": version.pk, "version": version.number, "weight": weight, "mode": mode}
+
+
+def steered(serve, scene, token) -> None:
+    """Who may deploy chooses the variant; nobody else does."""
+    ops = make_token(make_user("olga", role="ops", project=scene.project), scene.project, ["predict", "deploy"])
+    for name, version in (("canary", 2), ("champion", 1)):
+        status, body, headers = serve.predict(ops, {"records": [RECORD]}, **{TARGET: name})
+        assert (status, body["version"], headers["x-mlportal-variant"]) == (200, version, name)
+    status, body, _ = serve.predict(ops, {"records": [RECORD]}, **{TARGET: "nobody"})
+    assert (status, body["code"]) == (400, "variant_unknown")
+    status, body, _ = serve.predict(token, {"records": [RECORD]}, **{TARGET: "champion"})
+    assert (status, body["code"]) == (403, "variant_forbidden")
 
 
 def test_traffic_is_divided_by_unit_and_given_back_without_a_failed_request(serve, scene, token, settings):
@@ -45,6 +59,7 @@ def test_traffic_is_divided_by_unit_and_given_back_without_a_failed_request(serv
             path="/p/churn/v2/models/churn-production/versions/9/infer",
         )  # fmt: skip
         assert pinned[0] == 404
+        steered(serve, scene, token)
         loads = serve.get("/metrics")[1]
         divide(scene, base)
         mark = len(load.answers)
@@ -65,7 +80,7 @@ def test_traffic_is_divided_by_unit_and_given_back_without_a_failed_request(serv
     assert sum(row.requests for row in counts["canary"]) == kept.filter(chunk__variant="canary").count() > 20
     assert sum(row.sticky for rows in counts.values() for row in rows) == 60
     assert counts["canary"].earliest("minute").loads == 1
-    assert kept.filter(unit=None).count() == 0
+    assert kept.filter(unit=None).count() == 2  # the two that ops asked for
     heard = VariantCount.objects.filter(source=listening.pk, variant="shadow")
     assert sum(row.requests + row.dropped for row in heard) > 0
     assert not PredictionChunk.objects.filter(variant="shadow").exists()

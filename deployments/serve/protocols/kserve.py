@@ -15,6 +15,8 @@ from mlportal.lib.errors import DomainError, Invalid
 class KserveV1:
     """``POST /v1/models/<endpoint>:predict``; the body is JSON whatever Content-Type says."""
 
+    protocol = "v1"
+
     def read(self, body: bytes, headers: Headers, live: Live) -> Question:
         """Read the frame of a request."""
         document = own.load(body)

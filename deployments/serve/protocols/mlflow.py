@@ -33,6 +33,8 @@ _WORDS = {
 class Mlflow:
     """``POST /invocations`` and ``POST /endpoints/<endpoint>/invocations``."""
 
+    protocol = "invocations"
+
     def read(self, body: bytes, headers: Headers, live: Live) -> Question:
         """Read the frame of a request."""
         check_variant(headers, live)

@@ -23,6 +23,8 @@ MAX_ID = 500
 class OpenInference:
     """``POST /v2/models/<endpoint>[/versions/<version>]/infer``."""
 
+    protocol = "v2"
+
     def read(self, body: bytes, headers: Headers, live: Live) -> Question:
         """Read the frame of a request."""
         mlflow.check_variant(headers, live)
@@ -45,9 +47,9 @@ class OpenInference:
         document["parameters"] = {"prediction_id": reply.ids[0], "variant": live.variant}
         document["outputs"] = [tensor for tensor, _ in made]
         head = orjson.dumps(document)
-        binary = b"".join(raw for _, raw in made)
-        if not any("parameters" in tensor for tensor, _ in made):
+        if all(not binary for _, binary in question.wanted["outputs"]):
             return head, shapes.standing(reply)
+        binary = b"".join(raw for _, raw in made)
         length = (LENGTH, str(len(head)).encode())
         return head + binary, [*shapes.standing(reply), length, (b"content-type", b"application/octet-stream")]
 

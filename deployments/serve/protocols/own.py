@@ -72,6 +72,8 @@ def _inference_ids(ids: Any, records: Any) -> list[str] | None:
 class Own:
     """``POST /p/<project>/endpoints/<endpoint>/predict``."""
 
+    protocol = "predict"
+
     def read(self, body: bytes, headers: Headers, live: Live) -> Question:
         """Read the frame of a request."""
         records, ids = parse(body, headers)

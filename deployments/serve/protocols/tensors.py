@@ -23,6 +23,7 @@ NUMPY = {
     "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
 DATATYPES = frozenset({*NUMPY, "BYTES"})
+PLAIN_MEMBERS = 4  # name, shape, datatype and data
 _KINDS = {"numeric": "FP64", "integer": "INT64", "boolean": "BOOL"}
 _LENGTH = struct.Struct("<I")
 
@@ -65,8 +66,9 @@ def columns(tensors: Any, binary: bytes, signature: Signature, max_rows: int) ->
     if type(tensors) is not list or not tensors:
         raise Invalid("inputs must be a list of tensors.", code="bad_tensor", field="inputs")
     if not binary and (alike := _alike(tensors)) is not None:
-        check_rows(len(alike[0][1]), max_rows)
-        return _checked(order_columns([name for name, _ in alike], [data for _, data in alike], signature), signature)
+        names, values = alike
+        check_rows(len(values[0]), max_rows)
+        return _checked(order_columns(names, values, signature), signature)
     named: dict[str, list[Any]] = {}
     place = 0
     whole = len(tensors) == 1 and len(signature.columns) > 1
@@ -104,37 +106,41 @@ def _in_order(named: dict[str, list[Any]], signature: Signature, *, whole: bool)
     return _checked(ordered, signature)
 
 
-def _alike(tensors: list[Any]) -> list[tuple[str, list[Any]]] | None:
+def _alike(tensors: list[Any]) -> tuple[list[str], Columns] | None:
     """Names and values where all tensors are flat lists of one shape, as clients write them; None for all else.
 
     It says nothing about what is wrong. The tensors of nearly every request pass here in a tenth of the time.
     """
+    names: list[str] = []
+    values: Columns = []
     try:
-        named = [(tensor["name"], tensor["data"]) for tensor in tensors]
-        shapes = [tensor["shape"] for tensor in tensors]
-        known = DATATYPES.issuperset([tensor["datatype"] for tensor in tensors])
-        rows = shapes[0][0]
-        flat = (
-            known
-            and type(rows) is int
-            and shapes[0] in ([rows], [rows, 1])
-            and shapes.count(shapes[0]) == len(shapes)
-            and {(type(name), type(data), len(data)) for name, data in named} == {(str, list, rows)}
-            and list not in {type(data[0]) for _, data in named}
-            and not any("parameters" in tensor for tensor in tensors)
-        )
+        shape = tensors[0]["shape"]
+        rows = shape[0]
+        if type(rows) is not int or shape not in ([rows], [rows, 1]):
+            return None
+        for tensor in tensors:
+            data = tensor["data"]
+            if (
+                tensor["shape"] != shape
+                or len(tensor) != PLAIN_MEMBERS
+                or type(data) is not list
+                or len(data) != rows
+                or type(data[0]) is list
+                or tensor["datatype"] not in DATATYPES
+            ):
+                return None
+            names.append(tensor["name"])
+            values.append(data)
     except (KeyError, TypeError, IndexError):
         return None
-    return named if flat else None
+    return (names, values) if set(map(type, names)) == {str} else None
 
 
 def _checked(ordered: Columns, signature: Signature) -> Columns:
     """Check the values, with zeros and ones as booleans where a column has booleans."""
-    fitted = [
-        _booleans(values) if column.kind == "boolean" else values
-        for values, column in zip(ordered, signature.columns, strict=True)
-    ]
-    return read_columns(fitted, signature)
+    for place in signature.booleans:
+        ordered[place] = _booleans(ordered[place])
+    return read_columns(ordered, signature)
 
 
 def _booleans(values: list[Any]) -> list[Any]:

@@ -20,7 +20,7 @@ from deployments.serve.live import Live
 from deployments.serve.metrics import Metrics
 from deployments.serve.protocols import own
 from deployments.serve.tables import EndpointRow
-from mlportal.lib.errors import DomainError, Invalid
+from mlportal.lib.errors import DomainError, Invalid, Unavailable
 from monitoring import spool
 from tests.deployments.runtime import recipes
 
@@ -233,7 +233,14 @@ def test_each_mode_of_the_log(tmp_path, mode):
     async def answer():
         for _ in range(3):
             journal.answered(
-                endpoint, [[1.0]], Answer(["no"], None, [0.5]), ids=["a"], inference_ids=None, latency_us=1, token_id=0
+                endpoint,
+                [[1.0]],
+                Answer(["no"], None, [0.5]),
+                ids=["a"],
+                inference_ids=None,
+                latency_us=1,
+                token_id=0,
+                protocol="v2",
             )
         if mode == "durable":
             await asyncio.gather(*(journal.settle(endpoint) for _ in range(5)))
@@ -258,3 +265,31 @@ def test_a_changed_setting_writes_its_header_again(tmp_path):
     (path,) = spool.closed_segments(tmp_path)
     assert path.read_bytes().count(b"header") == 2
     assert spool.read(path).headers[7]["masked"] == ["city"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_body_is_read_whole_whether_it_is_there_or_comes_in_pieces(late):
+    pieces = [{"type": "http.request", "body": b"ab", "more_body": True}, {"type": "http.request", "body": b"c"}]
+
+    async def receive():
+        if late:
+            await asyncio.sleep(0)
+        return pieces.pop(0)
+
+    reader = messages.Reader(limit_bytes=10, budget_bytes=10, timeout_seconds=5)
+    assert asyncio.run(reader.read({}, receive)) == b"abc"
+
+
+def test_a_body_that_never_comes_ends_with_the_time():
+    ended = []
+
+    async def receive():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    reader = messages.Reader(limit_bytes=10, budget_bytes=10, timeout_seconds=0.01)
+    with pytest.raises(Unavailable, match="did not arrive in time"):
+        asyncio.run(reader.read({}, receive))
+    assert ended == [True]

@@ -1,12 +1,17 @@
 """Why and who on environments and promotion requests: the answer is the one of a decision."""
 
 import ast
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
-from deployments.services import deciders, promotions
+from deployments.models import Delegation
+from deployments.services import deciders, delegations, promotions
+from mlportal.lib import moments
 from mlportal.lib.errors import Conflict, Forbidden
+from projects.models import Membership
 from projects.services import things, who, why
 from projects.services.why import Question
 from tests.factories.deployments import environment, make_request, make_team
@@ -38,6 +43,32 @@ def test_the_answer_is_that_of_the_decision(team):
     assert may == ["manager", "manager2"]
     page = who.holders(team.admin, project=team.project, permission="promotion.sign", on=thing.key)
     assert [row.user.username for row in page.rows if not row.excluded] == ["churn-manager", "churn-manager2"]
+
+
+def test_who_could_then_counts_the_delegations_of_then(team):
+    request, now = make_request(team), timezone.now()
+    handed = Delegation.objects.create(
+        project=team.project, giver=team.people["manager"], taker=team.people["ops"], reason="Away this week.",
+        valid_from=now - timedelta(hours=5), until=now + timedelta(days=3),
+    )  # fmt: skip
+    end = delegations.revoke(team.manager, delegation=handed).revoked_at
+    Membership.objects.update(valid_from=now - timedelta(days=1))
+
+    def could(hours, asked="promotion.decide"):
+        span = moments.read((now - timedelta(hours=hours)).isoformat(), field="as_of")
+        key = f"promotion:{request.pk}"
+        page = who.holders(team.admin, project=team.project, permission=asked, on=key, span=span)
+        return {row.user.username: row.sources for row in page.rows}
+
+    words = f"for churn-manager by a delegation until {end:%Y-%m-%d %H:%M} UTC"
+    assert could(2)["churn-ops"] == [words]
+    assert could(2, "promotion.sign")["churn-ops"] == ["Ops directly", words]
+    assert "churn-ops" not in could(6)
+    assert all(words not in sources for sources in could(2, "model.view").values())
+    now_page = who.holders(
+        team.admin, project=team.project, permission="promotion.decide", on=f"promotion:{request.pk}"
+    )
+    assert handed.taker not in [row.user for row in now_page.rows]
 
 
 def test_four_eyes_is_named_for_asker_and_trainer(team):

@@ -51,7 +51,7 @@ def test_list_is_newest_first_and_pages_by_cursor(project, ask, tmp_path):
     assert first == {
         "id": ids[0], "endpoint": "churn-production", "model": "churn", "version": 1, "revision": 4,
         "backend": "exact", "at": "2026-11-20T12:00:00Z", "latency_us": 900, "prediction": "yes", "score": 0.75,
-        "inference_id": "a",
+        "inference_id": "a", "protocol": "",
     }  # fmt: skip
     assert [row["id"] for row in ask("get", "/predictions/?inference_id=b")[1]["results"]] == [ids[1]]
     assert ask("get", "/predictions/?endpoint=other")[1]["results"] == []

@@ -38,7 +38,7 @@ def counts(column: str) -> list[tuple[datetime, dict]]:
 
 def test_segment_becomes_rows_features_and_counts(project, tmp_path):
     make_monitor(project)
-    sent = [log.line(3, refs=["a", "b", "c"]), log.line(2, at_ms=log.NOON_MS + 60_000), log.refusal()]
+    sent = [log.line(3, refs=["a", "b", "c"]), log.line(2, at_ms=log.NOON_MS + 60_000, via="v2"), log.refusal()]
     log.write(tmp_path, sent, log.header(project))
     assert ship.ship(tmp_path) == 5
     rows = list(Prediction.objects.order_by("row"))
@@ -47,6 +47,7 @@ def test_segment_becomes_rows_features_and_counts(project, tmp_path):
     assert (first.project_id, first.endpoint, first.row, first.at) == (project.pk, "churn-production", 0, NOON)
     assert (first.value, first.score, first.latency_us, first.external_id) == ("yes", 0.75, 900, "a")
     assert (first.chunk.label, first.chunk.revision, first.chunk.backend) == ("churn v1", 4, "exact")
+    assert [row.protocol for row in rows] == ["", "", "", "v2", "v2"]  # lines from before it was kept say nothing
     table = parquet.read_table(blobs.local_path(first.chunk.sha256))
     assert table.column("age").to_pylist() == [40.0, 41.0, 42.0, 40.0, 41.0]
     assert [hour for hour, _ in counts("age")] == [NOON, NOON + timedelta(minutes=1)]

@@ -98,13 +98,14 @@ def test_search_by_time_version_answer_and_outcome(project, client, tmp_path):
     from projects.models import User
     from tests.factories.projects import actor
 
-    ids = predicted(project, tmp_path, 3, y=["yes", "no", "yes"])
+    ids = predicted(project, tmp_path, 3, y=["yes", "no", "yes"], via="v2")
     items = [{"prediction_id": ids[0], "label": "yes"}, {"prediction_id": ids[1], "label": "yes"}]
     predictions.record_truth(actor(User.objects.get(username="ana")), project=project, items=items)
     newest = sorted(ids, reverse=True)
     for wanted, expected in (
         ({"version": "churn v1"}, newest), ({"version": "churn v9"}, []),
         ({"variant": "champion"}, newest), ({"variant": "challenger"}, []), ({"answer": "no"}, [ids[1]]),
+        ({"protocol": "v2"}, newest), ({"protocol": "invocations"}, []),
         ({"label": "right"}, [ids[0]]), ({"label": "wrong"}, [ids[1]]), ({"label": "none"}, [ids[2]]),
         ({"label": "any"}, sorted(ids[:2], reverse=True)), ({"since": "2026-11-20"}, newest),
         ({"since": "2026-11-20 13:00"}, []), ({"until": "2026-11-20T11:59"}, []),
@@ -118,6 +119,7 @@ def test_search_by_time_version_answer_and_outcome(project, client, tmp_path):
     wrong = client.get(PAGE, {"since": "yesterday"})
     assert (wrong.status_code, b"is neither" in wrong.content) == (422, True)
     assert client.get(PAGE, {"label": "maybe"}).status_code == 422
+    assert client.get(PAGE, {"protocol": "gopher"}).status_code == 422
 
 
 def test_what_was_found_is_taken_along_as_a_csv(project, client, tmp_path):

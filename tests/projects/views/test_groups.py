@@ -1,6 +1,9 @@
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from projects.models import Group, GroupGrant, GroupMapping, GroupMember, Membership
 from projects.services import groups
@@ -59,6 +62,32 @@ def test_others_do_not_see_a_group_and_members_only_look(churn, root, client):
     assert client.get(f"/groups/{group.pk}/").status_code == 200
     assert client.post(f"/groups/{group.pk}/", {"user": "bo"}).status_code == 403
     assert client.post(f"/groups/{group.pk}/archive/").status_code == 403
+
+
+def test_a_group_as_it_was_says_who_was_in_it_and_what_it_held(churn, root, client):
+    now, group = timezone.now(), groups.create(actor(root), name="Risk")
+    mei, bo = make_user("mei"), make_user("bo")
+    for person in (mei, bo):
+        groups.add(actor(root), group=group, user=person)
+    GroupGrant.objects.create(group=group, project=churn, role="ops", granted_by=root)
+    for rows in (GroupMember.objects, GroupGrant.objects):
+        rows.update(valid_from=now - timedelta(days=3))
+    GroupMember.objects.filter(user=bo).update(valid_to=now - timedelta(days=1))
+    groups.archive(actor(root), group=group)
+    asked = [{"as_of": (now - timedelta(days=days)).isoformat()} for days in (2, 0.5, 9)]
+    site = {"Authorization": f"Bearer {make_token(root, None, ['read', 'admin'])}"}
+    found = [client.get(f"/api/v1/groups/{group.pk}/", each, headers=site).json() for each in asked]
+    assert [[row["member"] for row in body["people"]] for body in found] == [["bo", "mei"], ["mei"], []]
+    assert [[(row["project"], row["role"]) for row in body["roles"]] for body in found] == [
+        [(churn.name, "Ops")], [(churn.name, "Ops")], [],
+    ]  # fmt: skip
+    client.force_login(root)
+    page = client.get(f"/groups/{group.pk}/", asked[0]).content.decode()
+    assert "As it was on" in page
+    assert "Roles in projects" in page
+    assert client.get(f"/groups/{group.pk}/", {"as_of": "soon"}).status_code == 400
+    client.force_login(make_user("eve"))
+    assert client.get(f"/groups/{group.pk}/", asked[0]).status_code == 404
 
 
 def test_the_api_of_groups(churn, root, client):
