@@ -30,13 +30,12 @@ from monitoring import drift
 from monitoring.drift import score, shape
 pa.set_cpu_count(1)
 grids = json.loads(Path(sys.argv[1]).read_text())
-held = {}
+parts = {name: [] for name in grids}
 for path in sorted(Path(sys.argv[2]).iterdir()):
-    table = parquet.ParquetFile(path, memory_map=True).read(use_threads=False)
+    table = parquet.ParquetFile(path, pre_buffer=False).read(use_threads=False)
     for name, grid in grids.items():
-        counts = drift.fill(grid, table.column(name))
-        held[name] = shape.merge([held[name], counts]) if name in held else counts
-found = score.columns(grids, held)
+        parts[name].append(drift.fill(grid, table.column(name)))
+found = score.columns(grids, {name: shape.merge(held) for name, held in parts.items()})
 print(json.dumps({one.column: [one.psi, one.ks, one.wasserstein, one.js] for one in found}))
 print(Path("/proc/self/status").read_text())
 """
