@@ -167,7 +167,7 @@ def _predictions(project: object, count: int, end: datetime) -> None:
     )  # fmt: skip
     first = int((end - timedelta(days=DAYS)).timestamp() * 1000)
     step = DAYS * 86_400_000 // count
-    head = "id, project_id, endpoint, chunk_id, row, at, latency_us, value, score"
+    head = "id, project_id, endpoint, chunk_id, row, at, latency_us, value, score, protocol"
     fixed = f"{project.pk}, 'churn', {chunk.pk}"  # type: ignore[attr-defined]
     if connection.vendor == "sqlite":
         moment = f"({first} + n * {step})"
@@ -175,13 +175,13 @@ def _predictions(project: object, count: int, end: datetime) -> None:
             WITH RECURSIVE t(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM t WHERE n < {count - 1})
             INSERT INTO monitoring_prediction ({head})
             SELECT printf('%012x70008%015x', {moment}, n), {fixed}, n,
-                strftime('%Y-%m-%d %H:%M:%S', {moment} / 1000, 'unixepoch'), 300, 'yes', 0.5 FROM t"""
+                strftime('%Y-%m-%d %H:%M:%S', {moment} / 1000, 'unixepoch'), 300, 'yes', 0.5, '' FROM t"""
     else:
         moment = f"({first} + n * {step}::bigint)"
         query = f"""
             INSERT INTO monitoring_prediction ({head})
             SELECT (lpad(to_hex({moment}), 12, '0') || '70008' || lpad(to_hex(n), 15, '0'))::uuid, {fixed}, n,
-                to_timestamp({moment} / 1000.0), 300, 'yes', 0.5 FROM generate_series(0, {count - 1}) AS n"""
+                to_timestamp({moment} / 1000.0), 300, 'yes', 0.5, '' FROM generate_series(0, {count - 1}) AS n"""
     with connection.cursor() as cursor:
         cursor.execute(query)
 
