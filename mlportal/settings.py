@@ -261,10 +261,10 @@ NOTIFIED = (
     "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
     "promotion.approval_added", "promotion.rejected", "promotion.changes_requested", "promotion.reminder",
     "promotion.withdrawn", "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed",
-    "promotion.suspended", "version.reproduction_certified", "delegation.given", "endpoint.frozen",
-    "endpoint.break_glass", "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back",
-    "endpoint.rollback_held",
-    "rollout.moved", "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
+    "promotion.suspended", "version.reproduction_certified", "delegation.given", "delegation.revoked",
+    "gate.overridden", "policy.proposed", "policy.changed", "endpoint.frozen", "endpoint.break_glass",
+    "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back", "endpoint.rollback_held", "rollout.moved",
+    "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
     "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.

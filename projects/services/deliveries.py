@@ -4,6 +4,7 @@ import json
 import secrets
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from django.conf import settings
@@ -322,6 +323,8 @@ def _link(event: Event | None, slug: str) -> str:
         return f"{settings.BASE_URL}{event.data['page']}"
     if event and event.target_type == "endpoint":
         return f"{settings.BASE_URL}/p/{slug}/deployments/{event.target_label}/"
+    if event and event.target_type == "policy":
+        return f"{settings.BASE_URL}/p/{slug}/settings/policies/{quote(event.data['environment'])}/"
     page = PAGES.get(event.target_type) if event else None
     place = f"{page}/{event.target_id}/" if event and page else ""
     return f"{settings.BASE_URL}/p/{slug}/{place}"

@@ -6,10 +6,11 @@ import pytest
 from django.utils import timezone
 
 from deployments.models import Condition, PromotionRequest
-from deployments.services import endpoints, promotions, timers
+from deployments.services import delegations, endpoints, policies, promotions, timers
 from projects.models import Delivery, EventDelivery
 from projects.services import channels, deliveries
-from tests.factories.deployments import make_request, set_policy, step
+from tests.factories.deployments import environment, make_live, make_request, result, set_policy, step
+from tests.factories.projects import actor, make_user
 
 HOUR = timedelta(hours=1)
 STEPS = {
@@ -17,6 +18,11 @@ STEPS = {
     "decided": "promotion.approved", "rejected": "promotion.rejected", "sent back": "promotion.changes_requested",
     "withdrawn": "promotion.withdrawn", "expired": "promotion.expired", "suspended": "promotion.suspended",
     "switched": "endpoint.switched",
+}  # fmt: skip
+# What moves who decides, and by which rules.
+AROUND = {
+    "handed over": "delegation.given", "taken back": "delegation.revoked", "let pass": "gate.overridden",
+    "rules proposed": "policy.proposed", "rules in force": "policy.changed",
 }  # fmt: skip
 
 
@@ -27,7 +33,9 @@ def told(team):
         ("email", {"recipients": ["a@example.org"]}),
         ("webhook", {"url": "https://hook.example.org/"}),
     ):
-        channels.create(team.admin, project=team.project, name=kind, kind=kind, verbs=list(STEPS.values()), **place)
+        channels.create(
+            team.admin, project=team.project, name=kind, kind=kind, verbs=[*STEPS.values(), *AROUND.values()], **place
+        )
 
     def steps() -> dict[str, set[str]]:
         for pk in EventDelivery.objects.filter(task="projects.notify", done_at=None).values_list("pk", flat=True):
@@ -61,5 +69,22 @@ def test_every_step_reaches_mail_and_webhook(team, told):
     assert {row.payload["type"] for row in Delivery.objects.all()} == set(STEPS.values())
 
 
+def test_what_stands_around_a_request_is_told_with_a_link_to_where_one_acts(team, told):
+    make_live(team)
+    request = make_request(team, found=result(auc=0.80, production=0.87))
+    reason = "The old metric counted test accounts."
+    promotions.override(team.admin, request=request, gate="metric_not_worse:roc_auc", reason=reason)
+    taker, until = team.people["ops"].username, timezone.now() + 30 * HOUR
+    handed = delegations.give(team.manager, project=team.project, taker=taker, until=until, reason=reason)
+    delegations.revoke(team.manager, delegation=handed)
+    other = actor(make_user("ada2", role="admin", project=team.project))
+    place = environment(team, "production")
+    policies.confirm(other, policy=policies.change(team.admin, environment=place, min_approvals=2))
+    found = told()
+    assert {verb: found[verb] for verb in AROUND.values()} == {verb: {"email", "webhook"} for verb in AROUND.values()}
+    links = set(Delivery.objects.filter(verb="policy.proposed").values_list("payload__data__link", flat=True))
+    assert [link.partition("/p/")[2] for link in links] == ["churn/settings/policies/production/"]
+
+
 def test_a_channel_can_be_told_of_every_step():
-    assert set(STEPS.values()) <= set(channels.VERBS)
+    assert {*STEPS.values(), *AROUND.values()} <= set(channels.VERBS)
