@@ -12,8 +12,8 @@ def test_a_plain_row_is_what_the_orm_reads(team):
     make_live(team)
     seen = set()
     for model in apps.get_models():
-        if isinstance(model._meta.pk, CompositePrimaryKey):
-            continue
+        if isinstance(model._meta.pk, CompositePrimaryKey) or model.__module__.startswith("tests."):
+            continue  # a test's own model has no table here
         names = tuple(field.attname for field in model._meta.concrete_fields)
         for row in model._base_manager.values("pk", *names)[:3]:
             key = row.pop("pk")
