@@ -79,7 +79,7 @@ def opened(folder: Path) -> Iterator[Door]:
     folder.mkdir(exist_ok=True)
     with services.valkey(folder / "v") as broker:
         web = Web(folder, extra=broker)
-        (folder / "data").mkdir()
+        (folder / "data").mkdir(exist_ok=True)  # there already on SQLite, with a database that has its tables
         door = Door(web)
         web.start()
         try:
