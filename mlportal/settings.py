@@ -281,7 +281,7 @@ EVENT_CONSUMERS: list[tuple[str, str]] = [
     *((verb, "projects.notify") for verb in (*NOTIFIED, *NOTIFIED_CLIENTS)),
     *(
         (verb, "projects.anchor_promotion")
-        for verb in ("promotion.approved", "endpoint.switched", "endpoint.rolled_back")
+        for verb in ("promotion.approved", "endpoint.switched", "endpoint.rolled_back", "endpoint.break_glass")
     ),
     ("alert.firing", "deployments.suspend"),
     *((verb, "deployments.roll_back") for verb in ("alert.firing", "alert.raised")),

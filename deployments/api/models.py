@@ -149,7 +149,7 @@ class VersionDetail(InProject):
     def past(self, span: Span, name: str, number: int) -> list[Section]:
         """Return where the version answered."""
         version = self.version(name, number)
-        rows = past.traffic(self.project, span, revision__version=version)
+        rows = past.traffic(self.project, span, version=version)
         return [*past.answers(rows), *past.versions(version.model, span, pk=version.pk)]
 
     @extend_schema(operation_id="versions_read", tags=TAGS, responses=shapes.ModelVersionDetailSerializer)

@@ -87,7 +87,8 @@ def rollback(
     Raises
     ------
     Conflict
-        When there is no such version, it is live now, or it is damaged.
+        When there is no such version, it is live now, or it is damaged; or when another version went live since the
+        caller read the endpoint.
     Invalid
         When the alert is not one of this endpoint.
     """
@@ -99,6 +100,7 @@ def rollback(
     with transaction.atomic():
         holds.lock_environment(endpoint.environment)
         held = lock(endpoint)
+        _check_unmoved(held, endpoint.current_revision)
         holds.lock_watch(held.project, held.model_id, held.environment_id, held.name)
         approved = _approved(held, goal)
         admission.check_whole(approved.version, damaged)
@@ -239,6 +241,18 @@ def endpoint_for(held: PromotionRequest) -> Endpoint:
     except IntegrityError as error:
         raise Conflict(f"The endpoint name {name} is taken by another model.", code="name_taken") from error
     return lock(found)
+
+
+def _check_unmoved(held: Endpoint, seen: EndpointRevision | None) -> None:
+    """Refuse when another version went live meanwhile: nobody saw it yet, and "the version before" is another one."""
+    live = held.current_revision
+    if live is None or (seen is not None and seen.put_live == live.put_live):
+        return
+    who, at = str(live.created_by), live.created_at
+    raise Conflict(
+        f"{live.version.label} went live on {held.name} at {at:%H:%M:%S} UTC by {who}. Look again before rolling back.",
+        code="endpoint_moved", got={"by": who, "at": at.isoformat(), "version": live.version.label},
+    )  # fmt: skip
 
 
 def _about(endpoint: Endpoint, alert: int | None) -> dict[str, int]:

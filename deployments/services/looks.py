@@ -10,7 +10,7 @@ from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.actor import Actor
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, stepup
 
 Outcome = RollbackReview.Outcome
 MIN_COMMENT = 10
@@ -29,13 +29,14 @@ def close(by: Actor, *, review: RollbackReview, comment: str, outcome: str = "")
     Raises
     ------
     Forbidden
-        When the same person acted.
+        When the same person acted, or the proof of who it is is too old.
     Conflict
         When it is closed already, or the version to roll back is not live any more.
     Invalid
         When the outcome does not fit or the comment is too short.
     """
     require(by, Permission.PROMOTION_DECIDE, review.revision.endpoint.project)
+    stepup.require_recent(by)
     comment = names.clean_text(comment, field="comment", limit=4000)
     chosen = _outcome(review, outcome, comment)
     goal = endpoints.previous_version(review.revision.endpoint) if chosen == Outcome.ROLLED_BACK else None

@@ -1,6 +1,6 @@
 """What the registry, the environments and the endpoints were at a moment that has been, and who had allowed it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from django.db.models import Count, Q
@@ -16,6 +16,8 @@ from deployments.models import (
     Policy,
     PromotionRequest,
     RegisteredModel,
+    Rollout,
+    Trial,
 )
 from deployments.services import past_models
 from mlportal.lib.moments import Span
@@ -24,26 +26,43 @@ from projects.services.past import Section, standing, words
 
 MOST = 500
 STAGES = ("request", "decision", "switch")
+Entries = dict[tuple[str, int], list[Any]]
 
 
-def traffic(project: Project, span: Span, **where: Any) -> list[dict[str, Any]]:
-    """Return what answered where, and by whose permission: one row a span of time, oldest first; five queries."""
+def traffic(project: Project, span: Span, *, version: ModelVersion | None = None, **where: Any) -> list[dict[str, Any]]:
+    """Return what answered where, and by whose permission: one row a span of time and variant, oldest first.
+
+    Five queries, three more where an endpoint was divided between versions.
+    """
     rows = EndpointInterval.objects.filter(endpoint__project=project, **where).select_related(
         "endpoint__environment", "endpoint__model", "revision__version__model",
-        "revision__version__dataset_version__dataset",
+        "revision__version__dataset_version__dataset", "revision__rollout", "revision__trial",
         "revision__created_by", "revision__promotion__policy__environment", "revision__promotion__requested_by",
     )  # fmt: skip
+    if version is not None:
+        rows = rows.filter(
+            Q(revision__version=version)
+            | Q(revision__rollout__promotion__version=version)
+            | Q(revision__trial__promotion__version=version)
+        )
     rows = standing(rows, span).prefetch_related(
         "revision__promotion__decisions__user", "revision__promotion__gate_results"
     )
     found = list(rows.order_by("-endpoint__environment__position", "endpoint__name", "valid_from")[:MOST])
-    entries = _entries(project, found, span)
-    return [_answer(project, interval, entries) for interval in found]
+    beside = _beside(found)
+    entries = _entries(project, found, beside, span)
+    told = [row for interval in found for row in _answers(project, interval, beside, entries)]
+    return (
+        told
+        if version is None
+        else [row for row in told if (row["model"], row["version"]) == (version.model.name, version.number)]
+    )
 
 
 def production(project: Project, span: Span, *, model: RegisteredModel | None = None) -> list[Section]:
     """Tables of what answered and who had allowed it."""
-    return answers(traffic(project, span, **({"endpoint__model": model} if model else {})))
+    where: dict[str, Any] = {"endpoint__model": model} if model else {}
+    return answers(traffic(project, span, **where))
 
 
 def answers(rows: list[dict[str, Any]]) -> list[Section]:
@@ -182,8 +201,8 @@ def policies(project: Project, span: Span, **where: Any) -> list[Section]:
 
 def _traffic_section(rows: list[dict[str, Any]]) -> Section:
     columns = {
-        "environment": "Environment", "answering": "Version", "endpoint": "Endpoint", "state": "State",
-        "since": "Since", "until": "Until", "switched_by": "Switched by", "kind": "By",
+        "environment": "Environment", "answering": "Version", "endpoint": "Endpoint", "share": "Share",
+        "state": "State", "since": "Since", "until": "Until", "switched_by": "Switched by", "kind": "By",
     }  # fmt: skip
     return Section("production", "What answered", columns, rows, "Nothing answered anywhere.")
 
@@ -209,15 +228,59 @@ def _allowed_section(rows: list[dict[str, Any]]) -> Section:
     return Section("allowed_by", "Who allowed it", columns, lines, "Nothing had to be allowed.")
 
 
-def _answer(project: Project, interval: EndpointInterval, entries: dict[tuple[str, int], list[Any]]) -> dict[str, Any]:
-    revision, endpoint = interval.revision, interval.endpoint
-    version, asked = revision.version, revision.promotion
+def _beside(found: list[EndpointInterval]) -> dict[int, PromotionRequest]:
+    """Promotions of the versions that were tried beside what was live, by the revision that divided the requests."""
+    asked = {row.revision_id: _divider(row.revision).promotion_id for row in found if row.revision.routes}
+    rows = PromotionRequest.objects.filter(pk__in=set(asked.values())).select_related(
+        "version__model", "version__dataset_version__dataset", "policy__environment", "requested_by"
+    )
+    known = {row.pk: row for row in rows.prefetch_related("decisions__user", "gate_results")} if asked else {}
+    return {revision: known[number] for revision, number in asked.items()}
+
+
+def _divider(revision: EndpointRevision) -> Rollout | Trial:
+    found = revision.rollout or revision.trial
+    assert found is not None  # nothing else divides requests
+    return found
+
+
+class _Part(NamedTuple):
+    """Who answered a share of the requests, and by which promotion."""
+
+    version: ModelVersion
+    asked: PromotionRequest | None
+    share: str
+
+
+def _answers(
+    project: Project, interval: EndpointInterval, beside: dict[int, PromotionRequest], entries: Entries
+) -> list[dict[str, Any]]:
+    """One row, or one a variant while the requests were divided."""
+    parts = _parts(interval.revision, beside.get(interval.revision_id))
+    return [_answer(project, interval, part, entries) for part in parts]
+
+
+def _parts(revision: EndpointRevision, other: PromotionRequest | None) -> list[_Part]:
+    stable = revision.version, revision.promotion
+    if other is None:
+        return [_Part(*stable, "100 %")]
+    return [
+        _Part(
+            *((other.version, other) if route["version_id"] == other.version_id else stable),
+            share="shadow" if route["mode"] == "shadow" else f"{100 * route['weight']:g} %",
+        )
+        for route in revision.routes
+    ]
+
+
+def _answer(project: Project, interval: EndpointInterval, part: _Part, entries: Entries) -> dict[str, Any]:
+    revision, endpoint, version, asked = interval.revision, interval.endpoint, part.version, part.asked
     told = entries.get(("endpoint", endpoint.pk), []) + (
         entries.get(("promotionrequest", asked.pk), []) if asked else []
     )
     return {
         "environment": endpoint.environment.name, "endpoint": endpoint.name, "model": version.model.name,
-        "version": version.number, "answering": str(version), "revision": revision.number,
+        "version": version.number, "answering": str(version), "share": part.share, "revision": revision.number,
         "state": "on" if interval.enabled else "switched off", "enabled": interval.enabled,
         "since": interval.valid_from, "until": interval.valid_to, "kind": revision.get_kind_display(),
         "switched_by": str(revision.created_by), "reason": revision.reason, "run": version.run_id,
@@ -249,14 +312,16 @@ def _promotion(project: Project, asked: PromotionRequest) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _entries(project: Project, found: list[EndpointInterval], span: Span) -> dict[tuple[str, int], list[Any]]:
+def _entries(
+    project: Project, found: list[EndpointInterval], beside: dict[int, PromotionRequest], span: Span
+) -> Entries:
     """Lines of the audit log about what is shown: what moved the endpoint, what was decided."""
     moved = {interval.endpoint_id for interval in found}
-    asked = {interval.revision.promotion_id for interval in found} - {None}
+    asked = {interval.revision.promotion_id for interval in found} - {None} | {row.pk for row in beside.values()}
     about = Q(target_type="endpoint", target_id__in=moved, verb__startswith="endpoint.") | Q(
         target_type="promotionrequest", target_id__in=asked
     )
-    kept: dict[tuple[str, int], list[Any]] = {}
+    kept: Entries = {}
     for event in Event.objects.filter(about, project=project, at__lte=span.end).order_by("seq")[: MOST * 4]:
         line = {"entry": event.seq, "at": event.at, "verb": event.verb, "by": event.actor_name, "hash": event.hash}
         kept.setdefault((event.target_type, event.target_id or 0), []).append(line)

@@ -20,16 +20,17 @@ from projects.services import past as people
 
 DOMAIN = b"mlportal audit evidence v1\n"
 COLUMNS = (
-    "environment", "endpoint", "model", "version", "revision", "kind", "enabled", "since", "until", "switched_by",
-    "reason", "run", "dataset", "manifest_sha256", "promotion", "requested_by", "requested_at", "policy", "decided_by",
-    "verdict", "decided_at", "comment", "seal",
+    "environment", "endpoint", "model", "version", "share", "revision", "kind", "enabled", "since", "until",
+    "switched_by", "reason", "run", "dataset", "manifest_sha256", "promotion", "requested_by", "requested_at", "policy",
+    "decided_by", "verdict", "decided_at", "comment", "seal",
 )  # fmt: skip
 
 
 def export(by: Actor, *, project: Project, span: Span, model: RegisteredModel | None = None) -> bytes:
     """Zip of ``evidence.json``, ``evidence.csv``, ``manifest.json`` and its signature. An entry of the log itself."""
     require(by, Permission.AUDIT_VIEW, project)
-    rows = past.traffic(project, span, **({"endpoint__model": model} if model else {}))
+    where: dict[str, Any] = {"endpoint__model": model} if model else {}
+    rows = past.traffic(project, span, **where)
     found = {
         "question": f"What was in production in {project.name} on {span.words}, and who allowed it?",
         "project": project.slug, "model": model.name if model else None, "from": span.start, "to": span.end,

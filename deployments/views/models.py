@@ -266,7 +266,7 @@ class VersionDetail(OneVersion):
 
     def past(self, span: Span, name: str, number: int) -> list[Section]:
         version = self.load(name, number)
-        rows = past.traffic(self.project, span, revision__version=version)
+        rows = past.traffic(self.project, span, version=version)
         return [*past.answers(rows), *past.versions(version.model, span, pk=version.pk)]
 
     def past_heading(self, **kwargs: Any) -> str:

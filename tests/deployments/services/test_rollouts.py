@@ -1,5 +1,8 @@
 """A version takes over by steps: who may, what each look finds, and what follows."""
 
+import csv
+import io
+import zipfile
 from datetime import timedelta
 
 import pytest
@@ -7,12 +10,14 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Rollout, RolloutCheck
-from deployments.services import dividing, endpoints, promotions, rollout_clock, rollouts
+from deployments.services import dividing, endpoints, past, past_evidence, promotions, rollout_clock, rollouts
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
+from mlportal.lib.moments import Span
 from monitoring.models import Monitor
 from monitoring.pipeline import variants
 from projects.models import Event
 from tests.factories.deployments import make_live, make_request, make_version, set_policy
+from tests.factories.projects import actor
 
 REASON = "Better on recent customers."
 STEPS = [{"share": 0.1, "minutes": 10, "requests": 100}, {"share": 1.0, "minutes": 10, "requests": 100}]
@@ -108,6 +113,21 @@ def test_a_rollout_moves_by_steps_and_ends_as_the_switch_its_approval_allows(tea
     assert {row["key"] for row in check.criteria} == {
         "loading", "errors", "latency", "scores", "outputs", "labels", "split",
     }  # fmt: skip
+
+
+def test_the_time_machine_names_every_version_that_answered_a_share(team, endpoint, approved, rollout):
+    begun(rollout)
+    now = Span(timezone.now(), timezone.now())
+    rows = {row["version"]: row for row in past.traffic(team.project, now)}
+    assert {number: row["share"] for number, row in rows.items()} == {1: "90 %", 2: "10 %"}
+    assert rows[2]["promotion"]["number"] == approved.pk
+    assert [said["by"] for said in rows[2]["promotion"]["decisions"]] == ["churn-manager"]
+    assert rows[1]["promotion"]["number"] == endpoint.current_revision.promotion_id
+    assert [row["share"] for row in past.traffic(team.project, now, version=approved.version)] == ["10 %"]
+    told = past_evidence.export(actor(team.people["manager"]), project=team.project, span=now)
+    with zipfile.ZipFile(io.BytesIO(told)) as archive:
+        lines = list(csv.DictReader(io.TextIOWrapper(archive.open("evidence.csv"))))
+    assert {(line["version"], line["share"]) for line in lines} == {("1", "90 %"), ("2", "10 %")}
 
 
 def test_only_who_may_deploy_moves_a_rollout(team, endpoint, approved, rollout):

@@ -7,14 +7,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from deployments.models import Decision
-from deployments.services import breakglass, policies, promotions
+from deployments.models import Decision, RollbackReview
+from deployments.services import breakglass, endpoints, looks, policies, promotions
 from mlportal.lib.errors import Forbidden
 from projects.actor import Actor
 from projects.models import ApiToken
 from projects.services import credentials, stepup
 from projects.views.step_up import FIELD
-from tests.factories.deployments import make_request, make_team, make_version
+from tests.factories.deployments import make_live, make_request, make_team, make_version
 from tests.factories.projects import PASSWORD, make_token
 from tests.projects.test_sessions import grow_old, send
 
@@ -30,6 +30,13 @@ def stale(by: Actor) -> Actor:
     return replace(by, authenticated_at=timezone.now() - timedelta(minutes=11))
 
 
+def rolled_back(team) -> RollbackReview:
+    make_live(team)
+    endpoint = make_live(team)
+    endpoints.rollback(team.ops, endpoint=endpoint, reason="long enough to be a reason")
+    return RollbackReview.objects.get()
+
+
 SIGNING = {
     "decide": lambda team, request: promotions.decide(stale(team.manager), request=request, verdict="approve"),
     "override": lambda team, request: promotions.override(
@@ -42,6 +49,9 @@ SIGNING = {
     "change": lambda team, request: policies.change(stale(team.admin), environment=request.environment),
     "activate": lambda team, request: policies.activate(stale(team.admin), policy=request.policy),
     "confirm": lambda team, request: policies.confirm(stale(team.admin), policy=request.policy),
+    "second look": lambda team, _request: looks.close(
+        stale(team.manager), review=rolled_back(team), comment="long enough to be a comment"
+    ),
 }
 
 

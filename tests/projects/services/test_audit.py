@@ -11,13 +11,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from mlportal.lib import chain, signing
 from mlportal.lib.errors import Forbidden
-from projects.models import Anchor, AnchorCopy, ChainHead, Event, ObjectState, Particulars, User
+from projects import tasks
+from projects.models import Anchor, AnchorCopy, ChainHead, Event, EventDelivery, ObjectState, Particulars, User
 from projects.models.events import AppendOnly
 from projects.services import accounts, anchors, audit, events, members, tokens, verification
 from tests.factories.projects import actor as plain_actor
@@ -252,6 +253,18 @@ def test_a_second_place_that_is_away_gets_its_anchors_later_and_in_order(log, se
     anchors.drop(cause="hour")
     assert [json.loads(line)["anchor"] for line in second_place.read_text().splitlines()] == [1, 2]
     assert verification.verify(anchors_file=second_place).code == verification.INTACT
+
+
+@pytest.mark.parametrize(
+    "verb", ["promotion.approved", "endpoint.switched", "endpoint.rolled_back", "endpoint.break_glass"]
+)
+def test_what_moves_production_is_anchored_at_once(log, churn, ana, verb):
+    members.add(actor(ana), project=churn, user=make_user("late"), role="viewer")
+    with transaction.atomic():
+        moved = events.record(actor(ana), verb, project=churn, target=churn)
+    tasks.anchor_promotion(EventDelivery.objects.get(event=moved, task="projects.anchor_promotion").pk)
+    made = Anchor.objects.latest("number")
+    assert (made.cause, made.seq) == ("promotion", moved.seq)
 
 
 def test_anchors_go_by_mail_when_asked(log, settings, mailoutbox):
