@@ -133,5 +133,5 @@ def test_rights_that_ask_for_a_proof_are_those_whose_services_ask():
                         found.add(calls[0].split("Permission.")[1].split(",")[0])
     inside = {name for name in found if name not in ("SITE_ADMIN", "ACCOUNT_EDIT")}
     asked = {permission.name for permission in why.PROVED}
-    # Deploying asks only where no approval came before; deciding is taking part with a role that decides.
-    assert inside - {"ENDPOINT_DEPLOY"} == asked - {"PROMOTION_DECIDE"}
+    # Deploying asks only where no approval came before.
+    assert inside - {"ENDPOINT_DEPLOY"} == asked
