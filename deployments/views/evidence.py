@@ -8,6 +8,7 @@ from django.utils.functional import cached_property
 
 from deployments.models import PromotionRequest
 from deployments.proof.rules import plain_number, signed
+from deployments.views import explained
 from experiments.training.catalogue import METRICS
 
 RATES = {
@@ -153,17 +154,8 @@ class Evidence:
 
     @cached_property
     def explanations(self) -> Json | None:
-        """Importance as bars and partial dependence as lines."""
-        found = self.found.get("explanations")
-        if not found or not found.get("importance"):
-            return None
-        top = list(reversed(found["importance"][:10]))
-        bars = {
-            "kind": "bars", "xt": "Loss of score when shuffled", "labels": [row["feature"] for row in top],
-            "values": [row["mean"] for row in top], "errors": [row["std"] for row in top],
-            "label": f"{found['importance'][0]['feature']} matters most.",
-        }  # fmt: skip
-        return {"bars": json.dumps(bars), "top": found["importance"][0]["feature"], "lines": found["importance"][:10]}
+        """Permutation importance as bars."""
+        return explained.importance((self.found.get("explanations") or {}).get("importance") or [])
 
     @property
     def missing(self) -> list[Json]:

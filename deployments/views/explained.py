@@ -1,6 +1,7 @@
 """Explanations on the page of a version: what each column adds to one prediction, and how the output depends on it."""
 
 import json
+import math
 from typing import Any
 
 from deployments.models import ModelVersion
@@ -14,6 +15,7 @@ METHODS = {
 }
 SHOWN = 15
 CURVES = 3
+MOST_IMPORTANT = 10
 Json = dict[str, Any]
 
 
@@ -26,9 +28,10 @@ def card(by: Actor, version: ModelVersion, asked: str = "") -> Json:
         Number of the row as the address gives it, from 1.
     """
     work = explanations.found(by, version=version)
+    known = {"work": work, "importance": importance(version.importance)}
     if work is None or work.result is None:
-        return {"work": work}
-    return {"work": work, **shown(explanations.readable(by, version=version, result=work.result), asked)}
+        return known
+    return {**known, **shown(explanations.readable(by, version=version, result=work.result), asked)}
 
 
 def shown(result: Json, asked: str) -> Json:
@@ -57,6 +60,27 @@ def shown(result: Json, asked: str) -> Json:
 
 def _label(line: Json) -> str:
     return f"{line['column']} = {line['value']}"[:40] if line["value"] else str(line["column"])
+
+
+def importance(rows: list[Any]) -> Json | None:
+    """Return permutation importance as bars, the largest on top; None without any. A run may have logged anything."""
+    known = sorted(filter(_is_line, rows), key=lambda row: float(row["mean"]))[-MOST_IMPORTANT:]
+    if not known:
+        return None
+    bars = {
+        "kind": "bars", "xt": "Loss of score when shuffled", "labels": [row["feature"][:80] for row in known],
+        "values": [row["mean"] for row in known], "errors": [row["std"] for row in known],
+        "label": f"{known[-1]['feature'][:80]} matters most.",
+    }  # fmt: skip
+    return {"bars": json.dumps(bars), "top": known[-1]["feature"][:80]}
+
+
+def _is_line(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("feature"), str)
+        and all(isinstance(row.get(name), int | float) and math.isfinite(row[name]) for name in ("mean", "std"))
+    )
 
 
 def _curves(result: Json) -> list[Json]:

@@ -1,10 +1,13 @@
 """Explanations of a version: asked for, computed by a worker, shown row by row, masked where marks say so."""
 
+import json
+
 import pytest
 
 from deployments import pipeline, tasks
 from deployments.models import Explanation
 from deployments.services import explanations
+from deployments.views.explained import importance
 from mlportal.lib.errors import Conflict, Forbidden
 from projects.models import Event
 from tests.deployments.services.test_registry import tamper
@@ -72,6 +75,22 @@ def test_asking_twice_is_one_explanation(team):
     version.origin, version.manifest = "mlflow", []
     with pytest.raises(Conflict):
         explanations.ask(team.scientist, version=version)
+
+
+def test_the_page_shows_what_the_model_goes_by_before_anybody_asked(team):
+    make_version(team)
+    page = browser(team, "viewer").get("/p/churn/models/churn/v/1/")
+    assert json.loads(page.context["explained"]["importance"]["bars"])["label"] == "age matters most."
+    assert "Permutation importance" in page.content.decode()
+
+
+def test_importance_is_sorted_and_leaves_out_what_is_none():
+    good = [{"feature": "plan", "mean": 0.1, "std": 0.0}, {"feature": "age", "mean": 0.3, "std": 0.01}]
+    bad = [3, {}, {"feature": 3, "mean": 1, "std": 0}, {"feature": "x", "mean": float("nan"), "std": 0},
+           {"feature": "y", "mean": 1}]  # fmt: skip
+    drawn = json.loads(importance([*bad, *reversed(good)])["bars"])
+    assert (drawn["labels"], drawn["values"]) == (["plan", "age"], [0.1, 0.3])
+    assert importance(bad) is None
 
 
 def test_the_page_shows_one_row_at_a_time(team):
