@@ -18,8 +18,9 @@ from deployments.services import asking, automations, endpoints, looks, past
 from deployments.views import dividing
 from deployments.views.answers import see
 from deployments.views.past import evidence_of
+from deployments.views.typed import whole
 from mlportal.lib import names
-from mlportal.lib.errors import DomainError, Invalid, Missing
+from mlportal.lib.errors import DomainError, Missing
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.models import Event
@@ -162,7 +163,7 @@ class EndpointRollback(OneEndpoint):
             given = request.POST
             endpoints.rollback(
                 self.actor, endpoint=endpoint, reason=given.get("reason", ""), version=version,
-                alert=_alert(given.get("alert", "")),
+                alert=whole(given, "alert") if given.get("alert") else None,
             )  # fmt: skip
 
         return self.attempt(endpoint, act, "Rolled back. An approver was asked to look at it.")
@@ -179,12 +180,6 @@ class EndpointRollback(OneEndpoint):
         if found is None:
             raise Missing(f"There is no version {number[:20]} of {endpoint.model.name}.", field="version")
         return found
-
-
-def _alert(number: str) -> int | None:
-    if number and not (number.isascii() and number.isdigit() and len(number) < 19):
-        raise Invalid("alert must be a number.", field="alert", got=number[:20])
-    return int(number) if number else None
 
 
 class EndpointDisable(OneEndpoint):

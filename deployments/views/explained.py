@@ -1,7 +1,6 @@
 """Explanations on the page of a version: what each column adds to one prediction, and how the output depends on it."""
 
 import json
-import math
 from typing import Any
 
 from deployments.models import ModelVersion
@@ -16,6 +15,7 @@ METHODS = {
 SHOWN = 15
 CURVES = 3
 MOST_IMPORTANT = 10
+LARGEST = 1e300
 Json = dict[str, Any]
 
 
@@ -64,22 +64,23 @@ def _label(line: Json) -> str:
 
 def importance(rows: list[Any]) -> Json | None:
     """Return permutation importance as bars, the largest on top; None without any. A run may have logged anything."""
-    known = sorted(filter(_is_line, rows), key=lambda row: float(row["mean"]))[-MOST_IMPORTANT:]
+    known = sorted(filter(_is_line, rows), key=lambda row: row["mean"])[-MOST_IMPORTANT:]
     if not known:
         return None
+    labels = [row["feature"][:80] for row in known]
     bars = {
-        "kind": "bars", "xt": "Loss of score when shuffled", "labels": [row["feature"][:80] for row in known],
-        "values": [row["mean"] for row in known], "errors": [row["std"] for row in known],
-        "label": f"{known[-1]['feature'][:80]} matters most.",
+        "kind": "bars", "xt": "Loss of score when shuffled", "labels": labels, "values": [row["mean"] for row in known],
+        "errors": [row["std"] for row in known], "label": f"{labels[-1]} matters most.",
     }  # fmt: skip
-    return {"bars": json.dumps(bars), "top": known[-1]["feature"][:80]}
+    return {"bars": json.dumps(bars), "top": labels[-1]}
 
 
 def _is_line(row: Any) -> bool:
+    """Whether it names a feature and has two numbers that a chart can draw; a whole one may have any length."""
     return (
         isinstance(row, dict)
         and isinstance(row.get("feature"), str)
-        and all(isinstance(row.get(name), int | float) and math.isfinite(row[name]) for name in ("mean", "std"))
+        and all(isinstance(row.get(name), int | float) and abs(row[name]) <= LARGEST for name in ("mean", "std"))
     )
 
 

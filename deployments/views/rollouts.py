@@ -12,7 +12,8 @@ from deployments.views import endpoints
 from deployments.views.answers import see
 from deployments.views.endpoints import OneEndpoint
 from deployments.views.promotions import OneRequest
-from mlportal.lib.errors import DomainError, Invalid
+from deployments.views.typed import number, whole
+from mlportal.lib.errors import DomainError
 from projects.permissions import Permission
 
 
@@ -126,19 +127,3 @@ def _plan(sent: Any) -> dict[str, Any]:
 
 def _percent(text: str) -> float:
     return round(number(text, "shares") / 100, 6)
-
-
-def number(text: str, field: str) -> float:
-    """Return a number that was typed, or refuse it naming its field."""
-    try:
-        return float(text)
-    except ValueError:
-        raise Invalid(f"{field} must be a number, not {text[:50]!r}.", field=field, got=text[:50]) from None
-
-
-def whole(sent: Any, field: str) -> int:
-    """Return a whole number that was typed, or refuse it naming its field."""
-    text = sent.get(field, "").strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Invalid(f"{field} must be a whole number.", field=field, got=text[:50])
-    return int(text)

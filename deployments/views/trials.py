@@ -14,7 +14,7 @@ from deployments.traffic.criteria import SPLIT_ALPHA
 from deployments.views.answers import see
 from deployments.views.endpoints import OneEndpoint
 from deployments.views.promotions import OneRequest
-from deployments.views.rollouts import number, whole
+from deployments.views.typed import number, whole
 from mlportal.lib.errors import DomainError
 from monitoring.charts import Line, Series
 from projects.permissions import Permission

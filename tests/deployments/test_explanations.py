@@ -87,7 +87,7 @@ def test_the_page_shows_what_the_model_goes_by_before_anybody_asked(team):
 def test_importance_is_sorted_and_leaves_out_what_is_none():
     good = [{"feature": "plan", "mean": 0.1, "std": 0.0}, {"feature": "age", "mean": 0.3, "std": 0.01}]
     bad = [3, {}, {"feature": 3, "mean": 1, "std": 0}, {"feature": "x", "mean": float("nan"), "std": 0},
-           {"feature": "y", "mean": 1}]  # fmt: skip
+           {"feature": "y", "mean": 1}, {"feature": "z", "mean": 10**400, "std": 0}]  # fmt: skip
     drawn = json.loads(importance([*bad, *reversed(good)])["bars"])
     assert (drawn["labels"], drawn["values"]) == (["plan", "age"], [0.1, 0.3])
     assert importance(bad) is None
