@@ -20,7 +20,6 @@ from projects.models import Check, CheckSet, Dataset, DatasetImport, DatasetVers
 from projects.permissions import Permission, Place, require
 from projects.tabular.checks import rules as reading
 
-
 WORDS = {
     "version": "model version", "view": "saved view", "job": "training job", "batch": "batch scoring",
     "import": "dataset import", "split": "saved split", "policy": "promotion rules", "rule": "alert rule",
