@@ -109,7 +109,7 @@ class _OfDataset(ScopedAPIView):
 
     def rules(self, dataset: Dataset, found: CheckSet | None) -> dict[str, Any]:
         """A rule set as it is told."""
-        numbers = checks.numbers(self.actor, dataset=dataset)
+        numbers = checks.numbers_of(dataset)
         return {
             "number": found.number if found else 0,
             "rules": [{"id": numbers.get(one.key), **_rule(one)} for one in checks.rules_of(found)],

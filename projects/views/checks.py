@@ -141,7 +141,7 @@ class DatasetChecks(_Rules):
 
     def _show(self, request: HttpRequest, dataset: Dataset, *, problem: str = "", status: int = 200) -> HttpResponse:
         found = checks.current(self.actor, dataset=dataset)
-        numbers = checks.numbers(self.actor, dataset=dataset)
+        numbers = checks.numbers_of(dataset)
         context = {
             "dataset": dataset,
             "check_set": found,

@@ -212,11 +212,11 @@ def test_a_check_keeps_its_comments_through_its_rule_sets(project, ana):
     version = profiled(project)
     rule = {"kind": "range", "columns": ["age"], "min": 0}
     key = checks.put(actor(ana), dataset=version.dataset, rule=rule).rules[0]["key"]
-    number = checks.numbers(actor(ana), dataset=version.dataset)[key]
+    number = checks.numbers_of(version.dataset)[key]
     found = targets.find(actor(ana), project=project, kind="check", number=number)
     comments.add(actor(ana), project=project, target=found, text="Why 0?")
     checks.put(actor(ana), dataset=version.dataset, rule={**rule, "min": 18}, replaces=key)
-    assert checks.numbers(actor(ana), dataset=version.dataset) == {key: number}
+    assert checks.numbers_of(version.dataset) == {key: number}
     assert "18" in targets.find(actor(ana), project=project, kind="check", number=number).label
     checks.remove(actor(ana), dataset=version.dataset, key=key)
     assert targets.find(actor(ana), project=project, kind="check", number=number).label == f"{key}, of churn"
