@@ -13,7 +13,6 @@ from projects.models import Comment, Star
 from projects.permissions import Permission
 from projects.services import comments, stars, targets
 
-
 _KINDS = f"One of: {', '.join(targets.known())}."
 
 
