@@ -1,16 +1,14 @@
 """Figures of any stretch of time from stored counts and cells: performance, its estimate, fairness, quality."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import orjson
-from django.db.models import Max, Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Max, Q
 
+from monitoring import sums
 from monitoring.drift import expected, fairness, performance, score, shape
 from monitoring.drift.measures import Measure
 from monitoring.drift.performance import Cells
@@ -39,16 +37,24 @@ class Stored:
 
 
 def read(monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED) -> Stored:
-    """Read what figures of a stretch of time need; three queries at most."""
+    """Read what figures of a stretch and of all its parts need; three queries at most."""
     within = {"monitor": monitor, "hour__gte": start, "hour__lt": end}
     buckets = Bucket.objects.filter(column__in=columns, **within).values_list("hour", "column", "counts")
-    labels = LabelBucket.objects.filter(**within).values_list("hour", "segment", "cells")
-    return Stored(list(buckets), list(labels), _selected(monitor, start, end) if monitor.sensitive_columns else [])
+    answers = _selected(monitor, start, end) if monitor.sensitive_columns else []
+    return Stored(list(buckets), _labels(monitor, start, end), answers)
+
+
+def _labels(monitor: Monitor, start: datetime, end: datetime) -> list[tuple[datetime, str, Cells]]:
+    """Read the cells of labels of all requests and of every segment."""
+    rows = LabelBucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end)
+    return list(rows.values_list("hour", "segment", "cells"))
 
 
 def measured(monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED) -> dict[str, Measure]:
     """Performance, its estimate, fairness, labels and quality between two moments, by the name of the metric."""
-    return figures_of(monitor, read(monitor, start, end, columns))
+    labels = _labels(monitor, start, end)
+    answers = _selected(monitor, start, end) if monitor.sensitive_columns else []
+    return figures_of(monitor, Stored(sums.rows(monitor, start, end, columns=columns), labels, answers))
 
 
 def figures_of(monitor: Monitor, stored: Stored) -> dict[str, Measure]:
@@ -265,30 +271,16 @@ def _estimate(point: Point, monitor: Monitor, counts: dict[str, Counts]) -> None
 
 def scores_between(monitor: Monitor, start: datetime, end: datetime, segment: str = "") -> list[score.Score]:
     """Drift of every column between any two moments, of all requests or of one segment, from stored counts."""
-    rows = _Within(monitor, start, end, segment).buckets.filter(column__in=list(monitor.reference))
-    counts_by = _summed(monitor, rows)
+    counts_by = counts_of(monitor, start, end, segment=segment, columns=list(monitor.reference))
     return score.columns(monitor.reference, counts_by, min_samples=monitor.min_samples) if counts_by else []
 
 
-def counts_of_all(monitor: Monitor, start: datetime, end: datetime) -> dict[str, Counts]:
-    """Counts of every column between any two moments; one query."""
-    return _summed(monitor, Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end))
-
-
-def _summed(monitor: Monitor, rows: QuerySet[Any]) -> dict[str, Counts]:
-    """Counts of each column, added up; as text and by orjson thousands of them are read nine times faster."""
-    parts: dict[str, list[Counts]] = {}
-    for column, text in rows.order_by("hour").values_list("column", Cast("counts", TextField())):
-        parts.setdefault(column, []).append(_read(text))
-    return {column: merged(monitor, column, held) for column, held in parts.items()}
-
-
-def _read(text: str) -> Counts:
-    try:
-        counts: Counts = orjson.loads(text)
-    except orjson.JSONDecodeError:  # a sum beyond all numbers, which only Python writes and reads
-        counts = json.loads(text)
-    return counts
+def counts_of(
+    monitor: Monitor, start: datetime, end: datetime, *, segment: str = "", columns: Collection[str] | None = None
+) -> dict[str, Counts]:
+    """Counts of every column, or of some, between any two moments, added up; those of another grid are left out."""
+    held = sums.parts(monitor, start, end, segment=segment, columns=columns)
+    return {column: merged(monitor, column, parts) for column, parts in held.items()}
 
 
 def rows_of(counts: Mapping[str, Counts]) -> int:
@@ -298,8 +290,7 @@ def rows_of(counts: Mapping[str, Counts]) -> int:
 
 def counts_between(monitor: Monitor, column: str, start: datetime, end: datetime, segment: str = "") -> Counts | None:
     """Counts of one column between any two moments."""
-    rows = _Within(monitor, start, end, segment).buckets.filter(column=column)
-    return _summed(monitor, rows).get(column)
+    return counts_of(monitor, start, end, segment=segment, columns=[column]).get(column)
 
 
 def segments_of(monitor: Monitor, since: datetime) -> list[str]:

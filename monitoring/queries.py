@@ -11,7 +11,7 @@ from django.utils import timezone
 from monitoring import charts, history
 from monitoring.drift import measures, shape
 from monitoring.drift.shape import Counts
-from monitoring.models import Alert, Bucket, DriftScore, Monitor, Silence, Window
+from monitoring.models import Alert, DriftScore, Monitor, Silence, Window
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
 from projects.models import Project
 from projects.permissions import Permission
@@ -82,14 +82,10 @@ def drift_rows(made: list[Cell], measure: str) -> tuple[list[Row], list[Row]]:
 
 
 def counts_of(monitor: Monitor, columns: Iterable[str], start: datetime, end: datetime) -> dict[str, Counts]:
-    """Counts of some columns between two moments."""
-    parts: dict[str, list[Counts]] = {}
-    rows = Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end, column__in=list(columns))
-    for column, counts in rows.order_by("hour").values_list("column", "counts"):
-        grid = monitor.reference.get(column)
-        if grid is not None and shape.fits(grid, counts):
-            parts.setdefault(column, []).append(counts)
-    return {column: shape.merge(held) for column, held in parts.items()}
+    """Counts of some columns between two moments, where they fit the reference."""
+    grids = {column: monitor.reference[column] for column in columns if column in monitor.reference}
+    found = history.counts_of(monitor, start, end, columns=list(grids))
+    return {column: counts for column, counts in found.items() if shape.fits(grids[column], counts)}
 
 
 def requests_between(project: Project, endpoint: str, since: datetime, until: datetime) -> tuple[int, int]:

@@ -63,7 +63,7 @@ def own_facts(rule: AlertRule, monitor: Monitor, end: datetime) -> Facts:
     It reaches back at least as far as one step of counting: there is nothing finer to look at.
     """
     start = end - timedelta(seconds=max(rule.window_seconds or 0, monitor.bucket_seconds))
-    counts = history.counts_of_all(monitor, start, end)
+    counts = history.counts_of(monitor, start, end)
     scores = [
         DriftScore(others=counts[one.column].get("others", {}), **_fields(one))
         for one in score.columns(monitor.reference, counts, min_samples=monitor.min_samples)

@@ -12,7 +12,7 @@ from mlportal.lib.errors import Conflict, Invalid
 from monitoring.drift import shape
 from monitoring.drift.shape import Counts, Grid
 from monitoring.models import Bucket, Monitor, SegmentBucket
-from monitoring.services import alerts, backfills, rules
+from monitoring.services import alerts, backfills, days, rules
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -232,6 +232,7 @@ def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts], *
         changed.append(bucket)
     kind.objects.bulk_create(new)
     kind.objects.bulk_update(changed, ["counts", "rows"])
+    days.touch(monitor, start)
 
 
 def weighted(grids: Mapping[str, Grid], importance: Mapping[str, float]) -> dict[str, Grid]:
