@@ -151,7 +151,7 @@ def _batches(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _traffic(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> None:
-    monitor = Monitor.objects.live().get(project=endpoint.project, endpoint=endpoint.name)
+    monitor = Monitor.objects.live().main().get(project=endpoint.project, endpoint=endpoint.name)
     monitors.update_pace(by, monitor=monitor, **QUICK)
     _until(lambda: _answers(by, endpoint, version), 90, f"Serving {endpoint.name}")
     records = _records(version)
@@ -191,5 +191,5 @@ def _drift(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> None:
         _until(firing, 240, "The drift alert")
     finally:
         # Back to hours, or the silence after the example would raise alerts of its own.
-        monitor = Monitor.objects.live().get(project=project, endpoint=endpoint.name)
+        monitor = Monitor.objects.live().main().get(project=project, endpoint=endpoint.name)
         monitors.update_pace(by, monitor=monitor, **CALM)
