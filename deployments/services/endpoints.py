@@ -290,7 +290,7 @@ def revise(by: Actor, *, endpoint: Endpoint, version: ModelVersion, **facts: Any
     endpoint.save(update_fields=["current_revision"])
     _mark_interval(endpoint)
     dividing.overtake(endpoint, made, actor=by)
-    watching.follow(by, endpoint, made)
+    watching.follow(by, endpoint=endpoint, made=made)
     conditions.follow(endpoint, made.promotion, on_behalf_of=by.user)
     return made
 

@@ -5,13 +5,14 @@ from typing import Any
 from deployments.models import Endpoint, EndpointRevision, ModelVersion
 from monitoring.services import monitors, variants
 from projects.actor import Actor
-from projects.permissions import Permission
+from projects.permissions import Permission, require
 
 LIVE = "live"
 
 
-def follow(by: Actor, endpoint: Endpoint, made: EndpointRevision) -> None:
+def follow(by: Actor, *, endpoint: Endpoint, made: EndpointRevision) -> None:
     """Watch what a new revision lets answer, and stop watching what answers no more, in the caller's transaction."""
+    require(by, Permission.ENDPOINT_DEPLOY, endpoint.project)
     watcher = Actor.system(
         f"endpoint {endpoint.name}", project=endpoint.project, grants={Permission.MONITOR_EDIT}, on_behalf_of=by.user
     )

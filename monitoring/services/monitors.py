@@ -66,7 +66,7 @@ def bind(
             return before
         now = timezone.now()
         if before is not None:
-            end(by, before, now)
+            end(by, monitor=before)
         monitor = Monitor.objects.create(
             project=project,
             endpoint=endpoint,
@@ -281,9 +281,10 @@ def kept(before: Monitor | None) -> dict[str, Any]:
     return {field: getattr(source, field) for field in WATCH_FIELDS}
 
 
-def end(by: Actor, monitor: Monitor, now: datetime) -> None:
+def end(by: Actor, *, monitor: Monitor) -> None:
     """Stop watching, in the caller's transaction; what its alerts were about answers no more."""
-    Monitor.objects.filter(pk=monitor.pk).update(valid_to=now)
+    require(by, Permission.MONITOR_EDIT, monitor.project)
+    Monitor.objects.filter(pk=monitor.pk).update(valid_to=timezone.now())
     alerts.close_of_monitor(by, monitor=monitor)
 
 

@@ -30,13 +30,12 @@ def bind(by: Actor, *, project: Project, endpoint: str, wanted: Mapping[str, Map
         Those that are new.
     """
     require(by, Permission.MONITOR_EDIT, project)
-    now = timezone.now()
-    rows = Monitor.objects.live().filter(project=project, endpoint=endpoint).order_by("pk")
-    held = {row.variant: row for row in rows}
+    rows = Monitor.objects.live().filter(project=project, endpoint=endpoint).select_related("project")
+    held = {row.variant: row for row in rows.order_by("pk")}
     main = held.pop("", None)
     for variant, before in held.items():
         if variant not in wanted or wanted[variant]["version"] != before.version:
-            monitors.end(by, before, now)
+            monitors.end(by, monitor=before)
     made = []
     for variant, facts in sorted(wanted.items()):
         if variant in held and held[variant].version == facts["version"]:
@@ -45,7 +44,7 @@ def bind(by: Actor, *, project: Project, endpoint: str, wanted: Mapping[str, Map
             Monitor.objects.create(
                 project=project, endpoint=endpoint, variant=variant, version=facts["version"], task=facts["task"],
                 reference=monitors.weighted(facts["reference_grids"] or {}, facts["importance"]),
-                links=facts["links"], created_by=by.user, valid_from=now,
+                links=facts["links"], created_by=by.user, valid_from=timezone.now(),
                 **monitors.kept(main), **monitors.pace_of(main),
             )
         )  # fmt: skip
