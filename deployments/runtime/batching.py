@@ -29,7 +29,7 @@ class Batcher:
     """Collects requests, then predicts them in one call.
 
     It waits until as many are there as went together last time, for 2 ms, or until 64 rows wait, whatever comes
-    first: callers that ask again as soon as they are answered are all back then, and one who asks alone waits for nobody.
+    first: callers that ask again as soon as they are answered are all back then, and who asks alone waits for nobody.
     Every 16th call waits the 2 ms, so that two groups of callers find together.
 
     Parameters
