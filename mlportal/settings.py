@@ -209,6 +209,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "wake-deliveries": {"task": "projects.wake_deliveries", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "complete-references": {"task": "monitoring.complete_references", "schedule": 60.0, "options": {"expires": 50}},
+    "sum-days": {"task": "monitoring.sum_days", "schedule": 300.0, "options": {"expires": 280}},
     "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "forget-sessions": {"task": "projects.forget_sessions", "schedule": 3600, "options": {"expires": 1800}},
     "end-folder-roles": {"task": "experiments.end_folder_roles", "schedule": 60, "options": {"expires": 60}},

@@ -1,16 +1,14 @@
 """Figures of any stretch of time from stored counts and cells: performance, its estimate, fairness, quality."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import orjson
-from django.db.models import Max, Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import Max, Q
 
+from monitoring import sums
 from monitoring.drift import expected, fairness, performance, score, shape
 from monitoring.drift.measures import Measure
 from monitoring.drift.performance import Cells
@@ -39,16 +37,24 @@ class Stored:
 
 
 def read(monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED) -> Stored:
-    """Read what figures of a stretch of time need; three queries at most."""
+    """Read what figures of a stretch and of all its parts need; three queries at most."""
     within = {"monitor": monitor, "hour__gte": start, "hour__lt": end}
     buckets = Bucket.objects.filter(column__in=columns, **within).values_list("hour", "column", "counts")
-    labels = LabelBucket.objects.filter(**within).values_list("hour", "segment", "cells")
-    return Stored(list(buckets), list(labels), _selected(monitor, start, end) if monitor.sensitive_columns else [])
+    answers = _selected(monitor, start, end) if monitor.sensitive_columns else []
+    return Stored(list(buckets), _labels(monitor, start, end), answers)
+
+
+def _labels(monitor: Monitor, start: datetime, end: datetime) -> list[tuple[datetime, str, Cells]]:
+    """Read the cells of labels of all requests and of every segment."""
+    rows = LabelBucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end)
+    return list(rows.values_list("hour", "segment", "cells"))
 
 
 def measured(monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED) -> dict[str, Measure]:
     """Performance, its estimate, fairness, labels and quality between two moments, by the name of the metric."""
-    return figures_of(monitor, read(monitor, start, end, columns))
+    labels = _labels(monitor, start, end)
+    answers = _selected(monitor, start, end) if monitor.sensitive_columns else []
+    return figures_of(monitor, Stored(sums.rows(monitor, start, end, columns=columns), labels, answers))
 
 
 def figures_of(monitor: Monitor, stored: Stored) -> dict[str, Measure]:
@@ -190,15 +196,25 @@ class Point:
 
 
 def points(
-    project: Project, endpoint: str, *, since: datetime, until: datetime, cell: int, segment: str = ""
+    project: Project,
+    endpoint: str,
+    *,
+    since: datetime,
+    until: datetime,
+    cell: int,
+    segment: str = "",
+    only: Monitor | None = None,
 ) -> list[Point]:
-    """Performance of an endpoint over time, oldest first, in stretches of ``cell`` seconds; four queries a version."""
+    """Performance of an endpoint over time, oldest first, in stretches of ``cell`` seconds; four queries a version.
+
+    ``only`` is the monitor of a variant; without it all versions count that were live, one after the other.
+    """
     first, last = int(since.timestamp()) // cell, -(-int(until.timestamp()) // cell)
     made = {
         number: Point(datetime.fromtimestamp((number + 1) * cell, tz=until.tzinfo)) for number in range(first, last)
     }
     start = datetime.fromtimestamp(first * cell, tz=until.tzinfo)
-    for monitor in monitors_between(project, endpoint, start):
+    for monitor in [only] if only else monitors_between(project, endpoint, start):
         within = _Within(monitor, start, until, segment)
         for hour, rows in within.rows():
             made[int(hour.timestamp()) // cell].answered += rows
@@ -210,8 +226,10 @@ def points(
 
 
 def monitors_between(project: Project, endpoint: str, start: datetime) -> list[Monitor]:
-    """Monitors of an endpoint that were live after a moment, oldest first."""
-    rows = Monitor.objects.in_project(project).filter(Q(valid_to=None) | Q(valid_to__gt=start), endpoint=endpoint)
+    """Monitors of what was live on an endpoint after a moment, oldest first."""
+    rows = (
+        Monitor.objects.main().in_project(project).filter(Q(valid_to=None) | Q(valid_to__gt=start), endpoint=endpoint)
+    )
     return list(rows.order_by("valid_from", "pk"))
 
 
@@ -265,30 +283,16 @@ def _estimate(point: Point, monitor: Monitor, counts: dict[str, Counts]) -> None
 
 def scores_between(monitor: Monitor, start: datetime, end: datetime, segment: str = "") -> list[score.Score]:
     """Drift of every column between any two moments, of all requests or of one segment, from stored counts."""
-    rows = _Within(monitor, start, end, segment).buckets.filter(column__in=list(monitor.reference))
-    counts_by = _summed(monitor, rows)
+    counts_by = counts_of(monitor, start, end, segment=segment, columns=list(monitor.reference))
     return score.columns(monitor.reference, counts_by, min_samples=monitor.min_samples) if counts_by else []
 
 
-def counts_of_all(monitor: Monitor, start: datetime, end: datetime) -> dict[str, Counts]:
-    """Counts of every column between any two moments; one query."""
-    return _summed(monitor, Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end))
-
-
-def _summed(monitor: Monitor, rows: QuerySet[Any]) -> dict[str, Counts]:
-    """Counts of each column, added up; as text and by orjson thousands of them are read nine times faster."""
-    parts: dict[str, list[Counts]] = {}
-    for column, text in rows.order_by("hour").values_list("column", Cast("counts", TextField())):
-        parts.setdefault(column, []).append(_read(text))
-    return {column: merged(monitor, column, held) for column, held in parts.items()}
-
-
-def _read(text: str) -> Counts:
-    try:
-        counts: Counts = orjson.loads(text)
-    except orjson.JSONDecodeError:  # a sum beyond all numbers, which only Python writes and reads
-        counts = json.loads(text)
-    return counts
+def counts_of(
+    monitor: Monitor, start: datetime, end: datetime, *, segment: str = "", columns: Collection[str] | None = None
+) -> dict[str, Counts]:
+    """Counts of every column, or of some, between any two moments, added up; those of another grid are left out."""
+    held = sums.parts(monitor, start, end, segment=segment, columns=columns)
+    return {column: merged(monitor, column, parts) for column, parts in held.items()}
 
 
 def rows_of(counts: Mapping[str, Counts]) -> int:
@@ -298,8 +302,20 @@ def rows_of(counts: Mapping[str, Counts]) -> int:
 
 def counts_between(monitor: Monitor, column: str, start: datetime, end: datetime, segment: str = "") -> Counts | None:
     """Counts of one column between any two moments."""
-    rows = _Within(monitor, start, end, segment).buckets.filter(column=column)
-    return _summed(monitor, rows).get(column)
+    return counts_of(monitor, start, end, segment=segment, columns=[column]).get(column)
+
+
+def traffic_of(monitor: Monitor, start: datetime, end: datetime) -> Counts | None:
+    """Requests, errors and latency between two moments; of what is live those of all variants of the endpoint."""
+    own = counts_between(monitor, shape.TRAFFIC, start, end)
+    if monitor.variant:
+        return own
+    beside = Monitor.objects.filter(project=monitor.project_id, endpoint=monitor.endpoint).exclude(variant="")
+    beside = beside.filter(Q(valid_to=None) | Q(valid_to__gt=start), valid_from__lt=end).defer("reference")
+    shares = [counts_between(one, shape.TRAFFIC, start, end) for one in beside.order_by("pk")]
+    held = [own, *shares] if own else shares
+    found = [counts for counts in held if counts]
+    return shape.merge(found) if found else None
 
 
 def segments_of(monitor: Monitor, since: datetime) -> list[str]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from monitoring import charts, history
 from monitoring.drift import measures, shape
 from monitoring.drift.shape import Counts
-from monitoring.models import Alert, AlertRule, Bucket, DriftScore, Incident, Monitor, Silence, Window
+from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Silence, Window
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
 from projects.models import Project
 from projects.permissions import Permission
@@ -61,9 +61,16 @@ def cells(endpoint_windows: Iterable[tuple[int, datetime]], *, until: datetime, 
     return made
 
 
-def windows_of(project: Project, endpoint: str, *, since: datetime) -> list[Window]:
-    """Windows of an endpoint whatever its version, oldest first."""
-    rows = Window.objects.filter(monitor__project=project, monitor__endpoint=endpoint, ends_at__gt=since)
+def _of_same(monitor: Monitor) -> Q:
+    """Windows of a variant, or of whatever version was live on the endpoint."""
+    if monitor.variant:
+        return Q(monitor=monitor)
+    return Q(monitor__project=monitor.project_id, monitor__endpoint=monitor.endpoint, monitor__variant="")
+
+
+def windows_of(monitor: Monitor, *, since: datetime) -> list[Window]:
+    """Windows of an endpoint whatever its version, or of one variant of it; oldest first."""
+    rows = Window.objects.filter(_of_same(monitor), ends_at__gt=since)
     return list(rows.order_by("ends_at").defer("reasons"))
 
 
@@ -83,21 +90,15 @@ def drift_rows(made: list[Cell], measure: str) -> tuple[list[Row], list[Row]]:
 
 
 def counts_of(monitor: Monitor, columns: Iterable[str], start: datetime, end: datetime) -> dict[str, Counts]:
-    """Counts of some columns between two moments."""
-    parts: dict[str, list[Counts]] = {}
-    rows = Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end, column__in=list(columns))
-    for column, counts in rows.order_by("hour").values_list("column", "counts"):
-        grid = monitor.reference.get(column)
-        if grid is not None and shape.fits(grid, counts):
-            parts.setdefault(column, []).append(counts)
-    return {column: shape.merge(held) for column, held in parts.items()}
+    """Counts of some columns between two moments, where they fit the reference."""
+    grids = {column: monitor.reference[column] for column in columns if column in monitor.reference}
+    found = history.counts_of(monitor, start, end, columns=list(grids))
+    return {column: counts for column, counts in found.items() if shape.fits(grids[column], counts)}
 
 
-def requests_between(project: Project, endpoint: str, since: datetime, until: datetime) -> tuple[int, int]:
-    """Requests and failures of an endpoint between two moments."""
-    rows = Window.objects.filter(
-        monitor__project=project, monitor__endpoint=endpoint, ends_at__gt=since, ends_at__lte=until
-    )
+def requests_between(monitor: Monitor, since: datetime, until: datetime) -> tuple[int, int]:
+    """Requests and failures of an endpoint, or of one variant of it, between two moments."""
+    rows = Window.objects.filter(_of_same(monitor), ends_at__gt=since, ends_at__lte=until)
     sums = rows.aggregate(requests=Sum("requests"), errors=Sum("errors"))
     return sums["requests"] or 0, sums["errors"] or 0
 

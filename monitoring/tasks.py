@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from monitoring import pipeline
 from monitoring.pipeline import backfill, ship, uploads
-from monitoring.services import alerts, routing
+from monitoring.services import alerts, days, routing
 
 
 @shared_task(name="monitoring.roll_windows")
@@ -52,3 +52,9 @@ def complete_references() -> int:
 def take_upload(number: int) -> int:
     """Take in predictions of a model that is served elsewhere."""
     return uploads.run(number)
+
+
+@shared_task(name="monitoring.sum_days")
+def sum_days() -> int:
+    """Add up the counts of days that are over."""
+    return days.sum_left()

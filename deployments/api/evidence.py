@@ -14,6 +14,7 @@ from deployments.services import evidence
 from deployments.views import changes, review
 from deployments.views.promotions import joined
 from projects.access import ScopedAPIView
+from projects.actor import Actor
 from projects.permissions import Permission
 
 P = Permission
@@ -29,11 +30,11 @@ class _Reviewed(ScopedAPIView):
     def answer(self, number: int, *, status: int = 200) -> Response:
         """Return the review as it is now."""
         held: PromotionRequest = self.find(joined(self.rows().in_project(self.project)), pk=min(number, 2**62))
-        return Response(_document(held), status=status)
+        return Response(_document(self.actor, held), status=status)
 
 
-def _document(held: PromotionRequest) -> dict[str, Any]:
-    work, told = held.evaluation, review.load(held)
+def _document(by: Actor, held: PromotionRequest) -> dict[str, Any]:
+    work, told = held.evaluation, review.load(by, held)
     return {
         "promotion": held.pk,
         "evaluation": {
@@ -43,7 +44,7 @@ def _document(held: PromotionRequest) -> dict[str, Any]:
         "verdict": {"headline": told.headline, "summary": told.summary},
         "gates": shapes.GateResultSerializer(told.results, many=True).data,
         "changes": changes.plain(changes.of(held)),
-        "result": work.result,
+        "result": evidence.readable(by, request=held, result=work.result),
         "missing": told.evidence.missing,
         "card": _card(held),
         "seal": held.seal,

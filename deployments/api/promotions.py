@@ -29,14 +29,20 @@ class _OneRequest(ScopedAPIView):
 
     def request_of(self, number: int) -> PromotionRequest:
         """Return the request with what its answer shows."""
-        rows = self.rows().in_project(self.project).with_subject().select_related("evaluation")
+        rows = (
+            self.rows()
+            .in_project(self.project)
+            .with_subject()
+            .select_related("evaluation", "version__dataset_version__dataset")
+        )
         joined = rows.prefetch_related("gate_results", Prefetch("decisions", deciders.with_people()), "conditions")
         found: PromotionRequest = self.find(joined, pk=min(number, 2**62))
         return found
 
     def answer(self, number: int, *, status: int = 200) -> Response:
         """Return the request as it is now."""
-        return Response(shapes.PromotionDetailSerializer(self.request_of(number)).data, status=status)
+        told = shapes.PromotionDetailSerializer(self.request_of(number), context={"actor": self.actor})
+        return Response(told.data, status=status)
 
     def asked(self, request: Request) -> dict[str, Any]:
         """Return the version, the environment and the reason that were asked for."""

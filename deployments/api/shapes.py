@@ -18,7 +18,7 @@ from deployments.models import (
     PromotionRequest,
     RollbackReview,
 )
-from deployments.services import deciders, examples, packages
+from deployments.services import deciders, evidence, examples, packages
 
 Data = dict[str, Any]
 
@@ -219,9 +219,10 @@ class PromotionDetailSerializer(PromotionSerializer):
         return list(GateResultSerializer(rows, many=True).data)
 
     def get_comparison(self, request: PromotionRequest) -> Data | None:
-        """Result of the evaluation, None before."""
+        """Result of the evaluation, None before; without values that marks of columns hide from the reader."""
         work = getattr(request, "evaluation", None)
-        return work.result if work is not None else None
+        found = work.result if work is not None else None
+        return evidence.readable(self.context["actor"], request=request, result=found)
 
 
 class RouteSerializer(serializers.Serializer[Data]):

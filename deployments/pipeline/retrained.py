@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from deployments.models import ModelVersion, PromotionRequest, RetrainTrigger
 from deployments.pipeline import held_out, seen
-from deployments.runtime import frames
 from deployments.runtime.signature import Signature, parse
 from mlportal.lib.errors import DomainError
 from monitoring.models import GroundTruth, PredictionChunk
@@ -89,6 +88,8 @@ def _frame(chunk: PredictionChunk, labels: dict[int, str], signature: Signature)
     names = [column.name for column in signature.columns]
     if not set(names) <= set(chunk.columns):
         return None
+    from deployments.runtime import frames
+
     held = files.read(chunk)
     chosen = sorted(labels)
     columns = [[held[name][row] for row in chosen] for name in names]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deployments.proof import calibration, explain, fairness, groups, threshold, timing
+from deployments.proof import calibration, explain, explaining, fairness, groups, threshold, timing
 from deployments.proof.bootstrap import OF_LABELS, Answers, Difference, compare
 from deployments.proof.groups import SMALL, Grouping
 from mlportal.lib.errors import Invalid
@@ -271,7 +271,9 @@ def _fairness(features: pd.DataFrame, said: Said, asked: Asked) -> tuple[list[Js
             why = "all held-out rows are one group" if name in features else "the held-out rows do not hold this column"
             missing.append({"part": f"fairness: {name}", "why": why})
             continue
-        column, absent = fairness.by_group(grouping, said.truth, said.ours, said.theirs)
+        column, absent = fairness.by_group(
+            grouping, said.truth, said.ours, said.theirs, rounds=asked.rounds, seed=asked.seed
+        )
         out += [column] if column else []
         missing += absent
     return out, missing
@@ -299,14 +301,15 @@ def _threshold(said: Said) -> Json | None:
 
 
 def _explained(features: pd.DataFrame, candidate: Any, said: Said, asked: Asked) -> Json:
-    """Tell what the candidate goes by: importance of each column, and how the output depends on the first ones."""
+    """Tell what the candidate goes by: importance of columns, curves of the first ones, and a handful of answers."""
     metric = asked.metrics[0] if _ranks(said, asked.metrics[0]) else "accuracy"
     found = explain.importance(
         lambda frame: _answers(candidate, frame, said.classes), features, said.truth, metric, len(said.classes)
     )
     names = [row["feature"] for row in found if row["feature"] not in asked.secret][: explain.DEPENDENCE_COLUMNS]
     curves = explain.dependence(explain.output_of(candidate), features, names)
-    return {"metric": metric, "importance": found, "partial_dependence": curves}
+    told = explaining.examples(candidate, features, asked.secret)
+    return {"metric": metric, "importance": found, "partial_dependence": curves, "examples": told}
 
 
 def _ranks(said: Said, metric: str) -> bool:

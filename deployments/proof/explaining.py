@@ -17,7 +17,9 @@ from deployments.proof import explain
 ROWS = 50
 MOST_COLUMNS = 30
 CURVES = 6
+EXAMPLES = 5
 OTHERS = "other columns"
+UNTOLD = "•••"
 Json = dict[str, Any]
 
 
@@ -44,12 +46,46 @@ def study(model: Any, frame: pd.DataFrame, columns: list[str], asked: pd.DataFra
     """
     features = frame[columns]
     rows = features.head(ROWS).reset_index(drop=True) if asked is None else asked[columns]
-    found = explain.contributions(model, rows, features)
+    told = contributed(model, rows, features)
+    names = [name for name in told["columns"] if name != OTHERS]
+    return {**told, "partial_dependence": explain.dependence(explain.output_of(model), features, names[:CURVES])}
+
+
+def examples(model: Any, features: pd.DataFrame, secret: list[str]) -> Json:
+    """Explain a handful of rows, from the one with the lowest output to the one with the highest.
+
+    Parameters
+    ----------
+    model
+        A fitted model that takes the raw columns.
+    features
+        Held-out rows in these columns; of more than 1,000 a seeded sample is looked at.
+    secret
+        Columns whose values must not be told.
+
+    Returns
+    -------
+    dict
+        As :func:`study`, without ``partial_dependence``.
+    """
+    seen = features.iloc[np.random.default_rng(explain.SEED).permutation(len(features))[: explain.IMPORTANCE_ROWS]]
+    order = np.argsort(explain.output_of(model)(seen), kind="stable")
+    picks = order[np.unique(np.linspace(0, len(order) - 1, EXAMPLES).round().astype(int))]
+    told = contributed(model, seen.iloc[picks].reset_index(drop=True), features)
+    hidden = [name in secret for name in told["columns"]]
+    for row in told["rows"]:
+        row["values"] = [UNTOLD if hide else value for hide, value in zip(hidden, row["values"], strict=False)]
+    return told
+
+
+def contributed(model: Any, rows: pd.DataFrame, background: pd.DataFrame) -> Json:
+    """Return what each column adds to the output of each row, as plain data; see :func:`study`."""
+    found = explain.contributions(model, rows, background)
     order = np.argsort(-np.abs(found.values).mean(axis=0), kind="stable")
     shown, rest = order[:MOST_COLUMNS], order[MOST_COLUMNS:]
     values = np.column_stack([found.values[:, shown], *([found.values[:, rest].sum(axis=1)] if len(rest) else [])])
     said = model.predict(rows)
-    names = [columns[place] for place in shown]
+    names = [str(rows.columns[place]) for place in shown]
     classes = getattr(model, "classes_", None)
     return {
         "method": found.method, "scale": found.scale, "why": found.why,
@@ -62,7 +98,6 @@ def study(model: Any, frame: pd.DataFrame, columns: list[str], asked: pd.DataFra
             }
             for at in range(len(rows))
         ],
-        "partial_dependence": explain.dependence(explain.output_of(model), features, names[:CURVES]),
     }  # fmt: skip
 
 

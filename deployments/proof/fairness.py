@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.proof.bootstrap import Answers
+from deployments.proof.bootstrap import Answers, Floats, bounds
 from deployments.proof.groups import SMALL, Grouping
 
 FOUR_FIFTHS = 0.8
@@ -40,7 +40,13 @@ def rates(cells: NDArray[np.int64]) -> Json:
 
 
 def by_group(
-    grouping: Grouping, truth: NDArray[np.generic], candidate: Answers, production: Answers | None
+    grouping: Grouping,
+    truth: NDArray[np.generic],
+    candidate: Answers,
+    production: Answers | None,
+    *,
+    rounds: int,
+    seed: int,
 ) -> tuple[Json | None, list[Json]]:
     """Compare the groups of one column; the class selected for is the last one.
 
@@ -52,12 +58,15 @@ def by_group(
         True class index, 0 or 1, shape ``(n,)``.
     candidate, production
         Their answers on the same rows.
+    rounds, seed
+        Of the bootstrap of each group's difference, as for the differences over all rows.
 
     Returns
     -------
     dict or None
-        ``column``, ``groups``, ``selection_ratio`` (smallest rate to largest), ``four_fifths`` (True when the ratio
-        of the candidate is at least 0.8) and ``small``, the groups that are not shown. None with fewer than two groups.
+        ``column``, ``groups`` with rates of both and their ``difference``, ``selection_ratio`` (smallest rate to
+        largest), ``four_fifths`` (True when the ratio of the candidate is at least 0.8) and ``small``, the groups that
+        are not shown. None with fewer than two groups.
     list of dict
         What is missing and why.
     """
@@ -70,10 +79,11 @@ def by_group(
     if len(shown) < 2:
         why = f"fewer than two groups of {grouping.column} have {SMALL} rows"
         return None, [{"part": f"fairness: {grouping.column}", "why": why}]
+    changes = differences(grouping, truth, candidate, production, rounds=rounds, seed=seed) if production else {}
     groups = [
         {
             "value": grouping.labels[at], "rows": int(sizes[at]), "candidate": rates(ours[at]),
-            "baseline": None if theirs is None else rates(theirs[at]),
+            "baseline": None if theirs is None else rates(theirs[at]), "difference": changes.get(at),
         }
         for at in shown
     ]  # fmt: skip
@@ -90,6 +100,56 @@ def by_group(
         missing.append({"part": f"fairness: {grouping.column}", "why": "no group is selected at all, so no ratio"})
         column["four_fifths"] = True
     return column, missing
+
+
+def differences(
+    grouping: Grouping,
+    truth: NDArray[np.generic],
+    candidate: Answers,
+    production: Answers,
+    *,
+    rounds: int,
+    seed: int,
+) -> dict[int, Json]:
+    """Bound candidate minus production of each rate within each group by a paired percentile bootstrap over all rows.
+
+    Rates read nothing but the cells (group, truth, both answers), so drawing rows is one multinomial draw of their
+    counts: the cost depends on groups and rounds, not on rows.
+
+    Returns
+    -------
+    dict
+        By the place of the group: each of :data:`RATES` with ``value``, ``low``, ``high``, None without a denominator.
+    """
+    cell = 4 * (truth == 1) + 2 * (candidate.values == 1) + (production.values == 1)
+    counts = np.bincount(grouping.codes * 8 + cell, minlength=8 * len(grouping.labels)).astype(np.int64)
+    total = int(counts.sum())
+    drawn = np.random.default_rng(seed).multinomial(total, counts / total, size=rounds)
+    values, draws = _changes(counts[None, :]), _changes(drawn)
+    return {
+        at: {rate: _bounded(values[rate][0, at], draws[rate][:, at]) for rate in RATES}
+        for at in range(len(grouping.labels))
+    }
+
+
+def _changes(counts: NDArray[np.int64]) -> dict[str, Floats]:
+    """Subtract production's rates from the candidate's, shape ``(draws, groups)``; nan for a share of nothing."""
+    cells = counts.reshape(len(counts), -1, 2, 2, 2).astype(np.float64)  # draw, group, truth, candidate, production
+    gained = cells[..., 1, 0] - cells[..., 0, 1]  # said positive by the candidate alone, less by production alone
+    negatives, positives = cells.sum(axis=(3, 4))[..., 0], cells.sum(axis=(3, 4))[..., 1]
+    rows = negatives + positives
+    with np.errstate(invalid="ignore"):
+        return {
+            "selection_rate": gained.sum(axis=2) / rows, "tpr": gained[..., 1] / positives,
+            "fpr": gained[..., 0] / negatives, "accuracy": (gained[..., 1] - gained[..., 0]) / rows,
+        }  # fmt: skip
+
+
+def _bounded(value: float, draws: Floats) -> Json:
+    if not np.isfinite(value):
+        return {"value": None, "low": None, "high": None}
+    low, high = bounds(draws[np.isfinite(draws)], float(value))
+    return {"value": float(value), "low": low, "high": high}
 
 
 def _cells(grouping: Grouping, truth: NDArray[np.generic], answers: Answers) -> NDArray[np.int64]:

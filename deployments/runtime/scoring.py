@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deployments.runtime import loading, sifting
 from deployments.runtime.fit import ERROR, PREDICTION, SHARE
 from deployments.runtime.signature import MAX_ROWS, Signature, parse
 from mlportal.lib.errors import DomainError, Unprocessable
@@ -22,6 +21,7 @@ from projects.tabular import child
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from deployments.runtime import sifting
     from deployments.runtime.backends import Backend
 
 RESULT, ANSWER = "result.parquet", "answer.json"
@@ -84,6 +84,7 @@ def run(asked: Json, folder: Path) -> Json:
     """Load the version, score the chunks that are not there yet, write the result."""
     import warnings
 
+    from deployments.runtime import loading  # the worker that watches this process never loads the engine
     from mlportal.lib import modelfile
 
     warnings.simplefilter("ignore")  # scikit-learn warns of each unseen category; those are part of the answers
@@ -175,6 +176,8 @@ def _chunk(table: pa.Table, asked: Json, work: Work, target: Path, number: int) 
 
 
 def _scored(table: pa.Table, work: Work, first_row: int) -> sifting.Scored:
+    from deployments.runtime import sifting
+
     columns = [sifting.values(table.column(column.name), column) for column in work.signature.columns]
     return sifting.score(work.backend, columns, work.signature, first_row=first_row)
 

@@ -1,15 +1,17 @@
-"""The evidence of a promotion: measure again what failed."""
+"""The evidence of a promotion: what a reader may see of it, and measuring again what failed."""
+
+from typing import Any
 
 from django.db import transaction
 
 from deployments.models import Evaluation, GateResult, PromotionRequest
-from deployments.services import holds
+from deployments.services import explanations, holds
 from mlportal.lib import queue
 from mlportal.lib.errors import Conflict
 from mlportal.lib.lease import WorkState
 from projects.actor import Actor
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, marks
 
 TASK = "deployments.evaluate_request"
 FAILED = (WorkState.FAILED, WorkState.CANCELLED, WorkState.TIMED_OUT)
@@ -19,6 +21,23 @@ def may_retry(request: PromotionRequest) -> bool:
     """Whether the evaluation failed and nothing was decided on it yet."""
     work = getattr(request, "evaluation", None)
     return request.is_pending and work is not None and work.state in FAILED
+
+
+def readable(by: Actor, *, request: PromotionRequest, result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return what an evaluation found, without values of columns whose marks hide them from the actor.
+
+    The seal covers what was found, not what one reader sees of it. Whoever is told of the request may read it, also a
+    token that only decides, so no other right is asked.
+    """
+    source = request.version.dataset_version
+    hidden = marks.hidden_from(by, dataset=source.dataset) if source else frozenset()
+    told = (result or {}).get("explanations")
+    if result is None or not told or not hidden:
+        return result
+    seen = {**told, "partial_dependence": explanations.curves(told.get("partial_dependence") or [], hidden)}
+    if "examples" in told:
+        seen["examples"] = explanations.masked(told["examples"], hidden)
+    return {**result, "explanations": seen}
 
 
 def retry(by: Actor, *, request: PromotionRequest) -> Evaluation:

@@ -30,18 +30,27 @@ def readable(by: Actor, *, version: ModelVersion, result: dict[str, Any]) -> dic
     hidden = marks.hidden(by, dataset=dataset) if dataset else frozenset()
     if not hidden:
         return result
-    masked = [
+    return {**masked(result, hidden), "partial_dependence": curves(result["partial_dependence"], hidden)}
+
+
+def masked(told: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
+    """Return rows and what their columns add, without the values of some columns."""
+    rows = [
         {
             **row,
             "values": [
                 marks.MASK if name in hidden else value
-                for name, value in zip(result["columns"], row["values"], strict=False)
+                for name, value in zip(told["columns"], row["values"], strict=False)
             ],
         }
-        for row in result["rows"]
+        for row in told["rows"]
     ]
-    curves = [curve for curve in result["partial_dependence"] if curve["feature"] not in hidden]
-    return {**result, "rows": masked, "partial_dependence": curves}
+    return {**told, "rows": rows}
+
+
+def curves(found: list[dict[str, Any]], hidden: frozenset[str]) -> list[dict[str, Any]]:
+    """Return the curves of the other columns: the ends of one's axis are values."""
+    return [curve for curve in found if curve["feature"] not in hidden]
 
 
 def ask(by: Actor, *, version: ModelVersion) -> Explanation:

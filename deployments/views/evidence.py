@@ -15,6 +15,10 @@ RATES = {
     "selection_rate": "Selection rate", "tpr": "True positive rate", "fpr": "False positive rate",
     "accuracy": "Accuracy",
 }  # fmt: skip
+# Which way a rate gets better; being selected is good or bad by what it is for.
+TURNS = {"selection_rate": 0, "tpr": 1, "fpr": -1, "accuracy": 1}
+EXPLAINED = 12  # columns of an explained answer that the page lists
+OTHERS = "other columns"
 MEGABYTE = 1e6
 Json = dict[str, Any]
 
@@ -60,12 +64,24 @@ class Evidence:
         """Groups by column: four rates of both with intervals, the ratio and whether four fifths hold."""
         return [self._column(place, column) for place, column in enumerate(self.found.get("fairness") or [])]
 
+    @cached_property
+    def worse_groups(self) -> list[str]:
+        """Rates of groups that surely got worse."""
+        return [
+            f"{label.lower()} of {column['column']} {line['value']}"
+            for column in self.fairness
+            for line in column["lines"]
+            for label, rate in zip(RATES.values(), line["rates"], strict=True)
+            if rate["change"] and rate["change"]["clear"] == "down"
+        ]
+
     def _column(self, place: int, column: Json) -> Json:
         lines = [
             {
                 "value": group["value"], "rows": group["rows"],
                 "rates": [
                     {side: _share((group[side] or {}).get(rate)) for side in ("candidate", "baseline")}
+                    | {"change": _gained((group.get("difference") or {}).get(rate), rate)}
                     for rate in RATES
                 ],
             }
@@ -85,6 +101,7 @@ class Evidence:
         return {
             "id": f"d-fair-{place}", "column": column["column"], "lines": lines, "holds": column["four_fifths"],
             "words": f"{words}{was}.", "figure": self._figure(column),
+            "compared": bool(column["groups"][0]["baseline"]),
         }  # fmt: skip
 
     def _figure(self, column: Json) -> str:
@@ -155,7 +172,35 @@ class Evidence:
     @cached_property
     def explanations(self) -> Json | None:
         """Permutation importance as bars."""
-        return explained.importance((self.found.get("explanations") or {}).get("importance") or [])
+        return explained.importance(self._told.get("importance") or [])
+
+    @cached_property
+    def curves(self) -> list[Json]:
+        """How the output depends on the columns that matter most."""
+        return explained.curves(self._told.get("partial_dependence") or [])
+
+    @cached_property
+    def examples(self) -> Json | None:
+        """A handful of answers: a line for each column that adds most, with a cell an answer, and the rest in one."""
+        told = self._told.get("examples")
+        if not told:
+            return None
+        rows = told["rows"]
+        lines = [
+            {"column": name, "cells": [_cell(row, place) for row in rows]}
+            for place, name in enumerate(told["columns"][:EXPLAINED])
+        ]
+        if len(told["columns"]) > EXPLAINED:
+            rest = [{"value": "", "adds": sum(row["contributions"][EXPLAINED:])} for row in rows]
+            lines.append({"column": OTHERS, "cells": rest})
+        return {
+            "rows": rows, "lines": lines, "scale": told["scale"], "class": told["class"],
+            "method": explained.METHODS[told["method"]],
+        }  # fmt: skip
+
+    @property
+    def _told(self) -> Json:
+        return self.found.get("explanations") or {}
 
     @property
     def missing(self) -> list[Json]:
@@ -188,6 +233,25 @@ def _share(rate: Json | None) -> str:
     if not rate or rate["value"] is None:
         return "–"
     return f"{rate['value']:.1%} ({rate['low']:.1%} to {rate['high']:.1%})"
+
+
+def _gained(change: Json | None, rate: str) -> Json | None:
+    """Write the candidate's rate minus production's in points with its interval, None without production."""
+    if not change or change["value"] is None:
+        return None
+    words = signed(round(100 * change["value"], 2))
+    if change["low"] is None:
+        return {"words": words, "range": "", "tone": "", "clear": ""}
+    turn = TURNS[rate]
+    ends = sorted((turn * change["low"], turn * change["high"]))
+    clear = "up" if ends[0] > 0 else "down" if ends[1] < 0 else ""
+    low, high = (signed(round(100 * change[end], 2)) for end in ("low", "high"))
+    return {"words": words, "range": f"{low} to {high}", "tone": clear, "clear": clear}
+
+
+def _cell(row: Json, place: int) -> Json:
+    """Return value and contribution of a column; what is summed up as other columns has no value."""
+    return {"value": row["values"][place] if place < len(row["values"]) else "", "adds": row["contributions"][place]}
 
 
 def _dots(rates: list[Json]) -> Json:

@@ -54,7 +54,7 @@ def shown(result: Json, asked: str) -> Json:
     return {
         "number": number, "numbers": range(1, len(rows) + 1), "row": row, "lines": lines, "finding": finding,
         "figure": json.dumps(figure), "method": METHODS[result["method"]], "scale": result["scale"],
-        "why": result["why"], "class": result["class"], "curves": _curves(result),
+        "why": result["why"], "class": result["class"], "curves": curves(result["partial_dependence"]),
     }  # fmt: skip
 
 
@@ -84,10 +84,10 @@ def _is_line(row: Any) -> bool:
     )
 
 
-def _curves(result: Json) -> list[Json]:
+def curves(found: list[Json]) -> list[Json]:
     """Return partial dependence as lines for numbers, as bars for words."""
     out = []
-    for place, curve in enumerate(result["partial_dependence"][:CURVES]):
+    for place, curve in enumerate(found[:CURVES]):
         words = f"Mean output from {min(curve['mean']):.3g} to {max(curve['mean']):.3g} over {curve['feature']}."
         figure: Json = {"kind": "bars", "xt": "Mean output", "labels": curve["grid"], "values": curve["mean"]}
         if curve["kind"] == "numeric":

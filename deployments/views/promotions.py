@@ -84,7 +84,7 @@ class OneRequest(ProjectView):
     def show(self, number: int, *, error: DomainError | None = None, status: int = 200) -> HttpResponse:
         """Render the page, with a refusal and what was typed when there is one."""
         held = self.load(number)
-        told = review.load(held)
+        told = review.load(self.actor, held)
         context: dict[str, Any] = {
             "request_": held,
             "heading": f"Promote {held.version} to {held.environment.name}",

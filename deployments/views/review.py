@@ -8,9 +8,11 @@ from django.utils.functional import cached_property
 from deployments import gates
 from deployments.models import GateResult, ModelVersion, PromotionRequest
 from deployments.proof.rules import plain_number, signed
+from deployments.services import evidence
 from deployments.views.evidence import Evidence
 from experiments.training.catalogue import METRICS
 from mlportal.lib.ui import inside_a_sentence
+from projects.actor import Actor
 
 ARROWS = {"higher": "↑", "lower": "↓"}
 CENTRE, REACH = 50.0, 44.0
@@ -178,9 +180,9 @@ class Review:
         return f"{word} production: {label} {signed(_rounded(first['difference']))} ({between}) {rows}"
 
     def _worse(self) -> str:
-        """Say which metrics and segments got worse beyond their interval."""
+        """Say which metrics, segments and groups got worse beyond their interval."""
         metrics = [row.label for row in self.rows if row.tone == "down" and row.interval and row.interval.high < CENTRE]
-        worse = [*metrics, *self.evidence.worse_segments]
+        worse = [*metrics, *self.evidence.worse_segments, *self.evidence.worse_groups]
         if not worse:
             return ""
         more = f" and {len(worse) - 3} more" if len(worse) > 3 else ""
@@ -239,11 +241,11 @@ class Review:
         ]
 
 
-def load(request: PromotionRequest) -> Review:
-    """Build the page's words for a request whose relations are joined."""
+def load(by: Actor, request: PromotionRequest) -> Review:
+    """Build the page's words for a request whose relations are joined, as the actor may read them."""
     work = getattr(request, "evaluation", None)
     results = [item for item in request.gate_results.all() if item.phase == GateResult.Phase.REQUEST]
-    found = work.result if work is not None and work.result else {}
+    found = evidence.readable(by, request=request, result=work.result if work is not None else None) or {}
     return Review(request, results, found)
 
 

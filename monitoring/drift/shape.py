@@ -99,6 +99,14 @@ def merge(parts: Iterable[Counts]) -> Counts:
     GridMismatch
         When the parts differ in length, that is, come from different grids.
     """
+    total = add_up(parts)
+    if "others" in total:
+        total["others"] = commonest(total["others"])
+    return total
+
+
+def add_up(parts: Iterable[Counts]) -> Counts:
+    """Add as `merge` does and keep all of ``others``, so that sums may be merged again as if they were their parts."""
     parts = list(parts)
     if len({len(part["counts"]) for part in parts}) != 1:
         raise GridMismatch("The counts come from different grids.")
@@ -108,7 +116,7 @@ def merge(parts: Iterable[Counts]) -> Counts:
     }
     if all("sums" in part for part in parts):
         total["sums"] = [sum(column) for column in zip(*(part["sums"] for part in parts), strict=True)]
-    others = _merged_others(parts)
+    others = _summed(part.get("others", {}) for part in parts)
     if others:
         total["others"] = others
     if any("keys" in part for part in parts):
@@ -135,10 +143,6 @@ def commonest(others: dict[str, int]) -> dict[str, int]:
     """Keep the 20 commonest values, ties by name, so that the result does not depend on order."""
     ranked = sorted(others.items(), key=lambda item: (-item[1], item[0]))
     return dict(ranked[:MOST_OTHERS])
-
-
-def _merged_others(parts: list[Counts]) -> dict[str, int]:
-    return commonest(_summed(part.get("others", {}) for part in parts))
 
 
 def _summed(parts: Iterable[dict[str, int]]) -> dict[str, int]:

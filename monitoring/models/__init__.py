@@ -1,6 +1,7 @@
 """Tables of the monitoring app, one module a noun."""
 
 from monitoring.models.alerts import Alert, AlertRule, AlertTransition, RuleEvaluation, Silence
+from monitoring.models.days import Day, DaySum
 from monitoring.models.incidents import Incident
 from monitoring.models.predictions import (
     Backfill,
@@ -22,6 +23,8 @@ __all__ = [
     "AlertTransition",
     "Backfill",
     "Bucket",
+    "Day",
+    "DaySum",
     "DriftScore",
     "GroundTruth",
     "Incident",

@@ -11,6 +11,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from mlportal.lib import apart
+from monitoring import history
 from monitoring.drift import score, shape, verdict
 from monitoring.drift.shape import Counts
 from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, RuleEvaluation, Window
@@ -18,7 +19,7 @@ from monitoring.models.alerts import UNMEASURED
 from monitoring.models.windows import Verdict
 from monitoring.services import alerts
 from monitoring.services.course import Course
-from monitoring.services.waiting import delay_of
+from monitoring.services.waiting import OF_THE_WHOLE, delay_of
 from projects.actor import Actor
 from projects.permissions import Permission
 
@@ -87,8 +88,8 @@ def _judge(monitor: Monitor, end: datetime, now: datetime) -> Window | None:
         if held.rolled_to is not None and held.rolled_to >= end:
             return None
         start = _start(monitor, end)
-        counts = merged(monitor, start, end)
-        window = Window(monitor=monitor, starts_at=start, ends_at=end, computed_at=now, rows=_rows(counts))
+        counts = history.counts_of(monitor, start, end)
+        window = Window(monitor=monitor, starts_at=start, ends_at=end, computed_at=now, rows=history.rows_of(counts))
         _add_traffic(window, monitor, end)
         scores = _scores(monitor, counts) if window.rows else []
         _add_verdict(window, scores)
@@ -117,33 +118,13 @@ def _start(monitor: Monitor, end: datetime) -> datetime:
     return start
 
 
-def merged(monitor: Monitor, start: datetime, end: datetime) -> dict[str, Counts]:
-    """Counts of each column between two moments; counts made on another reference are left out."""
-    parts: dict[str, list[Counts]] = {}
-    rows = Bucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end).order_by("hour")
-    for column, counts in rows.values_list("column", "counts").iterator():
-        parts.setdefault(column, []).append(counts)
-    return {column: _merge(monitor, column, held) for column, held in parts.items()}
-
-
-def _merge(monitor: Monitor, column: str, parts: list[Counts]) -> Counts:
-    grid = monitor.reference.get(column)
-    fitting = [part for part in parts if grid is None or shape.fits(grid, part)]
-    same = [part for part in fitting or parts if len(part["counts"]) == len((fitting or parts)[-1]["counts"])]
-    return shape.merge(same)
-
-
-def _rows(counts: dict[str, Counts]) -> int:
-    return max((shape.size(held) for column, held in counts.items() if column not in shape.NOT_ROWS), default=0)
-
-
 def _scores(monitor: Monitor, counts: dict[str, Counts]) -> list[score.Score]:
     return score.columns(monitor.reference, counts, min_samples=monitor.min_samples)
 
 
 def _add_traffic(window: Window, monitor: Monitor, end: datetime) -> None:
     """Requests, errors and latency of the last step: these must not wait for a whole window."""
-    held = merged(monitor, end - monitor.step, end).get(shape.TRAFFIC)
+    held = history.traffic_of(monitor, end - monitor.step, end)
     if held is None:
         return
     window.requests, window.errors = shape.size(held), held["nulls"]
@@ -208,5 +189,8 @@ def _settle(window: Window, rules: list[AlertRule]) -> None:
 
 
 def _rules(monitor: Monitor) -> list[AlertRule]:
-    rows = AlertRule.objects.in_project(monitor.project).filter(enabled=True, endpoint__in=["", monitor.endpoint])
+    rows = AlertRule.objects.in_project(monitor.project).filter(
+        enabled=True, endpoint__in=["", monitor.endpoint], version__in=["", monitor.version]
+    )
+    rows = rows.exclude(metric__in=OF_THE_WHOLE) if monitor.variant else rows
     return list(rows.exclude(metric__in=UNMEASURED).select_related("project").order_by("pk"))

@@ -63,14 +63,14 @@ def own_facts(rule: AlertRule, monitor: Monitor, end: datetime) -> Facts:
     It reaches back at least as far as one step of counting: there is nothing finer to look at.
     """
     start = end - timedelta(seconds=max(rule.window_seconds or 0, monitor.bucket_seconds))
-    counts = history.counts_of_all(monitor, start, end)
+    counts = history.counts_of(monitor, start, end)
     scores = [
         DriftScore(others=counts[one.column].get("others", {}), **_fields(one))
         for one in score.columns(monitor.reference, counts, min_samples=monitor.min_samples)
         if one.column in counts
     ]
     window = Window(monitor=monitor, starts_at=start, ends_at=end, rows=history.rows_of(counts))
-    if traffic := counts.get(shape.TRAFFIC):
+    if traffic := history.traffic_of(monitor, start, end):
         window.requests, window.errors = shape.size(traffic), traffic["nulls"]
         window.latency_p50_us, window.latency_p95_us, window.latency_p99_us = (
             shape.latency_us(traffic, share) for share in (0.50, 0.95, 0.99)

@@ -17,6 +17,6 @@ def name_checks(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("projects", "0007_bench4")]
+    dependencies = [("projects", "0007_checks")]
 
     operations = [migrations.RunPython(name_checks, migrations.RunPython.noop)]

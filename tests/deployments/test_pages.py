@@ -1,5 +1,7 @@
 """Every page of models, promotions and deployments: who sees what, what a form changes, how many queries it takes."""
 
+import json
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -7,8 +9,10 @@ from django.test.utils import CaptureQueriesContext
 
 from deployments.models import Automation, Endpoint, ModelVersion, PromotionRequest
 from deployments.services import policies
+from deployments.views.evidence import Evidence
 from projects.models import Event
 from tests.deployments.services.test_registry import tamper
+from tests.deployments.test_api import Api
 from tests.factories.deployments import (
     Team,
     difference,
@@ -118,6 +122,94 @@ def test_the_review_says_what_is_true(team):
     ]  # fmt: skip
     row = review.rows[0]
     assert (row.interval.low, row.interval.mid, row.interval.high, row.interval.tone) == (61.0, 79.7, 94.0, "ok")
+
+
+def rates(selected: float, tpr: float | None) -> dict:
+    known = {"selection_rate": selected, "tpr": tpr, "fpr": 0.1, "accuracy": 0.9}
+    return {
+        name: {"value": value, "low": None if value is None else value - 0.05, "high": None if value is None else value}
+        for name, value in known.items()
+    }  # fmt: skip
+
+
+def moved(tpr: float | None) -> dict:
+    same = {name: {"value": 0.0, "low": -0.01, "high": 0.01} for name in ("selection_rate", "fpr", "accuracy")}
+    ends = (None, None) if tpr is None else (tpr - 0.02, tpr + 0.02)
+    return {**same, "tpr": {"value": tpr, "low": ends[0], "high": ends[1]}}
+
+
+def test_the_review_shows_the_difference_of_each_group_with_its_interval(team):
+    make_live(team)
+    groups = [
+        {"value": "f", "rows": 60, "candidate": rates(0.4, 0.7), "baseline": rates(0.4, 0.8),
+         "difference": moved(-0.1)},
+        {"value": "m", "rows": 40, "candidate": rates(0.5, None), "baseline": rates(0.5, None),
+         "difference": moved(None)},
+        {"value": "x", "rows": 40, "candidate": rates(0.5, 0.8), "baseline": rates(0.5, 0.8)},  # of an earlier release
+    ]  # fmt: skip
+    column = {
+        "column": "sex", "groups": groups, "selection_ratio": {"candidate": 0.8, "baseline": 0.8}, "four_fifths": True,
+        "small": [],
+    }  # fmt: skip
+    request = make_request(team, found=result(production=0.87, fairness=[column]))
+    page = browser(team, "viewer").get(f"/p/churn/promotions/{request.pk}/")
+    review = page.context["review"]
+    first, second, third = review.evidence.fairness[0]["lines"]
+    assert first["rates"][1]["change"] == {"words": "−10", "range": "−12 to −8", "tone": "down", "clear": "down"}
+    assert first["rates"][2]["change"] == {"words": "+0", "range": "−1 to +1", "tone": "", "clear": ""}
+    assert second["rates"][1]["change"] is None
+    assert {rate["change"] for rate in third["rates"]} == {None}
+    assert "(−12 to −8)" in page.content.decode()
+    assert review.summary == "Got worse: true positive rate of sex f."
+
+
+EXAMPLES = {
+    "method": "tree", "scale": "probability", "why": "", "class": "yes", "columns": ["age", "plan", "other columns"],
+    "rows": [
+        {"values": ["41", "basic"], "contributions": [0.1, -0.25, 0.01], "base": 0.5, "output": 0.36,
+         "prediction": "no"},
+        {"values": ["63", "plus"], "contributions": [0.2, 0.1, 0.0], "base": 0.5, "output": 0.8, "prediction": "yes"},
+    ],
+}  # fmt: skip
+TOLD = {
+    "metric": "roc_auc", "importance": [{"feature": "age", "mean": 0.1, "std": 0.01}], "examples": EXAMPLES,
+    "partial_dependence": [
+        {"feature": "age", "kind": "numeric", "grid": [20.0, 77.0], "mean": [0.3, 0.7]},
+        {"feature": "plan", "kind": "categorical", "grid": ["basic", "plus"], "mean": [0.4, 0.6]},
+    ],
+}  # fmt: skip
+
+
+def test_the_review_shows_curves_and_examples_but_no_value_that_marks_hide(team):
+    request = make_request(team, found=result(explanations=TOLD))
+    dataset = request.version.dataset_version.dataset
+    dataset.marks = {"age": "personal"}
+    dataset.save(update_fields=["marks"])
+    seen = {role: browser(team, role).get(f"/p/churn/promotions/{request.pk}/") for role in ("scientist", "manager")}
+    told = {role: page.context["review"].evidence for role, page in seen.items()}
+    assert [each["feature"] for each in told["scientist"].curves] == ["age", "plan"]
+    assert [each["feature"] for each in told["manager"].curves] == ["plan"]
+    lines = told["manager"].examples["lines"]
+    assert [[cell["value"] for cell in line["cells"]] for line in lines] == [
+        ["•••", "•••"], ["basic", "plus"], ["", ""],
+    ]  # fmt: skip
+    assert [cell["adds"] for cell in lines[0]["cells"]] == [0.1, 0.2]
+    assert told["scientist"].examples["lines"][0]["cells"][1]["value"] == "63"
+    assert b"What each column added to 2 answers" in seen["manager"].content
+    wide = {
+        **EXAMPLES, "columns": [f"c{at}" for at in range(14)],
+        "rows": [{**EXAMPLES["rows"][0], "values": ["1"] * 14, "contributions": [0.25] * 14}],
+    }  # fmt: skip
+    folded = Evidence(request, {"explanations": {"examples": wide}}).examples["lines"]
+    assert (len(folded), folded[-1]) == (13, {"column": "other columns", "cells": [{"value": "", "adds": 0.5}]})
+    for path in ("", "evidence/"):
+        text = Api(team, "manager", "read").get(f"promotions/{request.pk}/{path}").content.decode()
+        assert '"plus"' in text
+        assert '"63"' not in text
+        assert "77.0" not in text
+        assert "77.0" in Api(team, "scientist", "read", "write").get(f"promotions/{request.pk}/{path}").content.decode()
+    sealed = json.loads(request.snapshot)["metrics"]["compared"]["explanations"]["examples"]
+    assert [row["values"] for row in sealed["rows"]] == [["41", "basic"], ["63", "plus"]]
 
 
 @pytest.mark.parametrize(

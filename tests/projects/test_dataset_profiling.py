@@ -17,6 +17,7 @@ from mlportal.lib import blobs, lease
 from projects import pipeline
 from projects.models import DatasetVersion, Event
 from projects.services import datasets
+from projects.tabular.child import PROGRESS
 from tests.factories.datasets import profiled, registrar, upload
 from tests.factories.projects import make_project
 
@@ -170,12 +171,14 @@ def run_worker(pk: int, failpoint: str) -> None:
 
 
 def wait_for_child(pid: int) -> int:
-    for _ in range(300):
-        found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-        if found and DatasetVersion.objects.filter(state="running", progress__gt=0).exists():
+    """The child of worker `pid` once it reads the file: its own note tells, as a beat may come too late."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if any(settings.TEMP_DIR.glob(f"profile-*/{PROGRESS}")):
+            found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True).stdout.split()
             return int(found[0])
-        time.sleep(0.05)
-    raise AssertionError("the worker started no child")
+        time.sleep(0.01)
+    raise AssertionError("the worker's child read nothing")
 
 
 def gone_within(pid: int, seconds: float) -> bool:

@@ -37,7 +37,7 @@ def told():
 
 def test_rates_by_group_equal_fairlearn(told):
     truth, ours, theirs, sex = told
-    [column], missing = _one(fairness.by_group(groups.by(sex), truth, ours, theirs))
+    [column], missing = _one(fairness.by_group(groups.by(sex), truth, ours, theirs, rounds=50, seed=1))
     names = {
         "selection_rate": fairlearn.selection_rate, "tpr": fairlearn.true_positive_rate,
         "fpr": fairlearn.false_positive_rate, "accuracy": oracle.accuracy_score,
@@ -55,6 +55,45 @@ def test_rates_by_group_equal_fairlearn(told):
 
 def _one(found):
     return [found[0]], found[1]
+
+
+ORACLES = {
+    "selection_rate": (fairlearn.selection_rate, lambda truth, said: said.mean()),
+    "tpr": (fairlearn.true_positive_rate, lambda truth, said: said[truth == 1].mean()),
+    "fpr": (fairlearn.false_positive_rate, lambda truth, said: said[truth == 0].mean()),
+    "accuracy": (oracle.accuracy_score, lambda truth, said: (said == truth).mean()),
+}
+
+
+@pytest.mark.parametrize("rate", fairness.RATES)
+def test_differences_by_group_equal_fairlearn_and_scipy(told, rate):
+    """The interval of one group is that of drawing all rows in pairs, to a seventh of its width."""
+    truth, ours, theirs, sex = told
+    grouping, group = groups.by(sex), sex.to_numpy() == "m"
+    found = fairness.differences(grouping, truth, ours, theirs, rounds=4000, seed=7)[grouping.labels.index("m")][rate]
+
+    def difference(index, measure=ORACLES[rate][1]):
+        kept = index[group[index]]
+        return measure(truth[kept], ours.values[kept]) - measure(truth[kept], theirs.values[kept])
+
+    drawn = stats.bootstrap(
+        (np.arange(ROWS),), difference, vectorized=False, n_resamples=1000, method="percentile",
+        rng=np.random.default_rng(4),
+    ).confidence_interval  # fmt: skip
+    assert found["value"] == pytest.approx(difference(np.arange(ROWS), ORACLES[rate][0]), abs=1e-12)
+    near = 0.15 * (drawn.high - drawn.low)
+    assert (found["low"], found["high"]) == pytest.approx((drawn.low, drawn.high), abs=near)
+
+
+def test_a_group_without_positives_has_no_difference_of_their_rate(told):
+    truth, ours, theirs, sex = told
+    grouping = groups.by(sex)
+    truth = np.where(sex == "f", 0, truth)
+    found = fairness.differences(grouping, truth, ours, theirs, rounds=50, seed=7)[grouping.labels.index("f")]
+    assert found["tpr"] == {"value": None, "low": None, "high": None}
+    assert found["fpr"]["low"] <= found["fpr"]["value"] <= found["fpr"]["high"]
+    same = fairness.differences(grouping, truth, ours, ours, rounds=50, seed=7)[0]
+    assert {tuple(each.values()) for each in same.values()} <= {(0.0, 0.0, 0.0), (None, None, None)}
 
 
 @pytest.mark.parametrize(("hits", "of"), [(0, 5), (5, 5), (3, 40), (400, 1000)])
@@ -214,6 +253,12 @@ def test_everything_is_there_for_a_classifier():
     assert phases[0] == ("Answer the held-out rows", 0.0)
     assert phases[-1] == ("Explain the candidate", 1.0)
     assert {row["feature"] for row in result.explanations["importance"]} == set(COLUMNS)
+    told = result.explanations["examples"]
+    assert (told["method"], len(told["rows"])) == ("permutation", 5)
+    assert [row["output"] for row in told["rows"]] == sorted(row["output"] for row in told["rows"])
+    assert (told["rows"][0]["prediction"], told["rows"][-1]["prediction"]) == ("no", "yes")
+    for row in told["rows"]:
+        assert row["base"] + sum(row["contributions"]) == pytest.approx(row["output"])
     assert [share for _, share in phases] == sorted(share for _, share in phases)
 
 

@@ -158,3 +158,13 @@ def test_a_study_is_plain_and_sums_what_it_does_not_show(people, monkeypatch):
         assert len(row["values"]) == 2
     assert found["class"] == "yes"
     assert {curve["kind"] for curve in found["partial_dependence"]} <= {"numeric", "categorical"}
+
+
+def test_examples_of_an_evaluation_keep_no_secret_value(people):
+    model = fitted(LogisticRegression(), "logistic_regression", people)
+    found = explaining.examples(model, people[0], ["plan"])
+    assert found["method"] == "linear"
+    hidden = found["columns"].index("plan")
+    assert {row["values"][hidden] for row in found["rows"]} == {"•••"}
+    assert "•••" not in [value for row in found["rows"] for at, value in enumerate(row["values"]) if at != hidden]
+    assert len(explaining.examples(model, people[0].head(2), [])["rows"]) == 2

@@ -1,10 +1,11 @@
 """Own environments of a project and the moves that lead into them."""
 
+import importlib
 from datetime import timedelta
 
 import pytest
-from django.core.management import call_command
-from django.db import IntegrityError, transaction
+from django.apps import apps
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from deployments.models import Alias, Environment, EnvironmentMove, PromotionRequest
@@ -319,11 +320,13 @@ def test_two_environments_of_one_folded_name_are_refused_by_the_database(places)
 def test_an_upgrade_lets_old_environments_be_reached(serial_team):
     """Rows of a portal before moves existed get a way and a date, and the trigger comes all the same."""
     policies.ensure(serial_team.project)
-    call_command("migrate", "deployments", "0005_governance", verbosity=0, skip_checks=True)
-    try:
-        EnvironmentMove.objects.all().delete()
-    finally:
-        call_command("migrate", "deployments", verbosity=0, skip_checks=True)
+    step = importlib.import_module("deployments.migrations.0006_environment_moves")
+    with connection.schema_editor() as editor:
+        step.remove(apps, editor)
+    EnvironmentMove.objects.all().delete()
+    with connection.schema_editor() as editor:
+        for operation in step.Migration.operations:
+            operation.code(apps, editor)
     assert ways.of(serial_team.project).pairs() == [("anywhere", "staging"), ("anywhere", "production")]
     assert set(Environment.objects.values_list("created_at", flat=True)) == {serial_team.project.created_at}
     with pytest.raises(IntegrityError), transaction.atomic():
