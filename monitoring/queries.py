@@ -60,9 +60,16 @@ def cells(endpoint_windows: Iterable[tuple[int, datetime]], *, until: datetime, 
     return made
 
 
-def windows_of(project: Project, endpoint: str, *, since: datetime) -> list[Window]:
-    """Windows of an endpoint whatever its version, oldest first."""
-    rows = Window.objects.filter(monitor__project=project, monitor__endpoint=endpoint, ends_at__gt=since)
+def _of_same(monitor: Monitor) -> Q:
+    """Windows of a variant, or of whatever version was live on the endpoint."""
+    if monitor.variant:
+        return Q(monitor=monitor)
+    return Q(monitor__project=monitor.project_id, monitor__endpoint=monitor.endpoint, monitor__variant="")
+
+
+def windows_of(monitor: Monitor, *, since: datetime) -> list[Window]:
+    """Windows of an endpoint whatever its version, or of one variant of it; oldest first."""
+    rows = Window.objects.filter(_of_same(monitor), ends_at__gt=since)
     return list(rows.order_by("ends_at").defer("reasons"))
 
 
@@ -88,11 +95,9 @@ def counts_of(monitor: Monitor, columns: Iterable[str], start: datetime, end: da
     return {column: counts for column, counts in found.items() if shape.fits(grids[column], counts)}
 
 
-def requests_between(project: Project, endpoint: str, since: datetime, until: datetime) -> tuple[int, int]:
-    """Requests and failures of an endpoint between two moments."""
-    rows = Window.objects.filter(
-        monitor__project=project, monitor__endpoint=endpoint, ends_at__gt=since, ends_at__lte=until
-    )
+def requests_between(monitor: Monitor, since: datetime, until: datetime) -> tuple[int, int]:
+    """Requests and failures of an endpoint, or of one variant of it, between two moments."""
+    rows = Window.objects.filter(_of_same(monitor), ends_at__gt=since, ends_at__lte=until)
     sums = rows.aggregate(requests=Sum("requests"), errors=Sum("errors"))
     return sums["requests"] or 0, sums["errors"] or 0
 
