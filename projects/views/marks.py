@@ -30,7 +30,7 @@ class ThingShow(ProjectView):
     def get(self, request: HttpRequest, kind: str, number: int) -> HttpResponse:
         """Show its comments beside the way to it."""
         target = targets.find(self.actor, project=self.project, kind=kind, number=number)
-        request.place = target.place  # type: ignore[attr-defined]  # what ``can`` in templates asks about
+        request.place = target.place  # what ``can`` in templates asks about
         return render(request, "projects/thing.html", {"target": target})
 
 
