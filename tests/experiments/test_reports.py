@@ -2,8 +2,10 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from experiments.models import ImportanceStudy, Report, Run
@@ -148,6 +150,15 @@ def test_the_file_loads_nothing_and_shows_hostile_text_as_text(web, experiment):
     assert "url(" not in own.split("</style>")[0]
     said = web.get(f"{P}/experiments/churn-gbm/compare/export/?q=depth>=0").content.decode()
     assert re.search(r"Download, 1\.\d MB", said)
+
+
+def test_each_module_of_the_file_finds_what_it_imports():
+    before = set()
+    for name in standalone.MODULES:
+        text = (Path(settings.BASE_DIR) / "static" / "js" / f"{name}.js").read_text()
+        asked = {each.rpartition("/")[2] for each in re.findall(r'^import .*"(\..+)\.js";$', text, re.MULTILINE)}
+        assert asked <= before, name
+        before.add(name.rpartition("/")[2])
 
 
 def test_the_data_of_a_comparison_as_csv(web, experiment):
