@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.utils import timezone
 
-from deployments.cards import card_gaps, sealed
+from deployments.cards import annex, card_gaps, sealed
 from deployments.models import Endpoint, GateResult, ModelVersion, Policy, PromotionRequest, Reproduction
 from deployments.proof import canonical, certificate, manifest, measured, rules, seal, signing
 from deployments.proof.rules import Facts, Outcome
@@ -155,6 +155,7 @@ def facts_of(
         latency_ms=measured.latency(result),
         size_bytes=model["size_bytes"] if model else None,
         card_gaps=tuple(card_gaps(version, policy.card_sections)) if "card_complete" in kinds else None,
+        file_gaps=tuple(annex.unwritten(version)) if "technical_file_complete" in kinds else None,
         reproduced=reproduced(version, before=moment) if "reproduced_within" in kinds else None,
         now=moment,
     )

@@ -15,8 +15,8 @@ from django.db.models import Model
 from django.utils import timezone
 from pyarrow import parquet
 
-from deployments.models import Endpoint, Environment, ModelVersion, PromotionRequest
-from deployments.services import policies, predicting, promotions, registry
+from deployments.models import Endpoint, Environment, ModelVersion, PromotionRequest, Rollout
+from deployments.services import policies, predicting, promotions, registry, rollouts
 from experiments.models import TrainingJob
 from experiments.services import jobs
 from mlportal.lib import blobs
@@ -36,10 +36,12 @@ TRIALS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("forest, 200 trees", "random_forest", {"n_estimators": 200}),
     ("boosting", "hist_gradient_boosting", {"learning_rate": 0.1}),
 )
-FIRST, BETTER = "logistic, C 0.001", "logistic, C 1"
+FIRST, BETTER, CANARY = "logistic, C 0.001", "logistic, C 1", "forest, 200 trees"
+STEPS = [{"share": share, "minutes": 60, "requests": 500} for share in (0.25, 0.5, 1.0)]
 QUICK = {"bucket_seconds": 5, "step_seconds": 10, "window_seconds": 60, "min_samples": 150}
 CALM = {"bucket_seconds": 3600, "step_seconds": 3600, "window_seconds": 86_400, "min_samples": 200}
 BATCH, BATCHES = 20, 12
+SHARED = 160  # requests that a canary has a share of
 Say = Callable[[str], None]
 
 
@@ -48,7 +50,7 @@ class DemoFailed(Exception):
 
 
 def fill(project: Project, say: Say) -> None:
-    """Bring the project to life: data, runs, a live endpoint with traffic, a drift alert, a waiting request."""
+    """Bring the project to life: data, runs, a live endpoint with traffic, an alert, a canary, a waiting request."""
     sam, mona, otto = (Actor.for_user(User.objects.get(username=name)) for name in ("sam", "mona", "otto"))
     say("Registering and profiling the sample data")
     version = _dataset(sam, project, SAMPLE)
@@ -60,10 +62,13 @@ def fill(project: Project, say: Say) -> None:
     say("Approving it as the manager")
     _approve(replace(mona, authenticated_at=timezone.now()), asked)
     endpoint = Endpoint.objects.in_project(project).get(name=asked.endpoint_name)
+    canary = _request(sam, project, trained[CANARY], "A forest finds more of the tumours; to be seen on few requests.")
     say(f"Sending requests to {endpoint.name}, at first as in training, then shifted")
     _traffic(otto, endpoint, version)
     say("Waiting for monitoring to notice")
     _drift(otto, endpoint, version)
+    say("Giving a quarter of the requests to another model")
+    _roll_out(otto, mona, _evaluated(canary), endpoint, version)
     say("Asking for the promotion of a better model, to be decided by you")
     _ask(sam, project, trained[BETTER], "Higher ROC AUC on the same data; the drift alert asks for a fresh model.")
 
@@ -111,11 +116,17 @@ def _train(by: Actor, project: Project, version: DatasetVersion) -> dict[str, Tr
 
 
 def _ask(by: Actor, project: Project, job: TrainingJob, reason: str) -> PromotionRequest:
+    return _evaluated(_request(by, project, job, reason))
+
+
+def _request(by: Actor, project: Project, job: TrainingJob, reason: str) -> PromotionRequest:
     version: ModelVersion = registry.register(by, run=job.run, model_name=MODEL)
     policies.ensure(project)
     place = Environment.objects.in_project(project).get(name="production")
-    request = promotions.request(by, version=version, environment=place, reason=reason)
+    return promotions.request(by, version=version, environment=place, reason=reason)
 
+
+def _evaluated(request: PromotionRequest) -> PromotionRequest:
     def is_sealed() -> bool:
         request.refresh_from_db()
         return bool(request.seal) or not request.is_pending
@@ -132,6 +143,24 @@ def _approve(by: Actor, request: PromotionRequest) -> None:
     except Unprocessable as asked:
         ticks = [str(name) for name in asked.got] if isinstance(asked.got, list) else []
         promotions.decide(by, request=request, verdict="approve", comment=comment, acknowledged=ticks)
+
+
+def _roll_out(
+    by: Actor, approver: Actor, request: PromotionRequest, endpoint: Endpoint, version: DatasetVersion
+) -> None:
+    """Plan steps, approve them, and send requests that both versions answer."""
+    reason = "Few requests first, to see its answers beside those of what is live."
+    rollout = rollouts.plan(by, request=request, reason=reason, steps=STEPS)
+    _approve(replace(approver, authenticated_at=timezone.now()), request)
+
+    def shares() -> bool:
+        rollout.refresh_from_db()
+        return rollout.state != Rollout.State.VALIDATING
+
+    _until(shares, 90, "Loading the canary")
+    endless = cycle(_records(version))
+    for _turn in range(SHARED):
+        _predict(by, endpoint, list(islice(endless, 3)))
 
 
 def _records(version: DatasetVersion) -> list[dict[str, Any]]:
@@ -151,7 +180,7 @@ def _batches(records: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def _traffic(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> None:
-    monitor = Monitor.objects.live().get(project=endpoint.project, endpoint=endpoint.name)
+    monitor = Monitor.objects.live().main().get(project=endpoint.project, endpoint=endpoint.name)
     monitors.update_pace(by, monitor=monitor, **QUICK)
     _until(lambda: _answers(by, endpoint, version), 90, f"Serving {endpoint.name}")
     records = _records(version)
@@ -191,5 +220,5 @@ def _drift(by: Actor, endpoint: Endpoint, version: DatasetVersion) -> None:
         _until(firing, 240, "The drift alert")
     finally:
         # Back to hours, or the silence after the example would raise alerts of its own.
-        monitor = Monitor.objects.live().get(project=project, endpoint=endpoint.name)
+        monitor = Monitor.objects.live().main().get(project=project, endpoint=endpoint.name)
         monitors.update_pace(by, monitor=monitor, **CALM)

@@ -97,7 +97,9 @@ def _watching() -> Iterable[Metric]:
         alerts.add_metric([severity, state], count_)
     yield alerts
     yield GaugeMetricFamily("mlportal_open_incidents", "Incidents that nobody closed.", Incident.objects.open().count())
-    yield GaugeMetricFamily("mlportal_live_monitors", "Endpoints that are watched.", Monitor.objects.live().count())
+    yield GaugeMetricFamily(
+        "mlportal_live_monitors", "Endpoints that are watched.", Monitor.objects.live().main().count()
+    )
     unsettled = Window.objects.filter(settled_at=None).count()
     yield GaugeMetricFamily("mlportal_unsettled_windows", "Windows that rules wait to be applied to.", unsettled)
     late = AlertGroup.objects.filter(due_at__lt=timezone.now()).count()

@@ -196,15 +196,25 @@ class Point:
 
 
 def points(
-    project: Project, endpoint: str, *, since: datetime, until: datetime, cell: int, segment: str = ""
+    project: Project,
+    endpoint: str,
+    *,
+    since: datetime,
+    until: datetime,
+    cell: int,
+    segment: str = "",
+    only: Monitor | None = None,
 ) -> list[Point]:
-    """Performance of an endpoint over time, oldest first, in stretches of ``cell`` seconds; four queries a version."""
+    """Performance of an endpoint over time, oldest first, in stretches of ``cell`` seconds; four queries a version.
+
+    ``only`` is the monitor of a variant; without it all versions count that were live, one after the other.
+    """
     first, last = int(since.timestamp()) // cell, -(-int(until.timestamp()) // cell)
     made = {
         number: Point(datetime.fromtimestamp((number + 1) * cell, tz=until.tzinfo)) for number in range(first, last)
     }
     start = datetime.fromtimestamp(first * cell, tz=until.tzinfo)
-    for monitor in monitors_between(project, endpoint, start):
+    for monitor in [only] if only else monitors_between(project, endpoint, start):
         within = _Within(monitor, start, until, segment)
         for hour, rows in within.rows():
             made[int(hour.timestamp()) // cell].answered += rows
@@ -216,8 +226,10 @@ def points(
 
 
 def monitors_between(project: Project, endpoint: str, start: datetime) -> list[Monitor]:
-    """Monitors of an endpoint that were live after a moment, oldest first."""
-    rows = Monitor.objects.in_project(project).filter(Q(valid_to=None) | Q(valid_to__gt=start), endpoint=endpoint)
+    """Monitors of what was live on an endpoint after a moment, oldest first."""
+    rows = (
+        Monitor.objects.main().in_project(project).filter(Q(valid_to=None) | Q(valid_to__gt=start), endpoint=endpoint)
+    )
     return list(rows.order_by("valid_from", "pk"))
 
 
@@ -291,6 +303,19 @@ def rows_of(counts: Mapping[str, Counts]) -> int:
 def counts_between(monitor: Monitor, column: str, start: datetime, end: datetime, segment: str = "") -> Counts | None:
     """Counts of one column between any two moments."""
     return counts_of(monitor, start, end, segment=segment, columns=[column]).get(column)
+
+
+def traffic_of(monitor: Monitor, start: datetime, end: datetime) -> Counts | None:
+    """Requests, errors and latency between two moments; of what is live those of all variants of the endpoint."""
+    own = counts_between(monitor, shape.TRAFFIC, start, end)
+    if monitor.variant:
+        return own
+    beside = Monitor.objects.filter(project=monitor.project_id, endpoint=monitor.endpoint).exclude(variant="")
+    beside = beside.filter(Q(valid_to=None) | Q(valid_to__gt=start), valid_from__lt=end).defer("reference")
+    shares = [counts_between(one, shape.TRAFFIC, start, end) for one in beside.order_by("pk")]
+    held = [own, *shares] if own else shares
+    found = [counts for counts in held if counts]
+    return shape.merge(found) if found else None
 
 
 def segments_of(monitor: Monitor, since: datetime) -> list[str]:

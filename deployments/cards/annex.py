@@ -9,9 +9,10 @@ from typing import Any
 
 from deployments.cards import fields
 from deployments.cards.card import written as from_card
-from deployments.cards.parts import parts
+from deployments.cards.parts import PARTS, parts
 from deployments.cards.records import Records, stamp
 from deployments.cards.writing import Written, written
+from deployments.models import ModelVersion
 from deployments.proof import papers
 from deployments.proof.papers import Json, Source, person
 from deployments.proof.papers import section as part
@@ -44,11 +45,24 @@ HAND: Mapping[str, tuple[str, str, str]] = {
 }  # fmt: skip
 
 
+TAKEN = ("intended_purpose", "limitations", "human_oversight")  # what the model card says already
+
+
+def unwritten(version: ModelVersion) -> list[str]:
+    """Name the parts that people have to write and nobody has: those of the file, and those it takes from the card.
+
+    What records fill is not asked for: approvals and use come after the decision that may ask for a whole file.
+    """
+    said, card = written(version, "file").parts, parts(version).parts
+    of_file = [f"{number} {label}" for name, (number, label, _) in HAND.items() if name not in said]
+    return [*of_file, *(PARTS[name].label for name in TAKEN if name not in card)]
+
+
 def document(facts: Records) -> Json:
     """Write the technical file of a version from the records as they are now."""
     said, card = written(facts.version, "file"), parts(facts.version)
     hand = {name: _hand(facts, said, name) for name in HAND}
-    note = {name: from_card(facts, card, name) for name in ("intended_purpose", "limitations", "human_oversight")}
+    note = {name: from_card(facts, card, name) for name in TAKEN}
     sections = [
         part(
             "general", "1", "General description", hand["provider"], note["intended_purpose"], fields.identity(facts),

@@ -177,6 +177,11 @@ KINDS: Mapping[str, Kind] = {
             "card_complete", "Model card complete",
             "The parts of the model card that the policy asks for are written.",
         ),
+        Kind(
+            "technical_file_complete", "Technical file complete",
+            "Every part of the technical file that no record can tell is written, with the three it takes from the "
+            "model card.",
+        ),
     )
 }  # fmt: skip
 

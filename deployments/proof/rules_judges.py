@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from deployments.proof.rules_catalogue import KINDS, name_of
 from deployments.proof.rules_shapes import MEGABYTE, Facts, Gate, Outcome, plain_number
 
+NAMED = 5  # gaps that a verdict lists
 Judge = Callable[[Gate, Facts], Outcome]
 
 
@@ -125,6 +126,17 @@ def card_complete(gate: Gate, facts: Facts) -> Outcome:
     return verdict(gate, title, not facts.card_gaps, rule, found)
 
 
+def technical_file_complete(gate: Gate, facts: Facts) -> Outcome:
+    """Judge the parts of the technical file that a person has to write."""
+    title, rule = KINDS[gate.kind].label, "every part that people write is written"
+    if facts.file_gaps is None:
+        return nothing(gate, title, rule, "nobody looked at the technical file")
+    rest = len(facts.file_gaps) - NAMED
+    more = f" and {rest} more" if rest > 0 else ""
+    found = f"missing: {', '.join(facts.file_gaps[:NAMED])}{more}" if facts.file_gaps else "nothing is missing"
+    return verdict(gate, title, not facts.file_gaps, rule, found)
+
+
 def _age_within(made: datetime, gate: Gate, facts: Facts) -> bool:
     if facts.now is None:
         raise ValueError(f"{gate.kind} needs the moment of judging")
@@ -136,5 +148,6 @@ JUDGES: dict[str, Judge] = {
     for judge in (
         run_succeeded, reproduced_within, artifact_verified, signature_present, dataset_profiled, dataset_warnings,
         dataset_checks, data_fresh, latency_at_most, size_at_most, card_complete,
+        technical_file_complete,
     )
 }  # fmt: skip

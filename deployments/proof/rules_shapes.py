@@ -135,6 +135,8 @@ class Facts:
         Size of the model file.
     card_gaps
         What the model card lacks, None when nobody looked.
+    file_gaps
+        What nobody has written in the technical file, None when nobody looked.
     reproduced
         When a certificate last said that the training, repeated, came out again.
     now
@@ -159,6 +161,7 @@ class Facts:
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     size_bytes: int | None = None
     card_gaps: tuple[str, ...] | None = None
+    file_gaps: tuple[str, ...] | None = None
     reproduced: datetime | None = None
     now: datetime | None = None
 

@@ -138,7 +138,7 @@ def _rule(by: Actor, item: Condition, endpoint: Endpoint) -> AlertRule:
 def _of_rule(item: Condition) -> dict[str, Any]:
     return {
         "metric": item.metric, "column": item.column, "op": item.op, "critical": item.limit, "warn": None,
-        "needed": 1, "of": 1, "min_samples": 0,
+        "needed": 1, "of": 1, "min_samples": 0, "version": item.request.version.label,
     }  # fmt: skip
 
 

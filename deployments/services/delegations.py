@@ -13,7 +13,7 @@ from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from projects.actor import Actor
 from projects.models import Project, User
 from projects.permissions import GRANTS, Permission, Role, allowed, require
-from projects.services import events
+from projects.services import events, stepup
 
 MAX_DAYS = 90
 ELIGIBLE = tuple(role for role in Role if Permission.PROMOTION_SIGN in GRANTS[role])
@@ -38,9 +38,11 @@ def give(by: Actor, *, project: Project, taker: str, until: datetime, reason: st
     Conflict
         When it is handed to that person already.
     Forbidden
-        For a part of the portal: only a person hands over a right.
+        For a part of the portal: only a person hands over a right. For a session that was left open: as a decision, it
+        asks for a recent proof.
     """
     require(by, Permission.PROMOTION_SIGN, project)
+    stepup.require_recent(by)
     if by.user is None or by.kind == "system":
         raise Forbidden("Only a person hands over the right to decide.", code="people_only")
     now = timezone.now()

@@ -18,11 +18,10 @@ from deployments.models import (
     RegisteredModel,
     RollbackReview,
 )
-from deployments.services import admission, conditions, dividing, endpoint_settings, holds
+from deployments.services import admission, conditions, dividing, endpoint_settings, holds, watching
 from mlportal.lib import again, names
 from mlportal.lib.errors import Conflict, Invalid
 from monitoring.models import Alert
-from monitoring.services import monitors
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -291,7 +290,7 @@ def revise(by: Actor, *, endpoint: Endpoint, version: ModelVersion, **facts: Any
     endpoint.save(update_fields=["current_revision"])
     _mark_interval(endpoint)
     dividing.overtake(endpoint, made, actor=by)
-    _bind(by, endpoint, version)
+    watching.follow(by, endpoint=endpoint, made=made)
     conditions.follow(endpoint, made.promotion, on_behalf_of=by.user)
     return made
 
@@ -300,28 +299,6 @@ def _mark_interval(held: Endpoint) -> None:
     now = timezone.now()
     EndpointInterval.objects.filter(endpoint=held, valid_to=None).update(valid_to=now)
     EndpointInterval.objects.create(endpoint=held, revision=held.current_revision, enabled=held.enabled, valid_from=now)
-
-
-def _bind(by: Actor, held: Endpoint, version: ModelVersion) -> None:
-    watcher = Actor.system(
-        f"endpoint {held.name}", project=held.project, grants={Permission.MONITOR_EDIT}, on_behalf_of=by.user
-    )
-    importance = {
-        str(row["feature"]): float(row.get("mean") or 0.0)
-        for row in version.importance
-        if isinstance(row, dict) and "feature" in row
-    }
-    dataset = version.dataset_version
-    links = {
-        "run": version.run_id,
-        "model": held.model.name,
-        "number": version.number,
-        "dataset": dataset.dataset.name if dataset else None,
-    }
-    monitors.bind(
-        watcher, project=held.project, endpoint=held.name, version=version.label,
-        reference_grids=version.reference_grids, importance=importance, links=links, task=version.task,
-    )  # fmt: skip
 
 
 def _set_enabled(by: Actor, endpoint: Endpoint, *, enabled: bool, reason: str) -> Endpoint:

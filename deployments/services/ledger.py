@@ -45,7 +45,7 @@ def _measure_one(row: RetrainTrigger, now: datetime) -> bool:
         if request.state in UNDECIDED or request.state == "approved":
             return False
         return _write(row, effect=RetrainTrigger.Effect.UNKNOWN, measured_at=now)  # it will never answer
-    monitor = Monitor.objects.filter(
+    monitor = Monitor.objects.main().filter(
         project=row.automation.project_id, endpoint=row.automation.endpoint.name, version=request.version.label
     ).order_by("valid_from").first()  # fmt: skip
     if monitor is None:
@@ -116,7 +116,7 @@ def balance(model: RegisteredModel) -> Balance:
 def measure_gaps(now: datetime | None = None) -> int:
     """Measure every version that answers, or answered within a month, against its promise. Returns how many."""
     now = now or timezone.now()
-    rows = Monitor.objects.filter(Q(valid_to=None) | Q(valid_to__gt=now - MONTH), links__has_key="number")
+    rows = Monitor.objects.main().filter(Q(valid_to=None) | Q(valid_to__gt=now - MONTH), links__has_key="number")
     return sum(_measure_gap(pk, now) for pk in list(rows.order_by("pk").values_list("pk", flat=True)))
 
 

@@ -82,7 +82,7 @@ def new_rows(automation: Automation, live: ModelVersion | None) -> int:
 def monitor_of(automation: Automation) -> Monitor | None:
     """Return what watches the endpoint now."""
     endpoint = automation.endpoint
-    return Monitor.objects.live().filter(project=endpoint.project_id, endpoint=endpoint.name).first()
+    return Monitor.objects.live().main().filter(project=endpoint.project_id, endpoint=endpoint.name).first()
 
 
 def _trained_rows(live: ModelVersion | None) -> int:

@@ -17,6 +17,8 @@ RATES = {
 }  # fmt: skip
 # Which way a rate gets better; being selected is good or bad by what it is for.
 TURNS = {"selection_rate": 0, "tpr": 1, "fpr": -1, "accuracy": 1}
+EXPLAINED = 12  # columns of an explained answer that the page lists
+OTHERS = "other columns"
 MEGABYTE = 1e6
 Json = dict[str, Any]
 
@@ -179,20 +181,18 @@ class Evidence:
 
     @cached_property
     def examples(self) -> Json | None:
-        """A handful of answers, and what each column added to each: a line a column, a cell an answer."""
+        """A handful of answers: a line for each column that adds most, with a cell an answer, and the rest in one."""
         told = self._told.get("examples")
         if not told:
             return None
         rows = told["rows"]
         lines = [
-            {
-                "column": name,
-                "cells": [
-                    {"value": _at(row["values"], place), "adds": row["contributions"][place]} for row in rows
-                ],
-            }
-            for place, name in enumerate(told["columns"])
-        ]  # fmt: skip
+            {"column": name, "cells": [_cell(row, place) for row in rows]}
+            for place, name in enumerate(told["columns"][:EXPLAINED])
+        ]
+        if len(told["columns"]) > EXPLAINED:
+            rest = [{"value": "", "adds": sum(row["contributions"][EXPLAINED:])} for row in rows]
+            lines.append({"column": OTHERS, "cells": rest})
         return {
             "rows": rows, "lines": lines, "scale": told["scale"], "class": told["class"],
             "method": explained.METHODS[told["method"]],
@@ -249,9 +249,9 @@ def _gained(change: Json | None, rate: str) -> Json | None:
     return {"words": words, "range": f"{low} to {high}", "tone": clear, "clear": clear}
 
 
-def _at(values: list[str], place: int) -> str:
-    """Return the value of a column; what is summed up as other columns has none."""
-    return values[place] if place < len(values) else ""
+def _cell(row: Json, place: int) -> Json:
+    """Return value and contribution of a column; what is summed up as other columns has no value."""
+    return {"value": row["values"][place] if place < len(row["values"]) else "", "adds": row["contributions"][place]}
 
 
 def _dots(rates: list[Json]) -> Json:

@@ -3,10 +3,18 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models import Case, F, IntegerField, Prefetch, Q, QuerySet, Value, When
 from django.utils import timezone
 
-from deployments.models import Condition, Delegation, EndpointRevision, GateResult, PromotionRequest, RollbackReview
+from deployments.models import (
+    Condition,
+    Delegation,
+    EndpointRevision,
+    GateResult,
+    PromotionRequest,
+    RegisteredModel,
+    RollbackReview,
+)
 from mlportal.views.waiting_items import AT_MOST, Item, holding
 from projects.actor import Actor
 from projects.models import Membership, Project
@@ -14,6 +22,13 @@ from projects.permissions import Permission, Role
 
 SOON = timedelta(hours=48)
 ENDING = timedelta(days=7)
+Risk = RegisteredModel.Risk
+# A class that nobody has stated may be any: it comes before what is known to be minimal.
+RISKS = {Risk.HIGH: 0, Risk.LIMITED: 1, Risk.NOT_STATED: 2, Risk.MINIMAL: 3}
+BY_RISK = Case(
+    *(When(version__model__risk_class=word, then=Value(place)) for word, place in RISKS.items()), default=Value(2),
+    output_field=IntegerField(),
+)  # fmt: skip
 
 
 def items(actor: Actor, project: Project | None) -> Iterable[Item]:
@@ -66,23 +81,25 @@ def looks(actor: Actor, project: Project | None) -> QuerySet[RollbackReview]:
 
 
 def _requests(actor: Actor, project: Project | None, now: datetime) -> Iterable[Item]:
-    """Those with failed gates first, then the oldest."""
+    """By risk class of the model; within one those with failed gates or little time first, then the oldest."""
     failed = Prefetch(
         "gate_results", GateResult.objects.filter(phase=GateResult.Phase.REQUEST, passed=False), to_attr="failed"
     )
-    for request in requests(actor, project).with_subject().prefetch_related(failed).order_by("pk")[:AT_MOST]:
-        version, failures = request.version, len(request.failed)
+    for request in requests(actor, project).with_subject().prefetch_related(failed).order_by(BY_RISK, "pk")[:AT_MOST]:
+        version, failures, risk = request.version, len(request.failed), Risk(request.version.model.risk_class)
         soon = request.expires_at - now <= SOON
         facts = [f"{request.requested_by} asked: {request.reason[:120]}"]
         if failures:
             facts.insert(0, f"{failures} gate{'s' if failures > 1 else ''} failed")
         if soon:
             facts.insert(0, f"expires {request.expires_at:%Y-%m-%d %H:%M} UTC")
+        if risk in (Risk.HIGH, Risk.LIMITED):
+            facts.insert(0, f"{risk.label} risk")
         yield Item(
             state="expiring" if soon else "review", label="Review",
             title=f"Promote {version} to {request.environment.name}", detail=" · ".join(facts),
             href=f"/p/{request.project.slug}/promotions/{request.pk}/", action="Review", project=request.project,
-            at=request.requested_at, rank=1, risk=0 if failures or soon else 1, oldest_first=True,
+            at=request.requested_at, rank=1, risk=2 * RISKS[risk] + (0 if failures or soon else 1), oldest_first=True,
         )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def _of_rule(held: Sequence[Any]) -> str:
 
 def _silent(mine: Any) -> Box:
     newest = Window.objects.filter(monitor=OuterRef("pk")).order_by("-ends_at")
-    rows = Monitor.objects.live().filter(project__in=mine).defer("reference").select_related("project")
+    rows = Monitor.objects.live().main().filter(project__in=mine).defer("reference").select_related("project")
     now = timezone.now()
     found = []
     for one in rows.annotate(last_rows=Subquery(newest.values("rows")[:1])).order_by("endpoint")[:500]:

@@ -11,9 +11,9 @@ from monitoring.models import Alert, AlertRoute, AlertRule, AlertTransition, Dri
 from monitoring.models.alerts import Metric, Severity
 
 RULE_FIELDS = (
-    "name", "enabled", "endpoint", "metric", "column", "group_by", "op", "warn", "critical", "clear", "needed", "of",
-    "keep_firing", "min_samples", "no_data_after", "no_data_then", "severity", "compare", "over", "evaluation_delay",
-    "window_seconds", "action", "cooldown", "labels", "inhibited_by",
+    "name", "enabled", "endpoint", "version", "metric", "column", "group_by", "op", "warn", "critical", "clear",
+    "needed", "of", "keep_firing", "min_samples", "no_data_after", "no_data_then", "severity", "compare", "over",
+    "evaluation_delay", "window_seconds", "action", "cooldown", "labels", "inhibited_by",
 )  # fmt: skip
 
 
@@ -45,8 +45,8 @@ class MonitorOut(serializers.ModelSerializer):
     class Meta:
         model = Monitor
         fields = (
-            "id", "endpoint", "version", "is_live", "bucket_seconds", "step_seconds", "window_seconds", "min_samples",
-            "valid_from", "valid_to", "rolled_to", "links", "segment_columns", "sensitive_columns",
+            "id", "endpoint", "version", "variant", "is_live", "bucket_seconds", "step_seconds", "window_seconds",
+            "min_samples", "valid_from", "valid_to", "rolled_to", "links", "segment_columns", "sensitive_columns",
             "label_delay_seconds",
         )  # fmt: skip
 
@@ -110,6 +110,9 @@ class RuleChange(serializers.Serializer):
     name = serializers.CharField(max_length=100, required=False)
     enabled = serializers.BooleanField(required=False)
     endpoint = serializers.CharField(max_length=210, required=False, allow_blank=True)
+    version = serializers.CharField(
+        max_length=200, required=False, allow_blank=True, help_text="As its monitor names it; empty: every version."
+    )
     metric = serializers.ChoiceField(Metric.choices, required=False)
     column = serializers.CharField(max_length=500, required=False, allow_blank=True)
     group_by = serializers.ChoiceField(AlertRule.GroupBy.choices, required=False)

@@ -21,6 +21,7 @@ class RuleForm(Form):
     enabled = forms.BooleanField(required=False, initial=True, label="Apply this rule")
     metric = forms.ChoiceField(choices=[choice for choice in Metric.choices if choice[0] not in UNMEASURED])
     endpoint = forms.ChoiceField(required=False)
+    version = forms.CharField(max_length=200, required=False, help_text="Empty: every version, each by itself.")
     column = forms.CharField(max_length=500, required=False, help_text="Empty: every column.")
     group_by = forms.ChoiceField(choices=AlertRule.GroupBy.choices, label="Grouping")
     compare = forms.ChoiceField(

@@ -139,6 +139,7 @@ class AlertRule(models.Model):
     name_key = models.CharField(max_length=100)
     enabled = models.BooleanField(default=True)
     endpoint = models.CharField(max_length=210, blank=True, help_text="Empty: every endpoint of the project.")
+    version = models.CharField(max_length=200, blank=True, help_text="Empty: every version that answers.")
     metric = models.CharField(max_length=60, choices=Metric)
     column = models.CharField(max_length=500, blank=True, help_text="Empty: every column.")
     group_by = models.CharField(max_length=8, choices=GroupBy, default=GroupBy.ENDPOINT)

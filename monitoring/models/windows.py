@@ -42,6 +42,10 @@ class MonitorQuerySet(models.QuerySet["Monitor"]):
         """Monitors of the versions that answer now."""
         return self.filter(valid_to=None)
 
+    def main(self) -> Self:
+        """Monitors of what is live on an endpoint, without those of the variants that share its requests."""
+        return self.filter(variant="")
+
     def of(self, project_id: int, endpoint: str, version: str) -> "Monitor | None":
         """Return the newest monitor of a version on an endpoint, live or not: late predictions belong to it."""
         found = self.filter(project_id=project_id, endpoint=endpoint, version=version)
@@ -57,6 +61,9 @@ class Monitor(models.Model):
     project = models.ForeignKey("projects.Project", models.CASCADE, related_name="monitors")
     endpoint = models.CharField(max_length=210)
     version = models.CharField(max_length=200, help_text="Label of the model version, as people read it.")
+    variant = models.CharField(
+        max_length=40, blank=True, help_text="Of a divided endpoint, whose share it is; empty: of what is live."
+    )
     reference = models.JSONField(default=dict, help_text="Grid of each column, from monitoring.drift.reference.")
     bucket_seconds = models.PositiveIntegerField(default=HOUR, validators=[MinValueValidator(1)])
     step_seconds = models.PositiveIntegerField(default=HOUR, validators=[MinValueValidator(1)])
@@ -78,7 +85,7 @@ class Monitor(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["project", "endpoint"], condition=Q(valid_to=None), name="one_live_monitor_an_endpoint"
+                fields=["project", "endpoint", "variant"], condition=Q(valid_to=None), name="one_live_monitor_a_variant"
             ),
             models.CheckConstraint(
                 condition=Q(bucket_seconds__gt=0, step_seconds__gt=0, window_seconds__gte=F("step_seconds")),

@@ -19,7 +19,7 @@ from monitoring.models.alerts import UNMEASURED
 from monitoring.models.windows import Verdict
 from monitoring.services import alerts
 from monitoring.services.course import Course
-from monitoring.services.waiting import delay_of
+from monitoring.services.waiting import OF_THE_WHOLE, delay_of
 from projects.actor import Actor
 from projects.permissions import Permission
 
@@ -124,7 +124,7 @@ def _scores(monitor: Monitor, counts: dict[str, Counts]) -> list[score.Score]:
 
 def _add_traffic(window: Window, monitor: Monitor, end: datetime) -> None:
     """Requests, errors and latency of the last step: these must not wait for a whole window."""
-    held = history.counts_between(monitor, shape.TRAFFIC, end - monitor.step, end)
+    held = history.traffic_of(monitor, end - monitor.step, end)
     if held is None:
         return
     window.requests, window.errors = shape.size(held), held["nulls"]
@@ -189,5 +189,8 @@ def _settle(window: Window, rules: list[AlertRule]) -> None:
 
 
 def _rules(monitor: Monitor) -> list[AlertRule]:
-    rows = AlertRule.objects.in_project(monitor.project).filter(enabled=True, endpoint__in=["", monitor.endpoint])
+    rows = AlertRule.objects.in_project(monitor.project).filter(
+        enabled=True, endpoint__in=["", monitor.endpoint], version__in=["", monitor.version]
+    )
+    rows = rows.exclude(metric__in=OF_THE_WHOLE) if monitor.variant else rows
     return list(rows.exclude(metric__in=UNMEASURED).select_related("project").order_by("pk"))

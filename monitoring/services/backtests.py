@@ -14,7 +14,7 @@ from monitoring.drift.lifecycle import Life, Policy, step
 from monitoring.drift.series import Comparison
 from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Window
 from monitoring.services.course import facts_of_all, own_facts, question_of
-from monitoring.services.waiting import delay_of
+from monitoring.services.waiting import OF_THE_WHOLE, delay_of
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -98,6 +98,8 @@ def play(by: Actor, *, project: Project, rule: AlertRule, days: int = DAYS, now:
 def _monitors(project: Project, rule: AlertRule) -> list[Monitor]:
     rows = Monitor.objects.in_project(project)
     rows = rows.filter(endpoint=rule.endpoint) if rule.endpoint else rows
+    rows = rows.filter(version=rule.version) if rule.version else rows
+    rows = rows.main() if rule.metric in OF_THE_WHOLE else rows
     return list(rows.defer("reference").order_by("endpoint", "valid_from"))
 
 

@@ -70,7 +70,7 @@ def own_facts(rule: AlertRule, monitor: Monitor, end: datetime) -> Facts:
         if one.column in counts
     ]
     window = Window(monitor=monitor, starts_at=start, ends_at=end, rows=history.rows_of(counts))
-    if traffic := counts.get(shape.TRAFFIC):
+    if traffic := history.traffic_of(monitor, start, end):
         window.requests, window.errors = shape.size(traffic), traffic["nulls"]
         window.latency_p50_us, window.latency_p95_us, window.latency_p99_us = (
             shape.latency_us(traffic, share) for share in (0.50, 0.95, 0.99)

@@ -48,7 +48,7 @@ def create(
     named = [names.clean_text(one, field="classes", limit=200, required=True) for one in classes]
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        before = Monitor.objects.live().in_project(project).filter(endpoint=endpoint).first()
+        before = Monitor.objects.live().main().in_project(project).filter(endpoint=endpoint).first()
         if before is not None and before.links != ELSEWHERE:
             raise Conflict(
                 f"{before.endpoint!r} is an endpoint of this portal and is watched already.", field="endpoint"

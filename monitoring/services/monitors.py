@@ -61,12 +61,12 @@ def bind(
     version = names.clean_text(version, field="version", limit=200, required=True)
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        before = Monitor.objects.live().filter(project=project, endpoint=endpoint).first()
+        before = Monitor.objects.live().main().filter(project=project, endpoint=endpoint).first()
         if before is not None and before.version == version:
             return before
         now = timezone.now()
         if before is not None:
-            _end(by, before, now)
+            end(by, monitor=before)
         monitor = Monitor.objects.create(
             project=project,
             endpoint=endpoint,
@@ -76,8 +76,8 @@ def bind(
             created_by=by.user,
             valid_from=now,
             task=task,
-            **_kept(before),
-            **_pace(before, pace or {}),
+            **kept(before),
+            **pace_of(before, pace),
         )
         added = rules.add_defaults(by, project=project)
         data = {"endpoint": endpoint, "version": version, "default_rules": added}
@@ -269,18 +269,22 @@ def _check_order(pace: Mapping[str, int]) -> None:
         raise Invalid("window_seconds must be a multiple of step_seconds.", field="window_seconds")
 
 
-def _pace(before: Monitor | None, given: Mapping[str, int]) -> dict[str, int]:
+def pace_of(before: Monitor | None, given: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Return the pace of a new monitor: that of the one before unless something else is given."""
     source = before or Monitor()
-    return check_pace({field: getattr(source, field) for field in PACE_FIELDS} | dict(given))
+    return check_pace({field: getattr(source, field) for field in PACE_FIELDS} | dict(given or {}))
 
 
-def _kept(before: Monitor | None) -> dict[str, Any]:
+def kept(before: Monitor | None) -> dict[str, Any]:
+    """Return what a new monitor takes over from the one before: segments, groups, delay of labels."""
     source = before or Monitor()
     return {field: getattr(source, field) for field in WATCH_FIELDS}
 
 
-def _end(by: Actor, monitor: Monitor, now: datetime) -> None:
-    Monitor.objects.filter(pk=monitor.pk).update(valid_to=now)
+def end(by: Actor, *, monitor: Monitor) -> None:
+    """Stop watching, in the caller's transaction; what its alerts were about answers no more."""
+    require(by, Permission.MONITOR_EDIT, monitor.project)
+    Monitor.objects.filter(pk=monitor.pk).update(valid_to=timezone.now())
     alerts.close_of_monitor(by, monitor=monitor)
 
 

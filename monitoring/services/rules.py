@@ -16,7 +16,7 @@ from projects.models import Project
 from projects.permissions import Permission, require
 from projects.services import events
 
-TEXTS = {"name": 100, "endpoint": 210, "column": 500}
+TEXTS = {"name": 100, "endpoint": 210, "version": 200, "column": 500}
 NUMBERS = ("warn", "critical", "clear")
 COUNTS = {
     "needed": (1, 20),

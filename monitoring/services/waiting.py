@@ -2,6 +2,8 @@
 
 from monitoring.models import AlertRule, Monitor
 
+# Asked about an endpoint, never about the share of a variant: few requests are what a small share is for.
+OF_THE_WHOLE = ("traffic.requests",)
 LABELLED_FAIRNESS = ("fairness.tpr", "fairness.fpr", "fairness.accuracy")
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from monitoring import charts, queries
 from monitoring.drift import shape
 from monitoring.models import Alert, AlertRule, Monitor, Window
-from monitoring.models.windows import DAY, HOUR
+from monitoring.models.windows import DAY, HOUR, MonitorQuerySet
 from projects.access import ProjectView
 from projects.permissions import Permission
 
@@ -57,6 +57,29 @@ class Choice:
         )
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Which monitor an address is about: of an endpoint, else the first, what is live there or one variant."""
+
+    number: int
+    endpoints: list[str]
+    variants: list[tuple[str, str]]
+
+    @classmethod
+    def read(cls, live: MonitorQuerySet, query: QueryDict) -> "Asked | None":
+        """Read the address against the live monitors of a project; nothing when there are none. One query."""
+        rows = list(live.order_by("endpoint", "variant").values_list("endpoint", "variant", "version", "pk"))
+        endpoints = [endpoint for endpoint, variant, _version, _pk in rows if not variant]
+        if not endpoints:
+            return None
+        wanted = query.get("endpoint", "")
+        endpoint = wanted if wanted in endpoints else endpoints[0]
+        held = {variant: (version, pk) for name, variant, version, pk in rows if name == endpoint}
+        variant = query.get("variant", "")
+        shown = [(name, version) for name, (version, _pk) in held.items()] if len(held) > 1 else []
+        return cls(held[variant if variant in held else ""][1], endpoints, shown)
+
+
 class Overview(ProjectView):
     """Drift, traffic and latency of one endpoint."""
 
@@ -65,15 +88,13 @@ class Overview(ProjectView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the endpoint of the address, else the first."""
-        live = self.rows().in_project(self.project).live().defer("reference").order_by("endpoint")
-        endpoints = list(live.values_list("endpoint", flat=True))
-        if not endpoints:
+        asked = Asked.read(self.rows().in_project(self.project).live(), request.GET)
+        if asked is None:
             return render(request, "monitoring/overview.html", {"endpoints": []})
-        wanted = request.GET.get("endpoint", "")
-        endpoint = wanted if wanted in endpoints else endpoints[0]
-        monitor = self.find(self.rows().in_project(self.project).live(), endpoint=endpoint)
+        monitor = self.find(self.rows().in_project(self.project), pk=asked.number)
         page = _Page(monitor, Choice.read(request.GET, monitor), timezone.now())
-        return render(request, "monitoring/overview.html", {"endpoints": endpoints, "tabs": TABS, **page.context()})
+        context = {"endpoints": asked.endpoints, "variants": asked.variants, "tabs": TABS, **page.context()}
+        return render(request, "monitoring/overview.html", context)
 
 
 class _Page:
@@ -84,7 +105,7 @@ class _Page:
         self.span = RANGES[choice.range_key][0]
         self.cell = charts.cell_seconds(self.span, monitor.step_seconds)
         since = now - timedelta(seconds=self.span)
-        self.windows = queries.windows_of(monitor.project, monitor.endpoint, since=since)
+        self.windows = queries.windows_of(monitor, since=since)
         self.cells = queries.cells(
             [(window.pk, window.ends_at) for window in self.windows if window.rows],
             until=now,
@@ -98,6 +119,7 @@ class _Page:
     def context(self) -> dict[str, Any]:
         rules = AlertRule.objects.in_project(self.monitor.project).filter(enabled=True)
         open_alerts = Alert.objects.in_project(self.monitor.project).shown().filter(endpoint=self.monitor.endpoint)
+        open_alerts = open_alerts.filter(monitor=self.monitor) if self.monitor.variant else open_alerts
         return {
             "monitor": self.monitor,
             "choice": self.choice,
@@ -129,9 +151,8 @@ class _Page:
         judged = [row for row in self.features if row.latest is not None and row.latest.value is not None]
         drifted = [row for row in judged if row.latest is not None and row.latest.state == "alert"]
         day = timedelta(days=1)
-        project, endpoint = self.monitor.project, self.monitor.endpoint
-        requests, errors = queries.requests_between(project, endpoint, self.now - day, self.now)
-        before, _errors = queries.requests_between(project, endpoint, self.now - 2 * day, self.now - day)
+        requests, errors = queries.requests_between(self.monitor, self.now - day, self.now)
+        before, _errors = queries.requests_between(self.monitor, self.now - 2 * day, self.now - day)
         worst = max(self.features, key=lambda row: row.latest.null_share if row.latest else 0.0, default=None)
         gap = worst.latest if worst else None
         share = errors / requests if requests else 0.0

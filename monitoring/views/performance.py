@@ -11,7 +11,7 @@ from django.utils import timezone
 from monitoring import charts, history, queries
 from monitoring.drift import fairness, measures, performance, shape
 from monitoring.models import Backfill, LabelBucket, Monitor
-from monitoring.views.overview import RANGES, TABS
+from monitoring.views.overview import RANGES, TABS, Asked
 from projects.access import ProjectView
 from projects.permissions import Permission
 
@@ -28,19 +28,18 @@ class _Watched(ProjectView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the page."""
-        live = self.rows().in_project(self.project).live()
-        endpoints = list(live.order_by("endpoint").values_list("endpoint", flat=True))
-        if not endpoints:
+        asked = Asked.read(self.rows().in_project(self.project).live(), request.GET)
+        if asked is None:
             return render(request, "monitoring/overview.html", {"endpoints": []})
-        wanted = request.GET.get("endpoint", "")
-        monitor = self.find(live, endpoint=wanted if wanted in endpoints else endpoints[0])
+        monitor = self.find(self.rows().in_project(self.project), pk=asked.number)
         key = request.GET.get("range", "")
         usual = "1h" if monitor.step_seconds <= 300 else USUAL
         now = timezone.now()
         self.span = RANGES.get(key, RANGES[usual])[0]
         self.since, self.now = now - timedelta(seconds=self.span), now
         context = {
-            "endpoints": endpoints, "monitor": monitor, "tab": self.tab, "tabs": TABS, "nav": "monitoring",
+            "endpoints": asked.endpoints, "variants": asked.variants, "monitor": monitor,
+            "tab": self.tab, "tabs": TABS, "nav": "monitoring",
             "range_key": key if key in RANGES else usual,
             "ranges": [(name, word) for name, (_seconds, word) in RANGES.items()],
             **self.context(request, monitor),
@@ -68,8 +67,9 @@ class Performance(_Watched):
         chosen = self.segment(request, monitor)
         cell = charts.cell_seconds(self.span, monitor.bucket_seconds)
         points = history.points(
-            self.project, monitor.endpoint, since=self.since, until=self.now, cell=cell, segment=chosen["segment"]
-        )
+            self.project, monitor.endpoint, since=self.since, until=self.now, cell=cell, segment=chosen["segment"],
+            only=monitor if monitor.variant else None,
+        )  # fmt: skip
         known = [name for name in measures.PERFORMANCE if any(_has(point, name) for point in points)]
         figure = request.GET.get("figure", "")
         figure = figure if figure in known else next(iter(known), "")
@@ -91,7 +91,7 @@ class Performance(_Watched):
 
     def marks(self, monitor: Monitor) -> list[tuple[datetime, str]]:
         """Return when versions went live."""
-        found = history.monitors_between(self.project, monitor.endpoint, self.since)
+        found = [monitor] if monitor.variant else history.monitors_between(self.project, monitor.endpoint, self.since)
         return [(one.valid_from, one.version) for one in found if one.valid_from > self.since]
 
 
@@ -105,7 +105,7 @@ class Quality(_Watched):
         latest = queries.latest_window(monitor)
         scores = list(latest.scores.filter(role="feature")) if latest else []
         whole = history.measured(monitor, self.since, self.now, shape.QUALITY)
-        requests, errors = queries.requests_between(self.project, monitor.endpoint, self.since, self.now)
+        requests, errors = queries.requests_between(monitor, self.since, self.now)
         return {
             "latest": latest,
             "scores": sorted(scores, key=lambda one: (-_trouble(one), one.column)),

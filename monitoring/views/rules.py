@@ -15,7 +15,7 @@ from projects.permissions import Permission
 
 
 def _endpoints(view: ProjectView) -> list[str]:
-    rows = Monitor.objects.visible_to(view.actor).in_project(view.project).live()
+    rows = Monitor.objects.visible_to(view.actor).in_project(view.project).live().main()
     return list(rows.order_by("endpoint").values_list("endpoint", flat=True))
 
 

@@ -8,7 +8,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from deployments.models import Condition, Decision, Delegation, Endpoint, PromotionRequest, RollbackReview
+from deployments.models import (
+    Condition,
+    Decision,
+    Delegation,
+    Endpoint,
+    PromotionRequest,
+    RegisteredModel,
+    RollbackReview,
+)
 from deployments.services import delegations, promotions, suspensions, timers
 from mlportal.views import waiting
 from projects.actor import Actor
@@ -270,6 +278,18 @@ def test_the_inbox_holds_what_waits_for_me_by_risk_and_age(team):
     assert not any(title.startswith("Review: Promote") for title in titles(team.scientist2))
     promotions.decide(team.manager, request=calm, verdict="reject", comment="Not on these numbers.")
     assert waiting.count(team.manager) == 1
+
+
+def test_the_inbox_ranks_requests_by_the_risk_class_of_their_model(team):
+    made = {}
+    for name, risk in (("calm", "minimal"), ("untold", ""), ("loans", "high"), ("mail", "limited"), ("cards", "high")):
+        made[name] = make_request(team, version=make_version(team, model=name))
+        RegisteredModel.objects.filter(name=name).update(risk_class=risk)
+    PromotionRequest.objects.filter(pk=made["calm"].pk).update(expires_at=timezone.now() + timedelta(hours=5))
+    waiting_ = [item for item in waiting.for_person(team.manager) if item.label == "Review"]
+    assert [item.title.split()[1] for item in waiting_] == ["loans", "cards", "mail", "untold", "calm"]
+    assert waiting_[0].detail.startswith("high risk · ")
+    assert "risk" not in waiting_[3].detail
 
 
 def test_the_inbox_by_rest(team):

@@ -27,6 +27,8 @@ def notified(serial_team) -> tuple[PromotionRequest, str]:
     make_live(team)
     found = result(production=0.87)
     found["metrics"][1] = difference("f1", 0.5, 0.7)
+    more = ("accuracy", "balanced_accuracy", "precision", "recall", "average_precision", "log_loss")
+    found["metrics"] += [difference(name, 0.81, 0.81) for name in more]
     request = make_request(team, found=found)
     for pk in EventDelivery.objects.filter(task="projects.notify", event__target_id=request.pk).values_list("pk"):
         deliveries.fan_out(pk[0])
@@ -62,9 +64,16 @@ def test_a_promotion_is_decided_3_clicks_from_the_notification(live_server, noti
     assert Endpoint.objects.get().current_revision.promotion_id == request.pk
 
 
-def test_the_page_to_decide_on_has_no_barriers(live_server, notified):
+def test_the_page_to_decide_on_is_one_screen_without_barriers(live_server, notified):
+    """Verdict, candidate against production, gates and decision stand on 1440 by 900 before anybody scrolls."""
     with manager(live_server, "desk") as person:
         person.go(notified[1])
+        for name in ("Decision", "Candidate and production", "Gates", "What changed"):
+            box = person.page.locator("section.card").filter(has=person.page.locator(f"h2:text-is('{name}')"))
+            place = box.bounding_box()
+            assert place["y"] > 0, name
+            assert place["y"] + place["height"] <= 900, f"{name} ends at {place['y'] + place['height']:.0f} px"
+        assert person.page.locator(".verdict").bounding_box()["y"] < 200
         person.page.get_by_text("Bind conditions").click()
         person.look("decide")
         assert person.trouble == []

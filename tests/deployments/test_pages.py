@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from deployments.models import Automation, Endpoint, ModelVersion, PromotionRequest
 from deployments.services import policies
+from deployments.views.evidence import Evidence
 from projects.models import Event
 from tests.deployments.services.test_registry import tamper
 from tests.deployments.test_api import Api
@@ -195,6 +196,12 @@ def test_the_review_shows_curves_and_examples_but_no_value_that_marks_hide(team)
     assert [cell["adds"] for cell in lines[0]["cells"]] == [0.1, 0.2]
     assert told["scientist"].examples["lines"][0]["cells"][1]["value"] == "63"
     assert b"What each column added to 2 answers" in seen["manager"].content
+    wide = {
+        **EXAMPLES, "columns": [f"c{at}" for at in range(14)],
+        "rows": [{**EXAMPLES["rows"][0], "values": ["1"] * 14, "contributions": [0.25] * 14}],
+    }  # fmt: skip
+    folded = Evidence(request, {"explanations": {"examples": wide}}).examples["lines"]
+    assert (len(folded), folded[-1]) == (13, {"column": "other columns", "cells": [{"value": "", "adds": 0.5}]})
     for path in ("", "evidence/"):
         text = Api(team, "manager", "read").get(f"promotions/{request.pk}/{path}").content.decode()
         assert '"plus"' in text

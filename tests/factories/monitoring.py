@@ -76,7 +76,7 @@ def requests(size: int = 300, **changes: object) -> dict:
 
 def fill_traffic(project: Project, *, endpoint: str, at: datetime, requests: int) -> None:
     """Count requests of a live endpoint in the hour of a moment, as the shipper adds them."""
-    monitor = Monitor.objects.live().get(project=project, endpoint=endpoint)
+    monitor = Monitor.objects.live().main().get(project=project, endpoint=endpoint)
     hour = at.replace(minute=0, second=0, microsecond=0)
     bucket, _ = Bucket.objects.get_or_create(
         monitor=monitor, hour=hour, column=shape.TRAFFIC, defaults={"counts": {}, "rows": 0}

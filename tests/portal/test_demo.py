@@ -12,19 +12,27 @@ pytestmark = pytest.mark.slow
 
 LOOK = """
 import json
+import time
 import django
 django.setup()
-from deployments.models import Endpoint, PromotionRequest
+from deployments.models import Endpoint, PromotionRequest, Rollout
 from experiments.models import TrainingJob
-from monitoring.models import Alert, Prediction
+from monitoring.models import Alert, Prediction, VariantCount
 from projects.models import Project, User
 project = Project.objects.get(slug="example")
+def answered():  # as far as the log is shipped
+    return sorted(set(VariantCount.objects.filter(project=project, rows__gt=0).values_list("variant", flat=True)))
+until = time.monotonic() + 60
+while len(answered()) < 2 and time.monotonic() < until:
+    time.sleep(0.5)
 asked = PromotionRequest.objects.filter(project=project).order_by("pk")
 print(json.dumps({
     "is_example": project.is_example,
     "jobs": sorted(TrainingJob.objects.filter(project=project).values_list("state", flat=True)),
     "requests": [(r.state, r.requested_by.username, r.decided_by and r.decided_by.username) for r in asked],
     "live": [str(e.current_revision.version) for e in Endpoint.objects.filter(project=project)],
+    "rollouts": [(r.state, r.step) for r in Rollout.objects.filter(endpoint__project=project)],
+    "variants": answered(),
     "predictions": Prediction.objects.count(),
     "alerts": sorted(set(Alert.objects.shown().filter(project=project).values_list("rule__name", flat=True))),
     "people": sorted(User.objects.values_list("username", flat=True)),
@@ -56,7 +64,9 @@ def test_demo_has_every_state_a_visitor_should_see(shown):
     assert found == {
         "is_example": True,
         "jobs": ["succeeded"] * 5,
-        "requests": [["approved", "sam", "mona"], ["pending", "sam", None]],
+        "requests": [["approved", "sam", "mona"], ["approved", "sam", "mona"], ["pending", "sam", None]],
+        "rollouts": [["canary", 0]],
+        "variants": ["canary", "champion"],
         "live": ["tumour-screening v1"],
         "people": ["ada", "mona", "otto", "sam", "vera"],
     }

@@ -24,7 +24,7 @@ GOOD = Facts(
     run_state="finished", inputs=3, outputs=2, dataset_state="succeeded", check_state="passed",
     dataset_made=NOW - timedelta(days=10), metrics=(AUC,), segments=(NORTH, SOUTH, TINY), groups=(SEX,),
     decisions=CHEAPER, primary="roc_auc", latency_ms={"p50": 3.0, "p95": 9.0, "p99": 12.0}, size_bytes=5_000_000,
-    card_gaps=(),
+    card_gaps=(), file_gaps=(),
     reproduced=NOW - timedelta(days=20), now=NOW,
 )  # fmt: skip
 SEGMENT = {"column": "region", "metric": "roc_auc"}
@@ -82,6 +82,7 @@ CASES = [
     ("latency_at_most", {"limit": 9, "quantile": "p95"}, {"latency_ms": {"p95": 9.1}}, {"latency_ms": {"p99": 1.0}}),
     ("size_at_most", {"limit": 5_000_000}, {"size_bytes": 5_000_001}, {"size_bytes": None}),
     ("card_complete", {}, {"card_gaps": ("risk",)}, {"card_gaps": None}),
+    ("technical_file_complete", {}, {"file_gaps": ("1(a) Provider",)}, {"file_gaps": None}),
 ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Requests put together get their own answers back."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -67,3 +68,42 @@ def test_request_that_was_given_up_is_not_computed():
         return await batcher.predict([[2]])
 
     assert (asyncio.run(scene()).labels, model.calls) == ([4], [1])
+
+
+def test_nobody_waits_for_more_than_came_last_time():
+    model = Doubling()
+
+    async def scene():
+        batcher = Batcher(model, window_seconds=60)
+        await ask(batcher, [1])
+        await ask(batcher, [1], [2], [3])
+        await ask(batcher, [1], [2], [3])
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+    assert model.calls == [1, 3, 3]
+
+
+class Slow(Doubling):
+    """Holds the loop up as a real model does, so that others' requests wait for its end."""
+
+    def __call__(self, columns):
+        time.sleep(0.005)
+        return super().__call__(columns)
+
+
+def test_two_groups_find_together():
+    """Of two groups that take turns, one would never meet the other: now and then a call waits its whole time."""
+    model = Slow()
+
+    async def in_turns(batcher, late):
+        await asyncio.sleep(late)
+        for _ in range(40):
+            await ask(batcher, [1], [2])
+            await asyncio.sleep(0.001)  # the way to the caller and back
+
+    async def scene():
+        batcher = Batcher(model, window_seconds=0.2)
+        await asyncio.gather(in_turns(batcher, 0), in_turns(batcher, 0.001))
+
+    asyncio.run(scene())
+    assert 4 in model.calls[:17]

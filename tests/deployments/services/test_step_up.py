@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from deployments.models import Decision, RollbackReview
-from deployments.services import breakglass, endpoints, looks, policies, promotions
+from deployments.services import breakglass, delegations, endpoints, looks, policies, promotions
 from mlportal.lib.errors import Forbidden
 from projects.actor import Actor
 from projects.models import ApiToken
@@ -49,6 +49,13 @@ SIGNING = {
     "change": lambda team, request: policies.change(stale(team.admin), environment=request.environment),
     "activate": lambda team, request: policies.activate(stale(team.admin), policy=request.policy),
     "confirm": lambda team, request: policies.confirm(stale(team.admin), policy=request.policy),
+    "hand over": lambda team, _request: delegations.give(
+        stale(team.manager),
+        project=team.project,
+        taker="churn-ops",
+        until=timezone.now() + timedelta(days=2),
+        reason="long enough to be a reason",
+    ),
     "second look": lambda team, _request: looks.close(
         stale(team.manager), review=rolled_back(team), comment="long enough to be a comment"
     ),

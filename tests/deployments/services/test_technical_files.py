@@ -16,11 +16,11 @@ from deployments import tasks
 from deployments.cards import annex
 from deployments.models import TechnicalFile
 from deployments.proof import filed, papers
-from deployments.services import cards, registered, technical_files, versions
+from deployments.services import cards, policies, promotions, registered, technical_files, versions
 from mlportal.lib import chain, lease
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from projects.models import Event
-from tests.factories.deployments import make_live, make_request, make_trained_run, make_version, result
+from tests.factories.deployments import environment, make_live, make_request, make_trained_run, make_version, result
 
 PLAN = "Weekly look at drift and late labels; the owner decides."
 TITLES = [
@@ -35,6 +35,30 @@ def issued(team, version):
     made.refresh_from_db()
     assert made.state == "succeeded", made.failure
     return made
+
+
+def test_a_gate_asks_for_a_whole_file(team):
+    place = environment(team)
+    policies.change(team.admin, environment=place, gates=[{"kind": "technical_file_complete"}])
+    first = make_request(team)
+    version = first.version
+    verdict = first.gate_results.get(name="technical_file_complete")
+    assert not verdict.passed
+    assert verdict.found == (
+        "missing: 1(a) Provider, 1(b) Interaction with other systems, 1(c) Update requirements, "
+        "1(d) Forms of delivery, 1(e) Hardware and 19 more"
+    )
+    with pytest.raises(Conflict):
+        promotions.decide(team.manager, request=first, verdict="approve")
+    texts = dict.fromkeys(annex.HAND, "Written down by the people who built it.")
+    technical_files.write(team.scientist, version=version, texts=texts)
+    assert annex.unwritten(version) == ["Intended use", "Limitations", "Human oversight"]
+    cards.write(team.scientist, version=version, texts=dict.fromkeys(annex.TAKEN, "Said in the card of the model."))
+    promotions.withdraw(team.scientist2, request=first)
+    version.refresh_from_db()
+    again = make_request(team, version=version)
+    assert again.gate_results.get(name="technical_file_complete").passed
+    assert promotions.decide(team.manager, request=again, verdict="approve").state == "approved"
 
 
 def test_the_nine_sections_are_filled_from_the_records(team):
