@@ -110,14 +110,13 @@ def _places(part: metricstore.Series, axis: str, origin: int) -> list[float]:
 
 def _short(values: np.ndarray) -> list[float | None]:
     """Six digits of each value; what is not finite is a gap."""
-    finite = np.isfinite(values)
-    sure = np.where(finite & (values != 0), values, 1.0)
+    sure = np.where(np.isfinite(values) & (values != 0), values, 1.0)
     places = 5 - np.floor(np.log10(np.abs(sure)))
     if np.abs(places).max(initial=0) > EXACT_TENS:
         return [float(f"{v:.6g}") if v - v == 0 else None for v in values.tolist()]
     up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
     short = np.round(values * up / down) * down / up  # exact powers: the quotient is the number the digits write
-    return short.tolist() if finite.all() else np.where(finite, short, None).tolist()
+    return [v if v - v == 0 else None for v in short.tolist()]
 
 
 def tokens(made: Comparison) -> list[str]:
