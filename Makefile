@@ -2,6 +2,8 @@
 # make demo   fill the example project (starts what is needed)
 # make test   all tests on PostgreSQL and SQLite, browser tests included
 # make clients  MLflow's and KServe's clients, for tests/mlflow, tests/serve and the benchmarks
+# make faults   the tests of faults with more rounds, and 100 rounds of each race, on both databases
+# make mutants  takes each rule of four eyes away and expects its tests to go red
 # make check  format, lint, types, import contracts, templates, spelling, assets, migrations
 PYTHON ?= python3
 BIN := .venv/bin
@@ -34,7 +36,8 @@ test: dev clients
 
 faults: dev
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-5} PYTHON= scripts/test -m faults
-	RACE_ROUNDS=$${RACE_ROUNDS:-100} PYTHON= scripts/test tests/deployments/test_concurrency.py
+	RACE_ROUNDS=$${RACE_ROUNDS:-100} PYTHON= scripts/test tests/deployments/test_concurrency.py \
+	  tests/deployments/test_lock_order.py
 
 # Takes each rule of four eyes away in a copy and expects its tests to go red.
 mutants: dev

@@ -38,7 +38,7 @@ from projects.actor import Actor
 from projects.models import ApiToken, Project, Somewhere, User
 from projects.permissions import Permission, Place, Role, allowed, require
 from projects.services import credentials, factors, idempotency, refusals, sessions, stepup, things
-from projects.services.past import Section
+from projects.services.past import Section, paged
 from projects.services.session_store import authenticated_at
 
 M = TypeVar("M", bound=models.Model)
@@ -195,7 +195,8 @@ class _Page(_Scoped, LoginRequiredMixin, View):
     """A page, and the same as it was where its view has ``past``."""
 
     def _show_past(self, request: HttpRequest, span: Span, kwargs: dict[str, Any]) -> HttpResponse:
-        sections = cast(Any, self).past(span, **kwargs)
+        asked = {name: request.GET.get(name, "") for name in ("key", "start")}
+        sections = list(paged(cast(Any, self).past(span, **kwargs), **asked))
         values = {
             "sections": sections, "span": span, "now": request.path, "heading": self.past_heading(**kwargs),
             "evidence": self.past_evidence(**kwargs),

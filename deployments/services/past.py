@@ -24,7 +24,8 @@ from mlportal.lib.moments import Span
 from projects.models import Event, Project
 from projects.services.past import Section, standing, words
 
-MOST = 500
+# What is large and shown nowhere here: an answer is whole, however many rows it has.
+HEAVY = ("reference_grids", "importance", "manifest", "signature", "dataset_version__profile")
 STAGES = ("request", "decision", "switch")
 Entries = dict[tuple[str, int], list[Any]]
 
@@ -48,7 +49,8 @@ def traffic(project: Project, span: Span, *, version: ModelVersion | None = None
     rows = standing(rows, span).prefetch_related(
         "revision__promotion__decisions__user", "revision__promotion__gate_results"
     )
-    found = list(rows.order_by("-endpoint__environment__position", "endpoint__name", "valid_from")[:MOST])
+    rows = rows.defer(*(f"revision__version__{name}" for name in HEAVY), "revision__promotion__snapshot")
+    found = list(rows.order_by("-endpoint__environment__position", "endpoint__name", "valid_from"))
     beside = _beside(found)
     entries = _entries(project, found, beside, span)
     told = [row for interval in found for row in _answers(project, interval, beside, entries)]
@@ -75,7 +77,7 @@ def models(project: Project, span: Span) -> list[Section]:
     until = Q(versions__created_at__lte=span.end)
     rows = RegisteredModel.objects.in_project(project).filter(created_at__lte=span.end).order_by("name")
     rows = rows.annotate(versions_then=Count("versions", filter=until)).select_related("created_by", "owner")
-    found = list(rows[:MOST])
+    found = list(rows)
     said = past_models.facts(project, found, span)
     lines = [
         {
@@ -108,7 +110,7 @@ def versions(model: RegisteredModel, span: Span, **where: Any) -> list[Section]:
             "manifest_sha256": row.manifest_sha256, "created_by": str(row.created_by), "created_at": row.created_at,
             "href": f"{_model(model.project, model.name)}v/{row.number}/",
         }
-        for row in rows.select_related("created_by", "dataset_version__dataset").order_by("-number")[:MOST]
+        for row in rows.select_related("created_by", "dataset_version__dataset").defer(*HEAVY).order_by("-number")
     ]  # fmt: skip
     columns = {
         "version": "Version", "run": "Run", "dataset": "Data", "created_by": "Registered by",
@@ -125,7 +127,7 @@ def aliases(model: RegisteredModel, span: Span) -> list[Section]:
             "alias": row.name, "version": row.version.label, "set_by": str(row.set_by), "since": row.valid_from,
             "until": row.valid_to,
         }
-        for row in rows.order_by("name", "valid_from")[:MOST]
+        for row in rows.order_by("name", "valid_from")
     ]  # fmt: skip
     columns = {"alias": "Alias", "version": "Version", "set_by": "Set by", "since": "Since", "until": "Until"}
     return [Section("aliases", "Aliases", columns, lines, "No alias was set.")]
@@ -172,7 +174,7 @@ def _moves(project: Project, span: Span, names: dict[int, str]) -> Section:
             "start": names.get(row.environment_from_id or 0) or row.get_origin_display(),
             "set_by": words(row.set_by), "since": row.valid_from, "until": row.valid_to,
         }
-        for row in rows.order_by("-environment_to__position", "valid_from", "pk")[:MOST]
+        for row in rows.order_by("-environment_to__position", "valid_from", "pk")
     ]  # fmt: skip
     columns = {"start": "From", "environment": "To", "set_by": "Set by", "since": "Since", "until": "Until"}
     return Section("moves", "Allowed moves", columns, lines, "No move was allowed.")
@@ -322,7 +324,7 @@ def _entries(
         target_type="promotionrequest", target_id__in=asked
     )
     kept: Entries = {}
-    for event in Event.objects.filter(about, project=project, at__lte=span.end).order_by("seq")[: MOST * 4]:
+    for event in Event.objects.filter(about, project=project, at__lte=span.end).order_by("seq"):
         line = {"entry": event.seq, "at": event.at, "verb": event.verb, "by": event.actor_name, "hash": event.hash}
         kept.setdefault((event.target_type, event.target_id or 0), []).append(line)
     return kept
@@ -340,7 +342,7 @@ def revisions_until(endpoint: Endpoint, span: Span) -> list[Section]:
             "revision": row.number, "version": str(row.version), "kind": row.get_kind_display(), "reason": row.reason,
             "created_by": str(row.created_by), "created_at": row.created_at,
         }
-        for row in rows.select_related("version__model", "created_by").order_by("-number")[:MOST]
+        for row in rows.select_related("version__model", "created_by").order_by("-number")
     ]  # fmt: skip
     columns = {
         "revision": "Revision", "version": "Version", "kind": "By", "reason": "Why", "created_by": "Switched by",

@@ -35,7 +35,8 @@ def export(by: Actor, *, project: Project, span: Span, model: RegisteredModel | 
         "question": f"What was in production in {project.name} on {span.words}, and who allowed it?",
         "project": project.slug, "model": model.name if model else None, "from": span.start, "to": span.end,
         "production": rows, "rules": past.policies(project, span)[0].rows,
-        "members": people.members(project, span)[0].rows, "made_at": timezone.now(), "made_by": by.name,
+        **{section.key: section.rows for section in people.members(project, span)}, "made_at": timezone.now(),
+        "made_by": by.name,
     }  # fmt: skip
     with transaction.atomic():
         told = {"as_of": span.end.isoformat(), "model": model.name if model else "", "rows": len(rows)}

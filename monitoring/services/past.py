@@ -10,8 +10,6 @@ from monitoring.models.alerts import OPEN, AlertState
 from projects.models import Project
 from projects.services.past import Section
 
-MOST = 500
-
 
 def alerts(project: Project, span: Span) -> list[Section]:
     """Alerts that were not over, as their last change before says; two queries."""
@@ -31,7 +29,7 @@ def alerts(project: Project, span: Span) -> list[Section]:
             "endpoint": row.endpoint, "version": row.version, "rule": row.rule.name, "since": row.since,
             "href": f"/p/{project.slug}/alerts/{row.pk}/",
         }
-        for row in rows[:MOST]
+        for row in rows
     ]  # fmt: skip
     columns = {
         "alert": "Alert", "state": "State", "level": "Level", "endpoint": "Endpoint", "version": "Version",

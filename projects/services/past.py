@@ -1,6 +1,7 @@
 """How things stood at a moment that has been: the shape of an answer, and who belonged to a project."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ from django.db.models import Model, Q, QuerySet
 from mlportal.lib.moments import Span
 from projects.models import Event, Group, Project
 from projects.permissions import GRANTS, ROLE_LABELS, Permission, Role
+
+SHOWN = 500
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,34 @@ class Section:
     columns: dict[str, str]
     rows: list[dict[str, Any]]
     empty: str = "Nothing at that moment."
+    start: int = 0
+
+    def page(self, start: int) -> "Section":
+        """Return the section as a page shows it from one of its rows on; programs and exports get it whole."""
+        last = max(0, (len(self.rows) - 1) // SHOWN * SHOWN)
+        return replace(self, start=min(max(0, start) // SHOWN * SHOWN, last))
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """The rows of this page of the table."""
+        return self.rows[self.start : self.start + SHOWN]
+
+    @property
+    def words(self) -> str:
+        """Which rows are shown, empty for all."""
+        count = len(self.rows)
+        return f"{self.start + 1:,} to {self.start + len(self.shown):,} of {count:,}" if count > SHOWN else ""
+
+    @property
+    def before(self) -> int | None:
+        """Where the page before begins."""
+        return self.start - SHOWN if self.start else None
+
+    @property
+    def after(self) -> int | None:
+        """Where the next page begins."""
+        onward = self.start + SHOWN
+        return onward if onward < len(self.rows) else None
 
     @property
     def lines(self) -> list[tuple[str, list[tuple[bool, Any]]]]:
@@ -32,8 +63,14 @@ class Section:
                 row.get("href", ""),
                 [(isinstance(row.get(name), datetime), row.get(name)) for name in self.columns],
             )
-            for row in self.rows
+            for row in self.shown
         ]
+
+
+def paged(sections: list[Section], *, key: str, start: str) -> Iterator[Section]:
+    """Turn one section to another page, as an address asks; anything else in it is the first page."""
+    wanted = int(start) if start.isascii() and start.isdigit() and len(start) < 10 else 0
+    return (section.page(wanted if section.key == key else 0) for section in sections)
 
 
 def held(span: Span, *, prefix: str = "") -> Q:

@@ -143,6 +143,32 @@ def test_each_page_shows_how_it_was_and_the_way_back(as_manager, team, history, 
     assert 'name="as_of"' in as_manager.get(f"/p/churn/{page}").content.decode()
 
 
+def test_a_long_table_says_which_rows_it_shows_and_goes_on(as_manager, team, history, monkeypatch):
+    version = history.model.versions.get(number=1)
+    for number in range(6):
+        aliases.point(team.scientist, version=version, name=f"a{number}")
+    Alias.objects.update(valid_from=MARCH)
+    monkeypatch.setattr(people, "SHOWN", 2)
+    address = "/p/churn/models/churn/?as_of=2026-03-12T14:00"
+
+    def shown(start: str) -> tuple[list[str], str]:
+        page = as_manager.get(f"{address}&key=aliases&start={start}")
+        found = next(section for section in page.context["sections"] if section.key == "aliases")
+        assert f"Rows {found.words}" in page.content.decode()
+        assert all(section.start == 0 for section in page.context["sections"] if section.key != "aliases")
+        return [row["alias"] for row in found.shown], found.words
+
+    assert shown("0") == (["a0", "a1"], "1 to 2 of 6")
+    assert shown("4") == (["a4", "a5"], "5 to 6 of 6")
+    assert shown("5") == shown("4") == shown("999999999")
+    for wrong in ("-1", "x", "9" * 30, "%C2%B2"):
+        assert shown(wrong)[1] == "1 to 2 of 6"
+    text = as_manager.get(f"{address}&key=aliases&start=2").content.decode()
+    assert "key=aliases&amp;start=0" in text
+    assert "key=aliases&amp;start=4" in text
+    assert "as_of=2026-03-12" in text[text.index('rel="next"') :][:200]
+
+
 @pytest.mark.parametrize("wrong", ["yesterday", "2026-02-30", "2999-01-01", "12", "2026-03-12T25:00", "x" * 400])
 def test_a_wrong_date_is_said(as_manager, team, history, wrong):
     answer = as_manager.get("/p/churn/models/churn/", {"as_of": wrong})
@@ -168,6 +194,7 @@ def test_the_evidence_is_exported_signed_and_logged(as_manager, team, history):
         ("1", "churn-manager", "approved"), ("2", "churn-manager", "approved"),
     ]  # fmt: skip
     assert [row["username"] for row in found["members"] if row["could_approve"]] == ["churn-manager", "churn-manager2"]
+    assert (found["group_roles"], found["folder_roles"]) == ([], [])
     event = Event.objects.latest("seq")
     assert (event.verb, event.data["model"], event.data["rows"]) == ("evidence.exported", "churn", 2)
 
