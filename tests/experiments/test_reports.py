@@ -225,3 +225,12 @@ def test_an_importance_block_shows_the_study_that_was_chosen(web, project, exper
         with pytest.raises(Invalid) as refused:
             reports.change(writer(project), report=report, content=[{**block, "study": wrong}])
         assert refused.value.field == "blocks.0.study"
+
+
+def test_every_module_of_the_file_stands_behind_those_it_imports():
+    stood: set[str] = set()
+    for name in standalone.MODULES:
+        text = (Path(settings.BASE_DIR) / "static" / "js" / f"{name}.js").read_text("utf-8")
+        needed = re.findall(r'^import .*?"[./]+(?:[\w-]+/)*([\w-]+)\.js";$', text, re.MULTILINE)
+        assert set(needed) <= stood, name
+        stood.add(name.rpartition("/")[2])

@@ -23,12 +23,18 @@ function mark(at) {
   };
 }
 
+/** A value with no neighbour is no line; it is seen as a point. */
+function drawn(values) {
+  const alone = values.some((y, place) => y != null && values[place - 1] == null && values[place + 1] == null);
+  return alone ? "lines+markers" : "lines";
+}
+
 /** Lines over x = data.x; optional data.limit with limitText, data.marks [{x, t}]. */
 function series(data) {
   const traces = data.lines.map((line) => {
     const ink = line.k ? ofRun(line.k) : colour(line.c || "accent");
     return {
-      x: line.x || data.x, y: line.y, name: plain(line.name), mode: "lines", connectgaps: false,
+      x: line.x || data.x, y: line.y, name: plain(line.name), mode: drawn(line.y), connectgaps: false,
       line: { color: ink, width: line.w || 1.75, dash: DASH[line.dash || 0] },
       fill: line.fill ? "tozeroy" : undefined, fillcolor: line.fill ? fade(ink, 0.1) : undefined,
       hovertemplate: `%{y:${data.fmt || ".3~f"}}${data.unit ? ` ${plain(data.unit)}` : ""}`,
