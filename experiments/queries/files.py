@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, QuerySet, Sum, Value
+from django.db.models import Count, F, Q, QuerySet, Sum, Value
 from django.db.models.functions import StrIndex, Substr
 
 from experiments.models import Artifact, LoggedModel, Run
+from experiments.services.labels import INLINE_IMAGES
 
 FOLDERS = 500
 PAGE = 200
+SMALL_TABLE = 2**18
 Owner = Run | LoggedModel
 
 
@@ -83,6 +86,18 @@ def image_paths(run_ids: Sequence[int], *, limit: int) -> list[tuple[int, str]]:
     """Return (run, path) of the images that clients logged with a key and a step."""
     rows = Artifact.objects.filter(run__in=run_ids, path__startswith="images/", media_type__startswith="image/")
     return list(rows.order_by("run", "path").values_list("run", "path")[:limit])
+
+
+def plain_files(run_ids: Sequence[int], *, limit: int) -> list[tuple[int, str, datetime]]:
+    """Return (run, path, when) of bitmaps and CSV tables that stand under a name of their own, so the same in each run.
+
+    That is how libraries store what they draw: ``confusion_matrix.png``, ``roc_curve_plot.png``,
+    ``per_class_metrics.csv``.
+    """
+    shown = Q(media_type__in=INLINE_IMAGES) & ~Q(path__startswith="images/")
+    small = Q(path__endswith=".csv", size_bytes__lte=SMALL_TABLE)
+    rows = Artifact.objects.filter(shown | small, run__in=run_ids)
+    return list(rows.order_by("run", "path").values_list("run", "path", "created_at")[:limit])
 
 
 def _below(rows: QuerySet[Artifact], folder: str) -> Any:
