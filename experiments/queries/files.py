@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,6 @@ from django.db.models import Count, F, Q, QuerySet, Sum, Value
 from django.db.models.functions import StrIndex, Substr
 
 from experiments.models import Artifact, LoggedModel, Run
-from experiments.services.labels import INLINE_IMAGES
 
 FOLDERS = 500
 PAGE = 200
@@ -88,13 +87,13 @@ def image_paths(run_ids: Sequence[int], *, limit: int) -> list[tuple[int, str]]:
     return list(rows.order_by("run", "path").values_list("run", "path")[:limit])
 
 
-def plain_files(run_ids: Sequence[int], *, limit: int) -> list[tuple[int, str, datetime]]:
-    """Return (run, path, when) of bitmaps and CSV tables that stand under a name of their own, so the same in each run.
+def plain_files(run_ids: Sequence[int], *, kinds: Collection[str], limit: int) -> list[tuple[int, str, datetime]]:
+    """Return (run, path, when) of images of these media types and of CSV tables that stand under a name of their own, so the same in each run.
 
     That is how libraries store what they draw: ``confusion_matrix.png``, ``roc_curve_plot.png``,
     ``per_class_metrics.csv``.
     """
-    shown = Q(media_type__in=INLINE_IMAGES) & ~Q(path__startswith="images/")
+    shown = Q(media_type__in=kinds) & ~Q(path__startswith="images/")
     small = Q(path__endswith=".csv", size_bytes__lte=SMALL_TABLE)
     rows = Artifact.objects.filter(shown | small, run__in=run_ids)
     return list(rows.order_by("run", "path").values_list("run", "path", "created_at")[:limit])

@@ -10,7 +10,7 @@ from typing import Any
 from experiments import charts
 from experiments.models import Artifact
 from experiments.queries import RunFacts, files
-from experiments.views import gallery
+from experiments.views import gallery, viewers
 from experiments.views.places import Place
 from experiments.views.run_page import small_table, table_paths
 from projects.models import Project
@@ -24,7 +24,7 @@ Plain = tuple[int, str, datetime]  # run, path, when
 def recorded(chosen: Sequence[RunFacts], project: Project, asked: Mapping[str, str]) -> Json:
     """Images of one key and one table of each run, as the address asks, else what most runs have."""
     places = {f.run.pk: Place(f.run, project.slug) for f in chosen}
-    plain = files.plain_files(list(places), limit=IMAGES)
+    plain = files.plain_files(list(places), kinds=viewers.IMAGES, limit=IMAGES)
     images = _images(chosen, places, asked.get("img", ""), plain)
     return {**images, **_tables(chosen, places, asked.get("table", ""), plain)}
 
