@@ -88,7 +88,7 @@ def image_paths(run_ids: Sequence[int], *, limit: int) -> list[tuple[int, str]]:
 
 
 def plain_files(run_ids: Sequence[int], *, kinds: Collection[str], limit: int) -> list[tuple[int, str, datetime]]:
-    """Return (run, path, when) of images of these media types and of CSV tables that stand under a name of their own, so the same in each run.
+    """Return (run, path, when) of images of these media types, and of CSV tables, under names that runs share.
 
     That is how libraries store what they draw: ``confusion_matrix.png``, ``roc_curve_plot.png``,
     ``per_class_metrics.csv``.
