@@ -1,7 +1,7 @@
 """Conditions an approver binds to an approval: read them, keep them, and watch them while the version is live.
 
-A date, a cap on requests and a share of them are looked at by the clock; a metric and drift become an alert rule of monitoring that
-belongs to the approval.
+A date, a cap on requests and a share of them are looked at by the clock; a metric and drift become an alert rule of
+monitoring that belongs to the approval.
 """
 
 import math
