@@ -7,7 +7,18 @@ from urllib.parse import quote
 
 from django.db.models import Count, Max, Q, Sum
 
-from deployments.models import Batch, Endpoint, ModelVersion, PromotionRequest, RegisteredModel, RetrainTrigger
+from deployments.models import (
+    Batch,
+    Endpoint,
+    Environment,
+    ModelVersion,
+    Policy,
+    PromotionRequest,
+    RegisteredModel,
+    RetrainTrigger,
+    TechnicalFile,
+    Trial,
+)
 from experiments.queries import Registered
 from monitoring.drift import shape
 from monitoring.models import Bucket
@@ -257,6 +268,45 @@ def endpoint_targets(numbers: Sequence[int]) -> Iterable[Target]:
     for row in Endpoint.objects.filter(pk__in=numbers).select_related("project"):
         href = f"/p/{row.project.slug}/deployments/{quote(row.name, safe='')}/"
         yield Target("endpoint", row, row.project_id, row.name, href, Permission.ENDPOINT_VIEW)
+
+
+def environment_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Environments as things that carry stars and comments; they share one page."""
+    for row in Environment.objects.filter(pk__in=numbers).select_related("project"):
+        href = f"/p/{row.project.slug}/settings/environments/"
+        yield Target("environment", row, row.project_id, row.name, href, Permission.MODEL_VIEW, apart=True)
+
+
+def policy_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Versions of promotion rules as things that carry stars and comments."""
+    for row in Policy.objects.filter(pk__in=numbers).select_related("environment__project"):
+        place = row.environment
+        href = f"/p/{place.project.slug}/settings/policies/{quote(place.name, safe='')}/{row.number}/"
+        yield Target("policy", row, place.project_id, str(row), href, Permission.MODEL_VIEW)
+
+
+def trial_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Trials as things that carry stars and comments."""
+    for row in Trial.objects.filter(pk__in=numbers).select_related("endpoint__project"):
+        place = row.endpoint
+        href = f"/p/{place.project.slug}/deployments/{quote(place.name, safe='')}/trials/{row.pk}/"
+        yield Target("trial", row, place.project_id, row.name, href, Permission.ENDPOINT_VIEW)
+
+
+def technical_file_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Issued technical files as things that carry stars and comments."""
+    rows = TechnicalFile.objects.filter(pk__in=numbers).select_related("model__project", "version__model")
+    for row in rows.defer("document"):
+        model = row.model
+        href = f"/p/{model.project.slug}/models/{quote(model.name, safe='')}/technical-files/{row.number}/"
+        yield Target("technical_file", row, model.project_id, str(row), href, Permission.MODEL_VIEW)
+
+
+def batch_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Batch scorings as things that carry stars and comments."""
+    for row in Batch.objects.filter(pk__in=numbers).select_related("project").defer("errors", "distribution"):
+        href = f"/p/{row.project.slug}/batches/{row.pk}/"
+        yield Target("batch", row, row.project_id, f"{row}, {row.name}", href, Permission.MODEL_VIEW)
 
 
 def promotion_targets(numbers: Sequence[int]) -> Iterable[Target]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Q, Sum
 from django.utils import timezone
@@ -11,7 +12,7 @@ from django.utils import timezone
 from monitoring import charts, history
 from monitoring.drift import measures, shape
 from monitoring.drift.shape import Counts
-from monitoring.models import Alert, DriftScore, Monitor, Silence, Window
+from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Silence, Window
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
 from projects.models import Project
 from projects.permissions import Permission
@@ -214,3 +215,25 @@ def alert_targets(numbers: Sequence[int]) -> Iterable[Target]:
         yield Target(
             "alert", row, row.project_id, row.title, f"/p/{row.project.slug}/alerts/{row.pk}/", Permission.MONITOR_VIEW
         )
+
+
+def incident_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Incidents as things that carry stars and comments."""
+    for row in Incident.objects.filter(pk__in=numbers).select_related("project"):
+        href = f"/p/{row.project.slug}/incidents/{row.pk}/"
+        label = f"incident {row.pk}, {row.title}"
+        yield Target("incident", row, row.project_id, label, href, Permission.MONITOR_VIEW)
+
+
+def monitor_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Monitors as things that carry stars and comments: one version at one endpoint, whose page shows the newest."""
+    for row in Monitor.objects.filter(pk__in=numbers).select_related("project").defer("reference"):
+        href = f"/p/{row.project.slug}/monitoring/?endpoint={quote(row.endpoint, safe='')}"
+        yield Target("monitor", row, row.project_id, str(row), href, Permission.MONITOR_VIEW, apart=True)
+
+
+def rule_targets(numbers: Sequence[int]) -> Iterable[Target]:
+    """Alert rules as things that carry stars and comments."""
+    for row in AlertRule.objects.filter(pk__in=numbers).select_related("project"):
+        href = f"/p/{row.project.slug}/monitoring/rules/{row.pk}/"
+        yield Target("rule", row, row.project_id, row.name, href, Permission.MONITOR_VIEW)

@@ -162,6 +162,7 @@ data: Routes = [
 _thing = "p/<slug:project>/things/<slug:kind>/<int:number>/"
 _comment = "p/<slug:project>/comments/<int:comment>/"
 marking: Routes = [
+    path(_thing, marks.ThingShow.as_view(), name="thing"),
     path(f"{_thing}star/", marks.StarPut.as_view(), name="star-put"),
     path(f"{_thing}comments/", marks.CommentAdd.as_view(), name="comment-add"),
     path(_comment, marks.CommentShow.as_view(), name="comment-show"),

@@ -24,8 +24,8 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
     class Meta:
         model = Policy
         fields = (
-            "environment", "number", "state", "gates", "min_approvals", *Policy.RULES, "based_on", "proposed_by",
-            "valid_from", "valid_to",
+            "id", "environment", "number", "state", "gates", "min_approvals", *Policy.RULES, "based_on",
+            "proposed_by", "valid_from", "valid_to",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -30,8 +30,8 @@ class TechnicalFileSerializer(serializers.ModelSerializer[TechnicalFile]):
     class Meta:
         model = TechnicalFile
         fields = (
-            "number", "version", "state", "progress", "phase", "failure", "sha256", "file_sha256", "size_bytes",
-            "filled", "asked", "issued_by", "asked_at", "issued_at", "kept_until",
+            "id", "number", "version", "state", "progress", "phase", "failure", "sha256", "file_sha256",
+            "size_bytes", "filled", "asked", "issued_by", "asked_at", "issued_at", "kept_until",
         )  # fmt: skip
         read_only_fields = fields
 

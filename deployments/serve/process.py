@@ -11,6 +11,7 @@ import uvicorn
 
 from deployments.serve.application import Application
 from deployments.serve.configuration import Configuration
+from deployments.serve.wire import Protocol
 from mlportal.lib import spans
 
 GRACE_SECONDS = 8  # the supervisor kills after 10
@@ -59,7 +60,7 @@ def run(configuration: Configuration) -> None:
             host=configuration.host,
             port=configuration.port,
             loop="uvloop",
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="on",
             log_config=None,

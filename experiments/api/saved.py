@@ -44,7 +44,7 @@ class ViewOut(serializers.ModelSerializer):
     class Meta:
         model = SavedView
         fields: ClassVar = [
-            "number", "name", "page", "experiment", "query", "owner", "shared", "is_default", "created_at",
+            "id", "number", "name", "page", "experiment", "query", "owner", "shared", "is_default", "created_at",
             "updated_at",
         ]  # fmt: skip
 

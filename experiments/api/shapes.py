@@ -242,7 +242,7 @@ class ArtifactOut(serializers.ModelSerializer):
 
     class Meta:
         model = Artifact
-        fields = ("path", "sha256", "size_bytes", "media_type", "kind", "created_at")
+        fields = ("id", "path", "sha256", "size_bytes", "media_type", "kind", "created_at")
 
 
 def run_body(row: RunFacts) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from .names import have
 from .predicates import TABLES, Params, head
 from .scope import Scope
 
-ATTRIBUTES = ("started", "ended", "took", "name", "state", "user", "data", "experiment", "id")
+ATTRIBUTES = ("started", "ended", "took", "name", "state", "user", "data", "experiment", "source", "id")
 AGGREGATES = ("last", "best", "min", "max")
 _AGGREGATED = {"last": "value", "min": "low", "max": "high"}
 _PREFIXES = (("metrics.", "metric"), ("params.", "param"), ("tags.", "tag"), ("attributes.", "attribute"))
@@ -38,6 +38,7 @@ _EXPRESSIONS: dict[str, tuple[str, type]] = {
         str,
     ),
     "experiment": ("(SELECT lower(p.name) FROM experiments_experiment p WHERE p.id = q.experiment_id)", str),
+    "source": ("q.source", str),
     "id": ("q.id", int),
 }
 _OPTIONAL = {"ended": "q.ended_ms", "took": "q.ended_ms", "data": "q.dataset_version_id"}

@@ -13,7 +13,7 @@ from mlportal.lib.columns import BytewiseCharField
 
 if TYPE_CHECKING:
     from projects.actor import Actor
-    from projects.models import Project
+    from projects.models import Project, User
 
 
 class ArtifactQuerySet(models.QuerySet["Artifact"]):
@@ -66,3 +66,8 @@ class Artifact(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+    def roles_here(self, user: User) -> list[str]:
+        """Roles of the person on the folders that what holds it lies in."""
+        owner = self.run or self.logged_model
+        return owner.roles_here(user) if owner else []

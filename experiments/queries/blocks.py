@@ -132,7 +132,7 @@ def _table(made: Comparison, _block: Json) -> Json | None:
         return None
     colours = made.colours
     heads = [{"id": f.run.pk, "name": f.run.name, "k": colours.get(f.run.pk, (0, 0))[0]} for f in found.heads]
-    rows = found.shown(made.view)[: difference_table.MOST_ROWS]
+    rows = found.first(found.shown(made.view))
     return {"heads": heads, "rows": found.drawn(rows), "runs": found.runs}
 
 

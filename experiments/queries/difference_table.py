@@ -29,8 +29,8 @@ CODE_TAGS = {
 }  # fmt: skip
 # Runs of one page of the table: the baseline and 15 others.
 RUNS = 16
-# Rows of one page; what more there are is found by name.
-MOST_ROWS = 400
+# Rows of one page, and metrics of a page of many runs; what more there are is found by name.
+MOST_ROWS, MOST_METRICS = 400, 60
 WORDS = {"up": "better", "down": "worse", "": ""}
 Json = dict[str, Any]
 
@@ -65,6 +65,12 @@ class Table:
         """The rows that a view asks for: those that differ unless it wants all, and those named so."""
         only, find = view.get("diff", "1") != "0", view.get("dfind").strip().casefold()
         return [d for d in self.rows if (d.differs or not only) and find in d.name.casefold()]
+
+    def first(self, rows: Sequence[Difference]) -> list[Difference]:
+        """Return those of the rows that a page bears: metrics leave room for what the runs were made with."""
+        others = [d for d in rows if d.section != "Metrics"]
+        room = MOST_METRICS if self.pages > 1 else max(MOST_METRICS, MOST_ROWS - len(others))
+        return [*[d for d in rows if d.section == "Metrics"][:room], *others][:MOST_ROWS]
 
 
 def table(made: Comparison, chosen: Sequence[RunFacts] | None = None) -> Table:

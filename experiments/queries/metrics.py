@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from experiments import metricstore
 from experiments.training import catalogue
@@ -29,6 +30,7 @@ def higher_is_better(metric: str) -> bool:
     return not any(word in name.lower() for word in _LOWER_IS_BETTER)
 
 
+@lru_cache(maxsize=16_384)
 def arrow_of(metric: str) -> str:
     """Which way is better, as an arrow; empty where the name does not tell, as for a learning rate."""
     words = metric.lower()

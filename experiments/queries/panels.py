@@ -24,6 +24,7 @@ AXES = 7
 FEWEST_AXES = 3
 MOST_AXES = 10
 MINUTE = 60_000
+EXACT_TENS = 22  # the largest power of ten that a float holds exactly
 Json = dict[str, Any]
 
 
@@ -50,7 +51,8 @@ def _with_curves(made: Comparison, names: Sequence[str]) -> list[str]:
 
 def finding(made: Comparison, metric: str) -> str:
     """Say what a curve chart shows, for those who do not see it."""
-    known = [(dot.metrics[metric], dot) for dot in made.crowd if dot.id in set(made.compared) and metric in dot.metrics]
+    compared = set(made.compared)
+    known = [(dot.metrics[metric], dot) for dot in made.crowd if dot.id in compared and metric in dot.metrics]
     label = named.label_of(metric)
     if not known:
         return f"{label}: none of these runs has values."
@@ -107,7 +109,14 @@ def _places(part: metricstore.Series, axis: str, origin: int) -> list[float]:
 
 
 def _short(values: np.ndarray) -> list[float | None]:
-    return [float(f"{v:.6g}") if v - v == 0 else None for v in values.tolist()]
+    """Six digits of each value; what is not finite is a gap."""
+    sure = np.where(np.isfinite(values) & (values != 0), values, 1.0)
+    places = 5 - np.floor(np.log10(np.abs(sure)))
+    if np.abs(places).max(initial=0) > EXACT_TENS:
+        return [float(f"{v:.6g}") if v - v == 0 else None for v in values.tolist()]
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)
+    short = np.round(values * up / down) * down / up  # exact powers: the quotient is the number the digits write
+    return [v if v - v == 0 else None for v in short.tolist()]
 
 
 def tokens(made: Comparison) -> list[str]:

@@ -16,7 +16,6 @@ GROUPS = {"m": "Metrics", "p": "Parameters", "t": "Tags", "c": "Context"}
 PINNED = "Pinned"
 _KINDS = {"m": "metric", "p": "param", "t": "tag", "c": "attribute"}
 _PREFIXES = {"m": "metrics.", "p": "params.", "t": "tags.", "c": "attributes."}
-_UNSORTED = frozenset({"source"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,8 @@ def _column(token: Token, rows: Sequence[RunFacts], page_agg: str) -> Column:
             numeric=True, sort="" if tokens.step_of(agg) is not None else _sort_of(token),
         )  # fmt: skip
     if token.kind == "c":
-        sort = "" if token.name in _UNSORTED else f"attributes.{token.name}"
-        return Column(token, CONTEXT[token.name], numeric=token.name in NUMERIC_CONTEXT, sort=sort)
+        sorts = f"attributes.{token.name}"
+        return Column(token, CONTEXT[token.name], numeric=token.name in NUMERIC_CONTEXT, sort=sorts)
     values = [v for row in rows if (v := (row.params if token.kind == "p" else row.tags).get(token.name)) is not None]
     numeric = bool(values) and all(_is_number(v) for v in dict.fromkeys(values))
     return Column(token, token.name, numeric=numeric, sort=_PREFIXES[token.kind] + token.name)

@@ -31,7 +31,7 @@ def table(made: Comparison, chosen: Sequence[RunFacts]) -> Json:
     """What the table's template reads: the baseline first, only what differs unless all is asked for."""
     found = difference_table.table(made, chosen)
     shown = found.shown(made.view)
-    rows = found.drawn(shown[: difference_table.MOST_ROWS])
+    rows = found.drawn(found.first(shown))
     colours = made.colours
     heads = [
         {"run": f.run, "k": colours.get(f.run.pk, (0, 0))[0], "is_base": f.run.pk == made.base} for f in found.heads

@@ -68,7 +68,8 @@ def _mentions(actor: Actor, project: Project | None) -> Iterable[Item]:
     wanted: dict[str, list[int]] = defaultdict(list)
     for mention in found:
         wanted[mention.comment.target_type].append(mention.comment.target_id)
-    named = {(type_, n): t.label for type_, ids in wanted.items() for n, t in targets.of(type_, ids).items()}
+    things = {(type_, n): t for type_, ids in wanted.items() for n, t in targets.of(type_, ids).items()}
+    named = {key: target.label for key, target in things.items() if target.is_for(actor)}
     for mention in found:
         comment = mention.comment
         thing = named.get((comment.target_type, comment.target_id), f"{comment.target_type} {comment.target_id}")

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from mlportal.lib import names
@@ -18,23 +18,25 @@ from projects.permissions import Permission, require
 from projects.services import events
 
 
-def fold(alert: Alert, moves: Sequence[Move], at: datetime) -> None:
-    """Put an alert that begins to fire into the open incident of its endpoint; note when an incident is quiet.
-
-    Runs in the transaction of the change, before its first event.
-    """
-    last = moves[-1].after
-    if last in SHOWN and alert.incident_id is None:
+def join(alert: Alert, moves: Sequence[Move], at: datetime) -> None:
+    """Name the open incident of its endpoint in an alert that begins to fire and is not stored yet."""
+    if moves[-1].after in SHOWN and alert.incident_id is None:
         alert.incident = _open_one(alert, at)
-        alert.save(update_fields=["incident"])
-    if alert.incident_id is None:
+
+
+def fold(alert: Alert, moves: Sequence[Move], at: datetime) -> None:
+    """Make an incident as bad as the worst of its alerts; note when it is quiet.
+
+    Runs in the transaction of the change, which holds the incident, before its first event.
+    """
+    if alert.incident is None:
         return
-    if last in SHOWN:
-        worse = Q(pk=alert.incident_id, severity_rank__gt=alert.severity_rank)
-        Incident.objects.filter(worse).update(
-            severity=alert.severity, severity_rank=alert.severity_rank, title=alert.title
-        )
-        Incident.objects.filter(pk=alert.incident_id).update(quiet_at=None)
+    if moves[-1].after in SHOWN:
+        worse = {"severity": alert.severity, "severity_rank": alert.severity_rank, "title": alert.title}
+        changed: dict[str, Any] = worse if alert.incident.severity_rank > alert.severity_rank else {}
+        changed |= {"quiet_at": None} if alert.incident.quiet_at else {}
+        if changed:
+            Incident.objects.filter(pk=alert.incident_id).update(**changed)
     elif not Alert.objects.shown().filter(incident=alert.incident_id).exists():
         Incident.objects.filter(pk=alert.incident_id, quiet_at=None).update(quiet_at=at)
 

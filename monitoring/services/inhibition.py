@@ -23,7 +23,8 @@ def inhibitor(alert: Alert) -> int | None:
     lines = hides(alert)
     if not lines or not alert.endpoint:
         return None
-    rows = Alert.objects.shown().filter(project=alert.project_id, endpoint=alert.endpoint).exclude(pk=alert.pk)
+    rows = Alert.objects.shown().filter(project=alert.project_id, endpoint=alert.endpoint)
+    rows = rows.exclude(rule=alert.rule_id)  # the hundreds of its own rule explain nothing
     return among(alert, rows.select_related("rule"))
 
 

@@ -68,11 +68,14 @@ def key_of(route: AlertRoute, alert: Alert) -> tuple[str, dict[str, str]]:
     return hashlib.sha256(body.encode()).hexdigest(), shared
 
 
-def mark(alert: Alert, at: datetime) -> None:
-    """Have the groups of an alert looked at: a new group after ``group_wait``, a known one by ``group_interval``."""
+def mark(alert: Alert, at: datetime, routes: Sequence[AlertRoute] | None = None) -> None:
+    """Have the groups of an alert looked at: a new group after ``group_wait``, a known one by ``group_interval``.
+
+    ``routes`` are those of its project, when they were read already.
+    """
     if alert.state not in (*SHOWN, "resolved"):
         return
-    for route in matching(routes_of(alert.project), alert, at):
+    for route in matching(routes_of(alert.project) if routes is None else routes, alert, at):
         _mark(route, alert, at)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -11,10 +11,11 @@ from django.db.models import Max
 from django.utils import timezone
 
 from monitoring.drift.lifecycle import FLAP_WINDOWS, RANKS, Life, Move, Policy, Sample, State, step
-from monitoring.models import Alert, AlertRule, AlertTransition, Monitor
+from monitoring.models import Alert, AlertRoute, AlertRule, AlertTransition, Monitor, Silence
 from monitoring.models.alerts import SEVERITY_RANK, SHOWN, AlertQuerySet, AlertState, Severity
 from monitoring.services import incidents, inhibition, routing
 from projects.actor import Actor
+from projects.models import Project
 from projects.services import events
 
 MOST_HISTORY = 60
@@ -31,6 +32,19 @@ class Happening:
     at: datetime
     window_end: datetime | None = None
     text: str = ""
+    read: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def routes(self, project: Project) -> list[AlertRoute]:
+        """Routes of the project, read once for all alerts of what happens."""
+        if "routes" not in self.read:
+            self.read["routes"] = routing.routes_of(project)
+        return cast(list[AlertRoute], self.read["routes"])
+
+    def may_be_silenced(self, project: Project) -> bool:
+        """Whether the project has any silence now, read once."""
+        if "silences" not in self.read:
+            self.read["silences"] = Silence.objects.active(timezone.now()).filter(project=project).exists()
+        return bool(self.read["silences"])
 
 
 def fingerprint(rule_id: int, labels: dict[str, str]) -> str:
@@ -139,8 +153,8 @@ def life_of(alert: Alert) -> Life:
 
 def follow(alert: Alert, life: Life, moves: Sequence[Move], happening: Happening) -> None:
     """Store where an alert stands now, one timeline line a move and one event a notice."""
-    for field in LIFE_FIELDS:
-        setattr(alert, field, getattr(life, field))
+    for name in LIFE_FIELDS:
+        setattr(alert, name, getattr(life, name))
     alert.recent, alert.changes = list(life.recent), list(life.changes)
     if not moves:
         alert.save()
@@ -149,11 +163,10 @@ def follow(alert: Alert, life: Life, moves: Sequence[Move], happening: Happening
         alert.severity = _severity(alert.rule, life.level)
         alert.severity_rank = SEVERITY_RANK[alert.severity]
     _stamp(alert, moves, happening)
-    for move in moves:
-        kind = AlertTransition.Kind.LEVEL if move.before == move.after else AlertTransition.Kind.STATE
-        write(alert, happening, kind, move)
+    incidents.join(alert, moves, happening.at)
+    _write_moves(alert, moves, happening)
     incidents.fold(alert, moves, happening.at)
-    routing.mark(alert, happening.at)
+    routing.mark(alert, happening.at, happening.routes(alert.project))
     for move in moves:
         if move.notice:
             _announce(alert, move, happening)
@@ -180,14 +193,32 @@ def drop_acknowledgement(alert: Alert, happening: Happening) -> None:
     write(alert, happening, AlertTransition.Kind.UNACKNOWLEDGED)
 
 
-def write(alert: Alert, happening: Happening, kind: str, move: Move | None = None) -> AlertTransition:
+def _write_moves(alert: Alert, moves: Sequence[Move], happening: Happening) -> None:
+    """Store the alert once and add a line a move."""
+    kind = AlertTransition.Kind
+    first = alert.last_seq + 1
+    alert.last_seq += len(moves)
+    alert.save()
+    AlertTransition.objects.bulk_create(
+        _line(alert, happening, kind.LEVEL if move.before == move.after else kind.STATE, move, seq)
+        for seq, move in enumerate(moves, start=first)
+    )
+
+
+def write(alert: Alert, happening: Happening, kind: str) -> AlertTransition:
     """Store the alert and add a line to its timeline."""
     alert.last_seq += 1
     alert.save()
+    line = _line(alert, happening, kind, None, alert.last_seq)
+    line.save(force_insert=True)
+    return line
+
+
+def _line(alert: Alert, happening: Happening, kind: str, move: Move | None, seq: int) -> AlertTransition:
     person = happening.by.user if happening.by.kind in ("user", "token") else None
-    return AlertTransition.objects.create(
+    return AlertTransition(
         alert=alert,
-        seq=alert.last_seq,
+        seq=seq,
         at=happening.at,
         kind=kind,
         before=move.before if move else "",
@@ -202,9 +233,10 @@ def write(alert: Alert, happening: Happening, kind: str, move: Move | None = Non
 
 def _announce(alert: Alert, move: Move, happening: Happening) -> None:
     verb = "alert.firing" if move.before == "resolved" else VERBS[move.notice]
-    data = facts(alert) | {
+    silenced = happening.may_be_silenced(alert.project) and is_silenced(alert, timezone.now())
+    data = _facts(alert, silenced=silenced) | {
         "seq": alert.last_seq, "reopened": alert.reopened, "reason": happening.text, "incident": alert.incident_id,
-        "inhibited_by": inhibition.inhibitor(alert), "routed": routing.has_routes(alert.project),
+        "inhibited_by": inhibition.inhibitor(alert), "routed": bool(happening.routes(alert.project)),
         "muted": alert.muted_until is not None and alert.muted_until > happening.at,
         "action": alert.rule.action,
         "window_end": happening.window_end.isoformat(timespec="seconds") if happening.window_end else "",
@@ -214,6 +246,10 @@ def _announce(alert: Alert, move: Move, happening: Happening) -> None:
 
 def facts(alert: Alert, at: datetime | None = None) -> dict[str, Any]:
     """Return what an event says about an alert: plain data for mails, webhooks and automations."""
+    return _facts(alert, silenced=is_silenced(alert, at or timezone.now()))
+
+
+def _facts(alert: Alert, *, silenced: bool) -> dict[str, Any]:
     return {
         "alert": alert.pk,
         "rule": alert.rule.name,
@@ -232,7 +268,7 @@ def facts(alert: Alert, at: datetime | None = None) -> dict[str, Any]:
         "fingerprint": alert.fingerprint,
         "labels": alert.all_labels,
         "flapping": alert.flapping,
-        "silenced": is_silenced(alert, at or timezone.now()),
+        "silenced": silenced,
     }
 
 

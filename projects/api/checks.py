@@ -21,6 +21,7 @@ P = Permission
 class RuleSerializer(serializers.Serializer[Any]):
     """One check. Its limits stand beside these fields: min, max, max_share, allowed, regex, query, and so on."""
 
+    id = serializers.IntegerField(read_only=True, help_text="Number of the check for stars and comments.")
     key = serializers.CharField(required=False, help_text="Known by over all rule sets; made from kind and columns.")
     kind = serializers.ChoiceField(choices=list(EXPECTATIONS))
     severity = serializers.ChoiceField(choices=list(SEVERITIES), required=False)
@@ -106,6 +107,16 @@ class _OfDataset(ScopedAPIView):
         rows = Dataset.objects.visible_to(self.actor).in_project(self.project).select_related("project")
         return self.find(rows, name_key=names.key(name))
 
+    def rules(self, dataset: Dataset, found: CheckSet | None) -> dict[str, Any]:
+        """A rule set as it is told."""
+        numbers = checks.numbers_of(dataset)
+        return {
+            "number": found.number if found else 0,
+            "rules": [{"id": numbers.get(one.key), **_rule(one)} for one in checks.rules_of(found)],
+            "created_by": found.created_by.username if found else None,
+            "created_at": found.created_at if found else None,
+        }
+
 
 class DatasetChecks(_OfDataset):
     """Rules of a dataset."""
@@ -117,7 +128,8 @@ class DatasetChecks(_OfDataset):
     def get(self, request: Request, name: str) -> Response:
         """Read the newest rule set."""
         del request
-        return Response(_rules(checks.current(self.actor, dataset=self.dataset(name))))
+        dataset = self.dataset(name)
+        return Response(self.rules(dataset, checks.current(self.actor, dataset=dataset)))
 
     @extend_schema(
         operation_id="dataset_checks_save", tags=["checks"], request=RulesSerializer, responses=RulesSerializer
@@ -125,10 +137,11 @@ class DatasetChecks(_OfDataset):
     def put(self, request: Request, name: str) -> Response:
         """Replace the rules. A set that a run has used stays; the next number is made."""
         given = request.data.get("rules") if isinstance(request.data, dict) else None
-        if isinstance(given, list):  # sentences are made from the rest; what was read may be sent back
-            given = [{k: v for k, v in one.items() if k != "sentence"} if isinstance(one, dict) else one
+        if isinstance(given, list):  # these are made from the rest; what was read may be sent back
+            given = [{k: v for k, v in one.items() if k not in ("id", "sentence")} if isinstance(one, dict) else one
                      for one in given]  # fmt: skip
-        return Response(_rules(checks.save(self.actor, dataset=self.dataset(name), rules=given)))
+        dataset = self.dataset(name)
+        return Response(self.rules(dataset, checks.save(self.actor, dataset=dataset, rules=given)))
 
 
 class DatasetCheckSuggestions(_OfDataset):
@@ -151,8 +164,9 @@ class DatasetCheckSuggestions(_OfDataset):
         """Declare all suggestions, or those of these keys."""
         asked = KeysSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        found = checks.take(self.actor, dataset=self.dataset(name), keys=asked.validated_data["keys"])
-        return Response(_rules(found))
+        dataset = self.dataset(name)
+        found = checks.take(self.actor, dataset=dataset, keys=asked.validated_data["keys"])
+        return Response(self.rules(dataset, found))
 
 
 class DatasetCheckHistory(_OfDataset):
@@ -209,15 +223,6 @@ class DatasetVersionChecks(ScopedAPIView):
 
 def _rule(rule: Rule) -> dict[str, Any]:
     return {**rule.as_json(), "sentence": rule.sentence}
-
-
-def _rules(found: CheckSet | None) -> dict[str, Any]:
-    return {
-        "number": found.number if found else 0,
-        "rules": [_rule(one) for one in checks.rules_of(found)],
-        "created_by": found.created_by.username if found else None,
-        "created_at": found.created_at if found else None,
-    }
 
 
 def _history(past: list[CheckResult]) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from projects.models import Comment, Star
 from projects.permissions import Permission
 from projects.services import comments, stars, targets
 
+_KINDS = f"One of: {', '.join(targets.known())}."
+
 
 class StarIn(serializers.Serializer[Any]):
     """What is to be starred."""
 
-    type = serializers.CharField(max_length=40)
+    type = serializers.CharField(max_length=40, help_text=_KINDS)
     number = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
 
 
@@ -35,7 +37,7 @@ class StarOut(serializers.ModelSerializer[Star]):
 class NewCommentIn(serializers.Serializer[Any]):
     """A new comment."""
 
-    type = serializers.CharField(max_length=40)
+    type = serializers.CharField(max_length=40, help_text=_KINDS)
     number = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
     text = serializers.CharField(max_length=comments.MAX_CHARS, trim_whitespace=False)
 
@@ -107,7 +109,7 @@ class Comments(ScopedAPIView):
     @extend_schema(
         operation_id="comments_list",
         parameters=[
-            OpenApiParameter("type", str, required=True, description="run, experiment, dataset, version, promotion …"),
+            OpenApiParameter("type", str, required=True, description=_KINDS),
             OpenApiParameter("number", int, required=True),
         ],
         responses=CommentOut(many=True),

@@ -47,8 +47,8 @@ class SplitOut(serializers.ModelSerializer[SplitRecipe]):
     class Meta:
         model = SplitRecipe
         fields = (
-            "name", "dataset", "version", "kind", "params", "seed", "state", "progress", "phase", "failure", "report",
-            "rows_sha256", "carried_from", "created_by", "created_at",
+            "id", "name", "dataset", "version", "kind", "params", "seed", "state", "progress", "phase", "failure",
+            "report", "rows_sha256", "carried_from", "created_by", "created_at",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -20,7 +20,7 @@ from projects.models.idempotency import IdempotencyKey
 from projects.models.imports import Connection, DatasetImport
 from projects.models.marks import Comment, Mention, Star
 from projects.models.projects import Membership, Project, Somewhere
-from projects.models.quality import CheckResult, CheckRun, CheckSet, SplitRecipe
+from projects.models.quality import Check, CheckResult, CheckRun, CheckSet, SplitRecipe
 from projects.models.sessions import Session
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "ApiToken",
     "ChainHead",
     "Channel",
+    "Check",
     "CheckResult",
     "CheckRun",
     "CheckSet",

@@ -43,6 +43,33 @@ class CheckSet(models.Model):
         return f"{self.dataset.name} checks {self.number}"
 
 
+class CheckQuerySet(models.QuerySet["Check"]):
+    """Reads of checks."""
+
+    def visible_to(self, actor: "Actor") -> Self:
+        """Checks in projects the actor may see."""
+        return self.filter(dataset__project__in=Project.objects.visible_to(actor).values("pk"))
+
+    def in_project(self, project: Project) -> Self:
+        """Checks of one project."""
+        return self.filter(dataset__project=project)
+
+
+class Check(models.Model):
+    """One check of a dataset through all its rule sets: what people star and talk about. Made once, never removed."""
+
+    dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="checks")
+    key = models.CharField(max_length=40)
+
+    objects = CheckQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["dataset", "key"], name="check_once_a_dataset")]
+
+    def __str__(self) -> str:
+        return f"{self.key} of {self.dataset.name}"
+
+
 class CheckRunQuerySet(models.QuerySet["CheckRun"]):
     """Reads of check runs."""
 

@@ -10,7 +10,7 @@ from mlportal.lib import names, queue
 from mlportal.lib.errors import Conflict, Invalid, Missing
 from mlportal.lib.lease import TERMINAL, WorkState
 from projects.actor import Actor
-from projects.models import CheckResult, CheckRun, CheckSet, Dataset, DatasetVersion
+from projects.models import Check, CheckResult, CheckRun, CheckSet, Dataset, DatasetVersion
 from projects.permissions import Permission, require
 from projects.services import events, marks
 from projects.tabular.checks import rules as reading
@@ -93,6 +93,11 @@ def remove(by: Actor, *, dataset: Dataset, key: str) -> CheckSet:
         if len(left) == len(known):
             raise Missing(f"{dataset.name} has no check {key[:40]!r}.", field="key")
         return _store(by, dataset, left)
+
+
+def numbers_of(dataset: Dataset) -> dict[str, int]:
+    """Number of each check by its key, for stars and comments."""
+    return dict(Check.objects.filter(dataset=dataset).values_list("key", "pk"))
 
 
 def suggested(by: Actor, *, dataset: Dataset) -> list[Rule]:
@@ -276,6 +281,8 @@ def _store(by: Actor, dataset: Dataset, wanted: list[Rule]) -> CheckSet:
     else:
         number = before.number + 1 if before else 1
         found = CheckSet.objects.create(dataset=dataset, number=number, rules=told, created_by=by.user)
+    named = [Check(dataset=dataset, key=one.key) for one in wanted]
+    Check.objects.bulk_create(named, ignore_conflicts=True)  # what is said of a check outlives its rule sets
     data = {"checks": found.number, "rules": len(told)}
     events.record(by, "checks.saved", project=dataset.project, target=dataset, data=data)
     return found

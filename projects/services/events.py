@@ -210,10 +210,14 @@ def republish(*, limit: int = 500) -> int:
 
 def _owe(event: Event) -> None:
     later = timezone.now() + timedelta(seconds=settings.REPUBLISH_SECONDS)
-    for verb, task in settings.EVENT_CONSUMERS:
-        if verb == event.verb or (verb.endswith("*") and event.verb.startswith(verb[:-1])):
-            delivery = EventDelivery.objects.create(event=event, task=task, next_at=later)
-            queue.enqueue(task, delivery.pk)
+    tasks = [
+        task
+        for verb, task in settings.EVENT_CONSUMERS
+        if verb == event.verb or (verb.endswith("*") and event.verb.startswith(verb[:-1]))
+    ]
+    owed = EventDelivery.objects.bulk_create(EventDelivery(event=event, task=task, next_at=later) for task in tasks)
+    for delivery in owed:
+        queue.enqueue(delivery.task, delivery.pk)
 
 
 def _postpone(delivery_id: int, error: Exception) -> None:

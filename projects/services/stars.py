@@ -62,4 +62,8 @@ def listed(actor: Actor, *, limit: int = 12, project: Project | None = None) -> 
         wanted[star.target_type].append(star.target_id)
     found = {(type_, n): t for type_, ids in wanted.items() for n, t in targets.of(type_, ids).items()}
     pairs = [(star, found.get((star.target_type, star.target_id))) for star in stars]
-    return [target for star, target in pairs if target and allowed(actor, target.permission, star.project)]
+    return [target for star, target in pairs if target and _shown(actor, target, star)]
+
+
+def _shown(actor: Actor, target: Target, star: Star) -> bool:
+    return target.is_for(actor) and allowed(actor, target.permission, star.project)

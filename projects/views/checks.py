@@ -141,10 +141,11 @@ class DatasetChecks(_Rules):
 
     def _show(self, request: HttpRequest, dataset: Dataset, *, problem: str = "", status: int = 200) -> HttpResponse:
         found = checks.current(self.actor, dataset=dataset)
+        numbers = checks.numbers_of(dataset)
         context = {
             "dataset": dataset,
             "check_set": found,
-            "rules": checks.rules_of(found),
+            "rules": [(rule, numbers.get(rule.key)) for rule in checks.rules_of(found)],
             "suggested": checks.suggested(self.actor, dataset=dataset),
             "newest": dataset.versions.ready().order_by("-number").first(),
             "kinds": EXPECTATIONS,

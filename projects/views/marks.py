@@ -21,6 +21,19 @@ def _back(request: HttpRequest, fallback: str, mark: str = "") -> HttpResponse:
     return see_other((place.partition("#")[0] if safe else fallback) + mark)
 
 
+class ThingShow(ProjectView):
+    """What is said of a thing, whatever it is; the only such page of a thing that shares its page with others."""
+
+    reads = Comment
+    permission = Permission.PROJECT_VIEW
+
+    def get(self, request: HttpRequest, kind: str, number: int) -> HttpResponse:
+        """Show its comments beside the way to it."""
+        target = targets.find(self.actor, project=self.project, kind=kind, number=number)
+        request.place = target.place  # what ``can`` in templates asks about
+        return render(request, "projects/thing.html", {"target": target})
+
+
 class StarPut(ProjectView):
     """Star a thing, or take the star away."""
 
@@ -36,7 +49,7 @@ class StarPut(ProjectView):
         if request.headers.get("HX-Request"):
             values = {"type": kind, "number": number, "known": "1", "starred": starred}
             return render(request, "components/star.html", values)
-        return _back(request, target.href)
+        return _back(request, target.said_at)
 
 
 class CommentAdd(ProjectView):
@@ -55,7 +68,7 @@ class CommentAdd(ProjectView):
         except Invalid as error:
             values = {"target": target, "typed": text[: comments.MAX_CHARS * 2], "error": error}
             return render(request, "projects/comment.html", values, status=422)
-        return _back(request, target.href, f"#comment-{made.pk}")
+        return _back(request, target.said_at, f"#comment-{made.pk}")
 
 
 class _OneComment(ProjectView):
@@ -75,7 +88,7 @@ class CommentShow(_OneComment):
     def get(self, request: HttpRequest, comment: int) -> HttpResponse:
         """Go to the comment on its page."""
         found = self.comment(comment)
-        return see_other(f"{comments.see(self.actor, comment=found).href}#comment-{found.pk}")
+        return see_other(f"{comments.see(self.actor, comment=found).said_at}#comment-{found.pk}")
 
 
 class CommentEdit(_OneComment):
@@ -98,7 +111,7 @@ class CommentEdit(_OneComment):
         except Invalid as error:
             values = {"target": target, "comment": found, "typed": text[: comments.MAX_CHARS * 2], "error": error}
             return render(request, "projects/comment.html", values, status=422)
-        return see_other(f"{target.href}#comment-{found.pk}")
+        return see_other(f"{target.said_at}#comment-{found.pk}")
 
 
 class CommentDelete(_OneComment):
@@ -116,4 +129,4 @@ class CommentDelete(_OneComment):
             messages.error(request, error.message)
         else:
             messages.success(request, "The comment is deleted.")
-        return see_other(target.href)
+        return see_other(target.said_at)

@@ -2,8 +2,10 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 from experiments.models import ImportanceStudy, Report, Run
@@ -150,6 +152,15 @@ def test_the_file_loads_nothing_and_shows_hostile_text_as_text(web, experiment):
     assert re.search(r"Download, 1\.\d MB", said)
 
 
+def test_each_module_of_the_file_finds_what_it_imports():
+    before = set()
+    for name in standalone.MODULES:
+        text = (Path(settings.BASE_DIR) / "static" / "js" / f"{name}.js").read_text()
+        asked = {each.rpartition("/")[2] for each in re.findall(r'^import .*"(\..+)\.js";$', text, re.MULTILINE)}
+        assert asked <= before, name
+        before.add(name.rpartition("/")[2])
+
+
 def test_the_data_of_a_comparison_as_csv(web, experiment):
     lines = b"".join(web.get(f"{P}/experiments/churn-gbm/compare/data.csv?q=depth>0").streaming_content).decode()
     assert [line.split(",")[1:] for line in lines.split()] == [
@@ -214,3 +225,12 @@ def test_an_importance_block_shows_the_study_that_was_chosen(web, project, exper
         with pytest.raises(Invalid) as refused:
             reports.change(writer(project), report=report, content=[{**block, "study": wrong}])
         assert refused.value.field == "blocks.0.study"
+
+
+def test_every_module_of_the_file_stands_behind_those_it_imports():
+    stood: set[str] = set()
+    for name in standalone.MODULES:
+        text = (Path(settings.BASE_DIR) / "static" / "js" / f"{name}.js").read_text("utf-8")
+        needed = re.findall(r'^import .*?"[./]+(?:[\w-]+/)*([\w-]+)\.js";$', text, re.MULTILINE)
+        assert set(needed) <= stood, name
+        stood.add(name.rpartition("/")[2])

@@ -19,6 +19,7 @@ from projects.models import (
     AccessRequest,
     ApiToken,
     Channel,
+    Check,
     CheckRun,
     CheckSet,
     Comment,
@@ -156,6 +157,7 @@ def _dataset(world: World) -> None:
     )  # fmt: skip
     rules = [{"key": "age-range", "kind": "range", "severity": "warn", "columns": ["age"], "min": 0}]
     check_set = CheckSet.objects.create(dataset=dataset, number=1, rules=rules, created_by=owner)
+    Check.objects.create(dataset=dataset, key="age-range")
     CheckRun.objects.create(
         version=version, check_set=check_set, requested_by=owner, state="succeeded", verdict="passed"
     )

@@ -111,7 +111,7 @@ def test_the_tab_costs_the_same_queries(version, ana, django_assert_num_queries,
     checked(version, ana, *[AGE, PLAN, SPEND][:count])
     client = client_of(ana)
     client.get(f"{ROOT}v/1/checks/")
-    with django_assert_num_queries(19):
+    with django_assert_num_queries(20):
         client.get(f"{ROOT}v/1/checks/")
 
 

@@ -215,5 +215,5 @@ def test_the_page_costs_the_same_queries(version, ana, django_assert_num_queries
     client = Client()
     client.force_login(ana)
     client.get(ROOT)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         client.get(ROOT)

@@ -3,6 +3,7 @@
 import { $, $$ } from "../behaviour.js";
 import { failed, figureOf, load, partOf, plotly } from "./data.js";
 import { CONFIG } from "./theme.js";
+import { turn, whenShown } from "./turns.js";
 import { follow, settle } from "./zoom.js";
 import "./figure.js";
 
@@ -11,6 +12,7 @@ const NOTHING = "These runs do not have the values for it.";
 async function draw(element) {
   try {
     const [library, source] = await Promise.all([plotly(), load(element.dataset.src)]);
+    await turn();
     settle(element);
     const data = partOf(element);
     if (data == null) { failed(element, new Error(source.problem || NOTHING)); return; }
@@ -31,7 +33,7 @@ const watcher = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     if (!entry.isIntersecting || seen.has(entry.target)) continue;
     seen.add(entry.target);
-    draw(entry.target);
+    whenShown(entry.target).then(() => draw(entry.target));
   }
 }, { rootMargin: "300px" });
 

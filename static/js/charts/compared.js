@@ -6,7 +6,7 @@ import { innerRange, smooth } from "./smooth.js";
 const X_TITLE = { step: "Step", rel: "Minutes since start", time: "" };
 const times = (data, xs) => (data.axis === "time" ? xs.map((x) => new Date(x)) : xs);
 
-/** All grey runs as one line with gaps: a line each would cost seconds. */
+/** The grey runs: their places with gaps between them. */
 function crowd(data, metric, weight) {
   const x = [];
   const y = [];
@@ -16,8 +16,37 @@ function crowd(data, metric, weight) {
     x.push(...times(data, points.x), null);
     y.push(...smooth(points.y, weight), null);
   }
-  const line = { color: fade(ofRun(0), 0.4), width: 1 };
-  return x.length ? [{ x, y, mode: "lines", name: "other runs", line, hoverinfo: "skip", connectgaps: false }] : [];
+  return { x, y };
+}
+
+/** They are one path behind the others: Plotly makes an element of each piece of a line, and takes seconds for them. */
+function behind({ x, y }, isLog) {
+  const words = [];
+  let begins = true;
+  for (const [at, value] of y.entries()) {
+    const gap = value == null || x[at] == null || (isLog && value <= 0);
+    if (!gap) words.push(`${begins ? "M" : "L"}${x[at]},${value}`);
+    begins = gap;
+  }
+  if (!words.length) return [];
+  return [{ type: "path", path: words.join(""), layer: "below", line: { color: fade(ofRun(0), 0.4), width: 1 } }];
+}
+
+function ends(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+/** What makes the axes reach as far as the grey runs. */
+function reach({ x, y }, isLog) {
+  const shown = (value) => value != null && !(isLog && value <= 0);
+  return {
+    x: ends(x.filter((at) => at != null)), y: ends(y.filter(shown)), mode: "lines", line: { width: 0 }, opacity: 0, hoverinfo: "skip",
+  };
 }
 
 /** Runs that logged a metric once: a dot each on its own line, in the order of the strip. */
@@ -49,24 +78,28 @@ function bundle(data, element, options) {
   const weight = Number(options.smooth || 0) / 100;
   const metric = element.dataset.metric;
   if (!element.zoomed && once(data, metric)) return dots(data, metric);
-  const traces = crowd(data, metric, weight);
+  const log = options.y === "log";
+  const grey = crowd(data, metric, weight);
+  const line = { color: fade(ofRun(0), 0.4), width: 1 };
+  const isDated = data.axis === "time"; // a path knows no dates
+  const traces = !grey.x.length ? [] : [isDated ? { ...grey, mode: "lines", name: "other runs", line, hoverinfo: "skip" } : reach(grey, log)];
   for (const run of data.runs) {
     const points = run.metrics[metric];
     if (!run.k || !points || !isShown(run.id)) continue;
     const x = times(data, points.x);
-    const line = ofRun(run.k);
-    if (weight) traces.push({ x, y: points.y, mode: "lines", line: { color: fade(line, 0.22), width: 1 }, hoverinfo: "skip" });
+    const ink = ofRun(run.k);
+    if (weight) traces.push({ x, y: points.y, mode: "lines", line: { color: fade(ink, 0.22), width: 1 }, hoverinfo: "skip" });
     const few = points.y.length < 3;
     traces.push({
       x, y: smooth(points.y, weight), name: plain(run.name), mode: few ? "lines+markers" : "lines", connectgaps: false,
-      line: { color: line, width: 1.75, dash: DASH[run.dash] }, marker: { symbol: SYMBOL[(run.k - 1) % 8], size: 7 },
+      line: { color: ink, width: 1.75, dash: DASH[run.dash] }, marker: { symbol: SYMBOL[(run.k - 1) % 8], size: 7 },
       hovertemplate: "%{y:.4f}",
     });
   }
-  const log = options.y === "log";
-  const y = element.zoomed?.y || (options.clip && !log ? innerRange(traces) : undefined);
+  const y = element.zoomed?.y || (options.clip && !log ? innerRange([...traces, grey]) : undefined);
   const range = element.zoomed ? places(data, element.zoomed.range) : undefined;
   return [traces, layout({
+    shapes: isDated ? [] : behind(grey, log),
     xaxis: { title: X_TITLE[data.axis], type: data.axis === "time" ? "date" : "linear", range, autorange: range === undefined },
     yaxis: { type: log ? "log" : "linear", range: y, autorange: y === undefined, tickformat: ".3~f" },
   })];

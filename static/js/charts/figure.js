@@ -3,9 +3,9 @@
 import { $, announce } from "../behaviour.js";
 import { figureOf, load, plotly } from "./data.js";
 import { drawnSvg, rowsOfParallel, saveSvg } from "./figure-svg.js";
+import { shown, tableBox } from "./figure-table.js";
 import { colour } from "./theme.js";
 
-const ROWS = 500;
 const title = (axis) => axis?.title?.text;
 
 /** Heads and rows of what a chart shows. */
@@ -24,47 +24,12 @@ function gridOf([traces, layout]) {
   return [names, rows];
 }
 
-const shown = (value) => {
-  if (value == null) return "–";
-  if (value instanceof Date) return value.toISOString();
-  return typeof value === "number" ? String(Number(value.toPrecision(6))) : String(value);
-};
-
-function tableOf([names, rows], caption) {
-  const table = document.createElement("table");
-  table.className = "tbl plain";
-  const head = table.createTHead().insertRow();
-  for (const text of names) {
-    const cell = document.createElement("th");
-    cell.scope = "col";
-    cell.textContent = text;
-    head.append(cell);
-  }
-  const label = table.createCaption();
-  label.className = "vh";
-  label.textContent = caption;
-  const body = table.createTBody();
-  for (const row of rows.slice(0, ROWS)) {
-    const line = body.insertRow();
-    for (const value of row) line.insertCell().textContent = shown(value);
-  }
-  return table;
-}
-
 function toggleTable(figure, plot, button, grid) {
   const old = $(".figuretable", figure);
   button.setAttribute("aria-pressed", String(!old));
   plot.hidden = !old;
   if (old) { old.remove(); return; }
-  const box = document.createElement("div");
-  const label = plot.getAttribute("aria-label") || figure.dataset.figure;
-  box.className = "figuretable";
-  box.tabIndex = 0;
-  box.setAttribute("role", "group");
-  box.setAttribute("aria-label", label);
-  box.append(tableOf(grid, label));
-  plot.after(box);
-  announce(`Table of ${Math.min(grid[1].length, ROWS)} of ${grid[1].length} points`);
+  plot.after(tableBox(grid, plot.getAttribute("aria-label") || figure.dataset.figure));
 }
 
 const quoted = (value) => {

@@ -7,22 +7,25 @@ import { drawAxis, make, scaleOf, wordsOf } from "./parallel-axis.js";
 import { keeps, rangesOf, textOf } from "./ranges.js";
 import { isHidden, keepOnly } from "./shown.js";
 import { ofRun } from "./theme.js";
+import { turn, whenShown } from "./turns.js";
 
 const SIDE = 62;
 const CHAR = 6.6; // pixels of a letter of a tick
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 
 behaviour("parallel", async (box) => {
+  const field = $(box.dataset.filter);
   let data;
   try {
+    if (!field?.value) await whenShown(box); // ranges of the address are those of all charts
     const source = await load(box.dataset.src);
     data = box.dataset.part ? source[box.dataset.part] : source;
+    await turn();
     if (!data || !data.rows.length) throw new Error("No run has a value on every axis.");
   } catch (error) {
     failed(box, error);
     return;
   }
-  const field = $(box.dataset.filter);
   let ranges = rangesOf(data.dims, field?.value || "");
   let paths = [];
 

@@ -5,10 +5,16 @@ const probe = document.createElement("i");
 probe.hidden = true;
 document.body.append(probe);
 
+const known = new Map(); // of this task alone: a chart asks a thousand times, and each answer makes all styles anew
+
 /** The colour of a token, such as "c1" or "ink-2", in the theme of now. */
 export function colour(name) {
-  probe.style.color = `var(--${name})`;
-  return getComputedStyle(probe).color;
+  if (!known.size) setTimeout(() => known.clear());
+  if (!known.has(name)) {
+    probe.style.color = `var(--${name})`;
+    known.set(name, getComputedStyle(probe).color);
+  }
+  return known.get(name);
 }
 
 /** The same colour, partly transparent. */

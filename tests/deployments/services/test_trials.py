@@ -14,7 +14,7 @@ from deployments.traffic import assignment
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from monitoring.models import GroundTruth, IngestedSegment, Prediction, PredictionChunk
 from projects.models import Event
-from tests.deployments.services.test_rollouts import answers, log, now_of
+from tests.deployments.services.test_rollouts import answers, log, now_of, refusals
 from tests.deployments.test_api import Api
 from tests.deployments.test_pages import browser
 from tests.factories.deployments import make_live, make_request, set_policy
@@ -108,6 +108,19 @@ def test_no_difference_and_a_broken_split_put_nothing_live(team, trial):
     kept = trials.stop(team.ops, trial=trial, decision="keep", reason="The split is broken.")
     trial.promotion.refresh_from_db()
     assert (kept.state, now_of(trial.endpoint).routes, trial.promotion.state) == ("stopped", [], "stale")
+
+
+def test_a_broken_guardrail_puts_nothing_live(team, trial):
+    predict(trial)
+    log(trial.endpoint, "control", answers(600))
+    log(trial.endpoint, "treatment", answers(500) + refusals(100))
+    trials.tick(now=timezone.now())
+    assert trial.looks.get().low > 0  # better by its metric
+    with pytest.raises(Conflict) as caught:
+        trials.stop(team.ops, trial=trial, decision="promote", reason=REASON)
+    assert caught.value.message.startswith("A guardrail is broken: Error rate, 16.67% against 0.00%")
+    page = browser(team, "ops").get(f"/p/churn/deployments/{trial.endpoint.name}/trials/{trial.pk}/")
+    assert [guard.state for guard in page.context["guards"]] == ["ok", "abort", "waiting", "ok"]
 
 
 def test_the_plan_is_frozen_and_has_limits(team, trial, approved):

@@ -155,13 +155,17 @@ def test_the_chooser_costs_the_same_queries_for_any_number_of_runs(web, experime
         ("attributes.name ASC", ["a", "b", "c"]),
         ("attributes.data ASC", ["c", "b", "a"]),
         ("attributes.user ASC", ["c", "b", "a"]),
+        ("attributes.source ASC", ["b", "a", "c"]),
+        ("attributes.source DESC", ["c", "a", "b"]),
     ],
 )
 def test_runs_are_sorted_by_any_column(web, experiment, sort, names):
     series = {"a": [0.4, 0.6], "b": [0.9, 0.1, 0.5], "c": [0.2, 0.3]}
     teams = {"a": "blue", "b": "red", "c": "amber"}
+    sources = {"a": "job", "b": "api", "c": "mlflow"}
     for at, (name, values) in enumerate(series.items()):
-        run = make_run(experiment, name, params={"depth": str(at * 6)}, tags={"team": teams[name]})
+        extra = {"params": {"depth": str(at * 6)}, "tags": {"team": teams[name]}, "source": sources[name]}
+        run = make_run(experiment, name, **extra)
         log(run, "auc", values)
         runs.finish(writer(experiment.project), run=run, state="finished")
     shown = web.get(BASE, {"sort": sort, "cols": "m~auc"}).content.decode()

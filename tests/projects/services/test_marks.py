@@ -6,11 +6,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from experiments.services import saved_views
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from mlportal.views import waiting
 from projects.models import Channel, Comment, Delivery, Event, EventDelivery, Mention, Star
 from projects.permissions import Permission
-from projects.services import comments, deliveries, stars, targets
+from projects.services import checks, comments, deliveries, stars, targets
+from tests.factories.datasets import profiled
 from tests.factories.experiments import make_experiment, make_run
 from tests.factories.projects import actor, make_project, make_token, make_user
 
@@ -189,6 +191,36 @@ def test_editing_and_deleting_on_pages(project, ana, run):
     assert client.post(edit, {"text": "other words"})["Location"].endswith(f"#comment-{made.pk}")
     assert client.post(reverse("projects:comment-delete", args=["churn", made.pk])).status_code == 303
     assert client.get(edit).status_code == 404
+
+
+def test_a_view_that_is_not_shared_is_its_owners_alone(project, ana):
+    tom = make_user("tom", role="scientist", project=project)
+    view = saved_views.save(actor(ana), project=project, name="mine", query="", shared=True)
+    for user in (ana, tom):
+        thing = targets.find(actor(user), project=project, kind="view", number=view.pk)
+        stars.put(actor(user), project=project, target=thing)
+    comments.add(actor(ana), project=project, target=thing, text="@tom")
+    saved_views.change(actor(ana), view=view, shared=False)
+    assert targets.find(actor(ana), project=project, kind="view", number=view.pk).label == "mine"
+    with pytest.raises(Missing):
+        targets.find(actor(tom), project=project, kind="view", number=view.pk)
+    assert ([t.label for t in stars.listed(actor(ana))], stars.listed(actor(tom))) == (["mine"], [])
+    assert "mine" not in waiting.for_person(actor(tom))[0].title
+
+
+def test_a_check_keeps_its_comments_through_its_rule_sets(project, ana):
+    version = profiled(project)
+    rule = {"kind": "range", "columns": ["age"], "min": 0}
+    key = checks.put(actor(ana), dataset=version.dataset, rule=rule).rules[0]["key"]
+    number = checks.numbers_of(version.dataset)[key]
+    found = targets.find(actor(ana), project=project, kind="check", number=number)
+    comments.add(actor(ana), project=project, target=found, text="Why 0?")
+    checks.put(actor(ana), dataset=version.dataset, rule={**rule, "min": 18}, replaces=key)
+    assert checks.numbers_of(version.dataset) == {key: number}
+    assert "18" in targets.find(actor(ana), project=project, kind="check", number=number).label
+    checks.remove(actor(ana), dataset=version.dataset, key=key)
+    assert targets.find(actor(ana), project=project, kind="check", number=number).label == f"{key}, of churn"
+    assert len(comments.listed("check", number)) == 1
 
 
 def test_the_api_does_what_the_pages_do(project, ana, run):

@@ -1,0 +1,57 @@
+"""Figures as tables in a real browser, without a portal: every number of a chart can be read."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from experiments.views import standalone
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+SCRIPTS = Path(__file__).parents[2] / "static" / "js"
+PAGE = "<!doctype html><html lang=en><title>t</title><body><p id=live aria-live=polite></p></body></html>"
+SHOW = """async (count) => {
+  const { tableBox } = await import('/js/charts/figure-table.js');
+  document.querySelector('.figuretable')?.remove();
+  const rows = Array.from({ length: count }, (_, at) => ['auc', at, at / 2]);
+  document.body.append(tableBox([['Series', 'Step', 'Value'], rows], 'AUC by step'));
+}"""
+
+
+@pytest.fixture
+def page(chrome):
+    made = chrome.new_page()
+    made.route("**/js/**", lambda route: route.fulfill(path=SCRIPTS / route.request.url.partition("/js/")[2]))
+    made.route("http://figures.invalid/", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+    made.goto("http://figures.invalid/")
+    yield made
+    made.close()
+
+
+def test_a_table_turns_to_the_last_point_of_its_chart(page):
+    page.evaluate(SHOW, 1201)
+    rows, words = page.locator("tbody tr"), page.locator(".figurepages span")
+    back, on = page.get_by_role("button", name="Previous"), page.get_by_role("button", name="Next")
+    expect(words).to_have_text("Points 1 to 500 of 1,201")
+    for name, shown, count, last in (
+        ("on", "Points 501 to 1,000 of 1,201", 500, "999"), ("on", "Points 1,001 to 1,201 of 1,201", 201, "1200"),
+        ("on", "Points 1,001 to 1,201 of 1,201", 201, "1200"), ("back", "Points 501 to 1,000 of 1,201", 500, "999"),
+    ):  # fmt: skip
+        (on if name == "on" else back).click(force=True)
+        expect(words).to_have_text(shown)
+        expect(rows).to_have_count(count)
+        expect(rows.last.locator("td").nth(1)).to_have_text(last)
+
+
+def test_a_short_table_has_nothing_to_turn(page):
+    page.evaluate(SHOW, 500)
+    expect(page.locator("tbody tr")).to_have_count(500)
+    expect(page.get_by_role("button")).to_have_count(0)
+
+
+def test_a_file_of_charts_runs_without_a_portal(page):
+    trouble = []
+    page.on("pageerror", lambda error: trouble.append(error.message))
+    page.set_content(standalone.page("Comparison", [{"kind": "text", "id": "b0", "text": "Hello"}]))
+    expect(page.get_by_role("heading", name="Comparison")).to_be_visible()
+    assert trouble == []
