@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Trial, TrialLook
 from deployments.proof import canonical
-from deployments.services import dividing, divisions, endpoints, holds, outcomes, trial_plans
+from deployments.services import dividing, divisions, endpoints, guardrails, holds, outcomes, trial_plans
 from deployments.traffic import evidence, sequence
 from deployments.traffic.criteria import SPLIT_ALPHA, Seen
 from deployments.traffic.sequence import Arm, Interval
@@ -24,7 +24,7 @@ from projects.services import events
 State = Trial.State
 Kind = EndpointRevision.Kind
 Decision = Trial.Decision
-CONTROL, TREATMENT = "control", "treatment"
+CONTROL, TREATMENT = guardrails.CONTROL, guardrails.TREATMENT
 LOOK_EVERY = timedelta(minutes=10)
 AT_ONCE = 50
 
@@ -172,6 +172,8 @@ def too_early(held: Trial, now: datetime) -> str:
     units = last.control_units + last.treatment_units
     if now < held.started_at + timedelta(days=held.minimum_days) and units < held.minimum_units:
         return f"The plan asks for {held.minimum_days} days or {held.minimum_units:,} units; there are {units:,}."
+    if worse := guardrails.broken(held, now):
+        return worse
     bound = last.low if held.more_is_better else last.high
     better = bound is not None and (bound > 0 if held.more_is_better else bound < 0)
     return "" if better else "The interval does not lie on the better side of no difference."

@@ -114,6 +114,11 @@ def judge(
     ]
 
 
+def guard(whole: Pair, windows: Sequence[Pair]) -> list[Criterion]:
+    """Judge what holds for any version beside another, whatever it is tried for; arguments as of `judge`."""
+    return [_loading(whole.canary), _errors(whole), _latency(windows), _outputs(whole.canary)]
+
+
 def _loading(canary: Seen) -> Criterion:
     broken = canary.load_failures > 0 or canary.timeouts_in_a_row >= TIMEOUTS_IN_A_ROW
     found = canary.trouble or f"{canary.timeouts_in_a_row} timeouts in a row"

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deployments.models import Endpoint, PromotionRequest, Trial, TrialLook
-from deployments.services import trials
+from deployments.services import guardrails, trials
 from deployments.traffic.criteria import SPLIT_ALPHA
 from deployments.views.answers import see
 from deployments.views.endpoints import OneEndpoint
@@ -68,6 +68,7 @@ class _OneTrial(OneEndpoint):
             "trial": trial, "endpoint": trial.endpoint, "last": looks[-1] if looks else None, "refused": error,
             "looks": looks[::-1][:50], "series": series, "plot": drawn,
             "mismatch": bool(looks) and looks[-1].mismatch_p < SPLIT_ALPHA,
+            "guards": guardrails.of(trial, timezone.now()) if running else [],
             "too_early": trials.too_early(trial, timezone.now()) if running else "",
             "alpha_percent": 100 * (1 - trial.alpha),
         }  # fmt: skip

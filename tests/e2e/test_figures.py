@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from experiments.views import standalone
+
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 SCRIPTS = Path(__file__).parents[2] / "static" / "js"
 PAGE = "<!doctype html><html lang=en><title>t</title><body><p id=live aria-live=polite></p></body></html>"
@@ -45,3 +47,11 @@ def test_a_short_table_has_nothing_to_turn(page):
     page.evaluate(SHOW, 500)
     expect(page.locator("tbody tr")).to_have_count(500)
     expect(page.get_by_role("button")).to_have_count(0)
+
+
+def test_a_file_of_charts_runs_without_a_portal(page):
+    trouble = []
+    page.on("pageerror", lambda error: trouble.append(error.message))
+    page.set_content(standalone.page("Comparison", [{"kind": "text", "id": "b0", "text": "Hello"}]))
+    expect(page.get_by_role("heading", name="Comparison")).to_be_visible()
+    assert trouble == []

@@ -9,12 +9,12 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from deployments.models import Endpoint, Trial
-from deployments.services import promotions, trials
+from deployments.services import promotions, timers, trials
 from deployments.traffic import assignment
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from monitoring.models import GroundTruth, IngestedSegment, Prediction, PredictionChunk
 from projects.models import Event
-from tests.deployments.services.test_rollouts import answers, log, now_of
+from tests.deployments.services.test_rollouts import answers, log, now_of, refusals
 from tests.deployments.test_api import Api
 from tests.deployments.test_pages import browser
 from tests.factories.deployments import make_live, make_request, set_policy
@@ -110,6 +110,19 @@ def test_no_difference_and_a_broken_split_put_nothing_live(team, trial):
     assert (kept.state, now_of(trial.endpoint).routes, trial.promotion.state) == ("stopped", [], "stale")
 
 
+def test_a_broken_guardrail_puts_nothing_live(team, trial):
+    predict(trial)
+    log(trial.endpoint, "control", answers(600))
+    log(trial.endpoint, "treatment", answers(500) + refusals(100))
+    trials.tick(now=timezone.now())
+    assert trial.looks.get().low > 0  # better by its metric
+    with pytest.raises(Conflict) as caught:
+        trials.stop(team.ops, trial=trial, decision="promote", reason=REASON)
+    assert caught.value.message.startswith("A guardrail is broken: Error rate, 16.67% against 0.00%")
+    page = browser(team, "ops").get(f"/p/churn/deployments/{trial.endpoint.name}/trials/{trial.pk}/")
+    assert [guard.state for guard in page.context["guards"]] == ["ok", "abort", "waiting", "ok"]
+
+
 def test_the_plan_is_frozen_and_has_limits(team, trial, approved):
     with pytest.raises(DatabaseError), transaction.atomic():
         Trial.objects.filter(pk=trial.pk).update(alpha=0.2)
@@ -163,3 +176,25 @@ def test_ops_registers_a_trial_on_the_page_of_a_promotion(team, approved):
     assert browser(team, "ops").post(f"{page}start/").status_code == 303
     made.refresh_from_db()
     assert (made.state, made.share, len(made.plan_sha256)) == ("running", 0.5, 64)
+
+
+def test_a_trial_over_the_share_of_its_approval_ends_and_none_begins_with_more(team):
+    made = make_live(team)
+    set_policy(team, switch_at_approval=False)
+    request = make_request(team)
+    terms = [{"kind": "share", "limit": 20, "action": "freeze"}]
+    promotions.decide(team.manager, request=request, verdict="approve", conditions=terms)
+    much = trials.register(team.ops, request=request, **PLAN, share=0.5)
+    with pytest.raises(Conflict) as refused:
+        trials.start(team.ops, trial=much)
+    assert refused.value.code == "share_bound"
+    Trial.objects.filter(pk=much.pk).update(share=0.2)
+    running = trials.start(team.ops, trial=Trial.objects.with_subject().get(pk=much.pk))
+    log(running.endpoint, "treatment", answers(300))
+    log(running.endpoint, "control", answers(300))
+    assert timers.tick(now=timezone.now())["suspended"] == 1
+    running.refresh_from_db()
+    made.refresh_from_db()
+    assert (running.state, running.decision, now_of(made).routes) == ("stopped", "keep", [])
+    assert made.frozen_by == request.conditions.get()
+    assert "gave its requests back to v1. churn-production is frozen" in request.conditions.get().done
