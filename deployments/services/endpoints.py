@@ -211,6 +211,7 @@ def lock(endpoint: Endpoint) -> Endpoint:
 
 
 def _switch(by: Actor, held: PromotionRequest) -> EndpointRevision:
+    admission.check_share(held, 1.0)
     admission.check_gates(held)
     endpoint = endpoint_for(held)
     admission.check_frozen(endpoint, held)
