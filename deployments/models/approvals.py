@@ -74,6 +74,7 @@ class Condition(models.Model):
     class Kind(models.TextChoices):
         UNTIL = "until", "holds until a date"
         TRAFFIC = "traffic", "requests an hour at most"
+        SHARE = "share", "share of the requests at most"
         METRIC = "metric", "metric within a limit"
         DRIFT = "drift", "drift at most"
 
@@ -131,6 +132,8 @@ class Condition(models.Model):
         """The condition as a person would say it."""
         if self.kind == self.Kind.UNTIL:
             return f"until {self.until:%Y-%m-%d %H:%M} UTC"
+        if self.kind == self.Kind.SHARE:
+            return f"at most {self.limit:g} % of the requests"
         side = "at most" if self.op == self.Op.ABOVE else "at least"
         of = f" of {self.column}" if self.column else ""
         known: dict[str, str] = {self.Kind.TRAFFIC: "requests an hour", self.Kind.DRIFT: "drift (PSI)"}

@@ -18,7 +18,7 @@ from deployments.models import (
     RollbackReview,
 )
 from deployments.proof import manifest, seal
-from deployments.services import conditions, holds, registry, signatures
+from deployments.services import conditions, holds, registry, shares, signatures
 from mlportal.lib.errors import Conflict, DomainError
 from projects.actor import Actor
 from projects.services import events
@@ -91,6 +91,12 @@ def check_frozen(endpoint: Endpoint, held: PromotionRequest) -> None:
     """Refuse an approval given before its endpoint was frozen."""
     if endpoint.frozen_at and held.decided_at and held.decided_at <= endpoint.frozen_at:
         raise frozen_error(endpoint)
+
+
+def check_share(held: PromotionRequest, share: float) -> None:
+    """Refuse to give a version a larger share of the requests than its approval is bound to."""
+    if trouble := shares.over(held, share):
+        raise Conflict(trouble, code="share_bound", got=share)
 
 
 def frozen_error(endpoint: Endpoint) -> Conflict:

@@ -1,7 +1,7 @@
 """Conditions an approver binds to an approval: read them, keep them, and watch them while the version is live.
 
-A date and a cap on requests are looked at by the clock; a metric and drift become an alert rule of monitoring that
-belongs to the approval.
+A date, a cap on requests and a share of them are looked at by the clock; a metric and drift become an alert rule of
+monitoring that belongs to the approval.
 """
 
 import math
@@ -27,6 +27,7 @@ MAX_DAYS = 5 * 366
 FIELDS = {
     Kind.UNTIL: {"until"},
     Kind.TRAFFIC: {"limit"},
+    Kind.SHARE: {"limit"},
     Kind.METRIC: {"metric", "op", "limit", "column"},
     Kind.DRIFT: {"limit", "column"},
 }
@@ -52,8 +53,10 @@ def parse(given: object, *, now: datetime) -> list[Terms]:
     ----------
     given
         List of ``{"kind": "until", "until": "2027-03-01", "action": "notify"|"freeze"|"rollback"}``,
-        ``{"kind": "traffic", "limit": 500}`` (requests an hour), ``{"kind": "drift", "limit": 0.2, "column": "age"}``
-        (population stability index), ``{"kind": "metric", "metric": "error.rate", "op": "above", "limit": 0.01}``.
+        ``{"kind": "traffic", "limit": 500}`` (requests an hour), ``{"kind": "share", "limit": 25}`` (percent of the
+        endpoint's requests, see :mod:`deployments.services.shares`),
+        ``{"kind": "drift", "limit": 0.2, "column": "age"}`` (population stability index),
+        ``{"kind": "metric", "metric": "error.rate", "op": "above", "limit": 0.01}``.
         ``op`` is the side of the limit that breaks the condition.
 
     Raises
@@ -167,6 +170,8 @@ def _limits(kind: str, item: Mapping[str, Any], now: datetime) -> dict[str, Any]
         return {"until": _until(item.get("until"), now)}
     if kind == Kind.TRAFFIC:
         return {"limit": _number(item, least=0)}
+    if kind == Kind.SHARE:
+        return {"limit": _number(item, least=0, below=100)}
     column = item.get("column") or ""
     if not isinstance(column, str) or len(column) > 500:
         raise Invalid("column must be the name of a column.", got=str(column)[:50])
@@ -187,12 +192,14 @@ def _choice(item: Mapping[str, Any], field: str, allowed: Sequence[str], default
     return str(value)
 
 
-def _number(item: Mapping[str, Any], *, least: float | None = None) -> float:
+def _number(item: Mapping[str, Any], *, least: float | None = None, below: float | None = None) -> float:
     value = item.get("limit")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > 1e12:
         raise Invalid("limit must be a number.", got=str(value)[:50])
     if least is not None and value <= least:
         raise Invalid(f"limit must be more than {least:g}.", limit=least, got=value)
+    if below is not None and value >= below:
+        raise Invalid(f"limit must be less than {below:g}.", limit=below, got=value)
     return float(value)
 
 

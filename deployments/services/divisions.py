@@ -61,6 +61,7 @@ def lay(held: D, kind: str, reason: str, routes: list[dict[str, Any]], *, actor:
 def _begun(held: D, lay_first: Callable[[D, EndpointRevision], None], actor: Actor) -> D:
     if held.state != "draft":
         raise Conflict(f"{held} is {held.get_state_display()}.", code="started_already")
+    admission.check_share(held.promotion, held.steps[0]["share"] if isinstance(held, Rollout) else held.share)
     admission.check_gates(held.promotion, keep=False)
     admission.check_frozen(held.endpoint, held.promotion)
     live = dividing.check_divisible(held.endpoint, held.promotion.version)

@@ -188,13 +188,13 @@ def goal_of(endpoint: Endpoint) -> ModelVersion | None:
 
 
 def way_back(project: Project, endpoint: str, version: str) -> str | None:
-    """Name the version that an endpoint would be rolled back to, if this one answers there now."""
+    """Name the version that an endpoint would be rolled back to, if this one answers there now and then no more."""
     found = Endpoint.objects.with_live().in_project(project).filter(name=endpoint).first()
     live = found.current_revision if found else None
     if found is None or live is None or version not in answering(live):
         return None
     goal = goal_of(found)
-    return goal.label if goal else None
+    return goal.label if goal and goal.label != version else None
 
 
 def answering(live: EndpointRevision) -> set[str]:
@@ -211,6 +211,7 @@ def lock(endpoint: Endpoint) -> Endpoint:
 
 
 def _switch(by: Actor, held: PromotionRequest) -> EndpointRevision:
+    admission.check_share(held, 1.0)
     admission.check_gates(held)
     endpoint = endpoint_for(held)
     admission.check_frozen(endpoint, held)

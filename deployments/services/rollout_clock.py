@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import F
 
 from deployments.models import EndpointRevision, Rollout, RolloutCheck, Trial
-from deployments.services import conditions, dividing, divisions, outcomes, rollouts
+from deployments.services import conditions, dividing, divisions, outcomes, rollouts, shares
 from deployments.traffic import criteria
 from deployments.traffic.criteria import Criterion, Pair, Seen
 from deployments.traffic.sequence import Arm
@@ -109,6 +109,9 @@ def _go_on(by: Actor, held: Rollout, found: Found, now: datetime, sources: list[
             rollouts.move(held, State.CANARY, actor=by)
     elif found.requests >= held.present["requests"] and held.step_ends_at <= now:
         onward = rollouts.next_step(held)
+        if note := shares.over(held.promotion, 1.0 if onward is None else held.steps[onward]["share"]):
+            rollouts.set_paused(held, note, actor=by)
+            return False
         if onward is None:
             return True
         rollouts.move(held, State.CANARY, onward, actor=by)

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Rollout
-from deployments.services import dividing, divisions, endpoints, holds
+from deployments.services import admission, dividing, divisions, endpoints, holds
 from deployments.services.rollout_plans import checked_margin, checked_steps
 from mlportal.lib import again, names
 from mlportal.lib.errors import Conflict, Missing
@@ -132,7 +132,7 @@ def advance(by: Actor, *, rollout: Rollout) -> Rollout:
     Raises
     ------
     Conflict
-        When it does not move, the version is not loaded yet, or the approval holds no longer.
+        When it does not move, the version is not loaded yet, or the approval holds no longer or for less.
     """
     require(by, Permission.ENDPOINT_DEPLOY, rollout.endpoint.project)
     with transaction.atomic():
@@ -144,6 +144,7 @@ def advance(by: Actor, *, rollout: Rollout) -> Rollout:
             raise Conflict(trouble, code="not_approved")
         onward = next_step(held)
         if onward is not None:
+            admission.check_share(held.promotion, held.steps[onward]["share"])
             move(held, State.CANARY, onward, actor=by)
     return promote(by, rollout=rollout) if onward is None else held
 

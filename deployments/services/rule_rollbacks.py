@@ -30,6 +30,8 @@ def react(event: Event) -> None:
     if acting is None or endpoint is None or live is None or data.get("version") not in endpoints.answering(live):
         return  # the rule was changed, or what the alert is about answers no more
     refused = _refusal(acting, live, data)
+    if not refused and (goal := endpoints.goal_of(endpoint)) and goal.label == data.get("version"):
+        refused = f"A rollback would lead to {goal.label}, which the alert is about, so a person decides."
     if not refused:
         refused = _roll_back(acting, endpoint, data)
     if refused:

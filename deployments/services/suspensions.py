@@ -5,8 +5,8 @@ from datetime import datetime
 from django.db import transaction
 
 from deployments import gates
-from deployments.models import Condition, Endpoint, PromotionRequest
-from deployments.services import conditions, endpoints, holds
+from deployments.models import Condition, Endpoint, EndpointRevision, PromotionRequest, Rollout, Trial
+from deployments.services import conditions, dividing, divisions, endpoints, holds, rollouts
 from mlportal.lib import again
 from mlportal.lib.errors import Conflict
 from projects.actor import Actor
@@ -64,13 +64,32 @@ def breach(condition: Condition, *, now: datetime, found: str) -> PromotionReque
 
 def _act(by: Actor, held: PromotionRequest, endpoint: Endpoint | None, item: Condition, now: datetime) -> str:
     live = endpoint.current_revision if endpoint else None
-    if endpoint is None or live is None or live.promotion_id != held.pk:
+    if endpoint is None or live is None:
         return "Not live, so nothing moved."
+    if live.promotion_id != held.pk:
+        return _beside(by, held, endpoint, item, now)
     if item.action == Action.NOTIFY:
         return f"{endpoint.name} answers on; its people were told."
     if item.action == Action.FREEZE:
         return _freeze(by, endpoint, item, now)
     return _roll_back(by, held, endpoint, item, now)
+
+
+def _beside(by: Actor, held: PromotionRequest, endpoint: Endpoint, item: Condition, now: datetime) -> str:
+    """Give back what the version got beside what is live: nothing shares requests without an approval."""
+    row = dividing.divided_by(endpoint)
+    if row is None or row.promotion_id != held.pk:
+        return "Not live, so nothing moved."
+    note = f"Promotion {held.pk} broke its condition: {item.words}."
+    if isinstance(row, Rollout):
+        rollouts.give_back(divisions.hold(row), note, actor=by)
+    else:
+        trial = divisions.hold(row)
+        divisions.lay(trial, EndpointRevision.Kind.TRIAL, f"Trial {trial.pk} ended: {note}", [], actor=by)
+        dividing.close_trial(trial, Trial.Decision.KEEP, note, actor=by)
+    live = endpoint.current_revision  # as it was before: what divides leaves the version that is live in its place
+    words = f"{endpoint.name} gave its requests back to {live.version.label if live else 'what was live'}."
+    return f"{words} {_freeze(by, endpoint, item, now)}" if item.action == Action.FREEZE else words
 
 
 def _freeze(by: Actor, endpoint: Endpoint, item: Condition, now: datetime) -> str:

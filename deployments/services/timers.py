@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from deployments import queries
 from deployments.models import Condition, PromotionRequest
 from deployments.proof import seal
-from deployments.services import conditions, deciders, holds, suspensions
+from deployments.services import conditions, deciders, holds, shares, suspensions
 from mlportal.lib import apart
 from projects.actor import Actor
 from projects.services import events
@@ -41,7 +41,7 @@ def tick(*, now: datetime) -> dict[str, int]:
         "lapsed": _each(PromotionRequest.objects.unused(), _lapse, now),
         "stale": _each(pending.exclude(seal="") | PromotionRequest.objects.unused(), _freshen, now),
         "reminded": _each(pending.filter(policy__reminder_hours__gt=0), _remind, now),
-        "suspended": _dates(now) + _caps(now),
+        "suspended": _dates(now) + _caps(now) + _shares(now),
         "watched_again": _rules(),
     }
 
@@ -140,6 +140,15 @@ def _caps(now: datetime) -> int:
         seen = queries.request_counts(item.request.project, since=now - HOUR).get(item.request.endpoint_name, 0)
         if item.limit is not None and seen > item.limit:
             moved += suspensions.breach(item, now=now, found=f"{seen} requests in this hour.") is not None
+    return moved
+
+
+def _shares(now: datetime) -> int:
+    """Suspend approvals whose version got a larger share of the requests than they allow."""
+    moved = 0
+    for item in _open(Condition.Kind.SHARE, Condition.State.BOUND, Condition.State.WATCHED):
+        if found := shares.broken(item, now=now):
+            moved += suspensions.breach(item, now=now, found=found) is not None
     return moved
 
 

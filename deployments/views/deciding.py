@@ -68,6 +68,8 @@ def terms(given: QueryDict) -> list[dict[str, Any]]:
         found.append({"kind": "until", "until": until})
     if rate := given.get("condition_rate", "").strip():
         found.append({"kind": "traffic", "limit": _number(rate)})
+    if share := given.get("condition_share", "").strip():
+        found.append({"kind": "share", "limit": _number(share)})
     if drift := given.get("condition_drift", "").strip():
         found.append({"kind": "drift", "limit": _number(drift)})
     if limit := given.get("condition_limit", "").strip():

@@ -93,9 +93,17 @@ def residual_histogram(report: Json) -> Json:
     }
 
 
-def confusion(report: Json) -> Json:
-    """A confusion matrix as shares of each true class, with classes h0 to h5 for the cells."""
-    classes, matrix = [str(c) for c in report["classes"]], report["matrix"]
+def confusion(report: Json | list[list[int]]) -> Json:
+    """A confusion matrix as shares of each true class, with classes h0 to h5 for the cells.
+
+    Clients name the classes ``classes``, ``labels`` or ``class_names``, the counts ``matrix``, ``confusion_matrix`` or
+    ``values``; counts that stand alone belong to the classes 0, 1, 2 ….
+    """
+    matrix = report if isinstance(report, list) else _first(report, "matrix", "confusion_matrix", "values")
+    named = range(len(matrix)) if isinstance(report, list) else _first(report, "classes", "labels", "class_names")
+    classes = [str(c) for c in named]
+    if any(len(counts) != len(classes) for counts in matrix):
+        raise ValueError("a confusion matrix has as many columns as classes")
     rows = []
     for label, counts in zip(classes, matrix, strict=True):
         total = sum(counts)
@@ -105,6 +113,11 @@ def confusion(report: Json) -> Json:
         ]
         rows.append({"label": label, "cells": cells, "total": total})
     return {"classes": classes, "rows": rows}
+
+
+def _first(report: Json, *names: str) -> Any:
+    """The value under the first of these names that is there."""
+    return report[next((name for name in names if name in report), names[0])]
 
 
 def _line(at: int, name: str, x: Sequence[float], y: Sequence[float]) -> Json:

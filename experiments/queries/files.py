@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F, QuerySet, Sum, Value
+from django.db.models import Count, F, Q, QuerySet, Sum, Value
 from django.db.models.functions import StrIndex, Substr
 
 from experiments.models import Artifact, LoggedModel, Run
 
 FOLDERS = 500
 PAGE = 200
+SMALL_TABLE = 2**18
 Owner = Run | LoggedModel
 
 
@@ -83,6 +85,18 @@ def image_paths(run_ids: Sequence[int], *, limit: int) -> list[tuple[int, str]]:
     """Return (run, path) of the images that clients logged with a key and a step."""
     rows = Artifact.objects.filter(run__in=run_ids, path__startswith="images/", media_type__startswith="image/")
     return list(rows.order_by("run", "path").values_list("run", "path")[:limit])
+
+
+def plain_files(run_ids: Sequence[int], *, kinds: Collection[str], limit: int) -> list[tuple[int, str, datetime]]:
+    """Return (run, path, when) of images of these media types, and of CSV tables, under names that runs share.
+
+    That is how libraries store what they draw: ``confusion_matrix.png``, ``roc_curve_plot.png``,
+    ``per_class_metrics.csv``.
+    """
+    shown = Q(media_type__in=kinds) & ~Q(path__startswith="images/")
+    small = Q(path__endswith=".csv", size_bytes__lte=SMALL_TABLE)
+    rows = Artifact.objects.filter(shown | small, run__in=run_ids)
+    return list(rows.order_by("run", "path").values_list("run", "path", "created_at")[:limit])
 
 
 def _below(rows: QuerySet[Artifact], folder: str) -> Any:

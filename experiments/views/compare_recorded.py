@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from experiments import charts
 from experiments.models import Artifact
 from experiments.queries import RunFacts, files
-from experiments.views import gallery
+from experiments.views import gallery, viewers
 from experiments.views.places import Place
 from experiments.views.run_page import small_table, table_paths
 from projects.models import Project
@@ -17,12 +18,15 @@ from projects.models import Project
 IMAGES = 8000
 TABLE_ROWS = 20
 Json = dict[str, Any]
+Plain = tuple[int, str, datetime]  # run, path, when
 
 
 def recorded(chosen: Sequence[RunFacts], project: Project, asked: Mapping[str, str]) -> Json:
     """Images of one key and one table of each run, as the address asks, else what most runs have."""
     places = {f.run.pk: Place(f.run, project.slug) for f in chosen}
-    return {**_images(chosen, places, asked.get("img", "")), **_tables(chosen, places, asked.get("table", ""))}
+    plain = files.plain_files(list(places), kinds=viewers.IMAGES, limit=IMAGES)
+    images = _images(chosen, places, asked.get("img", ""), plain)
+    return {**images, **_tables(chosen, places, asked.get("table", ""), plain)}
 
 
 def _most_common(names: Sequence[str]) -> str:
@@ -30,11 +34,14 @@ def _most_common(names: Sequence[str]) -> str:
     return found[0][0] if found else ""
 
 
-def _images(chosen: Sequence[RunFacts], places: Mapping[int, Place], asked: str) -> Json:
+def _images(chosen: Sequence[RunFacts], places: Mapping[int, Place], asked: str, plain: Sequence[Plain]) -> Json:
     paths: dict[int, list[str]] = {f.run.pk: [] for f in chosen}
     for run, path in files.image_paths(list(paths), limit=IMAGES):
         paths[run].append(path)
     keys = {run: gallery.keys_of(found) for run, found in paths.items()}
+    for run, path, at in plain:
+        if not path.endswith(".csv"):
+            keys[run].setdefault(path, [gallery.Shot(0, int(at.timestamp() * 1000), full=path)])
     every = sorted({key for found in keys.values() for key in found})
     key = asked if asked in every else _most_common([key for found in keys.values() for key in found])
     columns = [_image_column(f, keys[f.run.pk].get(key, []), places[f.run.pk], key, at) for at, f in enumerate(chosen)]
@@ -50,8 +57,11 @@ def _image_column(facts: RunFacts, shots: list[gallery.Shot], place: Place, key:
     return column
 
 
-def _tables(chosen: Sequence[RunFacts], places: Mapping[int, Place], asked: str) -> Json:
+def _tables(chosen: Sequence[RunFacts], places: Mapping[int, Place], asked: str, plain: Sequence[Plain]) -> Json:
     named = {f.run.pk: table_paths(f.tags) for f in chosen}
+    for run, path, _ in plain:
+        if path.endswith(".csv") and path not in named[run]:
+            named[run].append(path)
     every = sorted({path for paths in named.values() for path in paths})
     path = asked if asked in every else _most_common([p for paths in named.values() for p in paths])
     if not path:

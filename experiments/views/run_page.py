@@ -15,7 +15,7 @@ from experiments.metricstore import Window
 from experiments.models import Artifact, Run, TrainingJob
 from experiments.queries import RunFacts, files
 from experiments.queries.folders import path_of
-from experiments.views import baselines, environment, gallery, lineage, reports, viewers
+from experiments.views import baselines, environment, gallery, lineage, relaunch, reports, viewers
 from experiments.views.metrics import FOLDS, POINTS, RunMetrics, by_prefix, is_system
 from experiments.views.places import Place
 from experiments.views.progress import progress_context
@@ -59,7 +59,8 @@ def live_context(facts: RunFacts, chosen: baselines.Choice, own: Sequence[str] |
     return {
         "run": run, "facts": facts, "experiment": run.experiment, "chosen": chosen, "baseline": chosen.facts,
         "metrics": lines, "metric_groups": by_prefix(lines),
-        **(progress_context(job) if job is not None else {"job": None}), **_top_files(run),
+        **(progress_context(job) if job is not None else {"job": None, "relaunch": relaunch.address(facts)}),
+        **_top_files(run),
     }  # fmt: skip
 
 

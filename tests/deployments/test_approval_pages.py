@@ -74,6 +74,10 @@ def test_approve_with_conditions_by_form_without_script(team):
     assert wrong.status_code == 422
     assert b"limit must be a number" in wrong.content
     assert b'value="many"' in wrong.content
+    part = browser(team, "manager").post(f"{page_of(request)}decide/", {**form, "condition_share": "25"})
+    assert part.status_code == 409
+    assert b"holds for at most 25 % of the requests only" in part.content  # nothing is planned that would divide them
+    assert b'name="condition_share" value="25"' in part.content
     assert browser(team, "manager").post(f"{page_of(request)}decide/", form).status_code == 303
     rows = Condition.objects.order_by("pk").values_list("kind", "action", "limit")
     assert list(rows) == [

@@ -152,15 +152,6 @@ def test_the_file_loads_nothing_and_shows_hostile_text_as_text(web, experiment):
     assert re.search(r"Download, 1\.\d MB", said)
 
 
-def test_each_module_of_the_file_finds_what_it_imports():
-    before = set()
-    for name in standalone.MODULES:
-        text = (Path(settings.BASE_DIR) / "static" / "js" / f"{name}.js").read_text()
-        asked = {each.rpartition("/")[2] for each in re.findall(r'^import .*"(\..+)\.js";$', text, re.MULTILINE)}
-        assert asked <= before, name
-        before.add(name.rpartition("/")[2])
-
-
 def test_the_data_of_a_comparison_as_csv(web, experiment):
     lines = b"".join(web.get(f"{P}/experiments/churn-gbm/compare/data.csv?q=depth>0").streaming_content).decode()
     assert [line.split(",")[1:] for line in lines.split()] == [

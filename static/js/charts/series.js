@@ -23,18 +23,26 @@ function mark(at) {
   };
 }
 
-/** A value with no neighbour is no line; it is seen as a point. */
-function drawn(values) {
-  const alone = values.some((y, place) => y != null && values[place - 1] == null && values[place + 1] == null);
-  return alone ? "lines+markers" : "lines";
+/** Which values have none beside them: a line leaves no trace of these. */
+function lonely(values) {
+  return values.map((value, at) => value != null && values[at - 1] == null && values[at + 1] == null);
+}
+
+/** Half an hour round a single moment, which would else be stretched to a millisecond. */
+function surroundings(times) {
+  if (times.length !== 1 || Number.isNaN(Date.parse(times[0]))) return undefined;
+  const at = Date.parse(times[0]);
+  return [-1, 1].map((side) => new Date(at + side * 1_800_000).toISOString());
 }
 
 /** Lines over x = data.x; optional data.limit with limitText, data.marks [{x, t}]. */
 function series(data) {
   const traces = data.lines.map((line) => {
     const ink = line.k ? ofRun(line.k) : colour(line.c || "accent");
+    const alone = lonely(line.y);
     return {
-      x: line.x || data.x, y: line.y, name: plain(line.name), mode: drawn(line.y), connectgaps: false,
+      x: line.x || data.x, y: line.y, name: plain(line.name), connectgaps: false,
+      mode: alone.includes(true) ? "lines+markers" : "lines", marker: { size: alone.map((is) => (is ? 6 : 0)), color: ink },
       line: { color: ink, width: line.w || 1.75, dash: DASH[line.dash || 0] },
       fill: line.fill ? "tozeroy" : undefined, fillcolor: line.fill ? fade(ink, 0.1) : undefined,
       hovertemplate: `%{y:${data.fmt || ".3~f"}}${data.unit ? ` ${plain(data.unit)}` : ""}`,
@@ -43,7 +51,7 @@ function series(data) {
   const extras = [...(data.limit == null ? [] : [threshold(data)]), ...(data.marks || []).map(mark)];
   return [traces, layout({
     shapes: extras.map((extra) => extra.shape), annotations: extras.map((extra) => extra.label),
-    xaxis: { title: data.xt },
+    xaxis: { title: data.xt, range: surroundings(data.x || []) },
     yaxis: { title: data.yt, rangemode: data.zero ? "tozero" : "normal", range: data.range, ticksuffix: data.suffix || "", tickformat: data.tick },
   })];
 }

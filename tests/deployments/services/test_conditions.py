@@ -70,6 +70,8 @@ def test_conditions_are_kept_with_the_decision_and_watched_once_live(team):
     [
         "soon", [1], [{}], [{"kind": "x"}], [{"kind": "until"}], [{"kind": "until", "until": "2020-01-01"}],
         [{"kind": "until", "until": "2026-12-01T10:00"}], [{"kind": "traffic", "limit": 0}],
+        [{"kind": "share", "limit": 0}], [{"kind": "share", "limit": 100}],
+        [{"kind": "share", "limit": 5, "op": "above"}],
         [{"kind": "traffic", "limit": "many"}], [{"kind": "traffic", "limit": True}],
         [{"kind": "drift", "limit": float("nan")}], [{"kind": "drift", "limit": 0.2, "action": "explode"}],
         [{"kind": "metric", "metric": "nothing", "limit": 1}], [{"kind": "drift", "limit": 0.2, "metric": "x"}],

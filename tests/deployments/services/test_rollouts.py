@@ -10,7 +10,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Rollout, RolloutCheck
-from deployments.services import dividing, endpoints, past, past_evidence, promotions, rollout_clock, rollouts
+from deployments.services import dividing, endpoints, past, past_evidence, promotions, rollout_clock, rollouts, timers
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from mlportal.lib.moments import Span
 from monitoring.models import Monitor
@@ -329,3 +329,73 @@ def test_a_rollout_that_cannot_be_judged_does_not_keep_the_others_from_it(team, 
     log(other.endpoint, "champion", answers(1080))
     assert rollout_clock.tick(now=timezone.now() + timedelta(minutes=11)) == 1
     assert (look(rollout).step, look(other).step) == (0, 1)
+
+
+# --- a share that the approval is bound to ----------------------------------------------------------
+
+
+def bound(team, limit: float = 10, action: str = "notify") -> PromotionRequest:
+    """An approval for a part of the requests."""
+    request = make_request(team)
+    terms = [{"kind": "share", "limit": limit, "action": action}]
+    promotions.decide(team.manager, request=request, verdict="approve", conditions=terms)
+    return PromotionRequest.objects.with_subject().get(pk=request.pk)
+
+
+def started(team, request: PromotionRequest, steps=STEPS) -> Rollout:
+    return rollouts.start(team.ops, rollout=rollouts.plan(team.ops, request=request, reason=REASON, steps=steps))
+
+
+def test_no_door_gives_a_version_more_than_the_share_its_approval_is_bound_to(team, endpoint):
+    request = bound(team, 9.5)
+    with pytest.raises(Conflict) as switched:
+        endpoints.switch(team.ops, request=request)
+    assert (switched.value.code, switched.value.got) == ("share_bound", 1.0)
+    assert "at most 9.5 % of the requests only" in switched.value.message
+    with pytest.raises(Conflict) as began:
+        started(team, request)
+    assert (began.value.code, began.value.got) == ("share_bound", 0.1)
+    assert now_of(endpoint).put_live == endpoint.current_revision_id
+
+
+def test_an_approval_for_a_share_that_would_switch_at_once_decides_nothing(team):
+    make_live(team)
+    request = make_request(team)
+    with pytest.raises(Conflict) as refused:
+        promotions.decide(team.manager, request=request, verdict="approve", conditions=[{"kind": "share", "limit": 25}])
+    assert refused.value.code == "share_bound"
+    assert PromotionRequest.objects.get(pk=request.pk).is_pending
+
+
+def test_a_rollout_is_held_before_the_step_that_is_over_the_share(team, endpoint):
+    rollout = begun(started(team, bound(team)))
+    log(endpoint, "canary", answers(100))
+    log(endpoint, "champion", answers(900))
+    rollout = look(rollout, minutes=13)
+    assert (rollout.state, rollout.share) == ("paused", 0.1)
+    assert "at most 10 % of the requests only" in rollout.note
+    with pytest.raises(Conflict) as onward:
+        rollouts.advance(team.ops, rollout=rollout)
+    assert onward.value.code == "share_bound"
+    assert [row["weight"] for row in now_of(endpoint).routes] == [0.1, 0.9]
+
+
+@pytest.mark.parametrize(("action", "frozen"), [("notify", False), ("freeze", True), ("rollback", False)])
+def test_a_measured_share_over_the_limit_suspends_and_gives_the_requests_back(team, endpoint, action, frozen):
+    request = bound(team, action=action)
+    rollout = begun(started(team, request))
+    log(endpoint, "canary", answers(110))
+    log(endpoint, "champion", answers(890))  # 11 % is chance
+    assert timers.tick(now=timezone.now())["suspended"] == 0
+    log(endpoint, "canary", answers(400))
+    assert timers.tick(now=timezone.now())["suspended"] == 1
+    request.refresh_from_db()
+    rollout.refresh_from_db()
+    condition = request.conditions.get()
+    assert (request.state, condition.state, rollout.state) == ("suspended", "breached", "aborted")
+    assert condition.found == "510 of 1,400 requests in this hour (36.4%)."
+    assert condition.done.startswith(f"{endpoint.name} gave its requests back to v1.")
+    assert (now_of(endpoint).version.label, now_of(endpoint).routes) == ("v1", [])
+    endpoint.refresh_from_db()
+    assert (endpoint.frozen_at is not None) is frozen
+    assert timers.tick(now=timezone.now())["suspended"] == 0

@@ -5,13 +5,13 @@ from django.db import transaction
 
 from deployments import tasks
 from deployments.models import Endpoint
-from deployments.services import endpoints
+from deployments.services import endpoints, promotions, rollouts
 from mlportal.lib.errors import Forbidden, Invalid
 from monitoring.models import Alert, AlertRule
 from monitoring.services import rules
 from projects.models import Event, EventDelivery, Membership
 from projects.services import events
-from tests.factories.deployments import make_live
+from tests.factories.deployments import make_live, make_request, set_policy
 from tests.factories.monitoring import make_alert, watcher
 
 GOOD = {"name": "Errors", "metric": "error.rate", "warn": 0.01, "critical": 0.05, "action": "rollback"}
@@ -91,6 +91,22 @@ def test_it_acts_only_while_its_person_may(team, rule, endpoint):
     Membership.objects.filter(user=team.people["ops"]).update(role="viewer")
     [event] = fire(team, rule, endpoint)
     assert (event.verb, live(endpoint)) == ("endpoint.rollback_held", "v2")
+
+
+def test_an_alert_about_what_a_rollback_leads_to_moves_nothing(team):
+    """While a canary runs the way back leads to what was live all the time, whose alert it would not end."""
+    stable = make_live(team)
+    set_policy(team, switch_at_approval=False)
+    request = promotions.decide(team.manager, request=make_request(team), verdict="approve")
+    steps = [{"share": 0.1, "minutes": 60, "requests": 100}, {"share": 1, "minutes": 60, "requests": 100}]
+    rollouts.start(team.ops, rollout=rollouts.plan(team.ops, request=request, reason="A canary first", steps=steps))
+    ways = [endpoints.way_back(team.project, stable.name, version) for version in ("v1", "v2")]
+    assert ways == [None, "v1"]
+    errors = rules.create(team.ops, project=team.project, endpoint=stable.name, **GOOD)
+    [event] = fire(team, errors, stable, version="v1")
+    assert event.verb == "endpoint.rollback_held"
+    assert event.data["reason"] == "A rollback would lead to v1, which the alert is about, so a person decides."
+    assert fire(team, errors, stable)[-1].verb == "endpoint.rolled_back"
 
 
 def test_who_may_not_roll_back_sets_no_such_rule_and_moves_none(team, rule):

@@ -9,7 +9,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from deployments.models import Endpoint, Trial
-from deployments.services import promotions, trials
+from deployments.services import promotions, timers, trials
 from deployments.traffic import assignment
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from monitoring.models import GroundTruth, IngestedSegment, Prediction, PredictionChunk
@@ -176,3 +176,25 @@ def test_ops_registers_a_trial_on_the_page_of_a_promotion(team, approved):
     assert browser(team, "ops").post(f"{page}start/").status_code == 303
     made.refresh_from_db()
     assert (made.state, made.share, len(made.plan_sha256)) == ("running", 0.5, 64)
+
+
+def test_a_trial_over_the_share_of_its_approval_ends_and_none_begins_with_more(team):
+    made = make_live(team)
+    set_policy(team, switch_at_approval=False)
+    request = make_request(team)
+    terms = [{"kind": "share", "limit": 20, "action": "freeze"}]
+    promotions.decide(team.manager, request=request, verdict="approve", conditions=terms)
+    much = trials.register(team.ops, request=request, **PLAN, share=0.5)
+    with pytest.raises(Conflict) as refused:
+        trials.start(team.ops, trial=much)
+    assert refused.value.code == "share_bound"
+    Trial.objects.filter(pk=much.pk).update(share=0.2)
+    running = trials.start(team.ops, trial=Trial.objects.with_subject().get(pk=much.pk))
+    log(running.endpoint, "treatment", answers(300))
+    log(running.endpoint, "control", answers(300))
+    assert timers.tick(now=timezone.now())["suspended"] == 1
+    running.refresh_from_db()
+    made.refresh_from_db()
+    assert (running.state, running.decision, now_of(made).routes) == ("stopped", "keep", [])
+    assert made.frozen_by == request.conditions.get()
+    assert "gave its requests back to v1. churn-production is frozen" in request.conditions.get().done

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from experiments import metricstore
+from experiments import charts, metricstore
 from experiments.metricstore import Window
 from experiments.models import Run
 from experiments.services import artifacts, runs
@@ -247,6 +247,21 @@ def test_evaluations_lie_over_one_another(web, experiment, project):
     assert f"ROC of 2 runs; run {made[1].pk} is best with AUC 0.900." in page
     assert len(re.findall(r"<caption class=\"vh\">Confusion matrix of run", page)) == 2
     assert f"calibration.json of run {made[0].pk}" in page
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        {"labels": ["no", "yes"], "matrix": [[8, 2], [1, 9]]}, {"classes": ["no", "yes"], "values": [[8, 2], [1, 9]]},
+        {"class_names": ["no", "yes"], "confusion_matrix": [[8, 2], [1, 9]]}, [[8, 2], [1, 9]],
+    ],
+)  # fmt: skip
+def test_a_confusion_matrix_is_read_in_the_spellings_of_clients(spelling):
+    found = charts.confusion(spelling)
+    assert found["classes"] == (["0", "1"] if isinstance(spelling, list) else ["no", "yes"])
+    assert [[cell["count"] for cell in row["cells"]] for row in found["rows"]] == [[8, 2], [1, 9]]
+    with pytest.raises(ValueError, match="as many columns as classes"):
+        charts.confusion([[8, 2], [1]])
 
 
 def store(run, path, content):

@@ -351,6 +351,22 @@ def test_comparing_lays_images_tables_and_data_side_by_side(web, experiment):
     assert "system/cpu" in text(page(web, address, runs=ids, system="1"))
 
 
+def test_what_libraries_store_under_fixed_names_stands_side_by_side(web, experiment):
+    made = [make_run(experiment, f"r{at}") for at in range(2)]
+    for at, each in enumerate(made):
+        for name in ("training_confusion_matrix.png", "roc_curve_plot.png"):
+            store(each, name, b"\x89PNG", "image/png")
+        store(each, "per_class_metrics.csv", f"class,f1\nyes,0.{at + 7}\n".encode(), "text/csv")
+    store(made[0], "lone.png", b"\x89PNG", "image/png")
+    address, ids = "/experiments/churn-gbm/compare/", ",".join(str(each.pk) for each in made)
+    html = page(web, address, runs=ids)
+    assert html.count('data-together="images"') == 2
+    assert "roc_curve_plot.png" in html
+    assert {"0.7", "0.8"} <= set(re.findall(r">(0\.\d)<", html))
+    other = page(web, address, runs=ids, img="lone.png")
+    assert (other.count('data-together="images"'), other.count("No such image")) == (1, 1)
+
+
 def test_the_address_a_client_prints_leads_to_the_page(web, run):
     model = make_logged_model(run)
     assert web.get(f"/from-client/{run.uuid}/")["Location"] == f"{BASE}/runs/{run.pk}/"

@@ -1,7 +1,9 @@
 """Parts of a run's page: baseline, time left, environment, lineage, log, repeating a training, notes."""
 
+import html
 import io
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -18,7 +20,7 @@ from experiments.views import environment
 from experiments.views.places import Place
 from mlportal.lib.errors import Conflict
 from tests.factories.experiments import log, make_experiment, make_logged_model, make_run, writer
-from tests.factories.jobs import make_job, make_scientist
+from tests.factories.jobs import make_job, make_scientist, make_version
 from tests.factories.projects import actor, make_project
 
 pytestmark = pytest.mark.django_db
@@ -192,6 +194,27 @@ def test_a_training_can_be_repeated_once_it_has_ended(web, project):
     again = TrainingJob.objects.latest("pk")
     assert answer["Location"] == f"{BASE}/runs/{again.run_id}/"
     assert (again.spec, again.limits, again.dataset_version_id) == (job.spec, job.limits, job.dataset_version_id)
+
+
+def test_a_run_of_a_client_is_launched_where_the_portal_knows_its_estimator(web, project):
+    experiment, version = make_experiment(project), make_version(project)
+    params = {"n_estimators": "70", "max_depth": "None", "class_weight": "None", "verbose": "0"}
+    known = make_run(experiment, tags={"estimator_name": "RandomForestClassifier"}, params=params)
+    Run.objects.filter(pk=known.pk).update(dataset_version=version)
+    page = shown(web, known).content.decode()
+    place = html.unescape(re.search(r'href="([^"]+)">[^<]*(?:<[^>]+>)*Launch with these parameters', page)[1])
+    form = web.get(place).context["form"]
+    assert (form.version, form.algorithm) == (version, "random_forest")
+    spec = form.spec()["hyper_parameters"]
+    assert (spec["n_estimators"], spec["max_depth"], spec["class_weight"]) == (70, None, "none")
+    assert "cannot run it again" not in page
+
+
+def test_the_page_says_why_a_run_of_a_client_cannot_be_run_again(web, project):
+    page = shown(web, make_run(make_experiment(project), tags={"estimator_name": "CatBoost"})).content.decode()
+    assert re.search(r'aria-disabled="true" aria-describedby="no-rerun"[^>]*>.*?Run again</button>', page)
+    assert re.search(r'id="no-rerun">A client logged this run: .* cannot run it again', page)
+    assert "no-rerun" not in shown(web, make_job(project).run).content.decode()
 
 
 def test_the_log_is_on_the_page_of_the_run_and_all_of_it_is_searched(web, project):
