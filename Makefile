@@ -4,12 +4,13 @@
 # make clients  MLflow's and KServe's clients, for tests/mlflow, tests/serve and the benchmarks
 # make faults   the tests of faults with more rounds, and 100 rounds of each race, on both databases
 # make mutants  takes each rule of four eyes away and expects its tests to go red
+# make budgets  the measurements that have a bar of time; fails when one is missed
 # make check  format, lint, types, import contracts, templates, spelling, assets, migrations
 PYTHON ?= python3
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: up demo test check format bench faults mutants vendor lock clean runtime dev clients help
+.PHONY: up demo test check format bench budgets faults mutants vendor lock clean runtime dev clients help
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -45,6 +46,9 @@ mutants: dev
 
 bench: dev clients
 	PYTHON= scripts/bench
+
+budgets: dev
+	PYTHON= scripts/bench pages pages_in_browser monitoring_pages dataset_grid evidence
 
 check: dev
 	PYTHON= scripts/check

@@ -10,12 +10,12 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect, render
 
-from experiments import charts
+from experiments import charts, queries
 from experiments.models import Experiment, Report
 from experiments.queries import blocks, panels
 from experiments.queries.compared import Comparison
 from experiments.services import reports
-from experiments.views import compare_importance, standalone
+from experiments.views import compare_file, compare_importance, standalone
 from experiments.views.compare import Compared, heading, where
 from experiments.views.report_pages import prepared
 from experiments.views.runs_of import Addresses
@@ -58,13 +58,14 @@ class CompareExport(Compared):
         # A chart that these runs have no values for is left out: nobody asked for it by name.
         parts = [prepared(b) for b in resolved if "data" in b]
         title = f"{heading(made)} · {made.place.name}"
-        text = standalone.page(title, parts, source=request.build_absolute_uri(_page(made)))
+        stored = compare_file.stored(made, queries.facts_of(made.coloured, ()))
+        text = standalone.page(title, parts, source=request.build_absolute_uri(_page(made)), stored=stored)
         if request.GET.get("file") == "1":
             return standalone.download(text, _file_name(made))
         size, library = len(text.encode()), len(standalone.library().encode())
         return render(request, "experiments/compare_export.html", {
             **where(made), "made": made, "heading": heading(made),
-            "size": size, "library": library, "parts": parts, "page": _page(made),
+            "size": size, "library": library, "parts": parts, "page": _page(made), "stored": stored,
         })  # fmt: skip
 
 

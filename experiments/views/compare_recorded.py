@@ -58,21 +58,38 @@ def _image_column(facts: RunFacts, shots: list[gallery.Shot], place: Place, key:
 
 
 def _tables(chosen: Sequence[RunFacts], places: Mapping[int, Place], asked: str, plain: Sequence[Plain]) -> Json:
+    every, usual = table_names(chosen, plain)
+    path = asked if asked in every else usual
+    columns = table_columns(chosen, places, path, tables_at(chosen, [path])) if path else []
+    return {"table_path": path, "table_paths": every, "table_columns": columns}
+
+
+def table_names(chosen: Sequence[RunFacts], plain: Sequence[Plain]) -> tuple[list[str], str]:
+    """Paths of the tables these runs have, and the one that most of them have."""
     named = {f.run.pk: table_paths(f.tags) for f in chosen}
     for run, path, _ in plain:
         if path.endswith(".csv") and path not in named[run]:
             named[run].append(path)
-    every = sorted({path for paths in named.values() for path in paths})
-    path = asked if asked in every else _most_common([p for paths in named.values() for p in paths])
-    if not path:
-        return {"table_path": "", "table_columns": []}
-    found = {a.run_id: a for a in Artifact.objects.filter(run__in=list(named), path=path)}
+    found = [path for paths in named.values() for path in paths]
+    return sorted(set(found)), _most_common(found)
+
+
+def tables_at(chosen: Sequence[RunFacts], paths: Sequence[str]) -> dict[tuple[int, str], Artifact]:
+    """The files of these runs at these paths; one query."""
+    rows = Artifact.objects.filter(run__in=[f.run.pk for f in chosen], path__in=paths)
+    return {(a.run_id or 0, a.path): a for a in rows}
+
+
+def table_columns(
+    chosen: Sequence[RunFacts], places: Mapping[int, Place], path: str, found: Mapping[tuple[int, str], Artifact]
+) -> list[Json]:
+    """The first rows of one table of each run."""
     columns = []
     for at, facts in enumerate(chosen):
-        artifact, place = found.get(facts.run.pk), places[facts.run.pk]
+        artifact, place = found.get((facts.run.pk, path)), places[facts.run.pk]
         table = small_table(artifact, place, TABLE_ROWS) if artifact is not None else None
         columns.append({
             "run": facts.run, "k": charts.colour_of(at)[0], "artifact": artifact, "table": table,
             "url": place.show(path),
         })  # fmt: skip
-    return {"table_path": path, "table_paths": every, "table_columns": columns}
+    return columns

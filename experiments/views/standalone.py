@@ -36,6 +36,7 @@ def page(title: str, parts: Sequence[Json], **more: Any) -> str:
     parts : sequence of dict
         Blocks with their data, as `queries.blocks` resolves them, with ``draws`` and ``title``.
     """
+    more["curves_json"] = _inlined(more["stored"]["evaluations"]["curves"]) if "stored" in more else ""
     context = {
         "title": title, "at": timezone.now(),
         "blocks": [{**part, "json": _inlined(part.get("data"))} for part in parts],

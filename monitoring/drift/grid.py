@@ -97,6 +97,8 @@ def numbers(values: Iterable[Any]) -> NDArray[np.float64]:
         array = np.asarray(raw, dtype=np.float64)
     except (TypeError, ValueError):
         array = np.fromiter((_number(value) for value in np.asarray(raw, dtype=object)), dtype=np.float64)
+    if len(array) and array.min() >= -shape.LARGEST and array.max() <= shape.LARGEST:
+        return array  # the usual case: a NaN makes both comparisons false
     return np.where(np.isfinite(array), np.clip(array, -shape.LARGEST, shape.LARGEST), np.nan)
 
 
@@ -189,8 +191,8 @@ def _made(counts: Counts, **shape_: Any) -> Grid:
 
 
 def _fill_numbers(edges: list[float], array: NDArray[np.float64]) -> Counts:
-    known = array[~np.isnan(array)]
-    nulls = int(len(array) - len(known))
+    nulls = int(np.count_nonzero(np.isnan(array)))
+    known = array[~np.isnan(array)] if nulls else array
     found = lookup.counted(np.asarray(edges), known) if len(known) >= lookup.ENOUGH else None
     if found is not None:
         return {"counts": found[0].tolist(), "sums": found[1].tolist(), "nulls": nulls}
@@ -230,7 +232,7 @@ def _text_counts(
     texts: Counter[str] = Counter()
     nulls = 0
     for value, count in _counted(values).items():
-        text = text_of(value)
+        text = value if type(value) is str else text_of(value)
         if text is None:
             nulls += count
         else:

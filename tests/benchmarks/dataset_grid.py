@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from projects.tabular.grid_pool import Pool, Settings
 from projects.tabular.rowfilter import parse
+from tests.benchmarks.budgets import settle, verdict
 
 ROWS, BUDGET_MS = 1_000_000, 300
 SHOWN = list(range(18))
@@ -39,6 +40,7 @@ def main() -> None:
     """Print the time of each page, and p95."""
     with tempfile.TemporaryDirectory() as folder:
         measure(Path(folder))
+    settle()
 
 
 def measure(tmp_path: Path) -> None:
@@ -72,7 +74,8 @@ def measure(tmp_path: Path) -> None:
     first, later = took[0], sorted(took[1:])  # the first one starts the reader
     p95 = later[int(0.95 * len(later))]
     print(f"load {os.getloadavg()[0]:.1f}; processor time a page {1000 * (_busy() - before) / len(took):.0f} ms")
-    print(f"first {first:.0f} ms, median {statistics.median(later):.0f} ms, p95 {p95:.0f} ms; budget {BUDGET_MS} ms")
+    said = f"first {first:.0f} ms, median {statistics.median(later):.0f} ms, p95 {p95:.0f} ms; budget {BUDGET_MS} ms"
+    print(f"{said}{verdict('p95 of a page of rows, ms', p95, BUDGET_MS)}")
 
 
 def _busy() -> float:

@@ -99,7 +99,7 @@ def pdf(text: str) -> bytes:
 
 def curves(world) -> str:
     """Three runs with curves, for charts of comparison; returns their numbers."""
-    from experiments.services import runs
+    from experiments.services import artifacts, runs
     from tests.factories import experiments as made
 
     by, made_runs = made.writer(world.project), []
@@ -108,8 +108,23 @@ def curves(world) -> str:
         run = made.make_run(place, f"depth-{depth}", params={"depth": str(depth), "solver": "saga"})
         runs.start(by, run=run)
         made.log(run, "auc", [0.5 + depth / 100 + at / 200 for at in range(STEPS)])
+        for path, content in judged(depth).items():
+            artifacts.store(by, owner=run, path=path, stream=[json.dumps(content).encode()])
         made_runs.append(runs.finish(by, run=run, state="finished"))
     return ",".join(str(run.pk) for run in made_runs)
+
+
+def judged(depth: int) -> dict[str, object]:
+    """Files that say how good a classifier is, as a training writes them."""
+    shares = [at / 10 for at in range(11)]
+    reached = [share ** (1 / depth) for share in shares]
+    curves = {
+        "roc": {"fpr": shares, "tpr": reached, "auc": 0.5 + depth / 20},
+        "precision_recall": {"recall": shares, "precision": reached[::-1], "average_precision": 0.5 + depth / 20},
+        "calibration": {"predicted": shares, "observed": reached, "brier": 0.2},
+    }
+    files = {f"{name}.json": {"curves": [{"class": "yes", **curve}]} for name, curve in curves.items()}
+    return files | {"confusion_matrix.json": {"classes": ["no", "yes"], "matrix": [[50, depth], [6, 40]]}}
 
 
 def live(world) -> str:

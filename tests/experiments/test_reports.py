@@ -1,5 +1,6 @@
 """Reports: blocks, what stays live, what is frozen, and the file that needs no network."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -150,6 +151,35 @@ def test_the_file_loads_nothing_and_shows_hostile_text_as_text(web, experiment):
     assert "url(" not in own.split("</style>")[0]
     said = web.get(f"{P}/experiments/churn-gbm/compare/export/?q=depth>=0").content.decode()
     assert re.search(r"Download, 1\.\d MB", said)
+
+
+def test_the_file_holds_evaluations_images_and_tables(web, experiment, monkeypatch):
+    made = [make_run(experiment, name, params={"depth": "9"}) for name in ("one", "two")]
+    for at, run in enumerate(made):
+        stored = {
+            "roc.json": {"curves": [{"class": "yes", "auc": 0.9, "fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}]},
+            "confusion_matrix.json": {"labels": ["no", "yes"], "matrix": [[8, at], [1, 9]]},
+        }  # fmt: skip
+        for path, content in stored.items():
+            store(run, path, json.dumps(content).encode(), "application/json")
+        store(run, "roc_curve_plot.png", b"\x89PNG" + bytes(60), "image/png")
+        store(run, "rows.csv", b"name,n\n" + b"".join(b"</td>,%d\n" % n for n in range(30)), "text/csv")
+    address = f"{P}/experiments/churn-gbm/compare/export/?runs={made[0].pk},{made[1].pk}"
+    text = web.get(f"{address}&file=1").content.decode()
+    own = text.replace(standalone.library(), "")
+    assert json.loads(re.search(r'id="d-evaluations">(.*?)</script>', own)[1])["roc"]["lines"][0]["y"] == [0.0, 1.0]
+    assert own.count('<caption class="vh">Confusion matrix of run') == 2
+    picture = base64.b64encode(b"\x89PNG" + bytes(60)).decode()
+    assert own.count(f'src="data:image/png;base64,{picture}"') == 2
+    assert (own.count("&lt;/td&gt;</td>"), own.count("first 20 rows</span>")) == (40, 2)
+    assert re.findall(r'(?:src|href)="(?!data:image/png)[^#"][^"]*"', own) == []
+    monkeypatch.setattr("experiments.views.compare_file.IMAGE_BYTES", 100)
+    assert web.get(f"{address}&file=1").content.decode().count(f"base64,{picture}") == 1
+    assert "1 image is left out: together they may have 100" in web.get(address).content.decode()
+
+
+def store(run, path, content, media_type):
+    artifacts.store(writer(run.project), owner=run, path=path, stream=[content], media_type=media_type)
 
 
 def test_the_data_of_a_comparison_as_csv(web, experiment):
