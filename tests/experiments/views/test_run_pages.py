@@ -118,7 +118,7 @@ def test_comparing_costs_the_same_queries_for_any_number_of_runs(web, experiment
     web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{BASE}/experiments/churn-gbm/compare/?runs={ids}")
-    assert len(seen) == 42
+    assert len(seen) == 43
 
 
 def test_chosen_runs_are_tagged_archived_and_restored(web, experiment):
