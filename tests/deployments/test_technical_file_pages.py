@@ -107,8 +107,8 @@ def test_the_routes(team):
     row = api.get("models/churn/technical-files/1/").json()
     assert (row["state"], row["asked"] > row["filled"] > 10, len(row["file_sha256"])) == ("succeeded", True, 64)
     assert list(row) == [
-        "number", "version", "state", "progress", "phase", "failure", "sha256", "file_sha256", "size_bytes", "filled",
-        "asked", "issued_by", "asked_at", "issued_at", "kept_until",
+        "id", "number", "version", "state", "progress", "phase", "failure", "sha256", "file_sha256", "size_bytes",
+        "filled", "asked", "issued_by", "asked_at", "issued_at", "kept_until",
     ]  # fmt: skip
     assert api.get("models/churn/technical-files/1/download/").content[:2] == b"PK"
     assert [row["number"] for row in api.get(f"{ROUTE}issues/").json()["results"]] == [2, 1]
