@@ -16,5 +16,5 @@ def name_days(apps, _schema):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("monitoring", "0007_watch")]
+    dependencies = [("monitoring", "0007_days")]
     operations = [migrations.RunPython(name_days, migrations.RunPython.noop)]
