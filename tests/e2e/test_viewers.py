@@ -121,3 +121,17 @@ def test_a_range_on_an_axis_keeps_runs_and_becomes_the_filter(person):
     page.get_by_role("button", name="Compare what is kept").click()
     page.wait_for_url(re.compile(r"[?&]q=.+params"))
     expect(page.locator("#pc-n")).to_have_text(f"{some} runs")
+
+
+def test_all_runs_of_a_filter_are_selected_over_the_pages(person):
+    person.go("/p/lab/experiments/everything/?q=depth%3E%3D5")
+    page = person.page
+    page.get_by_role("checkbox", name="Select all runs on this page").check()
+    chosen = page.get_by_role("region", name="Actions for selected runs")
+    expect(chosen.locator("[data-n]")).to_have_text(str(page.locator("tbody input[type=checkbox]:checked").count()))
+    every = chosen.get_by_role("link", name=re.compile(r"^Select all \d+$"))
+    total = every.inner_text().split()[-1]
+    every.click()
+    expect(chosen.locator("[data-n]")).to_have_text(total)
+    chosen.get_by_role("link", name="Compare").click()
+    expect(page.locator("#pc-n")).to_have_text(f"{total} runs")

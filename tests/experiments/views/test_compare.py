@@ -1,5 +1,6 @@
 """The compare page's data: curves of many runs, zoom, charts of single values, the difference table."""
 
+import itertools
 import json
 import re
 
@@ -161,6 +162,22 @@ def test_charts_of_single_values_say_what_they_show(web, experiment):
         ("depth", "params.depth"), ("kind", "params.kind"), ("ROC AUC", "metrics.roc_auc")
     ]  # fmt: skip
     assert found["contour"] is None
+
+
+def test_a_surface_is_drawn_where_runs_are_and_nowhere_else(web, experiment):
+    made = []
+    for depth, rate in itertools.product((1, 2, 9), repeat=2):
+        made.append(make_run(experiment, params={"depth": str(depth), "rate": str(rate)}))
+        log(made[-1], "roc_auc", [depth / 10 + rate / 100])
+    asked = {"runs": numbers(made), "cx": "p.depth", "cy": "p.rate", "cz": "m.roc_auc"}
+    found = web.get(f"{BASE}facts/", asked).json()["contour"]
+    assert (found["xt"], found["yt"], found["zt"]) == ("depth", "rate", "ROC AUC")
+    assert (found["low"], found["high"]) == (pytest.approx(0.11), pytest.approx(0.99))
+    grid = np.array(found["z"], float)
+    assert (grid.shape, grid[0, 0], grid[-1, -1]) == ((24, 24), pytest.approx(0.11), pytest.approx(0.99))
+    assert np.isnan(grid[12, 12])  # between 2 and 9 nothing was tried
+    assert found["label"].startswith("ROC AUC over depth and rate, interpolated between 9 runs.")
+    assert web.get(f"{BASE}facts/", {**asked, "cy": "p.depth"}).json()["contour"] is None
 
 
 def test_axes_are_what_every_run_has(web, experiment):

@@ -167,7 +167,9 @@ def test_importance_is_studied_over_experiments(web, api, project, django_captur
         assert web.post(f"{BASE}importance/", {"state": "all=1"})["Location"] == f"{BASE}?all=1"
     study = ImportanceStudy.objects.get()
     assert (study.experiment, len(study.run_ids), pipeline.execute(study.pk, worker="test")) == (None, 24, "succeeded")
-    assert "depth matters most" in web.get(f"{BASE}importance/?all=1").content.decode()
+    page = web.get(f"{BASE}importance/?all=1").content.decode()
+    assert "depth matters most" in page
+    assert "not what causes it" in page
     assert api.get(f"{API}/runs/importance/?all=1").json()["study"]["id"] == study.pk
     block = {"id": "i1", "kind": "chart", "chart": "importance", "experiment": None, "state": "", "study": study.pk}
     report = reports.create(writer(project), project=project, title="Why", content=[block])

@@ -8,9 +8,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from experiments.models import Artifact
+from experiments.models import Artifact, Run
 from experiments.queries import difference_table
 from experiments.services import artifacts
+from tests.factories.datasets import upload
 from tests.factories.experiments import log, make_experiment, make_run, writer
 from tests.factories.projects import make_project, make_token, make_user
 
@@ -91,6 +92,18 @@ def test_what_differs_is_judged_over_all_runs_on_every_page(web, made):
     assert list(table(web.get(BASE, asked(made, diff="0")))[1]) == [
         "ROC AUC ↑", "loss ↓", "extra", "depth", "kind", "dataset", "state", "stage", "numpy", "scipy"
     ]  # fmt: skip
+
+
+def test_code_and_data_version_are_rows(web, project):
+    place = make_experiment(project)
+    data = [upload(project, content) for content in (b"x,y\n1,2\n", b"x,y\n1,3\n")]
+    both = []
+    for version, commit in zip(data, ("9f2c1d4", "01ab2c3"), strict=True):
+        both.append(make_run(place, commit, tags={"mlflow.source.git.commit": commit}))
+        Run.objects.filter(pk=both[-1].pk).update(dataset_version=version)
+    rows = table(web.get(BASE, asked(both)))[1]
+    assert [text for text, _ in rows["code version"]] == ["9f2c1d4", "01ab2c3"]
+    assert [text for text, _ in rows["dataset"]] == ["churn v1", "churn v2"]
 
 
 def test_rows_are_found_by_name_and_bounded(web, made, monkeypatch):
