@@ -22,7 +22,7 @@ from projects.models import Project, User
 project = Project.objects.get(slug="example")
 def answered():  # as far as the log is shipped
     return sorted(set(VariantCount.objects.filter(project=project, rows__gt=0).values_list("variant", flat=True)))
-until = time.monotonic() + 60
+until = time.monotonic() + 180
 while len(answered()) < 2 and time.monotonic() < until:
     time.sleep(0.5)
 asked = PromotionRequest.objects.filter(project=project).order_by("pk")
