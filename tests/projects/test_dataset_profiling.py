@@ -174,8 +174,8 @@ def wait_for_child(pid: int) -> int:
     """The child of worker `pid` once it reads the file: its own note tells, as a beat may come too late."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        if any(settings.TEMP_DIR.glob(f"profile-*/{PROGRESS}")):
-            found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True).stdout.split()
+        found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+        if found and Path(f"/proc/{found[0]}/cwd/{PROGRESS}").exists():
             return int(found[0])
         time.sleep(0.01)
     raise AssertionError("the worker's child read nothing")
