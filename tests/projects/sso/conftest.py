@@ -1,7 +1,6 @@
 """The provider of all tests here, and a portal that trusts it."""
 
 import pytest
-from django.core.cache import cache
 
 from projects.services.oidc import client
 from tests.projects.sso.provider import Provider, running
@@ -21,6 +20,5 @@ def provider(provider_process: Provider, settings):
     provider_process.tamper, provider_process.down = None, False
     provider_process.seen.clear()
     client.forget()
-    cache.clear()
     yield provider_process
     client.forget()
