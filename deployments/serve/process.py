@@ -11,7 +11,6 @@ import uvicorn
 
 from deployments.serve.application import Application
 from deployments.serve.configuration import Configuration
-from deployments.serve.wire import Protocol
 from mlportal.lib import spans
 
 GRACE_SECONDS = 8  # the supervisor kills after 10
@@ -60,7 +59,7 @@ def run(configuration: Configuration) -> None:
             host=configuration.host,
             port=configuration.port,
             loop="uvloop",
-            http=Protocol,
+            http="httptools",
             ws="none",
             lifespan="on",
             log_config=None,
