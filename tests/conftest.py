@@ -15,6 +15,8 @@ from django.core.cache import caches
 from django.db import connection
 
 from experiments.metricstore import keys
+from mlportal.lib import throttle
+from projects.services import passwords
 
 # Pages of tests name static files plainly; the hashed names need a collection, which test_assets makes.
 settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
@@ -130,9 +132,15 @@ def _own_cache_keys(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _own_metric_keys():
-    """Ids of metric names live in a cache of the process; the emptied tables of another test have none."""
+def _nothing_remembered():
+    """Rows that a process remembers are gone with the tables of the test that made them.
+
+    Forgotten behind each test and not before it: fixtures of a module are made before those of its first test.
+    """
+    yield
     keys.forget()
+    passwords.forget()
+    throttle._own.clear()
 
 
 @pytest.fixture(autouse=True)

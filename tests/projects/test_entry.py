@@ -9,15 +9,10 @@ from django.utils import timezone
 from mlportal.lib.errors import Forbidden, Missing, Unauthenticated
 from projects.models import ApiToken, Event, Membership, User
 from projects.permissions import Permission, allowed
-from projects.services import entry, passwords
+from projects.services import entry
 from tests.factories.projects import PASSWORD, make_project, make_token, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _nobody_is_known():
-    passwords.forget()
 
 
 @pytest.fixture

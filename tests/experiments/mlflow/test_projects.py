@@ -9,7 +9,6 @@ from django.urls import reverse
 
 from experiments.models import Run
 from projects.models import Membership, User
-from projects.services import passwords
 from tests.experiments.mlflow.calls import Caller, scientist
 from tests.factories.projects import PASSWORD, make_project, make_user
 
@@ -56,7 +55,6 @@ def test_workspaces_are_the_callers_projects(project):
 
 
 def test_a_person_logs_with_name_and_password(project):
-    passwords.forget()
     make_user("ana", role="scientist", project=project)
     header = {"Authorization": "Basic " + base64.b64encode(f"ana:{PASSWORD}".encode()).decode()}
     answer = Client().post("/api/2.0/mlflow/runs/create", "{}", content_type="application/json", headers=header)

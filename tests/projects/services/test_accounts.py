@@ -1,18 +1,12 @@
 import pytest
 from django.conf import settings
 
-from mlportal.lib import throttle
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, TooMany
 from projects.models import Event, SetupSecret, User
 from projects.services import accounts
 from tests.factories.projects import PASSWORD, actor, make_project, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _no_counts_of_other_tests():
-    throttle._own.clear()
 
 
 @pytest.fixture

@@ -7,17 +7,11 @@ import zipfile
 import pytest
 from django.urls import reverse
 
-from mlportal.lib import throttle
 from projects.models import ApiToken, Event, Membership, Project, User
 from projects.services import accounts, tokens
 from tests.factories.projects import PASSWORD, actor, make_project, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _no_counts_of_other_tests():
-    throttle._own.clear()
 
 
 @pytest.fixture
