@@ -8,7 +8,7 @@ from operator import or_
 from typing import Any
 
 import orjson
-from django.db.models import Q, TextField
+from django.db.models import Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from monitoring.drift.shape import Counts
@@ -45,7 +45,7 @@ def rows(
     if len(spans) > MOST_SPANS:
         days, spans = {}, [(start, end)]
     chosen = {} if columns is None else {"column__in": list(columns)}
-    summed = DaySum.objects.filter(day__in=list(days), segment=segment, **chosen).order_by("pk") if days else ()
+    summed = DaySum.objects.filter(day__in=list(days), segment=segment, **chosen).order_by("pk")
     found = [(days[day], column, read(text)) for day, column, text in _texts(summed, "day_id")]
     if spans:
         kind, of = (SegmentBucket, {"segment": segment}) if segment else (Bucket, {})
@@ -79,9 +79,9 @@ def _between(days: list[datetime], start: datetime, end: datetime) -> list[Span]
     return [(first, last) for first, last in zip(begins, ends, strict=True) if first < last]
 
 
-def _texts(found: Any, at: str) -> Any:
+def _texts(found: QuerySet[Any], at: str) -> QuerySet[Any, Any]:
     """Counts as text: by orjson thousands of them are read nine times faster."""
-    return found.values_list(at, "column", Cast("counts", TextField())) if found != () else ()
+    return found.values_list(at, "column", Cast("counts", TextField()))
 
 
 def read(text: str) -> Counts:

@@ -196,7 +196,7 @@ class _Page(_Scoped, LoginRequiredMixin, View):
 
     def _show_past(self, request: HttpRequest, span: Span, kwargs: dict[str, Any]) -> HttpResponse:
         asked = {name: request.GET.get(name, "") for name in ("key", "start")}
-        sections = list(paged(cast(Any, self).past(span, **kwargs), **asked))
+        sections = paged(cast(Any, self).past(span, **kwargs), **asked)
         values = {
             "sections": sections, "span": span, "now": request.path, "heading": self.past_heading(**kwargs),
             "evidence": self.past_evidence(**kwargs),

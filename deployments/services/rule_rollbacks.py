@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from deployments.models import Endpoint, EndpointRevision
+from deployments.models import Endpoint, EndpointRevision, ModelVersion
 from deployments.services import endpoints
 from mlportal.lib.errors import DomainError
 from monitoring.models import AlertRule
@@ -29,16 +29,14 @@ def react(event: Event) -> None:
     live = endpoint.current_revision if endpoint else None
     if acting is None or endpoint is None or live is None or data.get("version") not in endpoints.answering(live):
         return  # the rule was changed, or what the alert is about answers no more
-    refused = _refusal(acting, live, data)
-    if not refused and (goal := endpoints.goal_of(endpoint)) and goal.label == data.get("version"):
-        refused = f"A rollback would lead to {goal.label}, which the alert is about, so a person decides."
+    refused = _refusal(acting, live, endpoints.goal_of(endpoint), data)
     if not refused:
         refused = _roll_back(acting, endpoint, data)
     if refused:
         _tell(acting, endpoint, data, refused)
 
 
-def _refusal(rule: AlertRule, live: EndpointRevision, data: dict[str, Any]) -> str:
+def _refusal(rule: AlertRule, live: EndpointRevision, goal: ModelVersion | None, data: dict[str, Any]) -> str:
     person = rule.on_behalf_of
     if person is None or not allowed(Actor.for_user(person), Permission.ENDPOINT_DEPLOY, rule.project):
         return f"{person or 'Nobody'} answers for the rule and may not roll back. Save the rule anew."
@@ -48,6 +46,8 @@ def _refusal(rule: AlertRule, live: EndpointRevision, data: dict[str, Any]) -> s
         return "Another alert explains this one."
     if live.kind == EndpointRevision.Kind.ROLLBACK:
         return f"{live.version.label} is live by a rollback itself, so a person decides."
+    if goal is not None and goal.label == data["version"]:
+        return f"A rollback would lead to {goal.label}, which the alert is about, so a person decides."
     return ""
 
 

@@ -211,7 +211,7 @@ class Evidence:
 def _against(metric: Json, better: str) -> Json:
     """Write one metric of a segment against production."""
     if not metric:
-        return {"candidate": "–", "baseline": "–", "change": "", "range": "", "tone": "", "clear": ""}
+        return {"candidate": "–", "baseline": "–", "change": "", "range": "", "clear": ""}
     out = {
         "candidate": plain_number(metric["candidate"]),
         "baseline": plain_number(metric["baseline"]) if metric["baseline"] is not None else "–",
@@ -246,7 +246,7 @@ def _gained(change: Json | None, rate: str) -> Json | None:
     ends = sorted((turn * change["low"], turn * change["high"]))
     clear = "up" if ends[0] > 0 else "down" if ends[1] < 0 else ""
     low, high = (signed(round(100 * change[end], 2)) for end in ("low", "high"))
-    return {"words": words, "range": f"{low} to {high}", "tone": clear, "clear": clear}
+    return {"words": words, "range": f"{low} to {high}", "clear": clear}
 
 
 def _cell(row: Json, place: int) -> Json:

@@ -1,6 +1,5 @@
 """How things stood at a moment that has been: the shape of an answer, and who belonged to a project."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -67,10 +66,10 @@ class Section:
         ]
 
 
-def paged(sections: list[Section], *, key: str, start: str) -> Iterator[Section]:
+def paged(sections: list[Section], *, key: str, start: str) -> list[Section]:
     """Turn one section to another page, as an address asks; anything else in it is the first page."""
     wanted = int(start) if start.isascii() and start.isdigit() and len(start) < 10 else 0
-    return (section.page(wanted if section.key == key else 0) for section in sections)
+    return [section.page(wanted if section.key == key else 0) for section in sections]
 
 
 def held(span: Span, *, prefix: str = "") -> Q:
