@@ -8,7 +8,7 @@ from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.db.models.expressions import Combinable
 
 from mlportal.lib import matchers
-from monitoring.models.rules import SEVERITY_RANK, AlertRule, ProjectScoped, Severity
+from monitoring.models.rules import SEVERITY_RANK, AlertRule, ProjectScoped, Severity, kind_of_metric
 from monitoring.models.windows import Monitor
 
 
