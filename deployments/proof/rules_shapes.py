@@ -10,6 +10,11 @@ from deployments.proof.canonical import Plain
 Level = Literal["blocking", "advisory"]
 Better = Literal["higher", "lower"]
 MEGABYTE = 1_000_000
+RATES: Mapping[str, str] = {
+    "selection_rate": "selection rate", "tpr": "true positive rate", "fpr": "false positive rate",
+    "accuracy": "accuracy",
+}  # fmt: skip
+LOWER_RATES = ("fpr",)  # of which less is better
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Groups:
-    """Fairness over the values of one column: rates per group by measure, and the smallest ratio of selection rates."""
+    """Fairness over the values of one column: rates per group by measure, and the smallest ratio of selection rates.
+
+    ``changes`` holds each rate of each group beside production's, with the paired interval of the difference.
+    """
 
     column: str
     rates: Mapping[str, Mapping[str, float]]
     ratio: float | None
+    changes: Mapping[str, tuple["Metric", ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
