@@ -124,7 +124,7 @@ def fairness_not_worse(gate: Gate, facts: Facts) -> Outcome:
     title = f"{RATES[gate.measure].capitalize()} by {where} not worse than production"
     rule, groups = "compared with production in each group", _groups(gate, facts)
     changes = groups.changes if groups else {}
-    rows = {name: found for name, found in changes.items() if gate.value in ("", name)}
+    rows = {name: found for name, found in changes.items() if _meant(gate, facts) in ("", name)}
     metrics = {name: metric for name, found in rows.items() if (metric := _pick(found, gate.measure))}
     if not metrics:
         return nothing(gate, title, rule, _no_rates(gate, facts, rows))
@@ -185,7 +185,7 @@ def _bar(gate: Gate, metric: Metric) -> tuple[str, bool]:
 
 
 def _segments(gate: Gate, facts: Facts, compare: Callable[[Metric], Found]) -> Outcome:
-    rows = [item for item in facts.segments if item.column == gate.column and gate.value in ("", item.value)]
+    rows = [item for item in facts.segments if item.column == gate.column and _meant(gate, facts) in ("", item.value)]
     large = [
         (item, metric) for item in rows if item.rows >= gate.least_rows if (metric := _pick(item.metrics, gate.metric))
     ]
@@ -215,6 +215,11 @@ def _no_segments(gate: Gate, facts: Facts, rows: list[Segment]) -> str:
     if all(item.rows < gate.least_rows for item in rows):
         return f"no segment of {gate.column} has {gate.least_rows:g} rows"
     return f"{gate.metric} was not measured by {gate.column}"
+
+
+def _meant(gate: Gate, facts: Facts) -> str:
+    """Return what the group that a gate names is called in the facts; empty means every group."""
+    return facts.called.get(gate.column, {}).get(gate.value, gate.value)
 
 
 def _groups(gate: Gate, facts: Facts) -> Groups | None:

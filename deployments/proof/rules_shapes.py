@@ -130,6 +130,8 @@ class Facts:
         State word, profile warnings, outcome of the checks and birth of the dataset version, None without one.
     metrics, segments, groups
         Comparison with production, or the candidate alone: over all rows, by segment, by group.
+    called
+        What groups of marked columns are called here, by column and by their own name.
     primary
         Key of the primary metric.
     evaluation
@@ -163,6 +165,7 @@ class Facts:
     metrics: tuple[Metric, ...] = ()
     segments: tuple[Segment, ...] = ()
     groups: tuple[Groups, ...] = ()
+    called: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     primary: str = ""
     evaluation: str = ""
     decisions: Decisions | None = None

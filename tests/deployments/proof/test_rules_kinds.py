@@ -151,6 +151,16 @@ def test_a_group_that_falls_fails_though_the_gap_narrows():
     assert judged("fairness_not_worse", {"column": "sex", "value": "f", "margin": 0.05}, groups=(groups,)).passed
 
 
+def test_a_gate_finds_the_group_it_names_by_what_it_is_called_in_the_facts():
+    called = {"sex": {"f": "group 1"}, "region": {"south": "group 2"}}
+    groups = dataclasses.replace(FALLEN, changes={"group 1": FALLEN.changes["f"], "group 2": (TPR_M,)})
+    fallen = judged("fairness_not_worse", {"column": "sex", "value": "f"}, groups=(groups,), called=called)
+    assert (fallen.passed, fallen.found) == (False, "sex = group 1: −0.05")
+    parts = (dataclasses.replace(SOUTH, value="group 2"),)
+    low = judged("segment_at_least", {**SEGMENT, "value": "south", "limit": 0.82}, segments=parts, called=called)
+    assert (low.evidence, low.found) == (True, "region = group 2: 0.81")
+
+
 def test_groups_of_a_first_version_have_nothing_to_be_worse_than_and_unmeasured_ones_say_so():
     alone = dataclasses.replace(TPR_F, production=None, difference=None, low=None, high=None)
     first = {"groups": (dataclasses.replace(SEX, changes={"f": (alone,)}),)}
