@@ -86,6 +86,11 @@ class ScoreOut(serializers.ModelSerializer):
             "unseen_share", "outside_share", "others",
         )  # fmt: skip
 
+    def to_representation(self, instance: DriftScore) -> dict[str, Any]:
+        """Leave out values that nobody had seen of columns whose marks hide them from the reader."""
+        told: dict[str, Any] = super().to_representation(instance)
+        return told | {"others": {}} if instance.column in self.context.get("hidden", ()) else told
+
 
 class WindowDetailOut(WindowOut):
     """A window with the scores of its columns."""
