@@ -54,9 +54,13 @@ class Plant:
         """Start a worker for training jobs."""
         return self._start(parts.worker(queues="jobs", concurrency=concurrency, name=name), **extra)
 
-    def sweeper(self) -> subprocess.Popen[bytes]:
-        """Start the worker of the short tasks, as the supervisor does."""
-        return self._start(parts.worker(queues="default", concurrency=1, name="short"))
+    def sweeper(self, *, scheduled: bool = False) -> subprocess.Popen[bytes]:
+        """Start the worker of the short tasks, as the supervisor does.
+
+        When scheduled, the scheduler is a fork of it: a program of its own imports everything once more.
+        """
+        own = ["--beat", "--schedule", str(self.folder / "beat")] if scheduled else []
+        return self._start([*parts.worker(queues="default", concurrency=1, name="short"), *own])
 
     def beat(self) -> subprocess.Popen[bytes]:
         """Start the scheduler, which has the sweeper run each second."""
@@ -106,12 +110,11 @@ class Plant:
 
 @contextmanager
 def plant(folder: Path) -> Iterator[Plant]:
-    """Run a broker, beat and the worker of short tasks for a test."""
+    """Run a broker and the worker of short tasks with the scheduler for a test."""
     made = Plant(folder)
     try:
         made.start_broker()
-        made.beat()
-        made.sweeper()
+        made.sweeper(scheduled=True)
         yield made
     finally:
         made.end()
