@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from deployments.cards import annex, card_gaps, sealed
 from deployments.models import Endpoint, GateResult, ModelVersion, Policy, PromotionRequest, Reproduction
-from deployments.proof import canonical, certificate, manifest, measured, rules, seal, signing
+from deployments.proof import canonical, certificate, manifest, measured, rules, seal, signing, veil
 from deployments.proof.rules import Facts, Outcome
 from experiments.training.catalogue import METRICS, PRIMARY_METRIC, TASK_METRICS
 from mlportal.lib import blobs
@@ -132,6 +132,9 @@ def facts_of(
         The stored result, and in words why there is no comparison.
     """
     dataset = version.dataset_version
+    # Verdicts are read by everybody, also in mails and exports: groups of marked columns have no names in them.
+    marked = list(result.get("marked") or ())
+    result, called = veil.result(result, marked), veil.names(result, marked)
     path = model_file(version)
     model = next((row for row in version.manifest if row["path"] == path), None)
     kinds = {row["kind"] for row in policy.gates}
@@ -148,6 +151,7 @@ def facts_of(
         metrics=measured.metrics(result),
         segments=measured.segments(result),
         groups=measured.groups(result),
+        called=called,
         primary=primary(version),
         evaluation=trouble,
         decisions=measured.decisions(result),

@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from mlportal.env import data_dir, environment, given_secret, secret, socket_path
 from mlportal.lib import spans
 from mlportal.openapi import DESCRIPTION
+from mlportal.wiring import *  # noqa: F403 - names that the apps below read from the settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = data_dir()
@@ -172,9 +173,9 @@ IMPORT_ROWS = environment.int("MLPORTAL_IMPORT_ROWS", default=100_000_000)
 FLUSH_SECONDS = environment.float("MLPORTAL_FLUSH_SECONDS", default=1.0)
 # How often a worker reads what a training and its machine use; 0: never.
 SAMPLE_SECONDS = environment.float("MLPORTAL_SAMPLE_SECONDS", default=2.0)
-# What one training process may use, at most; the launch form offers less.
 # Days that predictions are kept where an endpoint says nothing else; 0 for ever.
 PREDICTION_DAYS = environment.int("MLPORTAL_PREDICTION_DAYS", default=0)
+# What one training process may use, at most; the launch form offers less.
 TRAINING_MEMORY_MB = environment.int("MLPORTAL_TRAINING_MEMORY_MB", default=4096)
 TRAINING_WALL_SECONDS = environment.int("MLPORTAL_TRAINING_WALL_SECONDS", default=3600)
 # One: as many jobs run at a time as there are cores, and threads that wait for a busy core cost more than they give.
@@ -184,23 +185,6 @@ TRAINING_PROCESSES = environment.int("MLPORTAL_TRAINING_PROCESSES", default=4096
 TRAINING_LOG_BYTES = environment.int("MLPORTAL_TRAINING_LOG_BYTES", default=10 * 2**20)
 
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
-    "experiments.execute_job": {"queue": "jobs"},
-    "experiments.study_importance": {"queue": "jobs"},
-    "projects.profile_version": {"queue": "jobs"},
-    "projects.run_checks": {"queue": "jobs"},
-    "projects.cut_split": {"queue": "jobs"},
-    "projects.import_dataset": {"queue": "jobs"},
-    "deployments.evaluate_request": {"queue": "jobs"},
-    "deployments.explain_version": {"queue": "jobs"},
-    "deployments.certify_reproduction": {"queue": "jobs"},
-    "deployments.convert_version": {"queue": "jobs"},
-    "deployments.score_batch": {"queue": "jobs"},
-    "deployments.explain_prediction": {"queue": "jobs"},
-    "deployments.run_backtest": {"queue": "jobs"},
-    "deployments.issue_technical_file": {"queue": "jobs"},
-    "deployments.draw_paper": {"queue": "jobs"},
-}
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},
     "flush-alert-groups": {"task": "monitoring.flush_groups", "schedule": 5.0, "options": {"expires": 15}},
@@ -257,88 +241,6 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
 AUDIT_ANCHOR_FILE = environment.str("MLPORTAL_AUDIT_ANCHOR_FILE", default="")
 AUDIT_ANCHOR_WEBHOOK = environment.str("MLPORTAL_AUDIT_ANCHOR_WEBHOOK", default="")
 AUDIT_ANCHOR_MAIL = environment.list("MLPORTAL_AUDIT_ANCHOR_MAIL", default=[])
-# (event verb, task): the task gets the id of an EventDelivery row; see projects.services.events.
-NOTIFIED = (
-    "alert.firing", "alert.raised", "alert.resolved", "alert.acknowledged", "promotion.requested", "promotion.approved",
-    "promotion.approval_added", "promotion.rejected", "promotion.changes_requested", "promotion.reminder",
-    "promotion.withdrawn", "promotion.escalated", "promotion.expired", "promotion.stale", "promotion.lapsed",
-    "promotion.suspended", "version.reproduction_certified", "delegation.given", "delegation.revoked",
-    "gate.overridden", "policy.proposed", "policy.changed", "endpoint.frozen", "endpoint.break_glass",
-    "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back", "endpoint.rollback_held", "rollout.moved",
-    "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
-    "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
-)  # fmt: skip
-# What webhooks of MLflow clients can be told.
-NOTIFIED_CLIENTS = (
-    "model.created", "version.created", "version.registered", "version.tag_set", "version.tag_removed", "alias.set",
-    "alias.removed",
-)  # fmt: skip
-EVENT_CONSUMERS: list[tuple[str, str]] = [
-    ("user.second_factor_reset", "projects.tell_of_reset"),
-    *(
-        (verb, "projects.tell_of_access")
-        for verb in ("access.requested", "access.granted", "access.declined", "access.expired")
-    ),
-    *((verb, "projects.notify") for verb in (*NOTIFIED, *NOTIFIED_CLIENTS)),
-    *(
-        (verb, "projects.anchor_promotion")
-        for verb in ("promotion.approved", "endpoint.switched", "endpoint.rolled_back", "endpoint.break_glass")
-    ),
-    ("alert.firing", "deployments.suspend"),
-    *((verb, "deployments.roll_back") for verb in ("alert.firing", "alert.raised")),
-    *((verb, "deployments.react") for verb in ("alert.firing", "job.succeeded", "job.failed", "job.cancelled")),
-]
-# What stars and comments stand on: type, and the function that looks up rows by number.
-TARGETS = {
-    "dataset": "projects.services.targets.datasets",
-    "dataset_version": "projects.services.targets.dataset_versions",
-    "check": "projects.services.targets.checks",
-    "split": "projects.services.targets.splits",
-    "import": "projects.services.targets.imports",
-    "folder": "experiments.queries.targets.folders",
-    "experiment": "experiments.queries.targets.experiments",
-    "run": "experiments.queries.targets.runs",
-    "job": "experiments.queries.targets.jobs",
-    "logged_model": "experiments.queries.targets.logged_models",
-    "artifact": "experiments.queries.targets.artifacts",
-    "view": "experiments.queries.targets.views",
-    "report": "experiments.queries.targets.reports",
-    "model": "deployments.queries.model_targets",
-    "version": "deployments.queries.version_targets",
-    "promotion": "deployments.queries.promotion_targets",
-    "endpoint": "deployments.queries.endpoint_targets",
-    "environment": "deployments.queries.environment_targets",
-    "policy": "deployments.queries.policy_targets",
-    "trial": "deployments.queries.trial_targets",
-    "technical_file": "deployments.queries.technical_file_targets",
-    "batch": "deployments.queries.batch_targets",
-    "alert": "monitoring.queries.alert_targets",
-    "incident": "monitoring.queries.incident_targets",
-    "monitor": "monitoring.queries.monitor_targets",
-    "rule": "monitoring.queries.rule_targets",
-}
-# Function (project, endpoint, version) that tells what an endpoint would be rolled back to, None when there is nothing.
-WAY_BACK = "deployments.services.endpoints.way_back"
-# What one may ask on why somebody can or cannot do something: kind, and the function that finds or offers such things.
-RIGHTS_ON = {
-    "environment": "deployments.services.rights.environments",
-    "promotion": "deployments.services.rights.promotions",
-    "folder": "experiments.queries.rights.folders",
-    "experiment": "experiments.queries.rights.experiments",
-    "run": "experiments.queries.rights.runs",
-}
-# Functions of the apps above projects that tell what dataset versions are used by.
-DATASET_USES = ["experiments.queries.dataset_uses", "deployments.queries.dataset_uses"]
-# Functions of the apps above experiments that tell where a run's models answer.
-RUN_USES = ["deployments.queries.run_uses"]
-# Functions of the apps above projects that tell what forbids to delete dataset versions.
-DATASET_HOLDS = ["experiments.queries.dataset_holds", "deployments.queries.dataset_holds"]
-# Functions of the apps above projects that add to the graph of what came of a dataset version.
-DATASET_LINEAGE = ["experiments.queries.dataset_lineage", "deployments.queries.dataset_lineage"]
-# Functions of the apps above experiments that tell what was registered from runs and logged models.
-MODEL_VERSIONS = ["deployments.queries.registered_from"]
-# Functions (project, run ids or None for all) -> {run id: reason} of what still needs a run, so that it is not removed.
-RUN_HOLDERS = ["deployments.queries.runs_held"]
 
 # --- files -----------------------------------------------------------------------------------
 STORAGES = {

@@ -36,12 +36,20 @@ class Bars:
         return {"cat": category, "x": where, "sets": sets, "xt": title, "yt": "Share of requests"}
 
 
-def bars(grid: "Grid", counts: "Counts") -> Bars | None:
-    """Compare a window with its reference; None when one of them is empty or nothing is scored."""
+def bars(grid: "Grid", counts: "Counts", *, hidden: bool = False) -> Bars | None:
+    """Compare a window with its reference; None when one of them is empty or nothing is scored.
+
+    Parameters
+    ----------
+    hidden
+        The reader may not see values of the column: its bars are numbered.
+    """
     same = len(grid["counts"]) == len(counts["counts"])
     if grid["kind"] == "text" or not sum(grid["counts"]) or not sum(counts["counts"]) or not same:
         return None
-    return _number_bars(grid, counts) if grid["kind"] == "numeric" else _level_bars(grid, counts)
+    made = _number_bars(grid, counts) if grid["kind"] == "numeric" else _level_bars(grid, counts)
+    names = [f"group {place}" for place in range(1, len(made.names) + 1)]
+    return Bars(names, made.reference, made.current) if hidden else made
 
 
 def _level_bars(grid: "Grid", counts: "Counts") -> Bars:

@@ -5,10 +5,9 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import Any
 
 import orjson
-from django.db.models import Q, QuerySet, TextField
+from django.db.models import Q, TextField
 from django.db.models.functions import Cast
 
 from monitoring.drift.shape import Counts
@@ -46,12 +45,15 @@ def rows(
         days, spans = {}, [(start, end)]
     chosen = {} if columns is None else {"column__in": list(columns)}
     summed = DaySum.objects.filter(day__in=list(days), segment=segment, **chosen).order_by("pk")
-    found = [(days[day], column, read(text)) for day, column, text in _texts(summed, "day_id")]
+    stored = summed.values_list("day_id", "column", "counts")
+    found = [(days[day], column, read(text)) for day, column, text in stored]
     if spans:
         kind, of = (SegmentBucket, {"segment": segment}) if segment else (Bucket, {})
         within = reduce(or_, (Q(hour__gte=first, hour__lt=last) for first, last in spans))
         raw = kind.objects.filter(within, monitor=monitor, **of, **chosen)
-        found += [(hour, column, read(text)) for hour, column, text in _texts(raw, "hour")]
+        # By orjson texts are read nine times faster than by the driver.
+        as_text = raw.values_list("hour", "column", Cast("counts", TextField()))
+        found += [(hour, column, read(text)) for hour, column, text in as_text]
     return sorted(found, key=lambda row: row[0])
 
 
@@ -77,11 +79,6 @@ def _between(days: list[datetime], start: datetime, end: datetime) -> list[Span]
     """Stretches that the days leave over."""
     begins, ends = [start, *(day + DAY for day in days)], [*days, end]
     return [(first, last) for first, last in zip(begins, ends, strict=True) if first < last]
-
-
-def _texts(found: QuerySet[Any], at: str) -> QuerySet[Any, Any]:
-    """Counts as text: by orjson thousands of them are read nine times faster."""
-    return found.values_list(at, "column", Cast("counts", TextField()))
 
 
 def read(text: str) -> Counts:

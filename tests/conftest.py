@@ -42,10 +42,11 @@ LONG = ("tests/e2e/", "tests/mlflow/", "tests/cli/", "tests/faults/", "tests/por
 
 # Files whose tests start a portal of their own, on the database that the environment names. Of those with a browser
 # the whole line runs on both; the others look at pages, which the tests of views ask for on both. Imports write by the
-# services that MLflow's clients reach on both (ADR 57).
+# services that MLflow's clients reach on both, the line by command speaks the REST of the line by script, and the
+# newest client asks the same whether it signs in by token or basic, or a framework's autologging drives it (ADR 57).
 OWN_PORTAL = (
-    "tests/cli/test_admin", "tests/cli/test_line", "tests/deployments/serve/", "tests/e2e/test_line", "tests/faults/",
-    "tests/mlflow/", "tests/portal/",
+    "tests/cli/test_admin", "tests/deployments/serve/", "tests/e2e/test_line", "tests/faults/",
+    "tests/mlflow/test_newest_by_token", "tests/mlflow/test_oldest", "tests/portal/",
 )  # fmt: skip
 
 

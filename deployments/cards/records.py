@@ -1,7 +1,9 @@
 """Everything the papers of a version read, loaded once in a fixed number of queries."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +19,7 @@ from deployments.models import (
     Reproduction,
     ThresholdChoice,
 )
+from deployments.proof import veil
 from deployments.proof.papers import Source
 from experiments.models import TrainingJob
 from mlportal.lib.lease import WorkState
@@ -43,16 +46,17 @@ class Records:
     verdicts: list[GateResult]
     reproductions: list[Reproduction]
     threshold: ThresholdChoice | None
+    hidden: Collection[str] = ()  # columns whose values may not be told
     base: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Know where the pages of the project are."""
         self.base = f"/p/{self.version.model.project.slug}"
 
-    @property
+    @cached_property
     def result(self) -> dict[str, Any]:
-        """What the newest evaluation found, empty without one."""
-        return (self.evaluation.result if self.evaluation else None) or {}
+        """What the newest evaluation found, empty without one; groups of hidden columns without names."""
+        return veil.result((self.evaluation.result if self.evaluation else None) or {}, self.hidden)
 
     @property
     def of_version(self) -> Source:
@@ -139,8 +143,14 @@ def newest_request(rows: QuerySet[GateResult]) -> list[GateResult]:
     return [row for row in found if row.request_id == found[0].request_id]
 
 
-def load(version: ModelVersion) -> Records:
-    """Read the records of a version, in as many queries whatever there is of them."""
+def load(version: ModelVersion, *, hidden: Collection[str] = ()) -> Records:
+    """Read the records of a version, in as many queries whatever there is of them.
+
+    Parameters
+    ----------
+    hidden
+        Columns of its data whose values the reader may not see.
+    """
     joined = ModelVersion.objects.select_related(
         "model__project", "model__owner", "run__experiment", "dataset_version__dataset", "created_by"
     ).get(pk=version.pk)  # fmt: skip
@@ -175,4 +185,5 @@ def load(version: ModelVersion) -> Records:
             Reproduction.objects.filter(version=version).exclude(verdict="").order_by("-ended_at", "-pk")[:MOST_AGAIN]
         ),
         threshold=ThresholdChoice.objects.filter(request__version=version).first(),
+        hidden=hidden,
     )  # fmt: skip

@@ -126,7 +126,8 @@ def _measure(held: Claim) -> Measured:
         "candidate_bytes": _model_bytes(request.version),
         "baseline_bytes": _model_bytes(request.baseline) if request.baseline else None,
     }
-    result = _told({**found.plain(), "size": size, "seen": fair.plain(), **again}, fair)
+    marked = _marked(request.version, "personal", "sensitive")
+    result = _told({**found.plain(), "size": size, "seen": fair.plain(), "marked": marked, **again}, fair)
     return Measured(finite(result), _grids(request.version, frame))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from deployments.proof.rules_shapes import Decisions, Groups, Metric, Segment
+from deployments.proof.rules_shapes import LOWER_RATES, RATES, Better, Decisions, Groups, Metric, Segment
 from experiments.training.catalogue import METRICS
 
 BETTER: Mapping[str, str] = {key: entry["better"] for key, entry in METRICS.items()}
@@ -30,11 +30,14 @@ def segments(result: Mapping[str, Any]) -> tuple[Segment, ...]:
 
 
 def groups(result: Mapping[str, Any]) -> tuple[Groups, ...]:
-    """Read the candidate's rates by group."""
+    """Read the candidate's rates by group, and how they differ from production's."""
     return tuple(
-        Groups(str(row["column"]), _rates(row.get("groups") or []), (row.get("selection_ratio") or {}).get("candidate"))
+        Groups(
+            str(row["column"]), _rates(row.get("groups") or []), (row.get("selection_ratio") or {}).get("candidate"),
+            {str(group["value"]): _changes(group) for group in row.get("groups") or []},
+        )
         for row in result.get("fairness") or []
-    )
+    )  # fmt: skip
 
 
 def decisions(result: Mapping[str, Any]) -> Decisions | None:
@@ -69,11 +72,36 @@ def _metric(key: str, row: Mapping[str, Any], rival: str) -> Metric:
     )
 
 
+def _changes(group: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """Read the rates of one group against production; a rate without a denominator is left out.
+
+    Evidence from before differences were measured holds both rates and no interval of their difference.
+    """
+    ours, theirs, changes = group.get("candidate") or {}, group.get("baseline") or {}, group.get("difference") or {}
+    found = []
+    for measure, label in RATES.items():
+        candidate, production, change = _value(ours, measure), _value(theirs, measure), changes.get(measure) or {}
+        if candidate is None:
+            continue
+        gained = change.get("value")
+        if gained is None and production is not None:
+            gained = candidate - production
+        better: Better = "lower" if measure in LOWER_RATES else "higher"
+        found.append(
+            Metric(measure, label, better, candidate, production, gained, change.get("low"), change.get("high"))
+        )
+    return tuple(found)
+
+
+def _value(rates: Mapping[str, Any], measure: str) -> float | None:
+    rate = rates.get(measure)
+    return rate.get("value") if isinstance(rate, dict) else rate
+
+
 def _rates(rows: list[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for row in rows:
-        for measure, rate in (row.get("candidate") or {}).items():
-            value = rate.get("value") if isinstance(rate, dict) else rate
-            if value is not None:
+        for measure in row.get("candidate") or {}:
+            if (value := _value(row["candidate"], measure)) is not None:
                 found.setdefault(measure, {})[str(row["value"])] = value
     return found

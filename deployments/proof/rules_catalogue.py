@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deployments.proof.canonical import Plain
-from deployments.proof.rules_shapes import MEGABYTE, Gate
+from deployments.proof.rules_shapes import MEGABYTE, RATES, Gate
 from mlportal.lib.errors import Invalid
 
 LEVELS = ("blocking", "advisory")
@@ -92,6 +92,8 @@ SEGMENT = Value("value", "Value", "text", "", names=True, about="One value of th
 LEAST_ROWS = Value(
     "least_rows", "Smallest segment", "number", 30, low=1, high=1e9, unit="rows", about="Smaller ones are not judged."
 )
+GROUP = Value("value", "Group", "text", "", names=True, about="One value of the column; empty judges every group.")
+MEASURE = Value("measure", "Rate", "choice", "tpr", names=True, choices=tuple(RATES))
 LEAST_COST, MOST_COST = 0.001, 1e9
 MISTAKES = tuple(
     Value(
@@ -131,12 +133,21 @@ KINDS: Mapping[str, Kind] = {
         Kind(
             "fairness_gap", "Gap between groups", "The rates of any two groups differ at most by this much.",
             (
-                COLUMN,
-                Value(
-                    "measure", "Rate", "choice", "tpr", names=True,
-                    choices=("selection_rate", "tpr", "fpr", "accuracy"),
-                ),
+                COLUMN, MEASURE,
                 Value("limit", "At most", "number", 0.1, high=1.0, stricter="down"),
+            ),
+        ),
+        Kind(
+            "fairness_not_worse", "No group worse than production",
+            "In each group the rate is at most a margin worse than with the version in production, on the same rows: "
+            "lower, or higher for fpr. Groups under 30 rows are not judged.",
+            (
+                COLUMN, GROUP, MEASURE,
+                Value(
+                    "margin", "Margin", "number", 0.02, high=1.0, stricter="down",
+                    about="How much worse than production is accepted; 0.02 is two percentage points.",
+                ),
+                Value("interval", INTERVAL.label, "flag", True, stricter="on", about=INTERVAL.about),
             ),
         ),
         Kind(

@@ -1,19 +1,25 @@
 """Judging metrics: over all rows, by segment, and the gap between groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from deployments.proof import threshold
 from deployments.proof.rules_judges import Judge, nothing, verdict
-from deployments.proof.rules_shapes import Facts, Gate, Groups, Metric, Outcome, Segment, plain_number, signed
+from deployments.proof.rules_shapes import (
+    RATES,
+    Facts,
+    Gate,
+    Groups,
+    Metric,
+    Outcome,
+    Segment,
+    plain_number,
+    signed,
+)
 from experiments.training.catalogue import METRICS
 
 SEED = 20_261_122  # of the interval: the same counts give the same verdict again
 ROUNDING = 1e-12  # a difference of two sums is not exact
-RATES = {
-    "selection_rate": "selection rate", "tpr": "true positive rate", "fpr": "false positive rate",
-    "accuracy": "accuracy",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,41 @@ def fairness_gap(gate: Gate, facts: Facts) -> Outcome:
     return verdict(gate, title, gap <= (gate.limit or 0.0) + ROUNDING, rule, found)
 
 
+def fairness_not_worse(gate: Gate, facts: Facts) -> Outcome:
+    """Judge one rate of each group against production on the same rows."""
+    where = gate.column + (f" = {gate.value}" if gate.value else "")
+    title = f"{RATES[gate.measure].capitalize()} by {where} not worse than production"
+    rule, groups = "compared with production in each group", _groups(gate, facts)
+    changes = groups.changes if groups else {}
+    rows = {name: found for name, found in changes.items() if _meant(gate, facts) in ("", name)}
+    metrics = {name: metric for name, found in rows.items() if (metric := _pick(found, gate.measure))}
+    if not metrics:
+        return nothing(gate, title, rule, _no_rates(gate, facts, rows))
+    if facts.evaluation and any(metric.production is None for metric in metrics.values()):
+        return nothing(gate, title, rule, facts.evaluation)
+    found = {name: _against(gate, metric) for name, metric in metrics.items()}
+    name = min(found, key=lambda name: _rank(found[name], metrics[name]))
+    worst, words = found[name], f"{gate.column} = {name}: {found[name].words}"
+    if not worst.evidence:
+        return nothing(gate, title, worst.rule, words)
+    return verdict(gate, title, worst.good, worst.rule, words, detail=_interval(metrics[name]))
+
+
+def _rank(found: Found, metric: Metric) -> tuple[int, float]:
+    """Put what fails before what cannot be judged, that before what passes, and the largest loss first in each."""
+    loss = (metric.difference or 0.0) * (-1 if metric.better == "higher" else 1)
+    return (2 if found.good else 0 if found.evidence else 1), -loss
+
+
+def _no_rates(gate: Gate, facts: Facts, rows: Mapping[str, tuple[Metric, ...]]) -> str:
+    if rows:
+        return f"{RATES[gate.measure]} has no value in any group"
+    part = facts.missing.get(f"fairness: {gate.column}")
+    if gate.value and _groups(gate, facts):
+        return part or f"no group {gate.value} of {gate.column} was measured"
+    return part or _no_groups(gate, facts)
+
+
 def _label(key: str) -> str:
     """Name a metric that was not measured as people know it."""
     return METRICS[key]["label"] if key in METRICS else key
@@ -144,7 +185,7 @@ def _bar(gate: Gate, metric: Metric) -> tuple[str, bool]:
 
 
 def _segments(gate: Gate, facts: Facts, compare: Callable[[Metric], Found]) -> Outcome:
-    rows = [item for item in facts.segments if item.column == gate.column and gate.value in ("", item.value)]
+    rows = [item for item in facts.segments if item.column == gate.column and _meant(gate, facts) in ("", item.value)]
     large = [
         (item, metric) for item in rows if item.rows >= gate.least_rows if (metric := _pick(item.metrics, gate.metric))
     ]
@@ -176,6 +217,11 @@ def _no_segments(gate: Gate, facts: Facts, rows: list[Segment]) -> str:
     return f"{gate.metric} was not measured by {gate.column}"
 
 
+def _meant(gate: Gate, facts: Facts) -> str:
+    """Return what the group that a gate names is called in the facts; empty means every group."""
+    return facts.called.get(gate.column, {}).get(gate.value, gate.value)
+
+
 def _groups(gate: Gate, facts: Facts) -> Groups | None:
     return next((item for item in facts.groups if item.column == gate.column), None)
 
@@ -198,6 +244,6 @@ JUDGES: dict[str, Judge] = {
     judge.__name__: judge
     for judge in (
         metric_not_worse, metric_at_least, expected_cost, segment_not_worse, segment_at_least, fairness_ratio,
-        fairness_gap,
+        fairness_gap, fairness_not_worse,
     )
 }  # fmt: skip

@@ -10,6 +10,11 @@ from deployments.proof.canonical import Plain
 Level = Literal["blocking", "advisory"]
 Better = Literal["higher", "lower"]
 MEGABYTE = 1_000_000
+RATES: Mapping[str, str] = {
+    "selection_rate": "selection rate", "tpr": "true positive rate", "fpr": "false positive rate",
+    "accuracy": "accuracy",
+}  # fmt: skip
+LOWER_RATES = ("fpr",)  # of which less is better
 
 
 @dataclass(frozen=True)
@@ -90,11 +95,15 @@ class Segment:
 
 @dataclass(frozen=True)
 class Groups:
-    """Fairness over the values of one column: rates per group by measure, and the smallest ratio of selection rates."""
+    """Fairness over the values of one column: rates per group by measure, and the smallest ratio of selection rates.
+
+    ``changes`` holds each rate of each group beside production's, with the paired interval of the difference.
+    """
 
     column: str
     rates: Mapping[str, Mapping[str, float]]
     ratio: float | None
+    changes: Mapping[str, tuple["Metric", ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,8 @@ class Facts:
         State word, profile warnings, outcome of the checks and birth of the dataset version, None without one.
     metrics, segments, groups
         Comparison with production, or the candidate alone: over all rows, by segment, by group.
+    called
+        What groups of marked columns are called here, by column and by their own name.
     primary
         Key of the primary metric.
     evaluation
@@ -154,6 +165,7 @@ class Facts:
     metrics: tuple[Metric, ...] = ()
     segments: tuple[Segment, ...] = ()
     groups: tuple[Groups, ...] = ()
+    called: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     primary: str = ""
     evaluation: str = ""
     decisions: Decisions | None = None

@@ -9,9 +9,9 @@ from deployments.cards import card
 from deployments.cards.parts import OF_MODEL, PARTS
 from deployments.cards.records import load
 from deployments.models import KeptCard, ModelVersion, PaperVersion, PromotionRequest, RegisteredModel
-from deployments.proof import papers
+from deployments.proof import papers, veil
 from deployments.proof.papers import Json
-from deployments.services import registered, writings
+from deployments.services import evidence, registered, writings
 from mlportal.lib.errors import Missing
 from projects.actor import Actor
 from projects.permissions import Permission, require
@@ -28,7 +28,7 @@ def read(by: Actor, *, version: ModelVersion, number: int | None = None) -> Json
     require(by, Permission.MODEL_VIEW, version.model.project)
     if number and not writings.history(by, version=version, paper="card").filter(number=number).exists():
         raise Missing(f"There is no card {number} of {version}.", field="number")
-    return card.document(load(version), number=number)
+    return card.document(load(version, hidden=evidence.hidden_from(by, version=version)), number=number)
 
 
 def write(
@@ -78,7 +78,9 @@ def keep(request: PromotionRequest) -> KeptCard:
 
 
 def kept(by: Actor, *, request: PromotionRequest) -> KeptCard:
-    """Return the card that was kept with a request.
+    """Return the card that was kept with a request, to be read and not to be saved.
+
+    Its hash is that of the card with all that the approver may see.
 
     Raises
     ------
@@ -89,6 +91,7 @@ def kept(by: Actor, *, request: PromotionRequest) -> KeptCard:
     found = KeptCard.objects.filter(request=request).first()
     if found is None:
         raise Missing(f"No model card was kept with promotion {request.pk}.")
+    found.document = veil.paper(found.document, evidence.hidden_from(by, version=request.version))
     return found
 
 
@@ -105,7 +108,7 @@ def difference(by: Actor, *, version: ModelVersion, old: int, new: int) -> list[
     for number in (old, new):
         if number not in known:
             raise Missing(f"There is no card {number} of {version}.", field="number")
-    facts = load(version)
+    facts = load(version, hidden=evidence.hidden_from(by, version=version))
     return papers.difference(card.document(facts, number=old), card.document(facts, number=new))
 
 

@@ -1,4 +1,4 @@
-"""Conditions an approver binds to an approval: read them, keep them, and watch them while the version is live.
+"""Conditions an approver binds to an approval: read them, keep them, and watch them while the version answers.
 
 A date, a cap on requests and a share of them are looked at by the clock; a metric and drift become an alert rule of
 monitoring that belongs to the approval.
@@ -13,10 +13,10 @@ from typing import Any
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from deployments.models import Condition, Decision, Endpoint, PromotionRequest
+from deployments.models import Condition, Decision, Endpoint, EndpointRevision, PromotionRequest
 from mlportal.lib.errors import DomainError, Invalid
 from monitoring.models import AlertRule
-from monitoring.models.alerts import Metric, Severity
+from monitoring.models.rules import Metric, Severity
 from monitoring.services import rules as alert_rules
 from projects.actor import Actor
 from projects.permissions import Permission
@@ -75,8 +75,11 @@ def bind(decision: Decision, terms: Sequence[Terms]) -> list[Condition]:
     return [_saved(item) for item in made]
 
 
-def follow(endpoint: Endpoint, promotion: PromotionRequest | None, *, on_behalf_of: Any) -> None:
-    """Watch the conditions of what is live now and stop watching those of what was, in the caller's transaction."""
+def follow(endpoint: Endpoint, made: EndpointRevision, *, on_behalf_of: Any) -> None:
+    """Watch the conditions of what answers now and stop watching those of what did, in the caller's transaction.
+
+    A version that shares the requests is held to its conditions from its first request: it has a monitor of its own.
+    """
     by = Actor.system(
         f"conditions of {endpoint.name}", project=endpoint.project, grants={Permission.MONITOR_EDIT},
         on_behalf_of=on_behalf_of,
@@ -84,9 +87,10 @@ def follow(endpoint: Endpoint, promotion: PromotionRequest | None, *, on_behalf_
     here = Condition.objects.filter(
         request__version__model=endpoint.model_id, request__environment=endpoint.environment_id
     )
-    for item in here.filter(state=State.WATCHED).exclude(request=promotion):
+    answering = [pk for pk in (made.promotion_id, _beside(made)) if pk is not None]
+    for item in here.filter(state=State.WATCHED).exclude(request__in=answering):
         end(item, actor=by)
-    for item in here.filter(request=promotion, state__in=[State.BOUND, State.ENDED]):
+    for item in here.filter(request__in=answering, state__in=[State.BOUND, State.ENDED]):
         _watch(by, item, endpoint)
 
 
@@ -117,6 +121,16 @@ def reassert(item: Condition, endpoint: Endpoint) -> bool:
 def broken_date(request: PromotionRequest, *, now: datetime) -> Condition | None:
     """Return the condition whose date is over, if the approval has one."""
     return Condition.objects.filter(request=request, kind=Kind.UNTIL, until__lte=now).order_by("until").first()
+
+
+def _beside(made: EndpointRevision) -> int | None:
+    """Return the promotion of the version that gets a share of the requests; None while none does."""
+    divided = made.rollout or made.trial
+    sharing = any(
+        route["mode"] == "live" and route["weight"] > 0 and route["version_id"] != made.version_id
+        for route in made.routes
+    )
+    return divided.promotion_id if divided and sharing else None
 
 
 def _watch(by: Actor, item: Condition, endpoint: Endpoint) -> None:

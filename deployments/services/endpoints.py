@@ -292,7 +292,7 @@ def revise(by: Actor, *, endpoint: Endpoint, version: ModelVersion, **facts: Any
     _mark_interval(endpoint)
     dividing.overtake(endpoint, made, actor=by)
     watching.follow(by, endpoint=endpoint, made=made)
-    conditions.follow(endpoint, made.promotion, on_behalf_of=by.user)
+    conditions.follow(endpoint, made, on_behalf_of=by.user)
     return made
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.db import transaction
 
-from deployments.models import Evaluation, GateResult, PromotionRequest
+from deployments.models import Evaluation, GateResult, ModelVersion, PromotionRequest
+from deployments.proof import veil
 from deployments.services import explanations, holds
 from mlportal.lib import queue
 from mlportal.lib.errors import Conflict
@@ -23,16 +24,25 @@ def may_retry(request: PromotionRequest) -> bool:
     return request.is_pending and work is not None and work.state in FAILED
 
 
+def hidden_from(by: Actor, *, version: ModelVersion) -> frozenset[str]:
+    """Columns of the data a version was trained on whose marks hide their values from the actor."""
+    source = version.dataset_version
+    return marks.hidden_from(by, dataset=source.dataset) if source else frozenset()
+
+
 def readable(by: Actor, *, request: PromotionRequest, result: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return what an evaluation found, without values of columns whose marks hide them from the actor.
+
+    Groups of such a column are numbered: the name of a group is a value.
 
     The seal covers what was found, not what one reader sees of it. Whoever is told of the request may read it, also a
     token that only decides, so no other right is asked.
     """
-    source = request.version.dataset_version
-    hidden = marks.hidden_from(by, dataset=source.dataset) if source else frozenset()
-    told = (result or {}).get("explanations")
-    if result is None or not told or not hidden:
+    hidden = hidden_from(by, version=request.version)
+    if result is None or not hidden:
+        return result
+    result, told = veil.result(result, hidden), result.get("explanations")
+    if not told:
         return result
     seen = {**told, "partial_dependence": explanations.curves(told.get("partial_dependence") or [], hidden)}
     if "examples" in told:

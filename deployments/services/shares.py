@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from deployments.models import Condition, EndpointRevision, PromotionRequest
+from deployments.models import Condition, EndpointRevision, PromotionRequest, Rollout, Trial
 from deployments.services import outcomes
 from deployments.traffic import evidence
 
@@ -35,14 +35,20 @@ def broken(item: Condition, *, now: datetime) -> str:
     What the split sends is within the limit; callers who may deploy can choose the variant, and units differ in size.
     """
     assert item.limit is not None  # the database asks for it
-    ours, total = _measured(item.request, since=now - HOUR)
+    ours, total = measured(item.request, since=now - HOUR)
     limit = item.limit / 100
     if ours <= limit * total or evidence.mismatch(ours, total - ours, limit) >= ALPHA:
         return ""
     return f"{ours:,} of {total:,} requests in this hour ({ours / total:.1%})."
 
 
-def _measured(request: PromotionRequest, *, since: datetime) -> tuple[int, int]:
+def sharing(request: PromotionRequest) -> bool:
+    """Whether a version shares the requests of its endpoint by this approval now."""
+    open_trial = Trial.objects.filter(promotion=request, state=Trial.State.RUNNING)
+    return Rollout.objects.open().filter(promotion=request).exists() or open_trial.exists()
+
+
+def measured(request: PromotionRequest, *, since: datetime) -> tuple[int, int]:
     """Count the requests that a version got while it shared an endpoint, and all of them."""
     divided = Q(rollout__promotion=request) | Q(trial__promotion=request)
     sources = list(EndpointRevision.objects.filter(divided).values_list("pk", flat=True))

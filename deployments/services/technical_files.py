@@ -13,9 +13,9 @@ from django.utils import timezone
 from deployments.cards import annex
 from deployments.cards.records import load
 from deployments.models import ModelVersion, PaperVersion, TechnicalFile
-from deployments.proof import filed, modification, papers
+from deployments.proof import filed, modification, papers, veil
 from deployments.proof.papers import Json
-from deployments.services import packs, prints, registered, writings
+from deployments.services import evidence, packs, prints, registered, writings
 from mlportal.lib import blobs, lease, queue
 from mlportal.lib.errors import Conflict, DomainError, Missing
 from mlportal.lib.lease import Claim, WorkState
@@ -34,7 +34,7 @@ class LeaseLost(Exception):
 def read(by: Actor, *, version: ModelVersion) -> Json:
     """Return the file as the records are now; people are named by their accounts, see :func:`writings.named`."""
     require(by, Permission.MODEL_VIEW, version.model.project)
-    return annex.document(load(version))
+    return annex.document(load(version, hidden=evidence.hidden_from(by, version=version)))
 
 
 def write(
@@ -84,17 +84,37 @@ def issues(by: Actor, *, version: ModelVersion) -> QuerySet[TechnicalFile]:
 
 
 def content(by: Actor, *, issued: TechnicalFile) -> bytes:
-    """Return the zip of an issue.
+    """Return the zip of an issue; it is signed as it is, so nothing in it can be hidden.
 
     Raises
     ------
     Conflict
-        When it is not packed yet, or the packing failed.
+        When it is not packed yet, or the packing failed, or it names groups of a column that is masked for the actor.
     """
     require(by, Permission.MODEL_VIEW, issued.version.model.project)
     if issued.state != WorkState.SUCCEEDED:
         raise Conflict(f"Technical file {issued.number} is not ready: {issued.get_state_display()}.", code="not_ready")
+    hidden = evidence.hidden_from(by, version=issued.version)
+    if issued.document and (named := [name for name in sorted(hidden) if veil.tells(issued.document, [name])]):
+        raise Conflict(
+            f"Technical file {issued.number} tells values of {named[0]}, which is masked for you. Read it on its page.",
+            code="masked",
+        )
     return blobs.read_bytes(issued.file_sha256, limit_bytes=MAX_BYTES)
+
+
+def document(by: Actor, *, issued: TechnicalFile) -> Json:
+    """Return an issue as the actor may read it; groups of columns that are masked for them are numbered.
+
+    Raises
+    ------
+    Conflict
+        When it is not ready.
+    """
+    require(by, Permission.MODEL_VIEW, issued.version.model.project)
+    if not issued.document:
+        raise Conflict(f"Technical file {issued.number} is not ready.", code="not_ready", field="to")
+    return veil.paper(issued.document, evidence.hidden_from(by, version=issued.version))
 
 
 def difference(by: Actor, *, old: TechnicalFile, new: TechnicalFile) -> Json:
@@ -115,14 +135,10 @@ def difference(by: Actor, *, old: TechnicalFile, new: TechnicalFile) -> Json:
     require(by, Permission.MODEL_VIEW, new.version.model.project)
     if old.model_id != new.model_id:
         raise Missing("Both issues must be of one model.", field="to")
-    for each in (old, new):
-        if not each.document:
-            raise Conflict(f"Technical file {each.number} is not ready.", code="not_ready", field="to")
-    assert old.document
-    assert new.document
+    before, after = (document(by, issued=each) for each in (old, new))
     return {
-        "from": old.number, "to": new.number, "changes": papers.difference(old.document, new.document),
-        "substantial": modification.reasons(old.document["about"]["facts"], new.document["about"]["facts"]),
+        "from": old.number, "to": new.number, "changes": papers.difference(before, after),
+        "substantial": modification.reasons(before["about"]["facts"], after["about"]["facts"]),
     }  # fmt: skip
 
 
@@ -149,9 +165,11 @@ def sweep() -> int:
 
 def _pack(held: Claim) -> dict[str, Any]:
     """Read the records, draw the files, store the zip."""
-    row = TechnicalFile.objects.select_related("version__model__project").get(pk=held.pk)
+    row = TechnicalFile.objects.select_related("version__model__project", "issued_by").get(pk=held.pk)
     _beat(held, "Read the records", 0.1)
-    document = annex.document(load(row.version))
+    # It says what its issuer may see, so that they can always read what they issued.
+    hidden = evidence.hidden_from(Actor.for_user(row.issued_by), version=row.version)
+    document = annex.document(load(row.version, hidden=hidden))
     readable = prints.readable(document, issue=row.number, kept_until=f"{row.kept_until:%Y-%m-%d}")
     _beat(held, "Draw the PDF", 0.3)
     files = {"technical-file.pdf": prints.pdf(readable), "technical-file.json": prints.plain(readable)}

@@ -134,13 +134,20 @@ def _dates(now: datetime) -> int:
 
 
 def _caps(now: datetime) -> int:
-    """Suspend approvals whose endpoint answered more requests in the present hour than they allow."""
+    """Suspend approvals whose version answered more requests in the present hour than they allow."""
     moved = 0
     for item in _open(Condition.Kind.TRAFFIC, Condition.State.WATCHED):
-        seen = queries.request_counts(item.request.project, since=now - HOUR).get(item.request.endpoint_name, 0)
+        seen = _answered(item.request, since=now - HOUR)
         if item.limit is not None and seen > item.limit:
             moved += suspensions.breach(item, now=now, found=f"{seen} requests in this hour.") is not None
     return moved
+
+
+def _answered(request: PromotionRequest, *, since: datetime) -> int:
+    """Count the requests of the endpoint, or of the version alone while it shares them."""
+    if shares.sharing(request):
+        return shares.measured(request, since=since)[0]
+    return queries.request_counts(request.project, since=since).get(request.endpoint_name, 0)
 
 
 def _shares(now: datetime) -> int:

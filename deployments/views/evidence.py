@@ -241,7 +241,7 @@ def _gained(change: Json | None, rate: str) -> Json | None:
         return None
     words = signed(round(100 * change["value"], 2))
     if change["low"] is None:
-        return {"words": words, "range": "", "tone": "", "clear": ""}
+        return {"words": words, "range": "", "clear": ""}
     turn = TURNS[rate]
     ends = sorted((turn * change["low"], turn * change["high"]))
     clear = "up" if ends[0] > 0 else "down" if ends[1] < 0 else ""

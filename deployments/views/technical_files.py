@@ -134,7 +134,7 @@ class TechnicalFileIssue(OneIssue):
         issued = self.load(name, number)
         context: dict[str, Any] = {"issued": issued, "version": issued.version, "compared": None}
         if issued.document:
-            context["paper"] = writings.named(issued.document)
+            context["paper"] = writings.named(technical_files.document(self.actor, issued=issued))
         since = request.GET.get("since", "")
         if since.isascii() and since.isdecimal() and len(since) < 10:
             old = self.load(name, int(since))

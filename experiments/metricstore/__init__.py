@@ -4,11 +4,12 @@ The ORM would write and read a row per metric point; packed chunks cost 10 to 30
 narrow tables answer filters by index. Its face is small: `append`, `fold`, `latest`, `series`, `search`.
 """
 
+from .asking import Question
 from .best import Asked as BestAsked
 from .best import best_each, newest_each
 from .bundles import Window, bundle
 from .codec import DamagedChunk
-from .finding import COUNT_CAP, Found, Question, count, first, known_keys, numbers, search
+from .finding import COUNT_CAP, Found, count, first, known_keys, numbers, search
 from .folding import count_call, fold, fold_experiment, fold_runs
 from .groups import Grouping, Measure, RunGroup, Sorted, Stat, grouped
 from .language import clauses, parse, pieces
@@ -19,7 +20,7 @@ from .meaning import Condition, FilterError, Group, Node
 from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
 from .names import search as search_names
 from .narrowing import narrowed
-from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order
+from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order, step_of
 from .predicates import Context
 from .reading import Latest, at_step, latest, latest_rows, many_series, sampled, series, sparks
 from .recording import append, begin, drop_tag
@@ -100,6 +101,7 @@ __all__ = [
     "series",
     "some",
     "sparks",
+    "step_of",
     "tops",
     "value_counts",
     "writing",

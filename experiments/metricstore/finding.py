@@ -19,11 +19,11 @@ from django.db import connection
 
 from mlportal.lib.errors import Invalid
 
-from . import folding
+from . import folding, stepping
+from .asking import Question, placed, where_of
 from .limits import UNSTORABLE
-from .meaning import Node
-from .orders import NEWEST_FIRST, Order, Phase, phases_of
-from .predicates import TABLES, Context, Params, Predicate, compiled
+from .orders import Phase, phases_of, step_of
+from .predicates import TABLES, Params, Predicate, compiled
 from .starting import all_hold, entries, rarest, rows, run_of_each, shortened
 
 FEW = 200
@@ -32,8 +32,6 @@ FIRST_CHECK = 800
 # Where no index gives the order each window sorts anew, so there are to be few.
 SORTED_WINDOW = 8000
 COUNT_CAP = 10_000
-# Fewer than these are read from the index of their condition, not by testing every run.
-FEW_TO_COUNT = 3000
 # A count ends at its cap, so there the index pays for longer.
 INDEXED = 30_000
 PAGE_LIMIT = 1000
@@ -46,16 +44,6 @@ class Found:
     run_ids: list[int]
     after: str
     before: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked: conditions, order, deleted runs or living ones."""
-
-    context: Context
-    conditions: Sequence[Node] = ()
-    order: Order = NEWEST_FIRST
-    lifecycle: str = "active"
 
 
 def search(question: Question, *, limit: int = 100, after: str = "", before: str = "") -> Found:
@@ -104,7 +92,7 @@ def count(question: Question) -> int:
     rare = alone or rarest(predicates, INDEXED, by_index=True)
     if rare is not None and all(p.narrow for p in predicates) and _has_all(question):
         return _count_entries(rare, [p for p in predicates if p is not rare])
-    source, params, where, more = _placed(question, predicates, rare)
+    source, params, where, more = placed(question, predicates, rare)
     sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT %s) found"
     return int(rows(sql, [*params, *more, COUNT_CAP + 1])[0][0])
 
@@ -125,32 +113,11 @@ def _count_entries(rare: Predicate, others: Sequence[Predicate]) -> int:
     return int(rows(sql, [*given, *params, COUNT_CAP + 1])[0][0])
 
 
-def matching(question: Question, few: int) -> tuple[str, Params, str, Params]:
-    """SQL of all runs `r` that match: FROM and its values, WHERE and its values.
-
-    Where a condition keeps at most `few`, they come from its index, else all runs of the experiments are tested.
-    """
-    predicates = [compiled(c, question.context) for c in question.conditions]
-    return _placed(question, predicates, rarest(predicates, few))
-
-
-def _placed(
-    question: Question, predicates: Sequence[Predicate], rare: Predicate | None
-) -> tuple[str, Params, str, Params]:
-    where, params = _where(question, [p for p in predicates if p is not rare])
-    if rare is None or rare.start is None:
-        return "experiments_run r", [], where, params
-    table, test, given = rare.start
-    inside = table.count("%s")
-    source = f"{table} CROSS JOIN experiments_run r"
-    return source, given[:inside], f"{test} AND r.id = x.run_id AND {where}", [*given[inside:], *params]
-
-
 def numbers(question: Question, *, after: int = 0, limit: int = 20_000) -> list[int]:
     """Return the numbers of the runs that match, in their own order: the next `limit` behind `after`."""
     folding.fold_experiments(question.context.scope.ids)
     predicates = [compiled(c, question.context) for c in question.conditions]
-    where, params = _where(question, predicates)
+    where, params = where_of(question, predicates)
     found = rows(
         f"SELECT r.id FROM experiments_run r WHERE {where} AND r.id > %s ORDER BY r.id LIMIT %s",
         [*params, after, limit],
@@ -163,6 +130,8 @@ _Place = tuple[object, int]
 
 
 def _collect(question: Question, place: _Row | None, want: int, *, backward: bool) -> list[_Row]:
+    if step_of(question.order.agg) is not None:
+        return stepping.collect(question, place, want, backward=backward)
     predicates = [compiled(c, question.context) for c in question.conditions]
     few = rarest(predicates, FEW)
     phases = phases_of(question.order, question.lifecycle)
@@ -251,12 +220,6 @@ def _inside(question: Question) -> Predicate:
     return Predicate(f"{question.context.scope.holds('r.experiment_id')} AND r.lifecycle = %s", [question.lifecycle])
 
 
-def _where(question: Question, predicates: Sequence[Predicate]) -> tuple[str, Params]:
-    parts = [question.context.scope.holds("r.experiment_id"), "r.lifecycle = %s", *(p.sql for p in predicates)]
-    params = [question.lifecycle, *(v for p in predicates for v in p.params)]
-    return " AND ".join(parts), params
-
-
 def _encoded(row: _Row) -> str:
     phase, value, run_id = row
     kept = repr(value) if isinstance(value, float) and not math.isfinite(value) else value
@@ -266,10 +229,10 @@ def _encoded(row: _Row) -> str:
 def _decoded(text: str, question: Question) -> _Row | None:
     if not text:
         return None
-    phases = phases_of(question.order, question.lifecycle)
+    kinds = _kinds(question)
     try:
         phase, value, run_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        kind = phases[phase].kind if type(phase) is int and phase >= 0 else None
+        kind = kinds[phase] if type(phase) is int and phase >= 0 else None
         if type(run_id) is not int or not _storable(run_id) or kind is None:
             raise ValueError(text)
         value = kind(value)
@@ -278,6 +241,13 @@ def _decoded(text: str, question: Question) -> _Row | None:
     except (ValueError, TypeError, IndexError, binascii.Error, OverflowError, RecursionError):
         raise Invalid("The page cursor does not belong to this list.", code="bad_cursor", field="cursor") from None
     return phase, value, run_id
+
+
+def _kinds(question: Question) -> Sequence[type]:
+    """What a cursor holds in each stretch of an order."""
+    if step_of(question.order.agg) is not None:
+        return stepping.KINDS
+    return [phase.kind for phase in phases_of(question.order, question.lifecycle)]
 
 
 def _storable(value: object) -> bool:

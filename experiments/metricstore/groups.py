@@ -12,9 +12,9 @@ from typing import Any
 
 from django.db import connection
 
-from . import folding, keys
-from .finding import FEW_TO_COUNT, Question, matching
-from .orders import column_of
+from . import folding, keys, stepping
+from .asking import FEW_TO_COUNT, Question, matching
+from .orders import column_of, step_of
 from .predicates import TABLES, Params
 from .starting import rows
 
@@ -26,7 +26,7 @@ GROUPED = ("param", "tag", "experiment")
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One metric that groups show: which value of each run counts, and which end is best."""
+    """One metric that groups show: which value of each run counts, as in an `Order`, and which end is best."""
 
     name: str
     agg: str = "last"
@@ -92,14 +92,20 @@ def grouped(
     order : Sorted
     limit, skip : int
         The page: groups are sorted whole, so a page is told by its place.
+
+    Raises
+    ------
+    Invalid
+        If a value at a step is asked of more runs than it is read for.
     """
     folding.fold_experiments(question.context.scope.ids)
+    tables, given = _tables(question, measures)
     read, params = _rows_sql(question, by, measures)
     names = [f"a{i}" for i in range(len(by))]
     same = " AND ".join(f"s.{n} = g.{n}" for n in names)
     listed = ", ".join(names)
     found = rows(
-        f"""WITH s AS MATERIALIZED ({read}),
+        f"""WITH {tables}s AS MATERIALIZED ({read}),
               g AS (SELECT {listed}, {", ".join(f"min(n{i}) AS n{i}" for i in range(len(by)))}, count(*) AS runs,
                       sum(failed) AS failed{"".join(_sums(i, m) for i, m in enumerate(measures))}
                     FROM s GROUP BY {listed}),
@@ -108,9 +114,24 @@ def grouped(
             SELECT {", ".join(f"g.{n}" for n in names)}, g.runs, g.failed, count(*) OVER ()
               {"".join(f", g.c{i}, g.b{i}, g.m{i}, d.q{i}" for i in range(len(measures)))}
             FROM g JOIN d ON {same.replace("s.", "d.")} ORDER BY {_order(order, len(by))} LIMIT %s OFFSET %s""",
-        [*params, limit, skip],
+        [*given, *params, limit, skip],
     )
     return Grouping([_group(row, len(by), len(measures)) for row in found], found[0][len(by) + 2] if found else 0)
+
+
+def _tables(question: Question, measures: Sequence[Measure]) -> tuple[str, Params]:
+    """SQL of a table of the values of each measure at a step, in front of what joins it."""
+    wanted = [(at, m.name, step) for at, m in enumerate(measures) if (step := step_of(m.agg)) is not None]
+    if not wanted:
+        return "", []
+    run_ids = [run[0] for run in stepping.passing(question, "group")]
+    sql, params = "", []
+    for at, name, step in wanted:
+        known = stepping.values(run_ids, name, step)
+        read, given = stepping.table({run: value for run, value in known.items() if abs(value) <= LARGEST})
+        sql += f"t{at} (run_id, value) AS MATERIALIZED ({read}), "
+        params += given
+    return sql, params
 
 
 def _rows_sql(question: Question, by: Sequence[tuple[str, str]], measures: Sequence[Measure]) -> tuple[str, Params]:
@@ -128,11 +149,16 @@ def _rows_sql(question: Question, by: Sequence[tuple[str, str]], measures: Seque
         params.append(_key(name))
     columns.append("CASE WHEN r.state = 'failed' THEN 1 ELSE 0 END AS failed")
     for at, measure in enumerate(measures):
-        value, known = f"m{at}.{column_of(measure.agg)}", f" AND NOT m{at}.is_nan" if measure.agg == "last" else ""
+        is_at_step = step_of(measure.agg) is not None
+        value = f"m{at}.{'value' if is_at_step else column_of(measure.agg)}"
+        known = f" AND NOT m{at}.is_nan" if measure.agg == "last" else ""
         columns.append(
             f"CASE WHEN r.state <> 'failed'{known} AND {value} BETWEEN {-LARGEST!r} AND {LARGEST!r}"
             f" THEN {value} END AS v{at}"
         )
+        if is_at_step:
+            joins.append(f"LEFT JOIN t{at} m{at} ON m{at}.run_id = r.id")
+            continue
         joins.append(_join(TABLES["metric"], f"m{at}"))
         params.append(_key(measure.name))
     source, before, where, behind = matching(question, FEW_TO_COUNT)

@@ -10,7 +10,7 @@ from functools import partial
 from django.db import connection
 
 from . import folding, keys
-from .finding import FEW_TO_COUNT, Question, matching
+from .asking import FEW_TO_COUNT, Question, matching
 from .orders import column_of
 from .predicates import Params
 from .starting import rows

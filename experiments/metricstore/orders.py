@@ -19,6 +19,7 @@ from .scope import Scope
 
 ATTRIBUTES = ("started", "ended", "took", "name", "state", "user", "data", "experiment", "source", "id")
 AGGREGATES = ("last", "best", "min", "max")
+_STEP = re.compile(r"step:(-?\d{1,18})")
 _AGGREGATED = {"last": "value", "min": "low", "max": "high"}
 _PREFIXES = (("metrics.", "metric"), ("params.", "param"), ("tags.", "tag"), ("attributes.", "attribute"))
 _QUOTED = re.compile(r"(?P<mark>[`\"])(?P<key>.*)(?P=mark)(?:@(?P<agg>[a-z]+(?::-?\d+)?))?", re.DOTALL)
@@ -50,8 +51,8 @@ _REST = "r.state IN ('failed', 'queued')"
 class Order:
     """What runs are ordered by; ``settled_first`` puts failed and queued runs behind all others.
 
-    ``agg`` says which value of a metric counts: the last, the least or the greatest; "best" is for the caller
-    to turn into one of these, since only it knows which way is better.
+    ``agg`` says which value of a metric counts: the last, the least or the greatest, or that at a step, as
+    ``step:100``; "best" is for the caller to turn into one of these, since only it knows which way is better.
     """
 
     kind: str = "attribute"
@@ -159,6 +160,12 @@ def column_of(agg: str) -> str:
     return _AGGREGATED[agg]
 
 
+def step_of(agg: str) -> int | None:
+    """The step of ``step:<n>``, None for any other aggregate."""
+    found = _STEP.fullmatch(agg)
+    return int(found[1]) if found else None
+
+
 def phases_of(order: Order, lifecycle: str) -> list[Phase]:
     """Return the stretches of an order."""
     if order.kind == "attribute":
@@ -174,7 +181,7 @@ def phases_of(order: Order, lifecycle: str) -> list[Phase]:
 
 
 def parse_order(text: str, scope: Scope, agg: str = "last") -> Order:
-    """Read an order such as ``-auc``, ``params.depth``, ``metrics.auc DESC`` or ``metrics.loss@min``.
+    """Read an order such as ``-auc``, ``params.depth``, ``metrics.auc DESC``, ``loss@min`` or ``loss@step:100``.
 
     A key that holds an @ of its own stands between backquotes.
 
@@ -205,10 +212,11 @@ def parse_order(text: str, scope: Scope, agg: str = "last") -> Order:
 def _ordered(kind: str, written: str, page_agg: str, text: str) -> Order:
     key, agg = _key_and_aggregate(written) if kind == "metric" else (written.strip('`"'), "last")
     agg = agg or page_agg
-    if agg not in AGGREGATES:
+    if agg not in AGGREGATES and step_of(agg) is None:
         raise FilterError(
-            "Runs cannot be ordered by the value at a step; order them by last, best, min or max.", 0, len(text)
-        )
+            "Runs are ordered by the last, best, min or max of a metric, or by its value at a step of up to 18 digits.",
+            0, len(text),
+        )  # fmt: skip
     if not key or (kind == "attribute" and key not in ATTRIBUTES):
         raise FilterError(f"Runs cannot be ordered by {written[:60]!r}.", 0, max(1, len(text)))
     return Order(kind, key, agg=agg)

@@ -223,7 +223,13 @@ def at_step(run_ids: Sequence[int], names: Sequence[str], step: int) -> dict[tup
     if not key_ids or not run_ids:
         return {}
     folding.fold_runs(run_ids)
-    found: dict[tuple[int, int], tuple[int, int, bool, float]] = {}
+    back = {number: name for name, number in key_ids.items()}
+    return {(run, back[key]): value for (run, key), value in values_at(run_ids, [*back], step).items()}
+
+
+def values_at(run_ids: Sequence[int], key_ids: Sequence[int], step: int) -> dict[tuple[int, int], float]:
+    """Return the same of folded runs, by the numbers of the metrics."""
+    parts: dict[tuple[int, int], list[bytes]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""SELECT c.run_id, c.key_id, c.data FROM (
@@ -232,13 +238,19 @@ def at_step(run_ids: Sequence[int], names: Sequence[str], step: int) -> dict[tup
                   FROM experiments_metricchunk
                   WHERE run_id IN ({marks(run_ids)}) AND key_id IN ({marks(key_ids)}) AND first_step <= %s
                 ) s JOIN experiments_metricchunk c ON c.id = s.id WHERE s.last_step > %s OR s.last_step = s.near""",
-            [step, *run_ids, *key_ids.values(), step, step],
+            [step, *run_ids, *key_ids, step, step],
         )
         for run_id, key_id, data in cursor.fetchall():
-            place = _point_at(codec.unpack_segment(bytes(data)), step)
-            found[run_id, key_id] = max(place, found.get((run_id, key_id), place))
-    back = {number: name for name, number in key_ids.items()}
-    return {(run, back[key]): math.nan if nan else value for (run, key), (_, _, nan, value) in found.items()}
+            parts[run_id, key_id].append(bytes(data))
+    return {pair: _value_at(of, step) for pair, of in parts.items()}
+
+
+def _value_at(parts: Sequence[bytes], step: int) -> float:
+    """The value at a step, of the segments that may hold it; mostly that is one, of which little is unpacked."""
+    if len(parts) == 1 and (value := codec.value_at(parts[0], step)) is not None:
+        return value
+    _, _, is_nan, value = max(_point_at(codec.unpack_segment(part), step) for part in parts)
+    return math.nan if is_nan else value
 
 
 def _point_at(part: Points, step: int) -> tuple[int, int, bool, float]:

@@ -13,6 +13,7 @@ from .runs import RunFacts, aggregated, dataset_label, facts_of, values_at
 from .tokens import settled, step_of
 
 ROWS_AT_ONCE = 200
+ORDERED_AT_ONCE = 1000  # an order by the value at a step is made anew for each part
 IDS_AT_ONCE = 1000
 METRICS_AT_ONCE = 200
 FACTS = (
@@ -60,6 +61,18 @@ def names(wanted: Wanted) -> Names:
     return Names(*(metricstore.key_names(found[kind]) for kind in ("metric", "param", "tag")))
 
 
+def check_order(wanted: Wanted) -> None:
+    """Find out whether the runs can be put in order, before a file of them is begun.
+
+    Raises
+    ------
+    Invalid
+        If they are too many to be ordered by the value at a step.
+    """
+    if wanted.run_ids is None and step_of(wanted.question.order.agg) is not None:
+        metricstore.first(wanted.question)
+
+
 def rows(wanted: Wanted) -> Iterator[list[RunFacts]]:
     """Yield the runs, some hundred at a time, in the order of the question."""
     if wanted.run_ids is not None:
@@ -68,8 +81,9 @@ def rows(wanted: Wanted) -> Iterator[list[RunFacts]]:
         return
     cursor = ""
     while True:
-        found = metricstore.search(wanted.question, limit=ROWS_AT_ONCE, after=cursor)
-        yield facts_of(found.run_ids)
+        found = metricstore.search(wanted.question, limit=ORDERED_AT_ONCE, after=cursor)
+        for start in range(0, len(found.run_ids), ROWS_AT_ONCE):
+            yield facts_of(found.run_ids[start : start + ROWS_AT_ONCE])
         cursor = found.after
         if not cursor:
             return

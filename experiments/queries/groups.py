@@ -14,7 +14,7 @@ from .metrics import higher_is_better, leading_metrics
 from .places import Place
 from .runs import SHOWN_METRICS
 from .student import half_width
-from .tokens import MAX_GROUPS, Token, one, settled, step_of
+from .tokens import MAX_GROUPS, Token, one, settled
 
 MAX_MEASURES = 8
 PAGE = 100
@@ -102,22 +102,11 @@ def _one(part: str) -> By:
 
 
 def measures_of(tokens: Sequence[Token], agg: str) -> list[Measure]:
-    """Return what groups show of the metrics among these columns: at most eight.
-
-    Raises
-    ------
-    Invalid
-        If a metric is to show its value at a step: that would read the points of every run.
-    """
+    """Return what groups show of the metrics among these columns: at most eight."""
     out: dict[tuple[str, str], Measure] = {}
     for token in tokens:
         if token.kind != "m" or token.curve:
             continue
-        if step_of(token.agg or agg) is not None:
-            raise Invalid(
-                "Groups show the last, best, least or greatest value of a metric, not the value at a step.",
-                field="agg", got=token.agg or agg, limit="last, best, min, max",
-            )  # fmt: skip
         wanted = settled(token.agg or agg, token.name)
         out[token.name, wanted] = Measure(token.name, wanted, "max" if higher_is_better(token.name) else "min")
     return list(out.values())[:MAX_MEASURES]
@@ -148,7 +137,13 @@ def order_of_groups(text: str, measures: Sequence[Measure]) -> Sorted:
 def groups_of_runs(
     asked: Question, by: Sequence[By], measures: Sequence[Measure], sort: str, *, limit: int = PAGE, skip: int = 0
 ) -> GroupPage:
-    """Return one page of groups of all runs of a filter."""
+    """Return one page of groups of all runs of a filter.
+
+    Raises
+    ------
+    Invalid
+        If a value at a step is asked of more runs than it is read for.
+    """
     order = order_of_groups(sort, measures)
     if order.what == "value" and order.at >= len(by):
         order = Sorted("value", 0, order.descending)

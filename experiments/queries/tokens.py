@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
+from experiments import metricstore
 from mlportal.lib.errors import Invalid
 
 from .metrics import higher_is_better
@@ -24,7 +25,6 @@ CONTEXT = {
 }  # fmt: skip
 DEFAULT_CONTEXT = ("data", "user", "started", "took")
 AGGREGATES = ("last", "best", "min", "max")
-_STEP = re.compile(r"step:(-?\d{1,18})")
 _ESCAPED = re.compile(r"[%,~@!]")
 
 
@@ -91,7 +91,7 @@ def one(text: str) -> Token | None:
     if rest.endswith("~"):
         return Token("m", unquote(rest[:-1]), curve=True, pinned=pinned) if rest[:-1] else None
     name, _, agg = rest.partition("@")
-    if not name or (agg and agg not in AGGREGATES and not _STEP.fullmatch(agg)):
+    if not name or (agg and agg not in AGGREGATES and step_of(agg) is None):
         return None
     return Token("m", unquote(name), agg, pinned=pinned)
 
@@ -109,7 +109,7 @@ def aggregate(text: str) -> str:
     Invalid
         If it is none of these.
     """
-    if not text or text in AGGREGATES or _STEP.fullmatch(text):
+    if not text or text in AGGREGATES or step_of(text) is not None:
         return text or "last"
     allowed = [*AGGREGATES, "step:<number>"]
     raise Invalid(f"{text[:60]!r} is no aggregate; use last, best, min, max or step:<number>.",
@@ -118,8 +118,7 @@ def aggregate(text: str) -> str:
 
 def step_of(agg: str) -> int | None:
     """The step of ``step:<n>``, None for any other aggregate."""
-    found = _STEP.fullmatch(agg)
-    return int(found[1]) if found else None
+    return metricstore.step_of(agg)
 
 
 def settled(agg: str, metric: str) -> str:

@@ -103,7 +103,7 @@ def _column(token: Token, rows: Sequence[RunFacts], page_agg: str) -> Column:
         agg = token.agg or page_agg
         return Column(
             token, queries.label_of(token.name), agg, queries.unit_of(token.name), queries.arrow_of(token.name),
-            numeric=True, sort="" if tokens.step_of(agg) is not None else _sort_of(token),
+            numeric=True, sort=_sort_of(token),
         )  # fmt: skip
     if token.kind == "c":
         sorts = f"attributes.{token.name}"

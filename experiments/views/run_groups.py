@@ -15,6 +15,7 @@ from experiments.queries import RunFacts, groups
 from experiments.queries.groups import By
 from experiments.queries.tokens import Token, step_of
 from experiments.views.cells import formatter
+from experiments.views.columns import agg_text
 from experiments.views.runs_of import Asked, whole
 from mlportal.lib import ui
 
@@ -71,8 +72,7 @@ class GroupTable:
 
     def __init__(self, request: HttpRequest, question: Question, by: list[By], metrics: Sequence[Token]) -> None:
         self.request, self.question, self.asked = request, question, Asked.of(request)
-        kept = [token for token in metrics if step_of(token.agg) is None]
-        measures = groups.measures_of(kept, self.asked.agg)
+        measures = groups.measures_of(metrics, self.asked.agg)
         skip = whole(request.GET.get("skip", ""), 0)
         self.page = groups.groups_of_runs(question, by, measures, self.asked.order_text, skip=skip)
 
@@ -96,7 +96,7 @@ class GroupTable:
         heads.append(self._head("Runs", "", "runs", ("runs", 0), "DESC", numeric=True))
         for at, m in enumerate(page.measures):
             label = f"{queries.label_of(m.name)} {queries.arrow_of(m.name)}".strip()
-            way, note = "DESC" if m.best == "max" else "ASC", "" if m.agg == "last" else f" of {m.agg}"
+            way, note = "DESC" if m.best == "max" else "ASC", _note(m.agg)
             for what in ("best", "mean"):
                 shown = f"{what}{note}{' ± 95 %' if what == 'mean' else ''}"
                 heads.append(self._head(label, shown, f"{what} metrics.{m.name}", (what, at), way, numeric=True))
@@ -152,10 +152,14 @@ class GroupTable:
         asked = queries.narrowed(self.question, text, order)
         measures = self.page.measures
         rows = queries.page_of_runs(asked, limit=RUNS_OF_A_GROUP, names=[m.name for m in measures]).rows
+        known = {at: queries.values_at(rows, [m.name], step) for at, m in enumerate(measures)
+                 if (step := step_of(m.agg)) is not None}  # fmt: skip
         return [
-            OpenedRow(row, [ui.metric(queries.aggregated(row.metrics.get(m.name), m.agg)) for m in measures])
+            OpenedRow(row, [ui.metric(known[at].get((row.run.pk, m.name, step_of(m.agg) or 0)) if at in known
+                                      else queries.aggregated(row.metrics.get(m.name), m.agg))
+                            for at, m in enumerate(measures)])
             for row in rows
-        ]
+        ]  # fmt: skip
 
     def _address(self, **changes: str) -> str:
         query = self.request.GET.copy()
@@ -169,3 +173,10 @@ class GroupTable:
         query = self.request.GET.copy()
         query.setlist(name, values)
         return f"?{query.urlencode()}"
+
+
+def _note(agg: str) -> str:
+    """Which value of each run counts, behind "best" and "mean"."""
+    if agg == "last":
+        return ""
+    return f" {agg_text(agg)}" if step_of(agg) is not None else f" of {agg}"

@@ -43,15 +43,17 @@ class RunList(RunsOf):
             return redirect(filters.address(request, filters.joined(asked.text, asked.typed)))
         if change := request.GET.get("change", ""):
             return redirect(_with_change(request, change))
-        by, shape_fault = _grouping(request, asked)
-        order = NEWEST_FIRST if by else self.order(found, asked.order_text, asked.agg)
-        page, question, fault = self._search(request, found, replace(asked, limit=1) if by else asked, order)
-        table = _Table(request, found, page, question)
-        context = {**table.context(), "shape_fault": shape_fault or self.order_fault}
-        if by:
-            context |= GroupTable(request, question, by, table.chosen).context()
-        context["fault"] = wrong or fault
-        context |= filters.field(request, asked, wrong or fault)
+        by, shape_fault = _grouping(request)
+        try:
+            context = self._rows(request, found, asked, by)
+        except Invalid as fault:
+            if not by or fault.field != "group":
+                raise
+            by, shape_fault = [], str(fault)
+            context = self._rows(request, found, asked, by)
+        context["shape_fault"] = shape_fault or self.order_fault
+        context["fault"] = wrong or context["fault"]
+        context |= filters.field(request, asked, context["fault"])
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
         context |= {"place": found, "at": Addresses.of(found)}
@@ -67,31 +69,40 @@ class RunList(RunsOf):
             return fault
         return None
 
-    def _search(
-        self, request: HttpRequest, found: Place, asked: Asked, order: Order
-    ) -> tuple[RunPage, Question, FilterError | None]:
-        lifecycle = "deleted" if asked.deleted else "active"
+    def _rows(self, request: HttpRequest, found: Place, asked: Asked, by: list[By]) -> dict[str, Any]:
+        """The runs or their groups, and what is wrong with the filter."""
+        order = NEWEST_FIRST if by else self.order(found, asked.order_text, asked.agg)
         place = {"after": request.GET.get("cursor", ""), "before": request.GET.get("before", "")}
+        page, question, fault = self._search(found, replace(asked, limit=1) if by else asked, order, place)
+        table = _Table(request, found, page, question)
+        context = {**table.context(), "fault": fault}
+        return context | GroupTable(request, question, by, table.chosen).context() if by else context
+
+    def _search(
+        self, found: Place, asked: Asked, order: Order, place: dict[str, str]
+    ) -> tuple[RunPage, Question, FilterError | None]:
         try:
-            question = queries.question(self.actor, found, asked.text, order, lifecycle)
+            question = queries.question(self.actor, found, asked.text, order, "deleted" if asked.deleted else "active")
             return queries.page_of_runs(question, limit=asked.limit, names=(), **place), question, None
         except FilterError as fault:
-            question = queries.question(self.actor, found, "", order, lifecycle)
-            return queries.page_of_runs(question, limit=asked.limit, names=()), question, fault
-        except Invalid:  # a cursor of another order: start from the first page
-            question = queries.question(self.actor, found, asked.text, order, lifecycle)
-            return queries.page_of_runs(question, limit=asked.limit, names=()), question, None
+            page, question, _ = self._search(found, replace(asked, text=""), order, {})
+            return page, question, fault
+        except Invalid as fault:
+            if fault.field == "sort":  # too many for their values at a step
+                self.order_fault, order = str(fault), NEWEST_FIRST
+            elif place:  # a cursor of another order: start from the first page
+                place = {}
+            else:
+                raise
+            return self._search(found, asked, order, place)
 
 
-def _grouping(request: HttpRequest, asked: Asked) -> tuple[list[By], str]:
+def _grouping(request: HttpRequest) -> tuple[list[By], str]:
     """What runs are grouped by, and what is wrong about it."""
     try:
-        by = groups.read_by(",".join(request.GET.getlist("group")))
+        return groups.read_by(",".join(request.GET.getlist("group"))), ""
     except Invalid as fault:
         return [], str(fault)
-    if by and tokens.step_of(asked.agg) is not None:
-        return [], "Groups cannot show the value at a step; the runs stand one by one."
-    return by, ""
 
 
 def _about(place: Place) -> dict[str, Any]:
@@ -202,7 +213,7 @@ def _page_link(request: HttpRequest, **cursor: str) -> str:
 def _order_text(order: Order) -> str:
     if order.kind == "metric":
         best = order.descending == queries.higher_is_better(order.key)
-        agg = "" if order.agg == "last" else f" ({order.agg})"
+        agg = "" if order.agg == "last" else f" ({columns.agg_text(order.agg)})"
         return f"{queries.label_of(order.key)}{agg}, {'best' if best else 'worst'} first"
     if order == NEWEST_FIRST:
         return "start, newest first"

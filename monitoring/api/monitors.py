@@ -13,7 +13,7 @@ from mlportal.lib.errors import Invalid
 from monitoring import history
 from monitoring.api import shapes
 from monitoring.models import Monitor, Window
-from monitoring.services import elsewhere, monitors
+from monitoring.services import elsewhere, marked, monitors
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
 
@@ -170,4 +170,6 @@ class WindowDetail(ScopedAPIView):
     def get(self, request: Request, number: int, window: int) -> Response:
         """Read a window."""
         rows = self.rows().in_project(self.project).prefetch_related("scores")
-        return Response(shapes.WindowDetailOut(self.find(rows, monitor=number, pk=window)).data)
+        found: Window = self.find(rows.select_related("monitor"), monitor=number, pk=window)
+        hidden = marked.hidden_from(self.actor, monitor=found.monitor)
+        return Response(shapes.WindowDetailOut(found, context={"hidden": hidden}).data)

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from mlportal.lib.errors import Invalid
 from monitoring.models import Alert, AlertRoute, AlertRule, AlertTransition, DriftScore, Monitor, Silence, Window
-from monitoring.models.alerts import Metric, Severity
+from monitoring.models.rules import Metric, Severity
 
 RULE_FIELDS = (
     "name", "enabled", "endpoint", "version", "metric", "column", "group_by", "op", "warn", "critical", "clear",
@@ -85,6 +85,11 @@ class ScoreOut(serializers.ModelSerializer):
             "wasserstein", "js", "chi2_p", "share", "mean", "p_value", "q_value", "null_share", "null_excess",
             "unseen_share", "outside_share", "others",
         )  # fmt: skip
+
+    def to_representation(self, instance: DriftScore) -> dict[str, Any]:
+        """Leave out values that nobody had seen of columns whose marks hide them from the reader."""
+        told: dict[str, Any] = super().to_representation(instance)
+        return told | {"others": {}} if instance.column in self.context.get("hidden", ()) else told
 
 
 class WindowDetailOut(WindowOut):

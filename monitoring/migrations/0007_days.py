@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("column", models.CharField(max_length=500)),
-                ("counts", models.JSONField()),
+                ("counts", models.TextField(help_text="JSON, as in Bucket; only ever read whole.")),
                 (
                     "day",
                     models.ForeignKey(

@@ -33,7 +33,8 @@ class DaySum(models.Model):
     day = models.ForeignKey(Day, models.CASCADE, related_name="sums", db_index=False)
     segment = models.CharField(max_length=710, blank=True, help_text="Column and value: region=north; empty: all.")
     column = models.CharField(max_length=500)
-    counts = models.JSONField()
+    # Text, since PostgreSQL takes as long to write thousands of jsonb values out as Python takes to read them.
+    counts = models.TextField(help_text="JSON, as in Bucket; only ever read whole.")
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["day", "segment", "column"], name="sum_by_day")]

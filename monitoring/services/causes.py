@@ -10,8 +10,9 @@ from statistics import median
 
 from monitoring.drift import shape
 from monitoring.models import DriftScore, Incident, Window
-from monitoring.services import mixes
+from monitoring.services import marked, mixes
 from monitoring.services.mixes import Cause
+from projects.actor import Actor
 from projects.models import Event
 from projects.views import event_links
 
@@ -40,13 +41,14 @@ VERBS: dict[str, tuple[float, str, str]] = {
 ELSEWHERE = 0.25
 
 
-def ranked(incident: Incident) -> list[Cause]:
-    """Candidates, likeliest first; eight queries."""
+def ranked(by: Actor, incident: Incident) -> list[Cause]:
+    """Candidates, likeliest first, as the actor may read them; nine queries."""
     found = [*_changes(incident)]
     windows = _windows(incident)
     if windows:
-        found += [*_columns(windows[-1]), *_traffic(windows)]
-        found += [*mixes.segments(windows[-1]), *mixes.labels(windows[-1], incident.opened_at)]
+        hidden = marked.hidden_from(by, monitor=windows[-1].monitor)
+        found += [*_columns(windows[-1], hidden), *_traffic(windows)]
+        found += [*mixes.segments(windows[-1], hidden), *mixes.labels(windows[-1], incident.opened_at)]
     return sorted(found, key=lambda cause: -cause.score)[:MOST]
 
 
@@ -94,12 +96,12 @@ def _windows(incident: Incident) -> list[Window]:
     return list(rows.select_related("monitor").defer("monitor__reference").order_by("-ends_at")[: BEFORE + 1])[::-1]
 
 
-def _columns(window: Window) -> Iterator[Cause]:
+def _columns(window: Window, hidden: frozenset[str]) -> Iterator[Cause]:
     scores = list(DriftScore.objects.filter(window=window, role="feature"))
     most = max((score.weight for score in scores), default=0.0) or 1.0
     for score in scores:
         importance = score.weight / most
-        for strength, kind, title, text in (*_drift(score, importance), *_schema(score, max(importance, 0.3))):
+        for strength, kind, title, text in (*_drift(score, importance), *_schema(score, max(importance, 0.3), hidden)):
             yield Cause(strength, kind, title, text, window.ends_at, column=score.column)
 
 
@@ -114,10 +116,10 @@ def _drift(score: DriftScore, importance: float) -> Iterator[Shown]:
     yield min(score.value / ALERT_PSI, 2.0) / 2 * importance, "drift", f"{shape.display(score.column)} drifted", text
 
 
-def _schema(score: DriftScore, importance: float) -> Iterator[Shown]:
+def _schema(score: DriftScore, importance: float, hidden: frozenset[str]) -> Iterator[Shown]:
     name = shape.display(score.column)
     if score.unseen_share > 0.01:
-        new = next(iter(score.others), "")
+        new = "" if score.column in hidden else next(iter(score.others), "")
         text = f"{score.unseen_share:.1%} of values" + (f", most often “{new}”." if new else ".")
         yield min(4 * score.unseen_share, 1.0) * importance, "schema", f"{name} has values never seen in training", text
     if score.null_excess > 0.05:

@@ -13,6 +13,7 @@ from monitoring.drift import measures, score, series, shape
 from monitoring.drift.evaluate import TRAFFIC, Facts, Finding, Limits, Question
 from monitoring.drift.series import Comparison
 from monitoring.models import AlertRule, DriftScore, Monitor, Window
+from monitoring.services import marked
 
 log = structlog.get_logger(__name__)
 
@@ -22,11 +23,13 @@ MOST_SCORED = 60
 
 def facts_of(window: Window, monitor: Monitor, scores: Sequence[DriftScore], *, measured: bool = False) -> Facts:
     """Return what rules look at in a window; ``scores`` are those of its columns, ``measured`` reads its cells too."""
+    hidden = marked.columns(monitor) if any(one.others for one in scores) else frozenset()
     return Facts(
         labels={"endpoint": monitor.endpoint, "version": monitor.version},
         scores=scores,
         grids=monitor.reference,
-        others={one.column: one.others for one in scores},
+        # an alert is read, and sent, by people who may not see values of a marked column
+        others={one.column: one.others for one in scores if one.column not in hidden},
         rows=window.rows,
         requests=window.requests,
         errors=window.errors,

@@ -1,5 +1,6 @@
 """Add up the counts of whole days, and mark days whose counts change: see ``monitoring.sums``, which reads both."""
 
+import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,7 +39,7 @@ def sum_left(now: datetime | None = None) -> int:
 
 def _sum(day: Day) -> int:
     """Add up a day without a lock: counts that come meanwhile mark it again, and then nothing is kept."""
-    made = [DaySum(day=day, segment=segment, column=column, counts=counts)
+    made = [DaySum(day=day, segment=segment, column=column, counts=json.dumps(counts))
             for segment, column, counts in _totals(_rows(day))]  # fmt: skip
     with transaction.atomic():
         if not Day.objects.filter(pk=day.pk, changed_at=day.changed_at).update(changed_at=None):

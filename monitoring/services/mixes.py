@@ -39,8 +39,14 @@ class Cause:
 # --- segments --------------------------------------------------------------------------------------
 
 
-def segments(window: Window) -> Iterator[Cause]:
-    """Say which watched column has other shares of its values than in the windows before; one query."""
+def segments(window: Window, hidden: frozenset[str] = frozenset()) -> Iterator[Cause]:
+    """Say which watched column has other shares of its values than in the windows before; one query.
+
+    Parameters
+    ----------
+    hidden
+        Columns whose values the reader may not see.
+    """
     monitor = window.monitor
     if not monitor.watched_columns:
         return
@@ -56,7 +62,8 @@ def segments(window: Window) -> Iterator[Cause]:
             continue
         name = max(moved, key=lambda each: abs(moved[each]))
         one, two = held[name]
-        text = f"{name}: {two / total_before:.0%} of requests before, {one / total_now:.0%} now."
+        told = f"A group of {column}" if column in hidden else name
+        text = f"{told}: {two / total_before:.0%} of requests before, {one / total_now:.0%} now."
         yield Cause(min(2 * distance, 1.0) * 0.8, "mix", f"The mix of {column} changed", text, window.ends_at,
                     column=column)  # fmt: skip
 

@@ -14,10 +14,10 @@ from django.utils import timezone
 from mlportal.lib import blobs, names
 from mlportal.lib.errors import Invalid, TooLarge
 from monitoring.models import GroundTruth, Monitor, Prediction
-from monitoring.services import performance
+from monitoring.services import marked, performance
 from monitoring.services.performance import Change, Truth
 from projects.actor import Actor
-from projects.models import Dataset, Project
+from projects.models import Project
 from projects.permissions import Permission, require
 from projects.services import events, marks
 
@@ -125,9 +125,7 @@ def stored(prediction: Prediction) -> Content:
 def _hidden(by: Actor, prediction: Prediction) -> frozenset[str]:
     """Columns whose marks, on the data the version learned from, hide them from who reads."""
     monitor = Monitor.objects.of(prediction.project_id, prediction.endpoint, prediction.chunk.label)
-    name = monitor.links.get("dataset") if monitor else None
-    dataset = Dataset.objects.filter(project=prediction.project, name_key=names.key(name)).first() if name else None
-    return marks.hidden(by, dataset=dataset) if dataset else frozenset()
+    return marked.hidden_from(by, monitor=monitor) if monitor else frozenset()
 
 
 def _upsert(by: Actor, project: Project, truths: Mapping[Any, _Truth]) -> list[GroundTruth]:

@@ -17,9 +17,10 @@ from mlportal.lib.moments import Span
 from monitoring import charts, queries
 from monitoring.drift import shape
 from monitoring.models import Alert, AlertTransition, Monitor
-from monitoring.models.alerts import Severity
-from monitoring.services import alerts, past, response
+from monitoring.models.rules import Severity
+from monitoring.services import alerts, marked, past, response
 from projects.access import ProjectView
+from projects.actor import Actor
 from projects.models import User
 from projects.permissions import Permission, allowed
 from projects.services.past import Section
@@ -250,7 +251,7 @@ def _detail(view: ProjectView, chosen: Any) -> dict[str, Any]:
         "steps": _steps(view, alert, kind),
         "timeline": _timeline(alert),
         "people": alerts.members(view.project),
-        **_evidence(alert),
+        **_evidence(view.actor, alert),
     }
 
 
@@ -262,7 +263,7 @@ def _way_back(view: ProjectView, alert: Alert) -> str | None:
     return found
 
 
-def _evidence(alert: Alert) -> dict[str, Any]:
+def _evidence(by: Actor, alert: Alert) -> dict[str, Any]:
     points = queries.evidence(alert)
     made: dict[str, Any] = {"series": None, "bars": None}
     if len(points) > 1:
@@ -274,7 +275,8 @@ def _evidence(alert: Alert) -> dict[str, Any]:
     if window is None or alert.monitor is None or alert.column not in alert.monitor.reference:
         return made
     counts = queries.counts_of(alert.monitor, [alert.column], window.starts_at, window.ends_at).get(alert.column)
-    bars = charts.bars(alert.monitor.reference[alert.column], counts) if counts else None
+    hidden = alert.column in marked.hidden_from(by, monitor=alert.monitor)
+    bars = charts.bars(alert.monitor.reference[alert.column], counts, hidden=hidden) if counts else None
     made["bars_name"] = shape.display(alert.column)
     return made | {"bars": bars, "bars_plot": bars.plot(shape.display(alert.column)) if bars else None}
 

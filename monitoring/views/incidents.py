@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from mlportal.lib.errors import DomainError, Missing
 from monitoring.models import Alert, AlertTransition, Incident
-from monitoring.models.alerts import SHOWN, Severity
+from monitoring.models.alerts import SHOWN
+from monitoring.models.rules import Severity
 from monitoring.services import alerts, causes, incidents
 from monitoring.services.causes import VERBS, is_near
 from monitoring.views.alerts import LINE_ICONS, SEVERITY_LOOK, STATE_WORDS, silence_until
@@ -60,7 +61,7 @@ class IncidentDetail(ProjectView):
         rows = self.rows().in_project(self.project).select_related("project", "closed_by", "cause_event__who")
         incident = self.find(rows, pk=number)
         own = list(incident.alerts.with_silence(timezone.now()).select_related("rule").worst_first())
-        ranked = causes.ranked(incident)
+        ranked = causes.ranked(self.actor, incident)
         return {
             **_line(incident),
             "alerts": [{**_tone(alert), "alert": alert} for alert in own],

@@ -12,7 +12,9 @@ from monitoring import charts, queries
 from monitoring.drift import shape
 from monitoring.models import Alert, AlertRule, Monitor, Window
 from monitoring.models.windows import DAY, HOUR, MonitorQuerySet
+from monitoring.services import marked
 from projects.access import ProjectView
+from projects.actor import Actor
 from projects.permissions import Permission
 
 TABS = {
@@ -92,7 +94,7 @@ class Overview(ProjectView):
         if asked is None:
             return render(request, "monitoring/overview.html", {"endpoints": []})
         monitor = self.find(self.rows().in_project(self.project), pk=asked.number)
-        page = _Page(monitor, Choice.read(request.GET, monitor), timezone.now())
+        page = _Page(self.actor, monitor, Choice.read(request.GET, monitor), timezone.now())
         context = {"endpoints": asked.endpoints, "variants": asked.variants, "tabs": TABS, **page.context()}
         return render(request, "monitoring/overview.html", context)
 
@@ -100,8 +102,8 @@ class Overview(ProjectView):
 class _Page:
     """Collects what the template shows for one monitor."""
 
-    def __init__(self, monitor: Monitor, choice: Choice, now: datetime) -> None:
-        self.monitor, self.choice, self.now = monitor, choice, now
+    def __init__(self, by: Actor, monitor: Monitor, choice: Choice, now: datetime) -> None:
+        self.by, self.monitor, self.choice, self.now = by, monitor, choice, now
         self.span = RANGES[choice.range_key][0]
         self.cell = charts.cell_seconds(self.span, monitor.step_seconds)
         since = now - timedelta(seconds=self.span)
@@ -221,7 +223,8 @@ class _Page:
             return None
         row = next(row for row in [*self.features, *self.outputs] if row.column == column)
         counts = queries.counts_of(self.monitor, [column], self.shown.starts_at, self.shown.ends_at).get(column)
-        made = charts.bars(self.monitor.reference[column], counts) if counts else None
+        hidden = column in marked.hidden_from(self.by, monitor=self.monitor)
+        made = charts.bars(self.monitor.reference[column], counts, hidden=hidden) if counts else None
         name = shape.display(column)
         score = self.shown.scores.filter(column=column).first()
         return {"name": name, "bars": made, "plot": made.plot(name) if made else None, "score": score, "row": row}

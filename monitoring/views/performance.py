@@ -1,6 +1,6 @@
 """Pages of one endpoint beside its drift: performance, quality, fairness, and any window of any segment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.utils import timezone
 from monitoring import charts, history, queries
 from monitoring.drift import fairness, measures, performance, shape
 from monitoring.models import Backfill, LabelBucket, Monitor
+from monitoring.services import marked
 from monitoring.views.overview import RANGES, TABS, Asked
 from projects.access import ProjectView
 from projects.permissions import Permission
@@ -51,10 +52,11 @@ class _Watched(ProjectView):
         raise NotImplementedError
 
     def segment(self, request: HttpRequest, monitor: Monitor) -> dict[str, Any]:
-        """Return the segment of the address when there is one, and all there are."""
+        """Return the segment of the address when there is one, and all there are, as the reader may know them."""
         known = history.segments_of(monitor, self.since)
+        self.called = marked.called(known, marked.hidden_from(self.actor, monitor=monitor) if known else ())
         wanted = request.GET.get("segment", "")
-        return {"segment": wanted if wanted in known else "", "segments": known}
+        return {"segment": wanted if wanted in self.called else "", "segments": list(self.called)}
 
 
 class Performance(_Watched):
@@ -67,7 +69,8 @@ class Performance(_Watched):
         chosen = self.segment(request, monitor)
         cell = charts.cell_seconds(self.span, monitor.bucket_seconds)
         points = history.points(
-            self.project, monitor.endpoint, since=self.since, until=self.now, cell=cell, segment=chosen["segment"],
+            self.project, monitor.endpoint, since=self.since, until=self.now, cell=cell,
+            segment=self.called.get(chosen["segment"], ""),
             only=monitor if monitor.variant else None,
         )  # fmt: skip
         known = [name for name in measures.PERFORMANCE if any(_has(point, name) for point in points)]
@@ -104,6 +107,9 @@ class Quality(_Watched):
         """Show the newest window and the range as a whole."""
         latest = queries.latest_window(monitor)
         scores = list(latest.scores.filter(role="feature")) if latest else []
+        hidden = marked.hidden_from(self.actor, monitor=monitor)
+        for one in scores:
+            one.others = {} if one.column in hidden else one.others
         whole = history.measured(monitor, self.since, self.now, shape.QUALITY)
         requests, errors = queries.requests_between(monitor, self.since, self.now)
         return {
@@ -128,8 +134,12 @@ class Fairness(_Watched):
             cells.setdefault(segment, []).append(held)
         cells_by = {segment: performance.merge(held) for segment, held in cells.items()}
         found = history.fairness_of(monitor, self.since, self.now, cells_by)
+        hidden = marked.hidden_from(self.actor, monitor=monitor)
         return {
-            "columns": [_Column(name, groups, fairness.figures(groups)) for name, groups in found.items()],
+            "columns": [
+                _Column(name, _numbered(groups) if name in hidden else groups, fairness.figures(groups))
+                for name, groups in found.items()
+            ],
             "names": measures.FAIRNESS, "four_fifths": fairness.FOUR_FIFTHS, "small": fairness.SMALL,
         }  # fmt: skip
 
@@ -143,18 +153,26 @@ class AnyWindow(_Watched):
         """Compare the window of the address with the reference."""
         start, end, fault = _window(request, self.now, monitor)
         chosen = self.segment(request, monitor)
-        scores = history.scores_between(monitor, start, end, chosen["segment"])
+        within = self.called.get(chosen["segment"], "")
+        scores = history.scores_between(monitor, start, end, within)
         column = request.GET.get("column", "")
         names = [one.column for one in scores]
         column = column if column in names else next(iter(names), "")
-        counts = history.counts_between(monitor, column, start, end, chosen["segment"]) if column else None
-        bars = charts.bars(monitor.reference[column], counts) if counts else None
+        counts = history.counts_between(monitor, column, start, end, within) if column else None
+        hidden = marked.hidden_from(self.actor, monitor=monitor)
+        bars = charts.bars(monitor.reference[column], counts, hidden=column in hidden) if counts else None
         return {
             **chosen, "start": start, "end": end, "fault": fault, "column": column, "bars": bars,
             "name": shape.display(column), "plot": bars.plot(shape.display(column)) if bars else None,
             "scores": sorted(scores, key=lambda one: (-(one.value or 0.0), one.column)),
             "backfill": Backfill.objects.filter(monitor=monitor).first(),
         }  # fmt: skip
+
+
+def _numbered(groups: list[fairness.Group]) -> list[fairness.Group]:
+    """Groups whose names are hidden, by the order of their names as everywhere else."""
+    order = sorted(group.name for group in groups)
+    return [replace(group, name=f"group {order.index(group.name) + 1}") for group in groups]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from deployments.proof import calibration, fairness, groups, timing
+from deployments.proof import calibration, fairness, groups, measured, rules, timing
 from deployments.proof.bootstrap import SCORERS, Answers, bounds, compare
 from deployments.proof.evaluation import Asked, evaluate
 
@@ -283,6 +283,30 @@ def test_small_groups_are_left_out_by_name():
     few = look(frame.head(20), fit(LogisticRegression(), frame), sensitive=["sex"])
     assert few.fairness == []
     assert "fewer than two groups of sex have 30 rows" in why(few, "fairness: sex")
+
+
+def test_a_gate_reads_what_each_group_lost_from_the_evidence_as_it_is_stored():
+    frame = people()
+    production = fit(LogisticRegression(), frame)
+    poorer = make_pipeline(FunctionTransformer(lambda rows: rows.assign(income=0.0)), LogisticRegression())
+    found = look(frame, fit(poorer, frame), production, sensitive=["sex"]).plain()
+    [group, _] = measured.groups(found)[0].changes.items()
+    lost = next(rate for rate in group[1] if rate.key == "tpr")
+    assert lost.difference == pytest.approx(lost.candidate - lost.production)
+    assert lost.low < lost.difference < lost.high < 0
+
+    def judged(result, **values):
+        gate = {"kind": "fairness_not_worse", "column": "sex", "value": group[0], **values}
+        facts = rules.Facts("finished", groups=measured.groups(result), missing=measured.missing(result))
+        return rules.judge(rules.parse([gate]), facts)[0]
+
+    assert not judged(found, margin=-lost.low - 1e-6).passed
+    assert judged(found, margin=-lost.low + 1e-6).passed
+    assert judged(found, margin=-lost.difference + 1e-6, interval=False).passed
+    for each in found["fairness"][0]["groups"]:
+        del each["difference"]  # as evidence was before differences were measured
+    assert not judged(found, margin=1.0).evidence
+    assert judged(found, margin=-lost.difference + 1e-6, interval=False).passed
 
 
 def test_one_class_in_the_rows_leaves_out_what_needs_two():

@@ -1,5 +1,7 @@
 """Whether a change lowers the bar: said in words, and true for every candidate that can be thought of."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,6 +113,12 @@ gate = st.one_of(
         number, st.sampled_from(["tpr", "fpr"]),
     ),
     st.builds(
+        lambda margin, interval, measure: {
+            "kind": "fairness_not_worse", "column": "c", "measure": measure, "margin": margin, "interval": interval,
+        },
+        number, st.booleans(), st.sampled_from(["tpr", "fpr"]),
+    ),
+    st.builds(
         lambda limit, q: {"kind": "latency_at_most", "limit": limit, "quantile": q},
         st.sampled_from([5.0, 10.0, 20.0]), st.sampled_from(["p50", "p99"]),
     ),
@@ -134,7 +142,12 @@ facts = st.builds(
     lambda auc, loss, rows, ratio, gaps, latency, primary: Facts(
         "finished", metrics=(auc, loss), primary=primary,
         segments=tuple(Segment("c", name, count, (found,)) for name, count, found in rows),
-        groups=(Groups("c", {"tpr": {"a": gaps[0], "b": gaps[1]}, "fpr": {"a": gaps[2], "b": gaps[3]}}, ratio),),
+        groups=(
+            Groups(
+                "c", {"tpr": {"a": gaps[0], "b": gaps[1]}, "fpr": {"a": gaps[2], "b": gaps[3]}}, ratio,
+                {"a": (replace(auc, key="tpr"), replace(loss, key="fpr"))},
+            ),
+        ),
         latency_ms=latency,
     ),
     a_metric("roc_auc", "higher"), a_metric("log_loss", "lower"),

@@ -16,7 +16,15 @@ AUC = Metric("roc_auc", "ROC AUC", "higher", 0.88, 0.87, 0.01, 0.002, 0.018)
 NORTH = Segment("region", "north", 400, (AUC,))
 SOUTH = Segment("region", "south", 300, (dataclasses.replace(AUC, candidate=0.81, difference=-0.04, low=-0.06),))
 TINY = Segment("region", "island", 5, (dataclasses.replace(AUC, candidate=0.4, difference=-0.4),))
-SEX = Groups("sex", {"tpr": {"f": 0.70, "m": 0.78}, "selection_rate": {"f": 0.3, "m": 0.4}}, 0.75)
+TPR_F = Metric("tpr", "true positive rate", "higher", 0.70, 0.71, -0.01, -0.03, 0.01)
+TPR_M = Metric("tpr", "true positive rate", "higher", 0.78, 0.74, 0.04, 0.02, 0.06)
+FPR_F = Metric("fpr", "false positive rate", "lower", 0.12, 0.10, 0.02, -0.01, 0.05)
+SEX = Groups(
+    "sex", {"tpr": {"f": 0.70, "m": 0.78}, "selection_rate": {"f": 0.3, "m": 0.4}}, 0.75,
+    {"f": (TPR_F, FPR_F), "m": (TPR_M,)},
+)  # fmt: skip
+FALLEN = dataclasses.replace(SEX, changes={"f": (dataclasses.replace(TPR_F, low=-0.05),), "m": (TPR_M,)})
+BLIND = dataclasses.replace(SEX, changes={"f": (dataclasses.replace(TPR_F, low=None, high=None),), "m": (TPR_M,)})
 # Of 100 rows the candidate makes 7 false positives and 11 false negatives, production 10 and 13.
 CHEAPER = Decisions([[50, 5, 8, 2, 3, 10, 8, 14]] * 101, compared=True)
 DEARER = Decisions([[50, 8, 5, 2, 3, 8, 10, 14]] * 101, compared=True)
@@ -66,6 +74,17 @@ CASES = [
         "fairness_gap", {"column": "sex", "measure": "tpr", "limit": 0.08},
         {"groups": (Groups("sex", {"tpr": {"f": 0.5, "m": 0.6}}, 1.0),)},
         {"groups": (Groups("sex", {"tpr": {"f": 0.5}}, 1.0),)},
+    ),
+    ("fairness_not_worse", {"column": "sex", "margin": 0.03}, {"groups": (FALLEN,)}, {"groups": (BLIND,)}),
+    (
+        "fairness_not_worse", {"column": "sex", "margin": 0.01, "interval": False},
+        {"groups": (dataclasses.replace(SEX, changes={"m": (dataclasses.replace(TPR_M, difference=-0.011),)}),)},
+        {"groups": ()},
+    ),
+    (
+        "fairness_not_worse", {"column": "sex", "value": "f", "measure": "fpr", "margin": 0.05},
+        {"groups": (dataclasses.replace(SEX, changes={"f": (dataclasses.replace(FPR_F, high=0.06),)}),)},
+        {"groups": (dataclasses.replace(SEX, changes={"m": (TPR_M,)}),)},
     ),
     ("expected_cost", {"false_negative": 5}, {"decisions": DEARER}, {"decisions": None}),
     ("expected_cost", {"margin": 0.06, "interval": True}, {"decisions": DEARER}, {"decisions": None}),
@@ -118,6 +137,40 @@ def test_a_first_version_has_nothing_to_be_worse_than():
     assert judged("segment_not_worse", {**SEGMENT, "interval": True}, **first).passed
     unknown = judged("metric_not_worse", {}, **{**first, "evaluation": "production needs the column age"})
     assert (unknown.passed, unknown.evidence) == (False, False)
+
+
+def test_a_group_that_falls_fails_though_the_gap_narrows():
+    """The gap is judged by the candidate alone; only a comparison sees a group lose against production."""
+    closer = {"f": TPR_F, "m": dataclasses.replace(TPR_M, candidate=0.72, production=0.80, difference=-0.08, low=-0.11)}
+    groups = Groups("sex", {"tpr": {"f": 0.70, "m": 0.72}}, 1.0, {name: (rate,) for name, rate in closer.items()})
+    assert judged("fairness_gap", {"column": "sex", "limit": 0.05}, groups=(groups,)).passed
+    fallen = judged("fairness_not_worse", {"column": "sex", "margin": 0.05}, groups=(groups,))
+    assert (fallen.passed, fallen.found) == (False, "sex = m: −0.11")
+    assert fallen.title == "True positive rate by sex not worse than production"
+    assert (fallen.rule, fallen.detail) == ("95% interval not below −0.05", "95% interval −0.11 to +0.06")
+    assert judged("fairness_not_worse", {"column": "sex", "value": "f", "margin": 0.05}, groups=(groups,)).passed
+
+
+def test_a_gate_finds_the_group_it_names_by_what_it_is_called_in_the_facts():
+    called = {"sex": {"f": "group 1"}, "region": {"south": "group 2"}}
+    groups = dataclasses.replace(FALLEN, changes={"group 1": FALLEN.changes["f"], "group 2": (TPR_M,)})
+    fallen = judged("fairness_not_worse", {"column": "sex", "value": "f"}, groups=(groups,), called=called)
+    assert (fallen.passed, fallen.found) == (False, "sex = group 1: −0.05")
+    parts = (dataclasses.replace(SOUTH, value="group 2"),)
+    low = judged("segment_at_least", {**SEGMENT, "value": "south", "limit": 0.82}, segments=parts, called=called)
+    assert (low.evidence, low.found) == (True, "region = group 2: 0.81")
+
+
+def test_groups_of_a_first_version_have_nothing_to_be_worse_than_and_unmeasured_ones_say_so():
+    alone = dataclasses.replace(TPR_F, production=None, difference=None, low=None, high=None)
+    first = {"groups": (dataclasses.replace(SEX, changes={"f": (alone,)}),)}
+    assert judged("fairness_not_worse", {"column": "sex"}, **first).passed
+    unknown = judged("fairness_not_worse", {"column": "sex"}, **first, evaluation="production needs the column age")
+    assert (unknown.evidence, unknown.found) == (False, "production needs the column age")
+    no_rate = judged("fairness_not_worse", {"column": "sex", "measure": "accuracy"})
+    assert (no_rate.evidence, no_rate.found) == (False, "accuracy has no value in any group")
+    few = {"groups": (), "missing": {"fairness: sex": "fewer than two groups of sex have 30 rows"}}
+    assert judged("fairness_not_worse", {"column": "sex"}, **few).found == few["missing"]["fairness: sex"]
 
 
 def test_a_lower_metric_is_judged_the_other_way_round():

@@ -7,15 +7,19 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from deployments import tasks
-from deployments.models import Condition, Endpoint, PromotionRequest
-from deployments.services import endpoints, promotions, suspensions, timers
+from deployments.models import Condition, Endpoint, PromotionRequest, Rollout
+from deployments.services import conditions, endpoints, promotions, rollouts, suspensions, timers, trials
 from mlportal.lib.errors import Conflict, Invalid
-from monitoring.models import AlertRule
-from monitoring.services import rules
+from monitoring import pipeline
+from monitoring.drift import shape
+from monitoring.models import Alert, AlertRule, Monitor
+from monitoring.services import monitors, rules
 from projects.models import Event, EventDelivery
 from projects.services import events
+from tests.deployments.services.test_rollouts import STEPS, answers, begun, log
+from tests.deployments.services.test_trials import PLAN
 from tests.factories.deployments import make_live, make_request, set_policy
-from tests.factories.monitoring import fill_traffic
+from tests.factories.monitoring import GRIDS, PACE, fill_traffic, requests
 
 REASON = "Errors doubled after the switch."
 DRIFT = {"kind": "drift", "limit": 0.2, "column": "age", "action": "rollback"}
@@ -231,3 +235,95 @@ def test_the_database_refuses_to_change_what_a_condition_says(team):
     for change in ({"limit": 9.0}, {"action": "notify"}, {"kind": "until"}, {"column": "plan"}, {"metric": "x"}):
         with pytest.raises(DatabaseError), transaction.atomic():
             Condition.objects.update(**change)
+
+
+# --- beside what is live ------------------------------------------------------------------------------
+
+
+def begin_canary(team, given: list[dict[str, object]], *, trial: bool = False) -> tuple[Endpoint, PromotionRequest]:
+    """A version that shares the requests of another one, by an approval that is bound to conditions."""
+    endpoint = make_live(team, conditions=[{"kind": "metric", "metric": "error.rate", "limit": 0.5}])
+    set_policy(team, switch_at_approval=False)
+    request = make_request(team)
+    promotions.decide(team.manager, request=request, verdict="approve", conditions=given)
+    held = PromotionRequest.objects.with_subject().get(pk=request.pk)
+    if trial:
+        trials.start(team.ops, trial=trials.register(team.ops, request=held, **PLAN))
+    else:
+        begun(rollouts.start(team.ops, rollout=rollouts.plan(team.ops, request=held, reason=REASON, steps=STEPS)))
+    return Endpoint.objects.with_live().get(pk=endpoint.pk), held
+
+
+def fail_in(endpoint: Endpoint, variant: str) -> list[AlertRule]:
+    """Half of a variant's answers are errors, and monitoring judges the window. Returns the rules that fired."""
+    began = timezone.now() - timedelta(minutes=10)
+    row = Monitor.objects.live().get(project=endpoint.project, endpoint=endpoint.name, variant=variant)
+    Monitor.objects.filter(pk=row.pk).update(reference=GRIDS, valid_from=began, rolled_to=None, **PACE)
+    row.refresh_from_db()
+    with transaction.atomic():
+        counts = requests() | {shape.TRAFFIC: shape.traffic([2000.0] * 200, errors=100)}
+        monitors.add_counts(row, began + timedelta(minutes=8), counts)
+    pipeline.roll_due()
+    for pk in EventDelivery.objects.filter(task="deployments.suspend").values_list("pk", flat=True):
+        tasks.suspend(pk)
+    return [alert.rule for alert in Alert.objects.filter(monitor=row).select_related("rule")]
+
+
+@pytest.mark.parametrize(("trial", "variant"), [(False, "canary"), (True, "treatment")])
+@pytest.mark.parametrize(("action", "frozen"), [("freeze", True), ("rollback", False)])
+def test_a_version_that_shares_requests_is_held_to_its_conditions(team, trial, variant, action, frozen):
+    given = [{"kind": "metric", "metric": "error.rate", "op": "above", "limit": 0.2, "action": action}, DRIFT]
+    endpoint, request = begin_canary(team, given, trial=trial)
+    first, second = request.conditions.order_by("pk")
+    assert (first.state, second.state) == ("watched", "watched")
+    assert AlertRule.objects.get(pk=first.rule_id) in fail_in(endpoint, variant)
+    first.refresh_from_db()
+    second.refresh_from_db()
+    request.refresh_from_db()
+    endpoint.refresh_from_db()
+    assert (request.state, first.state, second.state) == ("suspended", "breached", "ended")
+    assert "gave its requests back to v1." in first.done
+    assert ((endpoint.frozen_at is not None), live(endpoint), endpoint.current_revision.routes) == (frozen, "v1", [])
+    assert [rule.enabled for rule in AlertRule.objects.filter(pk__in=[first.rule_id, second.rule_id])] == [False] * 2
+    assert of(endpoint).state == "approved"  # what is live keeps its own approval
+    with pytest.raises(Conflict) as refused:
+        endpoints.switch(team.ops, request=request)
+    assert refused.value.code == "request_suspended"
+
+
+def test_what_goes_wrong_in_the_live_version_says_nothing_about_the_one_beside_it(team):
+    given = [{"kind": "metric", "metric": "error.rate", "op": "above", "limit": 0.2, "action": "freeze"}]
+    endpoint, request = begin_canary(team, given)
+    condition = request.conditions.get()
+    assert AlertRule.objects.get(pk=condition.rule_id) not in fail_in(endpoint, "")
+    request.refresh_from_db()
+    assert (request.state, of(endpoint).state) == ("approved", "approved")
+    rollouts.abort(team.ops, rollout=Rollout.objects.with_subject().get(), reason=REASON)
+    condition.refresh_from_db()
+    assert (condition.state, AlertRule.objects.get(pk=condition.rule_id).enabled) == ("ended", False)
+
+
+def test_a_version_that_only_loads_is_not_watched_and_one_that_goes_live_stays_so(team):
+    endpoint, request = begin_canary(team, [DRIFT])
+    rollout, whole = Rollout.objects.with_subject().get(), of(endpoint)
+    loading, sharing = rollout.revisions.order_by("number")
+    assert (loading.routes[0]["weight"], sharing.routes[0]["weight"]) == (0.0, 0.1)
+    with transaction.atomic():
+        conditions.follow(endpoint, loading, on_behalf_of=None)
+    assert request.conditions.get().state == "ended"
+    with transaction.atomic():
+        conditions.follow(endpoint, sharing, on_behalf_of=None)
+    assert (request.conditions.get().state, whole.conditions.get().state) == ("watched", "watched")
+    rollouts.promote(team.ops, rollout=rollout)
+    assert (request.conditions.get().state, whole.conditions.get().state) == ("watched", "ended")
+
+
+def test_requests_an_hour_of_a_share_are_those_of_its_version(team):
+    endpoint, request = begin_canary(team, [{"kind": "traffic", "limit": 100, "action": "notify"}])
+    log(endpoint, "champion", answers(900))
+    log(endpoint, "canary", answers(100))
+    fill_traffic(team.project, endpoint=endpoint.name, at=timezone.now(), requests=900)
+    assert timers.tick(now=timezone.now())["suspended"] == 0
+    log(endpoint, "canary", answers(1))
+    assert timers.tick(now=timezone.now())["suspended"] == 1
+    assert request.conditions.get().found == "101 requests in this hour."

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.metricstore import codec, points
@@ -125,3 +125,26 @@ def test_long_segments_give_back_every_bit(count, shape):
     assert back.stamps.tolist() == stamps.tolist()
     assert back.values.view(np.int64).tolist() == series.values.view(np.int64).tolist()
     assert codec.stamp_span(data[: codec.SPAN_BYTES]) == (stamps.min(), stamps.max())
+
+
+@settings(max_examples=60)
+@given(
+    count=st.sampled_from([1, 15, 16, 40, 600, 1500]),
+    space=st.sampled_from([0, 1, 7, 2**33]),
+    first=st.integers(-(2**40), 2**40),
+    seed=st.integers(0, 99),
+    flat=st.booleans(),
+)
+def test_the_value_at_a_step_is_read_without_unpacking_the_rest(count, space, first, seed, flat):
+    drawn = np.random.default_rng(seed)
+    steps = first + space * np.arange(count)
+    values = np.round(drawn.random(count), 2) if flat else drawn.normal(size=count)
+    values[drawn.integers(count)] = np.nan
+    points = Points(np.empty(0, np.int32), steps, steps * 0 + 5, values)
+    data = codec.pack_segment(points)
+    for step in (first, first + 1, first + 3 * space, int(steps[-1]), int(steps[-1]) + 9):
+        wanted = float(values[np.searchsorted(steps, step, "right") - 1])
+        assert codec.value_at(data, step) == pytest.approx(wanted, abs=0, rel=0, nan_ok=True) or count < 16
+    if count > 15:
+        steps[-1] += 1
+        assert codec.value_at(codec.pack_segment(points), first) is None

@@ -52,6 +52,9 @@ def made(experiment, rows):
 def value_of(values, agg):
     if not values or (agg == "last" and math.isnan(values[-1])):
         return None
+    if agg == "step:1":
+        reached = len(values) > 1 and not math.isnan(values[1])
+        return values[1] if reached and abs(values[1]) <= 1e140 else None
     numbers = [v for v in values if not math.isnan(v)]
     if not numbers:
         return None
@@ -70,7 +73,7 @@ def expected(rows, by, agg):
     return out
 
 
-@pytest.mark.parametrize("agg", ["last", "min", "max"])
+@pytest.mark.parametrize("agg", ["last", "min", "max", "step:1"])
 @pytest.mark.parametrize("by", [[("param", "depth")], [("tag", "team"), ("param", "depth")]], ids=["one", "two"])
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

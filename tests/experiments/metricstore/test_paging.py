@@ -18,8 +18,9 @@ RUNS = 45
 NAN, INF = float("nan"), float("inf")
 ORDERS = [
     *(Order("attribute", name) for name in ATTRIBUTES),
-    *(Order("metric", "auc", agg=agg) for agg in ("last", "min", "max")),
+    *(Order("metric", "auc", agg=agg) for agg in ("last", "min", "max", "step:1")),
     Order("metric", "never"),
+    Order("metric", "never", agg="step:0"),
     Order("param", "depth"),
     Order("tag", "team"),
 ]

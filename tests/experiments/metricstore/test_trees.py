@@ -102,7 +102,6 @@ def joined(tests, is_or):
 def test_a_tree_keeps_what_its_plain_evaluation_keeps(runs, monkeypatch, few):
     experiment, facts = runs
     monkeypatch.setattr(module, "FEW", few)
-    monkeypatch.setattr(module, "FEW_TO_COUNT", few)
     monkeypatch.setattr(module, "INDEXED", few)
     monkeypatch.setattr(module, "FIRST_WINDOW", 9)
     monkeypatch.setattr(module, "FIRST_CHECK", 9)

@@ -1,15 +1,18 @@
 """Runs in groups: on the page and over the REST API."""
 
 import re
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from experiments.metricstore import stepping
 from experiments.services import runs
+from projects.models import User
 from tests.factories.experiments import log, make_experiment, make_run, writer
-from tests.factories.projects import make_project, make_user
+from tests.factories.projects import make_project, make_token, make_user
 
 pytestmark = pytest.mark.django_db
 BASE = "/p/churn/experiments/churn-gbm/"
@@ -38,6 +41,14 @@ def web(experiment):
     client = Client()
     client.force_login(make_user("ana", role="scientist", project=experiment.project))
     return client
+
+
+@pytest.fixture
+def ask(web, experiment):
+    """Ask the API."""
+    ana = User.objects.get(username="ana")
+    client = Client(headers={"Authorization": f"Bearer {make_token(ana, experiment.project, ['read'])}"})
+    return lambda query: client.get(f"/api/v1/projects/churn/runs/?experiment=churn-gbm&{query}")
 
 
 def rows(answer):
@@ -93,8 +104,7 @@ def test_a_group_opens_to_its_runs_and_leads_to_its_filter(web):
     [
         ("group=p~depth,t~team,p~seed", "at most 2 things"),
         ("group=x", "cannot be grouped by"),
-        ("group=p~depth&agg=step:3", "cannot show the value at a step"),
-        ("sort=metrics.auc%40step:3", "cannot be ordered by the value at a step"),
+        ("sort=metrics.auc%40step:9999999999999999999", "at a step of up to 18 digits"),
     ],
 )
 def test_what_cannot_be_done_is_said_and_the_runs_stay(web, query, words):
@@ -133,3 +143,60 @@ def test_at_a_step_runs_show_what_they_had_there(web, experiment):
     page = web.get(f"{BASE}?cols=m~auc&agg=step:1&q=long").content.decode()
     assert re.findall(r'<td class="n[^"]*">([^<]*)</td>', page) == ["0.2000"]
     assert "Metrics show at step 1." in page
+
+
+@pytest.fixture
+def steps(experiment):
+    """Three runs whose order at step 1 is that of no other aggregate; a fourth that never came so far."""
+    for name, values in (("ab", [0.2, 0.3, 0.9]), ("bc", [0.9, 0.2, 0.1]), ("cd", [0.1, 0.6, 0.2]), ("de", [0.99])):
+        run = make_run(experiment, name, params={"depth": "16" if name < "cd" else "32"})
+        log(run, "auc", values)
+        runs.finish(writer(experiment.project), run=run, state="finished")
+
+
+@pytest.mark.parametrize("query", ["sort=metrics.auc%40step:1+DESC", "sort=metrics.auc+DESC&agg=step:1"])
+@pytest.mark.usefixtures("steps")
+def test_a_column_at_a_step_sorts_all_runs_page_by_page(web, ask, query):
+    answer = web.get(f"{BASE}?q=depth>10&cols=m~auc@step:1&{query}")
+    page = answer.content.decode()
+    assert re.findall(r'<span class="trunc">(\w+)</span>', page) == ["cd", "ab", "bc", "de"]
+    assert 'aria-sort="descending"' in page
+    assert "(at step 1), best first" in page
+    body = ask(f"q=depth>10&limit=1&{query}").json()
+    names = [run["name"] for run in body["results"]]
+    while body["next"]:
+        cursor = parse_qs(urlsplit(body["next"]).query)["cursor"][0]
+        body = ask(f"q=depth>10&limit=1&{query}&cursor={cursor}").json()
+        names += [run["name"] for run in body["results"]]
+    assert names == ["cd", "ab", "bc", "de"]
+
+
+@pytest.mark.usefixtures("steps")
+def test_groups_at_a_step_count_all_runs_that_came_so_far(web, ask):
+    query = "q=depth>10&group=p~depth&cols=m~auc&agg=step:1"
+    opened = quote('["16"]')
+    answer = web.get(f"{BASE}?{query}&open={opened}")
+    assert rows(answer) == [
+        ["32", "2", "0.6000", "0.6000"],
+        ["16", "2", "0.3000", "0.2500 ± 0.6353"],
+        [*rows(answer)[2][:2], "0.3000", ""],
+        [*rows(answer)[3][:2], "0.2000", ""],
+    ]
+    assert "best at step 1" in answer.content.decode()
+    (high, low) = ask(query).json()["groups"]
+    assert high["metrics"][0] == {"name": "auc", "agg": "step:1", "count": 1, "best": 0.6, "mean": 0.6,
+                                  "deviation": None, "half_width": None}  # fmt: skip
+    assert (low["metrics"][0]["count"], low["metrics"][0]["best"]) == (2, 0.3)
+
+
+@pytest.mark.usefixtures("steps")
+def test_too_many_runs_for_a_step_are_said_and_shown_newest_first(web, ask, monkeypatch):
+    monkeypatch.setattr(stepping, "MOST", 3)
+    for query in ("sort=metrics.auc%40step:1", "group=p~depth&agg=step:1"):
+        page = web.get(f"{BASE}?limit=50&q=depth>10&{query}").content.decode()
+        assert "at most 3 runs" in page
+        assert len(re.findall(r'<span class="trunc">\w+</span>', page)) == 4
+        refused = ask(f"q=depth>10&{query}")
+        assert (refused.status_code, refused.json()["limit"]) == (400, 3)
+    sorted_export = f"{BASE}export.csv?q=depth>10&sort=metrics.auc%40step:1"
+    assert web.get(sorted_export).status_code == 400

@@ -8,8 +8,10 @@ from django.utils import timezone
 from mlportal.lib.errors import Conflict, Invalid
 from monitoring.models import Alert, DriftScore, Incident, Window
 from monitoring.services import alerts, backtests, causes, external, incidents, rules
-from projects.models import Event
+from monitoring.services.course import Course
+from projects.models import Dataset, Event
 from projects.permissions import Permission
+from tests.factories.deployments import make_dataset_version
 from tests.factories.monitoring import NOON, make_monitor, make_rule, make_window, sample, watcher
 from tests.factories.projects import actor, make_project, make_token, make_user, system
 
@@ -67,11 +69,13 @@ def test_deploy_just_before_outranks_an_old_one_and_one_elsewhere(project):
     incident = Incident.objects.get()
     Incident.objects.filter(pk=incident.pk).update(opened_at=timezone.now())
     incident.refresh_from_db()
-    ranked = [cause for cause in causes.ranked(incident) if cause.event]
+    ranked = [cause for cause in causes.ranked(watcher(project), incident) if cause.event]
     bound = [cause for cause in ranked if cause.title == "Another version is watched"]
     assert [cause.percent for cause in bound] == [40, 10]
     assert "elsewhere" in bound[1].evidence
-    late = causes.ranked(Incident(project=project, endpoint="x", opened_at=timezone.now() + timedelta(days=8)))
+    late = causes.ranked(
+        watcher(project), Incident(project=project, endpoint="x", opened_at=timezone.now() + timedelta(days=8))
+    )
     assert late == []
 
 
@@ -85,7 +89,9 @@ def test_drift_is_ranked_by_importance_and_new_values_are_named(project):
                               **(shared | {"state": "ok"}))  # fmt: skip
     settle(project, make_rule(project), window)
     incident = Incident.objects.get()
-    found = [(cause.kind, cause.title, cause.percent) for cause in causes.ranked(incident) if cause.column]
+    found = [
+        (cause.kind, cause.title, cause.percent) for cause in causes.ranked(watcher(project), incident) if cause.column
+    ]
     assert found == [
         ("drift", "age drifted", 100), ("schema", "plan has values never seen in training", 40),
         ("drift", "on drifted", 17),
@@ -181,3 +187,27 @@ def test_alertmanager_calls_the_route_with_a_token(project, client):
     assert client.post(url, **call).status_code == 401
     answer = client.post(url, **call, headers={"Authorization": f"Bearer {secret}"})
     assert (answer.status_code, answer.json()) == (200, {"received": 1, "changed": [Alert.objects.get().pk]})
+
+
+def test_values_of_a_marked_column_stand_in_no_cause_and_no_alert(project):
+    dataset = make_dataset_version(project).dataset
+    Dataset.objects.filter(pk=dataset.pk).update(marks={"plan": "personal"})
+    monitor = make_monitor(project, links={"dataset": dataset.name})
+    window = make_window(monitor, 1)
+    score = DriftScore.objects.create(
+        window=window, column="plan", kind="categorical", role="feature", weight=0.3, measure="psi", value=0.5,
+        state="alert", unseen_share=0.2, others={"wallet": 60}, samples=300,
+    )  # fmt: skip
+    settle(project, make_rule(project), window)
+    incident = Incident.objects.get()
+    scientist = actor(make_user("sara", role="scientist", project=project))
+    said = [" ".join(cause.evidence for cause in causes.ranked(by, incident)) for by in (watcher(project), scientist)]
+    assert ["wallet" in text for text in said] == [False, True]
+    rule = make_rule(project, "unseen", metric="quality.unseen", warn=None, critical=0.1, op="above")
+    finding = Course(window).ask(rule)
+    assert [(each.signal, "wallet" in f"{each.title} {each.detail}") for each in finding.samples] == [
+        ("critical", False)
+    ]
+    Dataset.objects.filter(pk=dataset.pk).update(marks={})
+    assert "wallet" in Course(window).ask(rule).samples[0].detail
+    assert score.others == {"wallet": 60}
