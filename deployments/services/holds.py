@@ -52,7 +52,8 @@ def lock(request: PromotionRequest) -> PromotionRequest:
     """Hold a request and its environment, and read both again."""
     lock_environment(request.environment)
     PromotionRequest.objects.select_for_update(no_key=True).get(pk=request.pk)
-    # In three queries: PostgreSQL weighs the orders of twenty joined tables for 40 ms, at each step of each request.
+    # In three queries and without the LIMIT of get(): at each step of each request, PostgreSQL weighs the orders of
+    # twenty joined tables for 9 ms, and with a LIMIT for 40 ms; these three together take it 3 ms.
     version = ModelVersion.objects.select_related(
         "model__project", "run", "logged_model__created_by", "dataset_version__dataset", "created_by"
     )
@@ -60,7 +61,7 @@ def lock(request: PromotionRequest) -> PromotionRequest:
     joined = PromotionRequest.objects.select_related(
         "project", "environment__project", "requested_by", "decided_by", "ended_by", "baseline", "evaluation"
     ).prefetch_related(Prefetch("version", version), Prefetch("policy", policy))
-    return joined.get(pk=request.pk)
+    return joined.in_bulk([request.pk])[request.pk]
 
 
 def endpoint_of(request: PromotionRequest) -> Endpoint | None:
