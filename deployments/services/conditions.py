@@ -16,7 +16,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from deployments.models import Condition, Decision, Endpoint, EndpointRevision, PromotionRequest
 from mlportal.lib.errors import DomainError, Invalid
 from monitoring.models import AlertRule
-from monitoring.models.alerts import Metric, Severity
+from monitoring.models.rules import Metric, Severity
 from monitoring.services import rules as alert_rules
 from projects.actor import Actor
 from projects.permissions import Permission

@@ -9,7 +9,7 @@ from django.utils import timezone
 from deployments.models import Condition, PromotionRequest
 from deployments.proof.quorum import Progress
 from deployments.services import deciders, delegations
-from monitoring.models.alerts import Metric
+from monitoring.models.rules import Metric
 from projects.actor import Actor
 from projects.models import User
 from projects.permissions import Permission, allowed

@@ -19,7 +19,7 @@ from mlportal.lib.lease import ACTIVE, WorkState
 from mlportal.lib.ui import metric, num
 from mlportal.views import activity, waiting
 from monitoring.models import Alert
-from monitoring.models.alerts import Severity
+from monitoring.models.rules import Severity
 from projects.access import ProjectView
 from projects.models import DatasetVersion, Project
 from projects.permissions import Permission

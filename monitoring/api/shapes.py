@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from mlportal.lib.errors import Invalid
 from monitoring.models import Alert, AlertRoute, AlertRule, AlertTransition, DriftScore, Monitor, Silence, Window
-from monitoring.models.alerts import Metric, Severity
+from monitoring.models.rules import Metric, Severity
 
 RULE_FIELDS = (
     "name", "enabled", "endpoint", "version", "metric", "column", "group_by", "op", "warn", "critical", "clear",

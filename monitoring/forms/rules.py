@@ -6,7 +6,7 @@ from django import forms
 
 from mlportal.lib.forms import Form
 from monitoring.models import AlertRule, Monitor
-from monitoring.models.alerts import UNMEASURED, Metric, Severity
+from monitoring.models.rules import UNMEASURED, Metric, Severity
 from monitoring.services.monitors import PACE_FIELDS
 from monitoring.services.rules import FIELDS
 

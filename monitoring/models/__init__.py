@@ -1,6 +1,6 @@
 """Tables of the monitoring app, one module a noun."""
 
-from monitoring.models.alerts import Alert, AlertRule, AlertTransition, RuleEvaluation, Silence
+from monitoring.models.alerts import Alert, AlertTransition, RuleEvaluation, Silence
 from monitoring.models.days import Day, DaySum
 from monitoring.models.incidents import Incident
 from monitoring.models.predictions import (
@@ -12,6 +12,7 @@ from monitoring.models.predictions import (
     PredictionUpload,
 )
 from monitoring.models.routes import AlertGroup, AlertRoute
+from monitoring.models.rules import AlertRule
 from monitoring.models.variants import VariantCount
 from monitoring.models.windows import Bucket, DriftScore, LabelBucket, Monitor, SegmentBucket, Window
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from monitoring.models.alerts import SEVERITY_RANK, ProjectScoped, Severity
+from monitoring.models.rules import SEVERITY_RANK, ProjectScoped, Severity
 
 
 class IncidentQuerySet(ProjectScoped["Incident"]):

@@ -15,7 +15,7 @@ from monitoring import history
 from monitoring.drift import score, shape, verdict
 from monitoring.drift.shape import Counts
 from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, RuleEvaluation, Window
-from monitoring.models.alerts import UNMEASURED
+from monitoring.models.rules import UNMEASURED
 from monitoring.models.windows import Verdict
 from monitoring.services import alerts
 from monitoring.services.course import Course

@@ -12,7 +12,8 @@ from mlportal.lib import again, names
 from mlportal.lib.errors import Invalid, TooLarge
 from monitoring.drift.lifecycle import Life, Move
 from monitoring.models import Alert, AlertRule
-from monitoring.models.alerts import OPEN, SEVERITY_RANK, Metric, Severity
+from monitoring.models.alerts import OPEN
+from monitoring.models.rules import SEVERITY_RANK, Metric, Severity
 from monitoring.services import timeline
 from monitoring.services.timeline import Happening
 from projects.actor import Actor

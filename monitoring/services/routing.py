@@ -21,7 +21,8 @@ from django.utils import timezone
 from mlportal.lib import apart, matchers
 from monitoring.drift.lifecycle import RANKS
 from monitoring.models import Alert, AlertGroup, AlertRoute
-from monitoring.models.alerts import SHOWN, Severity
+from monitoring.models.alerts import SHOWN
+from monitoring.models.rules import Severity
 from monitoring.services import inhibition
 from projects.models import Project
 from projects.services import deliveries

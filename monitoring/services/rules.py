@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 from mlportal.lib import matchers, names
 from mlportal.lib.errors import Conflict, DomainError, Invalid
 from monitoring.models import AlertRule
-from monitoring.models.alerts import UNMEASURED, Metric, Severity
+from monitoring.models.rules import UNMEASURED, Metric, Severity
 from monitoring.services import alerts
 from projects.actor import Actor
 from projects.models import Project

@@ -8,7 +8,8 @@ from django.utils import timezone
 from mlportal.lib import names
 from monitoring.drift.lifecycle import Life, Move
 from monitoring.models import Alert, AlertRule
-from monitoring.models.alerts import OPEN, Metric, Severity
+from monitoring.models.alerts import OPEN
+from monitoring.models.rules import Metric, Severity
 from monitoring.services import timeline
 from monitoring.services.timeline import Happening
 from projects.actor import Actor

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from monitoring.drift.lifecycle import FLAP_WINDOWS, RANKS, Life, Move, Policy, Sample, State, step
 from monitoring.models import Alert, AlertRoute, AlertRule, AlertTransition, Monitor, Silence
-from monitoring.models.alerts import SEVERITY_RANK, SHOWN, AlertQuerySet, AlertState, Severity
+from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
+from monitoring.models.rules import SEVERITY_RANK, Severity
 from monitoring.services import incidents, inhibition, routing
 from projects.actor import Actor
 from projects.models import Project

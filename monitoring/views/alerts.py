@@ -17,7 +17,7 @@ from mlportal.lib.moments import Span
 from monitoring import charts, queries
 from monitoring.drift import shape
 from monitoring.models import Alert, AlertTransition, Monitor
-from monitoring.models.alerts import Severity
+from monitoring.models.rules import Severity
 from monitoring.services import alerts, marked, past, response
 from projects.access import ProjectView
 from projects.actor import Actor

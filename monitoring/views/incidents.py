@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from mlportal.lib.errors import DomainError, Missing
 from monitoring.models import Alert, AlertTransition, Incident
-from monitoring.models.alerts import SHOWN, Severity
+from monitoring.models.alerts import SHOWN
+from monitoring.models.rules import Severity
 from monitoring.services import alerts, causes, incidents
 from monitoring.services.causes import VERBS, is_near
 from monitoring.views.alerts import LINE_ICONS, SEVERITY_LOOK, STATE_WORDS, silence_until

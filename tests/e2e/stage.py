@@ -1,11 +1,13 @@
 """Fill a running portal for browser tests: a row of everything, a run with every kind of file, and 300 runs.
 
-Run as a program in the environment of the portal; prints the values that address what was made.
+Run as a program in the environment of the portal; prints the values that address what was made. With the number of a
+run that is at work, it lets its training say what comes in: a list of (level, text) a line.
 """
 
 import io
 import json
 import struct
+import sys
 import zlib
 
 import django
@@ -30,6 +32,7 @@ def main() -> None:
     values = world.values | {"rich": str(rich_run(world)), "curves": curves(world), "live": live(world)}
     values |= {"charted": report(world), "drifted": drifted(world), "failing": failing(world)}
     lab(world)
+    values["working"] = str(at_work(world))
     values["trained"] = str(TrainingJob.objects.get(pk=values["jobs"]).run_id)
     values["token"] = make_token(world.people["everyone"], None, list(SCOPES))
     print(json.dumps(values))
@@ -141,6 +144,48 @@ def live(world) -> str:
     return str(started.pk)
 
 
+def at_work(world) -> int:
+    """A run whose training works elsewhere and has said sixty lines; returns its number."""
+    from experiments.models import TrainingJob
+    from experiments.services import attempts
+    from tests.factories.jobs import make_job
+
+    known = TrainingJob.objects.get(pk=world.values["jobs"])
+    job = make_job(world.project, dataset_version=known.dataset_version, spec=known.spec, experiment="working")
+    held = attempts.begin(job.pk, worker="elsewhere/1")
+    lines = [(FIRST_MS + at, "info", f"epoch {at} of 99") for at in range(60)]
+    attempts.report(held, log=attempts.LogPart(0, lines, 0, 0))
+    _leave(job.pk)
+    return job.run_id
+
+
+def say(run: int) -> None:
+    """Add lines to the log of a training as they come in."""
+    django.setup()
+    from experiments.models import JobAttempt
+    from experiments.services import attempts
+    from mlportal.lib.lease import Claim
+
+    for line in sys.stdin:
+        attempt = JobAttempt.objects.select_related("job__run__project", "job__created_by").get(job__run=run)
+        job, said = attempt.job, [(FIRST_MS, level, text) for level, text in json.loads(line)]
+        held = attempts.Held(job, attempt, Claim(pk=job.pk, fence=job.fence), attempts.actor_of(job))
+        warnings = attempt.log_warnings + sum(level == "warning" for _, level, _ in said)
+        assert attempts.report(held, log=attempts.LogPart(attempt.log_lines, said, warnings, attempt.log_errors))
+        _leave(job.pk)
+
+
+def _leave(job: int) -> None:
+    """Keep the portal's own workers from taking a training whose worker says no more."""
+    from datetime import timedelta
+
+    from django.utils import timezone
+
+    from experiments.models import TrainingJob
+
+    TrainingJob.objects.filter(pk=job).update(lease_until=timezone.now() + timedelta(days=1))
+
+
 def report(world) -> str:
     """A report with a chart of each kind; returns its number."""
     from experiments.models import Experiment
@@ -227,4 +272,7 @@ def lab(world) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        say(int(sys.argv[1]))
+    else:
+        main()

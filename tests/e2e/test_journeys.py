@@ -7,7 +7,7 @@ import re
 import secrets
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.e2e.browser import Person
 from tests.factories.projects import PASSWORD
@@ -36,6 +36,10 @@ class Mouse:
         """Typing is free."""
         where.fill(text)
 
+    def attach(self, where: Locator, file: FilePayload) -> None:
+        """Drop a file on its field."""
+        where.set_input_files(file)
+
 
 class Keyboard:
     """Goes through the page with the Tab key and never touches the mouse."""
@@ -63,6 +67,13 @@ class Keyboard:
         self.page.keyboard.press("Control+a")
         self.page.keyboard.type(text)
 
+    def attach(self, where: Locator, file: FilePayload) -> None:
+        """Reach the field and choose the file in the window that Enter opens."""
+        self.reach(where)
+        with self.page.expect_file_chooser() as chooser:
+            self.page.keyboard.press("Enter")
+        chooser.value.set_files(file)
+
 
 @pytest.fixture(params=[Mouse, Keyboard], ids=["mouse", "keyboard"])
 def hands(request):
@@ -76,7 +87,7 @@ def test_from_data_to_a_compared_model_in_six_clicks(person, hands):
     by.press(page.locator("main").get_by_role("link", name="Lab", exact=True))
     by.press(page.get_by_role("link", name="Add data"))
     by.write(page.get_by_label("Name"), name)
-    page.locator("input[type=file]").set_input_files({"name": "v.csv", "mimeType": "text/csv", "buffer": TABLE})
+    by.attach(page.get_by_label("File", exact=True), {"name": "v.csv", "mimeType": "text/csv", "buffer": TABLE})
     by.press(page.get_by_role("button", name="Upload"))
     page.wait_for_url(f"**/datasets/{name}/v/1/")
     expect(page.get_by_role("link", name="Train on this")).to_be_visible(timeout=120_000)
@@ -104,6 +115,11 @@ def test_a_run_is_cloned_with_a_change_in_two_clicks(person, stage, hands):
     by.press(page.get_by_role("button", name="Launch", exact=True))
     page.wait_for_url(re.compile(r"/jobs/\d+/$"))
     expect(page.get_by_role("region", name=f"Changed from run {run}")).to_contain_text("11")
+    token = {"Authorization": f"Bearer {stage.values['token']}"}
+    job = f"{person.url}/api/v1/projects/churn/jobs/{page.url.split('/')[-2]}/"
+    person.go(f"/p/churn/runs/{person.context.request.get(job, headers=token).json()['run']}/")
+    region = page.get_by_role("region", name=f"Changed from {run}", exact=True)
+    expect(region.get_by_role("row").filter(has_text="seed").get_by_role("cell").last).to_have_text("11")
 
 
 def test_200_runs_are_compared_and_shared_in_six_clicks(person, chrome, hands):

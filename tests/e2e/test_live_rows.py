@@ -1,15 +1,24 @@
-"""Rows that change under a reader's eyes: what is focused, ticked and scrolled stays, and a dead line is told of."""
+"""Rows and logs that change under a reader's eyes: what is focused, ticked and scrolled stays, a dead line is told."""
 
 import itertools
 import json
 import re
+import subprocess
+import sys
 import urllib.request
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.portal.running import ROOT
+
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 RUNS = "/p/churn/experiments/live/?cols=m~auc"
+AT_END = """(() => {
+  const box = document.getElementById('console');
+  return box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+})()"""
 STEPS = itertools.count(7)  # the newest step is what a row shows, in whatever order the tests run
 
 
@@ -28,6 +37,22 @@ def log(stage, value: float) -> None:
     step = next(STEPS)
     metric = {"key": "auc", "value": value, "timestamp": 1_760_000_100_000 + step, "step": step}
     call(stage, "POST", f"runs/{stage.values['live']}/log-batch/", {"metrics": [metric]})
+
+
+@contextmanager
+def training(stage):
+    """What lets the training that is at work say (level, text)s."""
+    environment = stage.portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
+    command = [sys.executable, "-m", "tests.e2e.stage", stage.values["working"]]
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stdin=subprocess.PIPE, text=True) as told:
+
+        def say(*lines: tuple[str, str]) -> None:
+            told.stdin.write(json.dumps(lines) + "\n")
+            told.stdin.flush()
+
+        yield say
+        told.stdin.close()
+        assert told.wait(60) == 0
 
 
 def open_line(person) -> None:
@@ -84,3 +109,35 @@ def test_a_dead_line_is_told_of_and_recovers(person, stage):
     expect(note).not_to_be_visible()
     log(stage, 0.4321)
     expect(page.locator(f"#run-{stage.values['live']}")).to_contain_text("0.432")
+
+
+def test_a_log_is_followed_until_somebody_scrolls_up(person, stage):
+    person.page.set_viewport_size({"width": 1440, "height": 900})
+    person.go(f"/p/churn/runs/{stage.values['working']}/")
+    page = person.page
+    console, follow = page.get_by_role("log", name="Job log"), page.get_by_role("switch", name="Follow")
+    open_line(person)
+    person.until(AT_END)
+    with training(stage) as say:
+        say(("info", "epoch 60 of 99"))
+        expect(console).to_contain_text("epoch 60 of 99")
+        person.until(AT_END)  # the newest line is in sight
+        console.evaluate("box => { box.scrollTop = 0; }")
+        expect(follow).not_to_be_checked()
+        say(("warning", "the loss rises"), ("info", "epoch 61 of 99"))
+        expect(console).to_contain_text("epoch 61 of 99")
+        assert console.evaluate("box => box.scrollTop") == 0  # who reads is not carried off
+        follow.check()
+        person.until(AT_END)
+        page.reload()
+        page.get_by_role("group", name="Level").get_by_role("link", name="Warnings 1").click()
+        expect(console.locator(".ln")).to_have_count(1)
+        open_line(person)
+        say(("info", "epoch 62 of 99"), ("warning", "the loss is no number"))
+        expect(console.locator(".ln")).to_have_count(2)  # of what comes, too, only warnings
+        expect(console).to_contain_text("the loss is no number")
+    find = page.get_by_role("searchbox", name="Find in the log")
+    find.fill("RISES")
+    find.press("Enter")
+    expect(console.locator(".ln")).to_have_count(1)
+    expect(console).to_contain_text("the loss rises")

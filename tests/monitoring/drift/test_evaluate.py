@@ -9,7 +9,7 @@ import pytest
 from monitoring.drift import evaluate, score, shape
 from monitoring.drift.evaluate import Facts, Limits, Question
 from monitoring.drift.measures import Measure
-from monitoring.models.alerts import UNMEASURED, Metric
+from monitoring.models.rules import UNMEASURED, Metric
 from tests.factories.monitoring import GRIDS, LABELS, requests
 
 RNG = np.random.default_rng(9)

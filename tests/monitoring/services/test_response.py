@@ -20,7 +20,7 @@ from monitoring.models import (
     SegmentBucket,
     Window,
 )
-from monitoring.models.alerts import UNMEASURED, Metric
+from monitoring.models.rules import UNMEASURED, Metric
 from monitoring.pipeline import roll_window
 from monitoring.services import causes, response, waiting
 from projects.permissions import Permission
