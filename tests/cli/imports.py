@@ -89,12 +89,9 @@ class Target:
 
 def target(portal: Portal, project: str) -> Target:
     """Make a project with a token."""
-    done = portal.command("admin", "project", "add", project, "--owner", "root")
-    assert done.returncode == 0, done.stderr
-    scopes = ["--scopes", "read write register", "--print"]
-    made = portal.command("admin", "token", "add", "--user", "root", "--project", project, *scopes)
-    assert made.returncode == 0, made.stderr
-    return Target(portal, project, made.stdout.strip())
+    token = f"token add --user root --project {project} --scopes 'read write register' --print"
+    _, printed = portal.admin(f"project add {project} --owner root", token)
+    return Target(portal, project, printed.strip())
 
 
 def script(name: str, *words: str, cwd: Path | None = None, **extra: str) -> str:

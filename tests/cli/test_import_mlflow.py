@@ -22,6 +22,11 @@ def python():
     return ("--python", with_mlflow())
 
 
+def alone():
+    """The same with one process that reads instead of two: each takes seconds of processor to import MLflow."""
+    return (*python(), "--jobs", "1")
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     """A database with one of everything, and what a client sees in it."""
@@ -65,20 +70,20 @@ def test_deleted_things_come_when_asked_for_and_stay_deleted(import_portal, sour
     here = target(import_portal, "deleted")
     here.agrees("mlflow", uri, *python(), "--deleted")
     assert here.dump() == expected
-    here.agrees("mlflow", uri, *python(), "--deleted")
+    here.agrees("mlflow", uri, *alone(), "--deleted")
     assert here.dump() == expected
 
 
 def test_one_experiment_alone_and_a_dry_run(other, source):
     uri, _expected = source
     here = other
-    counted = here.agrees("mlflow", uri, *python(), "--dry-run")
+    counted = here.agrees("mlflow", uri, *alone(), "--dry-run")
     assert {one["name"]: one["source"]["points"] for one in counted["experiments"]} == {"Default": 1, "forest": 2507}
     assert here.runs("Default") == []
-    said = here.agrees("mlflow", uri, *python(), "--experiment", "Default")
+    said = here.agrees("mlflow", uri, *alone(), "--experiment", "Default")
     assert [one["name"] for one in said["experiments"]] == ["Default"]
     assert [run["info"]["run_name"] for run in here.runs("Default")] == ["still going"]
-    assert here.imports("mlflow", uri, *python(), "--experiment", "nothing").returncode == 5
+    assert here.imports("mlflow", uri, *alone(), "--experiment", "nothing").returncode == 5
 
 
 def once(dumped):
@@ -99,7 +104,7 @@ def test_folder_of_files_with_a_link_out_of_it(import_portal, tmp_path):
     secret.write_text("not yours")
     run = next(store.glob("*/*/artifacts/a.txt")).parent
     (run / "link").symlink_to(secret)
-    done = here.imports("mlflow", str(store), *python(), "--verify")
+    done = here.imports("mlflow", str(store), *alone(), "--verify")
     assert done.returncode == 1
     assert "the file 'link' leads out of its folder" in done.stdout
 
@@ -108,18 +113,18 @@ def test_changes_come_with_the_next_import(import_portal, tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     script("seed_mlflow.py", uri, str(tmp_path), "2", "10", cwd=tmp_path)
     here = target(import_portal, "changes")
-    here.agrees("mlflow", uri, *python())
+    here.agrees("mlflow", uri, *alone())
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         base.execute("UPDATE params SET value = 'changed' WHERE key = 'p3'")
         base.execute("INSERT INTO tags (key, value, run_uuid) SELECT 'new', 'tag', run_uuid FROM runs")
-    done = here.imports("mlflow", uri, *python())
+    done = here.imports("mlflow", uri, *alone())
     # A parameter is written once: that it is another one now is told, and everything else comes.
     assert done.returncode == 1
     assert sum("parameter p3: " in line for line in done.stdout.splitlines()) == 2, done.stdout
     assert all({"key": "new", "value": "tag"} in run["data"]["tags"] for run in here.runs("big"))
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         base.execute("UPDATE params SET value = '3' WHERE key = 'p3'")
-    here.agrees("mlflow", uri, *python())
+    here.agrees("mlflow", uri, *alone())
     assert here.dump() == dump(uri)
 
 

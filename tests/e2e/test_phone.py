@@ -56,3 +56,14 @@ def test_the_main_action_is_in_a_bar_at_the_bottom(finger, stage, name, bar):
         finger.page.evaluate(f"scrollTo(0, {share} * document.documentElement.scrollHeight)")
         box = shown.bounding_box()
         assert box["y"] + box["height"] == pytest.approx(SIZES["phone"]["height"], abs=1)
+
+
+def test_nothing_moves_for_who_wants_no_motion(finger):
+    """No colour fades: thousands of cells that each fade for a hundredth of a millisecond hold a page for seconds."""
+    finger.go("/")
+    dark = "document.documentElement.dataset.theme = 'dark'"
+    before = finger.page.evaluate("getComputedStyle(document.body).color")
+    moving, after = finger.page.evaluate(
+        f"({dark}, [document.getAnimations().length, getComputedStyle(document.body).color])"
+    )
+    assert (moving, after != before) == (0, True)
