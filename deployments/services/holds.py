@@ -6,11 +6,11 @@ them before the first event, so that no two changes ever wait for each other: se
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from deployments import gates
-from deployments.models import Condition, Endpoint, Environment, Policy, PromotionRequest
+from deployments.models import Condition, Endpoint, Environment, ModelVersion, Policy, PromotionRequest
 from deployments.proof import seal
 from mlportal.lib.errors import Conflict, DomainError
 from monitoring.services import locks
@@ -52,16 +52,16 @@ def lock(request: PromotionRequest) -> PromotionRequest:
     """Hold a request and its environment, and read both again."""
     lock_environment(request.environment)
     PromotionRequest.objects.select_for_update(no_key=True).get(pk=request.pk)
-    joined = PromotionRequest.objects.with_subject().select_related(
-        "version__run",
-        "version__logged_model__created_by",
-        "version__dataset_version__dataset",
-        "version__created_by",
-        "evaluation",
-        "policy__proposed_by",
-        "policy__confirmed_by",
+    # In three queries and without the LIMIT of get(): at each step of each request, PostgreSQL weighs the orders of
+    # twenty joined tables for 9 ms, and with a LIMIT for 40 ms; these three together take it 3 ms.
+    version = ModelVersion.objects.select_related(
+        "model__project", "run", "logged_model__created_by", "dataset_version__dataset", "created_by"
     )
-    return joined.get(pk=request.pk)
+    policy = Policy.objects.select_related("proposed_by", "confirmed_by")
+    joined = PromotionRequest.objects.select_related(
+        "project", "environment__project", "requested_by", "decided_by", "ended_by", "baseline", "evaluation"
+    ).prefetch_related(Prefetch("version", version), Prefetch("policy", policy))
+    return joined.in_bulk([request.pk])[request.pk]
 
 
 def endpoint_of(request: PromotionRequest) -> Endpoint | None:

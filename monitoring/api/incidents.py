@@ -108,7 +108,7 @@ class IncidentDetail(ScopedAPIView):
         incident: Any = self.find(
             self.rows().in_project(self.project).select_related("project", "closed_by"), pk=number
         )
-        incident.causes = causes.ranked(self.actor, incident)
+        incident.causes = causes.ranked(self.actor, incident=incident)
         held = {**IncidentOut(incident).data, "causes": CauseOut(incident.causes, many=True).data}
         return Response(held | {"alerts": list(incident.alerts.order_by("pk").values_list("pk", flat=True))})
 

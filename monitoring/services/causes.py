@@ -14,6 +14,7 @@ from monitoring.services import marked, mixes
 from monitoring.services.mixes import Cause
 from projects.actor import Actor
 from projects.models import Event
+from projects.permissions import Permission, require
 from projects.views import event_links
 
 LOOK_BACK = timedelta(days=7)
@@ -41,8 +42,9 @@ VERBS: dict[str, tuple[float, str, str]] = {
 ELSEWHERE = 0.25
 
 
-def ranked(by: Actor, incident: Incident) -> list[Cause]:
+def ranked(by: Actor, *, incident: Incident) -> list[Cause]:
     """Candidates, likeliest first, as the actor may read them; nine queries."""
+    require(by, Permission.MONITOR_VIEW, incident.project)
     found = [*_changes(incident)]
     windows = _windows(incident)
     if windows:

@@ -61,7 +61,7 @@ class IncidentDetail(ProjectView):
         rows = self.rows().in_project(self.project).select_related("project", "closed_by", "cause_event__who")
         incident = self.find(rows, pk=number)
         own = list(incident.alerts.with_silence(timezone.now()).select_related("rule").worst_first())
-        ranked = causes.ranked(self.actor, incident)
+        ranked = causes.ranked(self.actor, incident=incident)
         return {
             **_line(incident),
             "alerts": [{**_tone(alert), "alert": alert} for alert in own],

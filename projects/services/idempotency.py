@@ -7,7 +7,8 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from mlportal.lib.errors import Conflict, Invalid
+from mlportal.lib import again
+from mlportal.lib.errors import Conflict, DomainError, Invalid
 from mlportal.lib.failpoints import failpoint
 from projects.models import IdempotencyKey, User
 
@@ -16,8 +17,12 @@ KEEP = timedelta(hours=24)
 Answer = tuple[int, Any]
 
 
+@again.after_deadlock
 def once(user: User, key: str, *, method_path: str, body_sha256: str, effect: Callable[[], Answer]) -> Answer:
     """Run ``effect`` and keep its answer in the same transaction; a repeat gets the kept answer.
+
+    A refusal is not kept, and what it left behind stays as without a key: a request that was found expired, stale or
+    damaged is closed by it.
 
     Raises
     ------
@@ -34,18 +39,27 @@ def once(user: User, key: str, *, method_path: str, body_sha256: str, effect: Ca
     kept = _kept(user, key, method_path, body_sha256)
     if kept is not None:
         return kept
+    refused: DomainError | None = None
     try:
         with transaction.atomic():
             row = IdempotencyKey.objects.create(
                 user=user, key=key, method_path=method_path[:500], body_sha256=body_sha256
             )
-            status, answer = effect()
-            IdempotencyKey.objects.filter(pk=row.pk).update(status=status, answer=answer)
+            try:
+                status, answer = effect()
+            except DomainError as error:
+                refused = error
+                if not transaction.get_rollback():
+                    row.delete()
+            else:
+                IdempotencyKey.objects.filter(pk=row.pk).update(status=status, answer=answer)
     except IntegrityError:
         kept = _kept(user, key, method_path, body_sha256)
         if kept is None:
             raise
         return kept
+    if refused is not None:
+        raise refused
     failpoint("committed-not-answered")
     return status, answer
 

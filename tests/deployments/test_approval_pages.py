@@ -8,6 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from deployments import api_urls
 from deployments.models import (
     Condition,
     Decision,
@@ -20,7 +21,7 @@ from deployments.models import (
 from deployments.services import delegations, promotions, suspensions, timers
 from mlportal.views import waiting
 from projects.actor import Actor
-from projects.models import Delivery, EventDelivery
+from projects.models import Delivery, Event, EventDelivery, IdempotencyKey
 from projects.services import channels, deliveries
 from tests.deployments.mlflow.calls import Caller
 from tests.deployments.test_api import Api
@@ -109,6 +110,45 @@ def test_e13_decide_by_token_is_idempotent_and_needs_the_scope(team):
     assert Decision.objects.count() == 1
     bad = manager.post(f"promotions/{make_request(team).pk}/decide/", {"verdict": "approve", "conditions": [{}]})
     assert (bad.status_code, bad.json()["field"]) == (400, "conditions")
+
+
+def test_e5_e9_a_refusal_with_a_key_leaves_behind_what_it_leaves_without_one(team):
+    manager = Api(team, "manager", "read", "approve")
+    stale, late = make_request(team, place="staging"), make_request(team)
+    model = stale.version.model
+    type(model).objects.filter(pk=model.pk).update(intended_purpose="Something else.")
+    PromotionRequest.objects.filter(pk=late.pk).update(expires_at=timezone.now())
+    for request, state in ((stale, "stale"), (late, "expired")):
+        body, path = {"verdict": "approve", "seen": request.seal}, f"promotions/{request.pk}/decide/"
+        turns = [manager.post(path, body, **{"Idempotency-Key": f"key {request.pk}"}) for _ in range(2)]
+        assert [turn.status_code for turn in turns] == [409, 409]
+        assert turns[1].json()["message"] == turns[0].json()["message"]
+        assert PromotionRequest.objects.get(pk=request.pk).state == state
+        assert Event.objects.filter(verb=f"promotion.{state}", target_id=request.pk).count() == 1
+    assert IdempotencyKey.objects.count() == 0
+
+
+def test_every_step_of_a_promotion_takes_a_key(team):
+    """One effect and one answer for each call that is sent again: what has no key says so in its view."""
+    request = make_request(team)
+    scientist, manager = Api(team, "scientist2", "read", "register"), Api(team, "manager", "read", "approve")
+    until = (timezone.now() + timedelta(days=3)).isoformat()
+    ask = {"model": "churn", "version": make_version(team).number, "environment": "staging", "reason": "Once more."}
+    calls = [
+        (scientist, "promotions/", ask),
+        (manager, "delegations/", {"taker": "churn-manager2", "until": until, "reason": "On leave until then."}),
+        (scientist, f"promotions/{request.pk}/withdraw/", {"reason": "Not yet."}),
+    ]
+    for number, (api, path, body) in enumerate(calls):
+        first, second = (api.post(path, body, **{"Idempotency-Key": f"step {number}"}) for _ in range(2))
+        assert first.status_code < 300, (path, first.content)
+        assert (second.status_code, second.json()) == (first.status_code, first.json()), path
+    assert Event.objects.filter(verb="promotion.requested").count() == 2
+    assert Event.objects.filter(verb="promotion.withdrawn").count() == 1
+    views = {pattern.callback.view_class for pattern in api_urls.urlpatterns}
+    changing = {view for view in views if hasattr(view, "post")}
+    assert {view.__name__ for view in changing if not view.idempotent} == {"Predict", "ProductionEvidence"}
+    assert len(changing) > 40
 
 
 def test_e13_no_get_decides(team):

@@ -1,9 +1,11 @@
 """A new database is made at once, an old one step by step; both must end alike, but for the order of columns."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -21,10 +23,6 @@ executor = MigrationExecutor(connection)
 executor.loader = MigrationLoader(connection, replace_migrations=sys.argv[1] == "at once")
 ends = executor.loader.graph.leaf_nodes()
 executor.migrate(ends if sys.argv[1] == "at once" else [end for end in ends if "_squashed_" not in end[1]])
-with connection.cursor() as cursor:
-    cursor.execute(sys.argv[2])
-    for row in sorted(cursor.fetchall()):
-        print(*row, sep=" | ")
 """
 SQLITE = "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master WHERE name <> 'sqlite_sequence'"
 POSTGRES = """
@@ -40,27 +38,56 @@ UNION SELECT 'function', '', proname::text, prosrc FROM pg_proc WHERE pronamespa
 """
 
 
-def described(folder: Path, way: str) -> list[str]:
-    """Migrate an empty database and describe its schema, a line for each thing."""
+def empty(folder: Path) -> dict[str, str]:
+    """Make an empty database and return the environment that reaches it."""
     folder.mkdir()
     kept = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL")}
     kept |= {"MLPORTAL_DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "mlportal.settings"}
-    question = SQLITE
     if connection.vendor == "postgresql":
-        name, question = f"schema_{uuid.uuid4().hex}", POSTGRES
-        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as own:
-            own.execute(f"CREATE DATABASE {name}")
-        kept["DATABASE_URL"] = f"postgresql:///{name}"
-    command = [sys.executable, "-c", MIGRATE, way, question]
+        kept["DATABASE_URL"] = f"postgresql:///{created('template1')}"
+    return kept
+
+
+def created(template: str) -> str:
+    name = f"schema_{uuid.uuid4().hex}"
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as own:
+        own.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return name
+
+
+def migrated(folder: Path, way: str) -> list[str]:
+    """Migrate an empty database and describe its schema."""
+    kept = empty(folder)
+    command = [sys.executable, "-c", MIGRATE, way]
     done = subprocess.run(command, env=kept, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return described(kept["DATABASE_URL"] if connection.vendor == "postgresql" else str(folder / "db.sqlite3"))
+
+
+def at_once(folder: Path) -> list[str]:
+    """Describe the database that ``scripts/test`` migrated at once for all tests, or migrate one."""
+    ready = os.environ.get("MIGRATED")
+    if not ready:
+        return migrated(folder, "at once")
+    return described(f"postgresql:///{created(ready)}" if connection.vendor == "postgresql" else ready)
+
+
+def described(place: str) -> list[str]:
+    """Describe the schema of a database, a line for each thing."""
+    if connection.vendor == "postgresql":
+        with psycopg.connect(place) as own:
+            rows = own.execute(POSTGRES).fetchall()
+    else:
+        with closing(sqlite3.connect(place)) as own:
+            rows = own.execute(SQLITE).fetchall()
+    lines = "\n".join(" | ".join(map(str, row)) for row in sorted(rows)).splitlines()
     # What a table has on SQLite, without its order.
-    return [", ".join(sorted(line.removesuffix(")").split(", "))) for line in done.stdout.splitlines()]
+    return [", ".join(sorted(line.removesuffix(")").split(", "))) for line in lines]
 
 
 @pytest.mark.slow
 @pytest.mark.django_db
 def test_both_ways_lead_to_the_same_schema(tmp_path):
-    at_once, by_steps = described(tmp_path / "a", "at once"), described(tmp_path / "b", "by steps")
-    assert len(at_once) > 200
-    assert sorted(set(at_once) ^ set(by_steps)) == []
+    new, old = at_once(tmp_path / "a"), migrated(tmp_path / "b", "by steps")
+    assert len(new) > 200
+    assert sorted(set(new) ^ set(old)) == []

@@ -16,6 +16,8 @@ EXEMPT = {
     "deployments/services/deciders.py:check_override": "one rule of an action that has required",
     "deployments/services/evidence.py:readable": "masks what one may read already, also a token that only decides",
     "projects/services/marks.py:hidden_from": "the same: its callers have checked the right to what quotes the values",
+    "deployments/services/evidence.py:hidden_from": "the same, for a version",
+    "monitoring/services/marked.py:hidden_from": "the same, for a monitor",
     "deployments/services/holds.py:refusal": "says whether a request is still open; its callers have checked",
 }
 

@@ -28,6 +28,10 @@ def ops(project):
     return actor(make_user("ops", role="admin", project=project))
 
 
+def reader(project):
+    return system(project, Permission.MONITOR_VIEW)
+
+
 def settle(project, rule, window, signal="critical"):
     outcome = "breach" if signal in ("warn", "critical") else "ok"
     alerts.settle(watcher(project), rule=rule, window=window, outcome=outcome, samples=[sample(signal)])
@@ -69,12 +73,12 @@ def test_deploy_just_before_outranks_an_old_one_and_one_elsewhere(project):
     incident = Incident.objects.get()
     Incident.objects.filter(pk=incident.pk).update(opened_at=timezone.now())
     incident.refresh_from_db()
-    ranked = [cause for cause in causes.ranked(watcher(project), incident) if cause.event]
+    ranked = [cause for cause in causes.ranked(reader(project), incident=incident) if cause.event]
     bound = [cause for cause in ranked if cause.title == "Another version is watched"]
     assert [cause.percent for cause in bound] == [40, 10]
     assert "elsewhere" in bound[1].evidence
     late = causes.ranked(
-        watcher(project), Incident(project=project, endpoint="x", opened_at=timezone.now() + timedelta(days=8))
+        reader(project), incident=Incident(project=project, endpoint="x", opened_at=timezone.now() + timedelta(days=8))
     )
     assert late == []
 
@@ -90,7 +94,9 @@ def test_drift_is_ranked_by_importance_and_new_values_are_named(project):
     settle(project, make_rule(project), window)
     incident = Incident.objects.get()
     found = [
-        (cause.kind, cause.title, cause.percent) for cause in causes.ranked(watcher(project), incident) if cause.column
+        (cause.kind, cause.title, cause.percent)
+        for cause in causes.ranked(reader(project), incident=incident)
+        if cause.column
     ]
     assert found == [
         ("drift", "age drifted", 100), ("schema", "plan has values never seen in training", 40),
@@ -201,7 +207,8 @@ def test_values_of_a_marked_column_stand_in_no_cause_and_no_alert(project):
     settle(project, make_rule(project), window)
     incident = Incident.objects.get()
     scientist = actor(make_user("sara", role="scientist", project=project))
-    said = [" ".join(cause.evidence for cause in causes.ranked(by, incident)) for by in (watcher(project), scientist)]
+    told = [causes.ranked(by, incident=incident) for by in (reader(project), scientist)]
+    said = [" ".join(cause.evidence for cause in found) for found in told]
     assert ["wallet" in text for text in said] == [False, True]
     rule = make_rule(project, "unseen", metric="quality.unseen", warn=None, critical=0.1, op="above")
     finding = Course(window).ask(rule)

@@ -23,11 +23,12 @@ from monitoring.models import (
 from monitoring.models.rules import UNMEASURED, Metric
 from monitoring.pipeline import roll_window
 from monitoring.services import causes, response, waiting
+from projects.permissions import Permission
 from tests.deployments.test_api import Api
 from tests.deployments.test_pages import browser
 from tests.factories.deployments import make_team
-from tests.factories.monitoring import NOON, make_monitor, make_rule, make_window, watcher
-from tests.factories.projects import make_project
+from tests.factories.monitoring import NOON, make_monitor, make_rule, make_window
+from tests.factories.projects import make_project, system
 
 pytestmark = pytest.mark.django_db
 
@@ -96,7 +97,7 @@ def segment(monitor: Monitor, minute: int, name: str, rows: int) -> None:
 
 def test_another_mix_of_segments_is_a_cause():
     monitor = make_monitor(make_project())
-    by = watcher(monitor.project)
+    by = system(monitor.project, Permission.MONITOR_VIEW)
     Monitor.objects.update(segment_columns=["region", "plan"])
     window = make_window(monitor, 5)
     for minute in range(4):
@@ -106,7 +107,7 @@ def test_another_mix_of_segments_is_a_cause():
     segment(monitor, 4, "region=north", 20)
     segment(monitor, 4, "region=south", 80)
     segment(monitor, 4, "plan=a", 100)
-    [found] = [cause for cause in causes.ranked(by, incident_of(monitor, window)) if cause.kind == "mix"]
+    [found] = [cause for cause in causes.ranked(by, incident=incident_of(monitor, window)) if cause.kind == "mix"]
     assert (found.title, found.column, found.percent) == ("The mix of region changed", "region", 80)
     assert found.evidence in (
         "region=north: 80% of requests before, 20% now.", "region=south: 20% of requests before, 80% now.",
@@ -124,15 +125,15 @@ def labelled(monitor: Monitor, minute: int, labels: int, *, lag: int = 40, rows:
 
 def test_missing_and_late_labels_are_causes():
     monitor = make_monitor(make_project())
-    by = watcher(monitor.project)
+    by = system(monitor.project, Permission.MONITOR_VIEW)
     for minute in range(4):
         labelled(monitor, minute, 80)
     labelled(monitor, 4, 10, lag=60)
-    found = {cause.title: cause for cause in causes.ranked(by, incident_of(monitor, make_window(monitor, 5)))}
+    found = {cause.title: cause for cause in causes.ranked(by, incident=incident_of(monitor, make_window(monitor, 5)))}
     assert found["Labels are missing"].evidence == "10% of predictions have a label, usually 80%."
     assert found["Labels come later than usual"].percent == 60
     Monitor.objects.update(label_delay_seconds=60)  # the newest minute is not due yet, so nothing is missing
-    titles = [cause.title for cause in causes.ranked(by, incident_of(monitor, Window.objects.get()))]
+    titles = [cause.title for cause in causes.ranked(by, incident=incident_of(monitor, Window.objects.get()))]
     assert not [title for title in titles if title.startswith("Labels")]
 
 
