@@ -172,5 +172,5 @@ def test_from_an_alert_to_the_version_before_in_four_clicks(person, stage):
     )  # nobody had to type it
     by.press(asking.get_by_role("button", name="Roll back"))
     page.wait_for_url("**/deployments/churn-production/")
-    wait_until(lambda: version() == 1, seconds=1, what="the version before answers")
+    wait_until(lambda: version() == 1, what="the version before answers")
     assert by.clicks == 4
