@@ -57,7 +57,7 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=path, args=FLAGS)
 
 
-def until(page: Page, truth: str, *, seconds: float = 15) -> None:
+def until(page: Page, truth: str, *, seconds: float = 60) -> None:
     """Wait for a JavaScript expression: Playwright's own waiting evaluates text in the page, which our policy bars."""
     end = time.monotonic() + seconds
     while not page.evaluate(truth):
@@ -71,7 +71,7 @@ class Person:
     def __init__(self, browser: Browser, url: str, *, size: str = "desk", theme: str = "light") -> None:
         self.url = url
         self.context = browser.new_context(viewport=SIZES[size], color_scheme=theme, reduced_motion="reduce")
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)  # other work may share the machine
         self.context.add_init_script(TELL_VIOLATIONS)
         self.page: Page = self.context.new_page()
         self.trouble: list[str] = []
@@ -125,7 +125,7 @@ class Person:
             name = re.sub(r"[^a-z0-9]+", "-", where.lower()).strip("-")
             self.page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
-    def until(self, truth: str, *, seconds: float = 15) -> None:
+    def until(self, truth: str, *, seconds: float = 60) -> None:
         """Wait for a JavaScript expression on this page."""
         until(self.page, truth, seconds=seconds)
 

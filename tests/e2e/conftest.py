@@ -13,7 +13,7 @@ from tests.e2e.browser import Person, launch
 from tests.factories.projects import PASSWORD
 from tests.portal.running import ROOT, Portal
 
-expect.set_options(timeout=15_000)  # other work may share the machine
+expect.set_options(timeout=60_000)  # other work may share the machine
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ def compare(person: Person) -> None:
         box.check()
     page.get_by_role("link", name="Compare").first.click()
     page.wait_for_url("**/compare/**")
-    expect(page.locator(".js-plotly-plot").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".js-plotly-plot").first).to_be_visible()
     person.look("compare")
 
 

@@ -101,7 +101,7 @@ def test_a_dead_line_is_told_of_and_recovers(person, stage):
     note = page.locator("[data-live-note]")
     person.context.set_offline(True)  # lines that are open stay so: this one is ended by hand below
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    expect(note).to_be_visible(timeout=20_000)
+    expect(note).to_be_visible()
     expect(note).to_contain_text(re.compile(r"Live paused\. The last news is \d+ s old\."))
     expect(note).to_contain_text(re.compile(r"Next try in \d+ s|Trying now"))
     person.context.set_offline(False)

@@ -119,7 +119,7 @@ def test_rollback_to_the_version_before_loads_nothing(serve, scene, token):
         if not any(entry["sha256"] == row["sha256"] for row in second.manifest):
             leftovers.remove(entry["sha256"], claimed_before=inf)
     scene.switch(scene.first)
-    serve.wait_for(lambda: serve.version(token) == 1, seconds=5)
+    serve.wait_for(lambda: serve.version(token) == 1)
 
 
 def test_ordered_stop_finishes_what_is_under_way(serve, token):
