@@ -46,6 +46,8 @@ class Keyboard:
 
     def __init__(self, page: Page, _limit: int) -> None:
         self.page = page
+        # From here on windows of files are caught: asked for as late as the key, Enter may open one that nobody sees.
+        page.on("filechooser", lambda _chooser: None)
 
     def reach(self, what: Locator) -> None:
         """Press Tab until it has the focus."""
