@@ -14,7 +14,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import caches
 from django.db import connection, transaction
 
-from experiments.metricstore import keys
+from experiments.metricstore import folding, keys
 from mlportal.lib import throttle
 from projects.services import passwords
 
@@ -160,7 +160,7 @@ def _own_cache_keys(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered():
-    """Rows that a process remembers are gone with the tables of the test that made them.
+    """What a process remembers and counts belongs to rows that are gone with the test that made them.
 
     Forgotten behind each test and not before it: fixtures of a module are made before those of its first test.
     """
@@ -168,6 +168,7 @@ def _nothing_remembered():
     keys.forget()
     passwords.forget()
     throttle._own.clear()
+    folding._calls.clear()
 
 
 @pytest.fixture(autouse=True)
