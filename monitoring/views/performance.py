@@ -54,7 +54,8 @@ class _Watched(ProjectView):
     def segment(self, request: HttpRequest, monitor: Monitor) -> dict[str, Any]:
         """Return the segment of the address when there is one, and all there are, as the reader may know them."""
         known = history.segments_of(monitor, self.since)
-        self.called = marked.called(known, marked.hidden_from(self.actor, monitor=monitor) if known else ())
+        self.hidden = marked.hidden_from(self.actor, monitor=monitor)
+        self.called = marked.called(known, self.hidden)
         wanted = request.GET.get("segment", "")
         return {"segment": wanted if wanted in self.called else "", "segments": list(self.called)}
 
@@ -159,8 +160,7 @@ class AnyWindow(_Watched):
         names = [one.column for one in scores]
         column = column if column in names else next(iter(names), "")
         counts = history.counts_between(monitor, column, start, end, within) if column else None
-        hidden = marked.hidden_from(self.actor, monitor=monitor)
-        bars = charts.bars(monitor.reference[column], counts, hidden=column in hidden) if counts else None
+        bars = charts.bars(monitor.reference[column], counts, hidden=column in self.hidden) if counts else None
         return {
             **chosen, "start": start, "end": end, "fault": fault, "column": column, "bars": bars,
             "name": shape.display(column), "plot": bars.plot(shape.display(column)) if bars else None,
