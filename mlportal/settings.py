@@ -100,6 +100,7 @@ TEMPLATES = [
 # SQLite: IMMEDIATE because a read that turns into a write fails at once otherwise; FULL because an
 # acknowledged change must survive a power cut; no automatic checkpoint because SQLite before 3.51.3
 # can corrupt the log when a checkpoint races a commit, so one supervisor thread checkpoints alone.
+NEVER_BY_COUNTING = 2**31  # calls of one statement until psycopg would prepare it by itself
 SQLITE_OPTIONS = {
     "timeout": 20,
     "transaction_mode": "IMMEDIATE",
@@ -126,9 +127,15 @@ def _database() -> dict[str, Any]:
         given["OPTIONS"] = SQLITE_OPTIONS
         given["TEST"] = {"NAME": f"{given['NAME']}.test"}
     else:
-        # Compiling a query takes 20 to 50 ms and saves nothing on a page of 100 rows.
+        # Compiling a query takes 20 to 50 ms and saves nothing on a page of 100 rows. Statements are prepared where
+        # `mlportal.lib.sql` asks for it, and only with a threshold: Django's own None forbids it to all. The ORM's
+        # are bound on the client and never reach this number.
         options = given.get("OPTIONS", {})
-        given["OPTIONS"] = {**options, "options": f"{options.get('options', '')} -c jit=off".strip()}
+        given["OPTIONS"] = {
+            **options,
+            "options": f"{options.get('options', '')} -c jit=off".strip(),
+            "prepare_threshold": NEVER_BY_COUNTING,
+        }
     return {**given, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 
 
