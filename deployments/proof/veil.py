@@ -48,8 +48,10 @@ def paper(document: Json, columns: Collection[str]) -> Json:
     if not columns:
         return document
     known: dict[str, dict[str, str]] = {}
+    tables = [[_field(field, columns, known) for field in part["fields"]] for part in document["sections"]]
     parts = [
-        {**part, "fields": [_field(field, columns, known) for field in part["fields"]]} for part in document["sections"]
+        {**part, "fields": [_verdicts(field, known) for field in fields]}
+        for part, fields in zip(document["sections"], tables, strict=True)
     ]
     return {**document, "sections": parts}
 
@@ -92,6 +94,24 @@ def _field(field: Json, columns: Collection[str], known: dict[str, dict[str, str
         return field
     rows = [[_cell(row[0], columns, known), *row[1:]] for row in field["value"]["rows"]]
     return {**field, "value": {**field["value"], "rows": rows}}
+
+
+def _verdicts(field: Json, known: Names) -> Json:
+    """Put places for names into the words of gates, wherever a rule's words have a group."""
+    if field["key"] != "gates" or not field["value"]:
+        return field
+    rows = [[_words(cell, known) if isinstance(cell, str) else cell for cell in row] for row in field["value"]["rows"]]
+    return {**field, "value": {**field["value"], "rows": rows}}
+
+
+def _words(text: str, known: Names) -> str:
+    for column, places in known.items():
+        anyone = "|".join(re.escape(name) for name in sorted(places, key=len, reverse=True))
+        ended = r"(?=: | was measured| not worse|$)"
+        text = re.sub(rf"\b{re.escape(column)} = ({anyone}){ended}", lambda at: f"{column} = {places[at[1]]}", text)
+        pair = rf", between ({anyone}) and ({anyone})$"
+        text = re.sub(pair, lambda at: f", between {places[at[1]]} and {places[at[2]]}", text)
+    return text
 
 
 def _cell(cell: Any, columns: Collection[str], known: dict[str, dict[str, str]]) -> Any:

@@ -1,11 +1,13 @@
 """The evidence of a promotion: what a reader may see of it, and measuring again what failed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 
+from deployments import gates
 from deployments.models import Evaluation, GateResult, ModelVersion, PromotionRequest
-from deployments.proof import veil
+from deployments.proof import told, veil
 from deployments.services import explanations, holds
 from mlportal.lib import queue
 from mlportal.lib.errors import Conflict
@@ -48,6 +50,24 @@ def readable(by: Actor, *, request: PromotionRequest, result: dict[str, Any] | N
     if "examples" in told:
         seen["examples"] = explanations.masked(told["examples"], hidden)
     return {**result, "explanations": seen}
+
+
+def verdicts(by: Actor, *, request: PromotionRequest, rows: Sequence[GateResult]) -> list[GateResult]:
+    """Return sealed verdicts as the actor may read them, to be read and not to be saved.
+
+    Those about columns that are hidden from the actor, also ones that were marked after the sealing, are told anew
+    without the names of groups. What was sealed stays.
+    """
+    hidden = hidden_from(by, version=request.version)
+    said = gates.told(request, hidden)
+    return [row.told_as(said[row.name], otherwise=told.UNTOLD) if row.name in said else row for row in rows]
+
+
+def sealed_names(by: Actor, *, request: PromotionRequest) -> dict[str, str]:
+    """Return the names of verdicts as they were sealed, by what the actor is told they are; only where they differ."""
+    hidden = hidden_from(by, version=request.version)
+    said = gates.told(request, hidden)
+    return {outcome.name: name for name, outcome in said.items() if outcome.name != name}
 
 
 def retry(by: Actor, *, request: PromotionRequest) -> Evaluation:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from django.db.models import Count, Q
 
+from deployments import gates
 from deployments.models import (
     Alias,
     Endpoint,
@@ -287,14 +288,15 @@ def _answer(project: Project, interval: EndpointInterval, part: _Part, entries: 
         "since": interval.valid_from, "until": interval.valid_to, "kind": revision.get_kind_display(),
         "switched_by": str(revision.created_by), "reason": revision.reason, "run": version.run_id,
         "dataset": words(version.dataset_version), "manifest_sha256": version.manifest_sha256,
-        "promotion": _promotion(project, asked) if asked else None, "entries": told,
+        "promotion": _promotion(project, asked, version) if asked else None, "entries": told,
         "href": f"/p/{project.slug}/deployments/{quote(endpoint.name, safe='')}/",
     }  # fmt: skip
 
 
-def _promotion(project: Project, asked: PromotionRequest) -> dict[str, Any]:
-    gates = list(asked.gate_results.all())
-    newest = next((phase for phase in reversed(STAGES) if any(gate.phase == phase for gate in gates)), "")
+def _promotion(project: Project, asked: PromotionRequest, version: ModelVersion) -> dict[str, Any]:
+    results = list(asked.gate_results.all())
+    told = gates.told(asked, gates.marked(version))  # also written into files, so for everybody
+    newest = next((phase for phase in reversed(STAGES) if any(gate.phase == phase for gate in results)), "")
     return {
         "number": asked.pk, "requested_by": str(asked.requested_by), "requested_at": asked.requested_at,
         "reason": asked.reason, "seal": asked.seal, "single_person": asked.single_person,
@@ -307,8 +309,8 @@ def _promotion(project: Project, asked: PromotionRequest) -> dict[str, Any]:
             for each in asked.decisions.all()
         ],
         "gates": [
-            {"name": gate.title, "passed": gate.passed, "level": gate.level, "rule": gate.rule, "found": gate.found}
-            for gate in gates if gate.phase == newest
+            {"name": said.title, "passed": gate.passed, "level": gate.level, "rule": said.rule, "found": said.found}
+            for gate in results if gate.phase == newest for said in [told.get(gate.name, gate)]
         ],
         "href": f"/p/{project.slug}/promotions/{asked.pk}/",
     }  # fmt: skip

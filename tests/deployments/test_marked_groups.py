@@ -5,10 +5,15 @@ import json
 import zipfile
 
 import pytest
+from django.utils import timezone
 
+from deployments import gates
 from deployments.models import Backtest
-from deployments.services import backtests, policies, technical_files
-from mlportal.lib.errors import Conflict
+from deployments.proof import veil
+from deployments.proof.told import Evidence, remarks, verdicts
+from deployments.services import backtests, past, policies, promotions, technical_files
+from mlportal.lib import moments
+from mlportal.lib.errors import Conflict, Unprocessable
 from tests.deployments.test_api import Api
 from tests.deployments.test_card_pages import FAIR
 from tests.deployments.test_pages import browser
@@ -111,3 +116,74 @@ def test_a_technical_file_tells_what_its_issuer_may_see_and_nobody_else_gets_mor
     hidden = browser(team, "manager").get(page, {"since": by_manager.number})
     assert (hidden.status_code, "tribe = group 2" in hidden.content.decode()) == (200, True)
     assert "tribe = Zebra" not in hidden.content.decode()
+
+
+# --- marked after the words were sealed --------------------------------------------------------------
+
+
+TYPED = [*GATES, {"kind": "segment_at_least", "level": "advisory", "column": "tribe", "value": "Quagga",
+                  "metric": "roc_auc", "limit": 0.85, "name": "Quagga stays good"}]  # fmt: skip
+
+
+@pytest.fixture
+def marked_late(team):
+    policies.change(team.admin, environment=environment(team), gates=[{**gate, "level": "advisory"} for gate in TYPED])
+    made = make_request(team, found=result(**{**FOUND, "marked": []}))
+    assert "Quagga" in made.gate_results.get(name="fairness_gap:tribe:tpr").found
+    dataset = made.version.dataset_version.dataset
+    dataset.marks = {"tribe": "sensitive"}
+    dataset.save(update_fields=["marks"])
+    return made
+
+
+@pytest.mark.parametrize("role", ["manager", "viewer"])
+def test_words_that_were_sealed_before_the_mark_are_told_without_names(team, marked_late, role):
+    at = f"promotions/{marked_late.pk}/"
+    told = Api(team, role, "read").get(at).json()
+    assert not named(json.dumps([told["gates"], told["comparison"]]))
+    gap = next(gate for gate in told["gates"] if gate["name"] == "fairness_gap:tribe:tpr")
+    assert (gap["passed"], gap["found"]) == (False, "0.2, between group 2 and group 1")
+    assert "group 1 stays good" in {gate["name"] for gate in told["gates"]}
+    page = browser(team, role).get(f"/p/churn/{at}").content.decode()
+    assert (named(page), "between group 2 and group 1" in page) == ([], True)
+    shown = Api(team, "scientist", "read", "write").get(at).json()
+    assert "0.2, between Zebra and Quagga" in {gate["found"] for gate in shown["gates"]}
+
+
+def test_what_was_told_without_names_is_ticked_under_the_name_that_was_sealed(team, marked_late):
+    names = [gate["name"] for gate in Api(team, "manager", "read").get(f"promotions/{marked_late.pk}/").json()["gates"]]
+    with pytest.raises(Unprocessable) as caught:
+        promotions.decide(team.manager, request=marked_late, verdict="approve")
+    assert caught.value.code == "advisory_not_acknowledged"
+    promotions.decide(team.manager, request=marked_late, verdict="approve", acknowledged=names)
+    marked_late.refresh_from_db()
+    assert marked_late.state == "approved"  # so the seal held
+    assert "Quagga stays good" in marked_late.decisions.get().acknowledged
+
+
+def test_files_that_are_written_for_everybody_name_no_group_either(team, marked_late):
+    names = list(marked_late.gate_results.values_list("name", flat=True))
+    promotions.decide(team.manager, request=marked_late, verdict="approve", acknowledged=names)
+    rows = past.traffic(team.project, moments.Span(timezone.now(), timezone.now()))
+    [gates] = [row["promotion"]["gates"] for row in rows]
+    assert not named(json.dumps(gates))
+    assert "0.2, between group 2 and group 1" in {gate["found"] for gate in gates}
+    document = technical_files.read(team.manager, version=marked_late.version)
+    assert not named(json.dumps(document))
+    sealed = technical_files.read(team.scientist, version=marked_late.version)
+    assert {"Zebra", "Quagga"} <= set(named(json.dumps(sealed)))
+    assert not named(json.dumps(veil.paper(sealed, ["tribe"])["sections"]).replace("Quagga stays good", ""))
+
+
+def test_a_remark_about_a_marked_column_is_not_quoted(team, marked_late):
+    version = marked_late.version.dataset_version
+    version.warnings = [{"column": "tribe", "level": "warn", "message": "Okapi is rare."}]
+    found = Evidence({}, "", "roc_auc", "succeeded", remarks(version.warnings))
+    told = verdicts([{"kind": "dataset_warnings"}], found, ["tribe"])
+    assert told["dataset_warnings"].found == "1 warning: a remark about tribe"
+
+
+def test_a_refusal_quotes_no_group(team, marked_late):
+    outcomes = [item for item in gates.run_all(marked_late) if not item.passed]
+    assert named(" ".join(item.found for item in outcomes))
+    assert not named(gates.refusal(marked_late, outcomes).message)
