@@ -16,6 +16,7 @@ from deployments.proof.rules import Facts, Outcome
 from experiments.training.catalogue import TASK_METRICS
 from mlportal.lib import blobs
 from mlportal.lib.errors import Conflict, Missing
+from projects.services import marks
 
 if TYPE_CHECKING:
     from projects.models import DatasetVersion
@@ -134,8 +135,9 @@ def facts_of(
     """
     dataset = version.dataset_version
     # Verdicts are read by everybody, also in mails and exports: groups of marked columns have no names in them.
-    marked = list(result.get("marked") or ())
-    result, called = veil.result(result, marked), veil.names(result, marked)
+    # Places, not codes: verdicts are sealed, and a seal must not hang on the key of the installation.
+    columns = list(result.get("marked") or ())
+    result, called = veil.result(result, columns), veil.names(result, columns)
     path = model_file(version)
     model = next((row for row in version.manifest if row["path"] == path), None)
     kinds = {row["kind"] for row in policy.gates}
@@ -325,10 +327,10 @@ def refusal(request: PromotionRequest, red: Sequence[Outcome]) -> Conflict:
     return Conflict(f"Blocked by {words}.", code="gates_failed", got=[item.name for item in shown])
 
 
-def marked(version: ModelVersion) -> frozenset[str]:
+def marked(version: ModelVersion) -> marks.Hidden:
     """Return the columns whose values not everybody may see, for what is written once for all."""
     dataset = version.dataset_version
-    return frozenset(dataset.dataset.marks) if dataset else frozenset()
+    return marks.from_everybody(dataset.dataset) if dataset else marks.Hidden()
 
 
 def _remarks(dataset: "DatasetVersion | None") -> list[saying.Remark]:

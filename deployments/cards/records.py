@@ -156,9 +156,7 @@ def told_of(facts: Records) -> list[GateResult]:
         str(data.state) if data else None, told.remarks(data.warnings if data else None),
     )  # fmt: skip
     said = told.verdicts(asked.policy.gates, found, facts.hidden)
-    return [
-        row.told_as(said[row.name], otherwise=told.UNTOLD) if row.name in said else row for row in facts.verdicts
-    ]
+    return [row.told_as(said[row.name], otherwise=told.UNTOLD) if row.name in said else row for row in facts.verdicts]
 
 
 def load(version: ModelVersion, *, hidden: Collection[str] = ()) -> Records:

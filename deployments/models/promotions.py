@@ -180,7 +180,7 @@ class GateResult(models.Model):
         return self.name
 
     def told_as(self, outcome: "Outcome", *, otherwise: str) -> "GateResult":
-        """Return a copy to be read and not to be saved, in the words of an outcome that says the same, else in others."""
+        """Return a copy to be read, not to be saved, in the words of an outcome that says the same, else in others."""
         shown = copy.copy(self)
         shown.sealed_name = self.name
         shown.name, shown.title, shown.rule = outcome.name, outcome.title[:200], outcome.rule

@@ -44,9 +44,7 @@ class Evidence:
 def remarks(warnings: Sequence[Any] | None) -> list[Remark]:
     """Return column and words of each warning of a profile; what is only worth knowing is none."""
     plain = [row if isinstance(row, dict) else {"message": row} for row in warnings or []]
-    return [
-        (str(row.get("column") or ""), str(row.get("message", ""))) for row in plain if row.get("level") != "info"
-    ]
+    return [(str(row.get("column") or ""), str(row.get("message", ""))) for row in plain if row.get("level") != "info"]
 
 
 def verdicts(gates: Sequence[Mapping[str, Any]], found: Evidence, hidden: Collection[str]) -> dict[str, Outcome]:

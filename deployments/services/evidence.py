@@ -26,10 +26,10 @@ def may_retry(request: PromotionRequest) -> bool:
     return request.is_pending and work is not None and work.state in FAILED
 
 
-def hidden_from(by: Actor, *, version: ModelVersion) -> frozenset[str]:
+def hidden_from(by: Actor, *, version: ModelVersion) -> marks.Hidden:
     """Columns of the data a version was trained on whose marks hide their values from the actor."""
     source = version.dataset_version
-    return marks.hidden_from(by, dataset=source.dataset) if source else frozenset()
+    return marks.hidden_from(by, dataset=source.dataset) if source else marks.Hidden()
 
 
 def readable(by: Actor, *, request: PromotionRequest, result: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from deployments.proof.told import Evidence, remarks, verdicts
 from deployments.services import backtests, past, policies, promotions, technical_files
 from mlportal.lib import moments
 from mlportal.lib.errors import Conflict, Unprocessable
+from projects.services import marks
 from tests.deployments.test_api import Api
 from tests.deployments.test_card_pages import FAIR
 from tests.deployments.test_pages import browser
@@ -61,6 +62,16 @@ def request_(team):
     return made
 
 
+def code(request, name):
+    """What a reader without the right is told a group is called, at every door."""
+    dataset = request.version.dataset_version.dataset_id
+    return marks.Hidden(["tribe"], dataset=dataset).called("tribe", name)
+
+
+def between(request):
+    return f"0.2, between {code(request, 'Zebra')} and {code(request, 'Quagga')}"
+
+
 def named(text):
     return [name for name in NAMES if name in text]
 
@@ -81,7 +92,7 @@ def test_the_api_numbers_groups_for_who_may_not_see_them(team, request_, path):
     shown = Api(team, "scientist", "read", "write").get(path.format(request_.pk))
     assert (hidden.status_code, shown.status_code) == (200, 200)
     assert named(hidden.content.decode()) == []
-    assert "group 2" in hidden.content.decode()
+    assert code(request_, "Zebra") in hidden.content.decode()
     assert {"Zebra", "Quagga"} <= set(named(shown.content.decode()))
 
 
@@ -89,7 +100,7 @@ def test_the_api_numbers_groups_for_who_may_not_see_them(team, request_, path):
 def test_pages_number_groups_for_who_may_not_see_them(team, request_, place):
     hidden = browser(team, "viewer").get(f"/p/churn/{place.format(request_.pk)}").content.decode()
     assert named(hidden) == []
-    assert "group 2" in hidden
+    assert code(request_, "Zebra") in hidden
     assert "Zebra" in browser(team, "scientist").get(f"/p/churn/{place.format(request_.pk)}").content.decode()
 
 
@@ -106,7 +117,7 @@ def test_a_technical_file_tells_what_its_issuer_may_see_and_nobody_else_gets_mor
     content = technical_files.content(team.viewer, issued=by_manager)
     with zipfile.ZipFile(io.BytesIO(content)) as packed:
         text = packed.read("technical-file.json").decode()
-    assert "tribe = group 2" in text
+    assert f"tribe = {code(request_, 'Zebra')}" in text
     assert "tribe = Zebra" not in text
     with pytest.raises(Conflict) as refused:
         technical_files.content(team.manager, issued=by_scientist)
@@ -114,7 +125,7 @@ def test_a_technical_file_tells_what_its_issuer_may_see_and_nobody_else_gets_mor
     assert technical_files.content(team.scientist2, issued=by_scientist)
     page = f"/p/churn/models/churn/technical-files/{by_scientist.number}/"
     hidden = browser(team, "manager").get(page, {"since": by_manager.number})
-    assert (hidden.status_code, "tribe = group 2" in hidden.content.decode()) == (200, True)
+    assert (hidden.status_code, f"tribe = {code(request_, 'Zebra')}" in hidden.content.decode()) == (200, True)
     assert "tribe = Zebra" not in hidden.content.decode()
 
 
@@ -142,10 +153,10 @@ def test_words_that_were_sealed_before_the_mark_are_told_without_names(team, mar
     told = Api(team, role, "read").get(at).json()
     assert not named(json.dumps([told["gates"], told["comparison"]]))
     gap = next(gate for gate in told["gates"] if gate["name"] == "fairness_gap:tribe:tpr")
-    assert (gap["passed"], gap["found"]) == (False, "0.2, between group 2 and group 1")
-    assert "group 1 stays good" in {gate["name"] for gate in told["gates"]}
+    assert (gap["passed"], gap["found"]) == (False, between(marked_late))
+    assert f"{code(marked_late, 'Quagga')} stays good" in {gate["name"] for gate in told["gates"]}
     page = browser(team, role).get(f"/p/churn/{at}").content.decode()
-    assert (named(page), "between group 2 and group 1" in page) == ([], True)
+    assert (named(page), between(marked_late) in page) == ([], True)
     shown = Api(team, "scientist", "read", "write").get(at).json()
     assert "0.2, between Zebra and Quagga" in {gate["found"] for gate in shown["gates"]}
 
@@ -167,7 +178,7 @@ def test_files_that_are_written_for_everybody_name_no_group_either(team, marked_
     rows = past.traffic(team.project, moments.Span(timezone.now(), timezone.now()))
     [gates] = [row["promotion"]["gates"] for row in rows]
     assert not named(json.dumps(gates))
-    assert "0.2, between group 2 and group 1" in {gate["found"] for gate in gates}
+    assert between(marked_late) in {gate["found"] for gate in gates}
     document = technical_files.read(team.manager, version=marked_late.version)
     assert not named(json.dumps(document))
     sealed = technical_files.read(team.scientist, version=marked_late.version)
@@ -187,3 +198,13 @@ def test_a_refusal_quotes_no_group(team, marked_late):
     outcomes = [item for item in gates.run_all(marked_late) if not item.passed]
     assert named(" ".join(item.found for item in outcomes))
     assert not named(gates.refusal(marked_late, outcomes).message)
+
+
+def test_a_group_has_one_code_of_its_own_whatever_else_was_measured(team, marked_late):
+    few = {**FOUND, "fairness": [], "segments": [segment("Zebra", 0.9)]}
+    hidden = gates.marked(marked_late.version)
+    assert veil.names(few, hidden)["tribe"] == {"Zebra": code(marked_late, "Zebra")}
+    assert veil.names(FOUND, hidden)["tribe"]["Zebra"] == code(marked_late, "Zebra")
+    others = {code(marked_late, "Okapi"), marks.Hidden(["tribe"], dataset=0).called("tribe", "Zebra")}
+    assert code(marked_late, "Zebra") not in others
+    assert hidden.called("tribe", True) == hidden.called("tribe", "true")  # as evaluations and monitors spell it
