@@ -12,7 +12,7 @@ from typing import Any, Self
 from django.utils.crypto import salted_hmac
 
 from projects.actor import Actor
-from projects.models import Dataset, DatasetVersion
+from projects.models import Dataset, DatasetVersion, Project
 from projects.permissions import Permission, allowed, require
 
 MARKS = {
@@ -72,6 +72,23 @@ def hidden_from(by: Actor, *, dataset: Dataset) -> Hidden:
 def from_everybody(dataset: Dataset) -> Hidden:
     """Columns whose values not everybody may see, for what is written once for all."""
     return Hidden((name for name, mark in dataset.marks.items() if mark in MARKS), dataset=dataset.pk)
+
+
+def hidden_anywhere(by: Actor, *, project: Project) -> dict[str, Hidden]:
+    """Columns hidden from the actor by a mark on any dataset of a project, see `anywhere`."""
+    return {} if allowed(by, Permission.DATASET_EDIT, project) else anywhere(project)
+
+
+def anywhere(project: Project) -> dict[str, Hidden]:
+    """Columns that any dataset of a project marks, each with the oldest that does; one query.
+
+    For what names a column without its data, such as rules that hold for models of any dataset.
+    """
+    found: dict[str, Hidden] = {}
+    for dataset in Dataset.objects.filter(project=project).exclude(marks={}).only("pk", "marks").order_by("pk"):
+        hidden = from_everybody(dataset)
+        found = dict.fromkeys(hidden, hidden) | found
+    return found
 
 
 def profile(version: DatasetVersion, without: frozenset[str]) -> dict[str, Any]:

@@ -208,3 +208,25 @@ def test_a_group_has_one_code_of_its_own_whatever_else_was_measured(team, marked
     others = {code(marked_late, "Okapi"), marks.Hidden(["tribe"], dataset=0).called("tribe", "Zebra")}
     assert code(marked_late, "Zebra") not in others
     assert hidden.called("tribe", True) == hidden.called("tribe", "true")  # as evaluations and monitors spell it
+
+
+@pytest.mark.parametrize("path", ["policies/2/", "policy/", "policies/"])
+def test_rules_name_no_group_to_who_may_not_see_it(team, marked_late, path):
+    at = f"environments/{environment(team).name}/{path}"
+    hidden, shown = (Api(team, role, "read", "write").get(at).content.decode() for role in ("manager", "scientist"))
+    assert (named(hidden), code(marked_late, "Quagga") in hidden, "Quagga" in shown) == ([], True, True)
+    for page in ("", f"{environment(team).name}/2/"):
+        told = browser(team, "manager").get(f"/p/churn/settings/policies/{page}").content.decode()
+        assert (named(told), code(marked_late, "Quagga") in told) == ([], True)
+    rows = past.policies(team.project, moments.Span(timezone.now(), timezone.now()))[0].rows
+    assert not named(json.dumps([row["gates"] for row in rows]))
+
+
+def test_rules_that_were_read_with_codes_are_not_written_back(team, marked_late):
+    blind = Api(team, "admin", "read", "admin")
+    at = f"environments/{environment(team).name}/policy/"
+    gates_ = blind.get(at).json()["gates"]
+    refused = blind.send("patch", at, {"gates": gates_, "expiry_days": 3})
+    assert refused.status_code == 400
+    assert (refused.json()["field"], code(marked_late, "Quagga") in refused.json()["detail"]) == ("gates.3.value", True)
+    assert blind.send("patch", at, {"expiry_days": 3}).status_code == 200
