@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from projects.forms.people import Form
+from mlportal.lib.forms import Form
 from projects.models import Dataset
 
 
