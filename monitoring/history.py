@@ -305,9 +305,14 @@ def counts_between(monitor: Monitor, column: str, start: datetime, end: datetime
     return counts_of(monitor, start, end, segment=segment, columns=[column]).get(column)
 
 
+def own_traffic_of(monitor: Monitor, start: datetime, end: datetime) -> Counts | None:
+    """Requests, errors and latency of the monitor's version alone."""
+    return counts_between(monitor, shape.TRAFFIC, start, end)
+
+
 def traffic_of(monitor: Monitor, start: datetime, end: datetime) -> Counts | None:
     """Requests, errors and latency between two moments; of what is live those of all variants of the endpoint."""
-    own = counts_between(monitor, shape.TRAFFIC, start, end)
+    own = own_traffic_of(monitor, start, end)
     if monitor.variant:
         return own
     beside = Monitor.objects.filter(project=monitor.project_id, endpoint=monitor.endpoint).exclude(variant="")

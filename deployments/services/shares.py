@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from deployments.models import Condition, EndpointRevision, PromotionRequest, Rollout, Trial
+from deployments.models import Condition, EndpointRevision, PromotionRequest
 from deployments.services import outcomes
 from deployments.traffic import evidence
 
@@ -40,12 +40,6 @@ def broken(item: Condition, *, now: datetime) -> str:
     if ours <= limit * total or evidence.mismatch(ours, total - ours, limit) >= ALPHA:
         return ""
     return f"{ours:,} of {total:,} requests in this hour ({ours / total:.1%})."
-
-
-def sharing(request: PromotionRequest) -> bool:
-    """Whether a version shares the requests of its endpoint by this approval now."""
-    open_trial = Trial.objects.filter(promotion=request, state=Trial.State.RUNNING)
-    return Rollout.objects.open().filter(promotion=request).exists() or open_trial.exists()
 
 
 def measured(request: PromotionRequest, *, since: datetime) -> tuple[int, int]:

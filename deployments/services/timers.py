@@ -12,10 +12,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from deployments import queries
 from deployments.models import Condition, PromotionRequest
 from deployments.proof import seal
-from deployments.services import conditions, deciders, holds, shares, suspensions
+from deployments.services import caps, conditions, deciders, holds, shares, suspensions
 from mlportal.lib import apart
 from projects.actor import Actor
 from projects.services import events
@@ -120,7 +119,7 @@ def _facts(held: PromotionRequest, note: str) -> dict[str, Any]:
 
 def _open(kind: str, *states: str) -> Iterable[Condition]:
     rows = Condition.objects.filter(kind=kind, state__in=states, request__state=State.APPROVED)
-    return rows.select_related("request__environment", "request__project").order_by("pk")
+    return rows.select_related("request__environment", "request__project", "request__version__model").order_by("pk")
 
 
 def _dates(now: datetime) -> int:
@@ -134,20 +133,12 @@ def _dates(now: datetime) -> int:
 
 
 def _caps(now: datetime) -> int:
-    """Suspend approvals whose version answered more requests in the present hour than they allow."""
+    """Suspend approvals whose version answered more requests in an hour than they allow."""
     moved = 0
     for item in _open(Condition.Kind.TRAFFIC, Condition.State.WATCHED):
-        seen = _answered(item.request, since=now - HOUR)
-        if item.limit is not None and seen > item.limit:
-            moved += suspensions.breach(item, now=now, found=f"{seen} requests in this hour.") is not None
+        if found := caps.broken(item, now=now):
+            moved += suspensions.breach(item, now=now, found=found) is not None
     return moved
-
-
-def _answered(request: PromotionRequest, *, since: datetime) -> int:
-    """Count the requests of the endpoint, or of the version alone while it shares them."""
-    if shares.sharing(request):
-        return shares.measured(request, since=since)[0]
-    return queries.request_counts(request.project, since=since).get(request.endpoint_name, 0)
 
 
 def _shares(now: datetime) -> int:

@@ -19,7 +19,7 @@ from monitoring.models.rules import UNMEASURED
 from monitoring.models.windows import Verdict
 from monitoring.services import alerts
 from monitoring.services.course import Course
-from monitoring.services.waiting import OF_THE_WHOLE, delay_of
+from monitoring.services.waiting import ABOUT_A_SHARE, delay_of
 from projects.actor import Actor
 from projects.permissions import Permission
 
@@ -192,5 +192,5 @@ def _rules(monitor: Monitor) -> list[AlertRule]:
     rows = AlertRule.objects.in_project(monitor.project).filter(
         enabled=True, endpoint__in=["", monitor.endpoint], version__in=["", monitor.version]
     )
-    rows = rows.exclude(metric__in=OF_THE_WHOLE) if monitor.variant else rows
+    rows = rows.filter(ABOUT_A_SHARE) if monitor.variant else rows
     return list(rows.exclude(metric__in=UNMEASURED).select_related("project").order_by("pk"))

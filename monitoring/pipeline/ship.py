@@ -28,7 +28,7 @@ from monitoring import spool
 from monitoring.drift import shape
 from monitoring.models import GroundTruth, IngestedSegment, Monitor, Prediction, PredictionChunk
 from monitoring.pipeline import counting, variants
-from monitoring.services import performance
+from monitoring.services import performance, units
 from projects.actor import Actor
 from projects.models import ApiToken, Project
 from projects.services import events, legal_holds
@@ -206,9 +206,11 @@ def insert(segment: IngestedSegment, drafts: list[Draft], files: Mapping[int | s
         if monitor:
             _count(monitor, draft, segments)
     performance.apply(changes)
-    for draft in drafts:
-        if draft.is_split:
-            variants.count(draft.header, draft.told)
+    divided = [draft for draft in drafts if draft.is_split]
+    units.count((draft.header, draft.told) for draft in divided)
+    units.apply(changes)
+    for draft in divided:
+        variants.count(draft.header, draft.told)
     for draft in drafts:
         _report_gaps(draft)
 

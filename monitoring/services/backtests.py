@@ -14,7 +14,7 @@ from monitoring.drift.lifecycle import Life, Policy, step
 from monitoring.drift.series import Comparison
 from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Window
 from monitoring.services.course import facts_of_all, own_facts, question_of
-from monitoring.services.waiting import OF_THE_WHOLE, delay_of
+from monitoring.services.waiting import OF_THE_WHOLE, delay_of, of_one_version
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -99,7 +99,7 @@ def _monitors(project: Project, rule: AlertRule) -> list[Monitor]:
     rows = Monitor.objects.in_project(project)
     rows = rows.filter(endpoint=rule.endpoint) if rule.endpoint else rows
     rows = rows.filter(version=rule.version) if rule.version else rows
-    rows = rows.main() if rule.metric in OF_THE_WHOLE else rows
+    rows = rows.main() if rule.metric in OF_THE_WHOLE and not of_one_version(rule) else rows
     return list(rows.defer("reference").order_by("endpoint", "valid_from"))
 
 
@@ -129,7 +129,7 @@ def _play_one(played: Played, monitor: Monitor, rule: AlertRule) -> None:
     if rule.window_seconds:
         course = [own_facts(rule, monitor, window.ends_at) for window in windows]
     else:
-        course = facts_of_all(monitor, windows, metric=rule.metric, column=rule.column)
+        course = facts_of_all(monitor, windows, rule=rule)
     lives: dict[str, Life] = {}
     open_: dict[str, Firing] = {}
     policy = Policy(rule.needed, rule.of, rule.keep_firing)

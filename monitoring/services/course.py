@@ -1,9 +1,11 @@
 """A window as rules see it, and the windows before it for those rules that compare."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import structlog
@@ -12,8 +14,8 @@ from monitoring import history
 from monitoring.drift import measures, score, series, shape
 from monitoring.drift.evaluate import TRAFFIC, Facts, Finding, Limits, Question
 from monitoring.drift.series import Comparison
-from monitoring.models import AlertRule, DriftScore, Monitor, Window
-from monitoring.services import marked
+from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, Window
+from monitoring.services import marked, waiting
 
 log = structlog.get_logger(__name__)
 
@@ -47,17 +49,36 @@ def question_of(rule: AlertRule) -> Question:
     return Question(rule.metric, limits, rule.column, by_column=by_column, min_samples=rule.min_samples)
 
 
-def facts_of_all(monitor: Monitor, windows: Iterable[Window], *, metric: str, column: str = "") -> list[Facts]:
-    """Facts of several windows of one monitor, in their order; one query for all the scores, or none."""
-    listed = list(windows)
-    measured = metric in measures.WORDS
-    scored = not measured and metric not in TRAFFIC
+def facts_of_all(monitor: Monitor, windows: Iterable[Window], *, rule: AlertRule) -> list[Facts]:
+    """Facts of several windows of one monitor for a rule, in their order; one query for all the scores, or none."""
+    listed, column = list(windows), rule.column
+    measured = rule.metric in measures.WORDS
+    scored = not measured and rule.metric not in TRAFFIC
+    if waiting.of_one_version(rule):
+        return _with_own_requests(monitor, listed)
     held: dict[int, list[DriftScore]] = {window.pk: [] for window in listed}
     if scored:
         rows = DriftScore.objects.filter(window__in=list(held)).order_by("pk")
         for one in (rows.filter(column=column) if column else rows).iterator():
             held[one.window_id].append(one)
     return [facts_of(window, monitor, held[window.pk], measured=measured) for window in listed]
+
+
+def _with_own_requests(monitor: Monitor, windows: Sequence[Window]) -> list[Facts]:
+    """Facts whose requests are those of the monitor's version; a window counts those of its endpoint. One query."""
+    ends = sorted(window.ends_at for window in windows) or [monitor.valid_from]
+    rows = Bucket.objects.filter(monitor=monitor, column=shape.TRAFFIC, hour__lt=ends[-1])
+    counted = sorted(rows.filter(hour__gte=ends[0] - monitor.step).values_list("hour", "rows"))
+    hours = [hour for hour, _ in counted]
+    summed = list(accumulate((seen for _, seen in counted), initial=0))
+    return [
+        replace(
+            facts_of(window, monitor, []),
+            requests=summed[bisect_left(hours, window.ends_at)]
+            - summed[bisect_left(hours, window.ends_at - monitor.step)],
+        )
+        for window in windows
+    ]
 
 
 def own_facts(rule: AlertRule, monitor: Monitor, end: datetime) -> Facts:
@@ -73,7 +94,8 @@ def own_facts(rule: AlertRule, monitor: Monitor, end: datetime) -> Facts:
         if one.column in counts
     ]
     window = Window(monitor=monitor, starts_at=start, ends_at=end, rows=history.rows_of(counts))
-    if traffic := history.traffic_of(monitor, start, end):
+    of_whom = history.own_traffic_of if waiting.of_one_version(rule) else history.traffic_of
+    if traffic := of_whom(monitor, start, end):
         window.requests, window.errors = shape.size(traffic), traffic["nulls"]
         window.latency_p50_us, window.latency_p95_us, window.latency_p99_us = (
             shape.latency_us(traffic, share) for share in (0.50, 0.95, 0.99)
@@ -114,11 +136,15 @@ class Course:
             comparison = Comparison(rule.compare, rule.over)
             if rule.window_seconds:
                 return series.ask(question_of(rule), comparison, [own_facts(rule, self.monitor, self.window.ends_at)])
-            facts = self.measured if rule.metric in measures.WORDS else self.facts
-            return series.ask(question_of(rule), comparison, [*self._past(rule, comparison), facts])
+            return series.ask(question_of(rule), comparison, [*self._past(rule, comparison), self._now(rule)])
         except Exception as error:
             log.exception("a rule could not be evaluated", rule=rule.pk)
             return Finding("error", reason=f"{type(error).__name__}: {error}"[:500])
+
+    def _now(self, rule: AlertRule) -> Facts:
+        if waiting.of_one_version(rule):
+            return facts_of_all(self.monitor, [self.window], rule=rule)[0]
+        return self.measured if rule.metric in measures.WORDS else self.facts
 
     def _past(self, rule: AlertRule, comparison: Comparison) -> list[Facts]:
         if not comparison.needs_past:
@@ -126,4 +152,4 @@ class Course:
         is_light = rule.metric in TRAFFIC or bool(rule.column)
         most = MOST_BEFORE if is_light else MOST_SCORED
         wanted = self.before[-min(most, comparison.reach - 1) :] if comparison.reach > 1 else []
-        return facts_of_all(self.monitor, wanted, metric=rule.metric, column=rule.column)
+        return facts_of_all(self.monitor, wanted, rule=rule)

@@ -1,10 +1,18 @@
 """How long a rule waits before it looks at a window: its own delay, or as long as labels take."""
 
+from django.db.models import Q
+
 from monitoring.models import AlertRule, Monitor
 
-# Asked about an endpoint, never about the share of a variant: few requests are what a small share is for.
+# Asked about an endpoint. Of a version only "at most" is asked: few requests are what a small share is for.
 OF_THE_WHOLE = ("traffic.requests",)
+ABOUT_A_SHARE = ~Q(metric__in=OF_THE_WHOLE) | (~Q(version="") & Q(op=AlertRule.Op.ABOVE))
 LABELLED_FAIRNESS = ("fairness.tpr", "fairness.fpr", "fairness.accuracy")
+
+
+def of_one_version(rule: AlertRule) -> bool:
+    """Whether a rule asks how many requests a version got, not its endpoint."""
+    return rule.metric in OF_THE_WHOLE and bool(rule.version) and rule.op == AlertRule.Op.ABOVE
 
 
 def needs_labels(metric: str) -> bool:

@@ -74,9 +74,9 @@ def requests(size: int = 300, **changes: object) -> dict:
     return counts | {shape.TRAFFIC: shape.traffic([2000.0] * size, errors=0)}
 
 
-def fill_traffic(project: Project, *, endpoint: str, at: datetime, requests: int) -> None:
-    """Count requests of a live endpoint in the hour of a moment, as the shipper adds them."""
-    monitor = Monitor.objects.live().main().get(project=project, endpoint=endpoint)
+def fill_traffic(project: Project, *, endpoint: str, at: datetime, requests: int, variant: str = "") -> None:
+    """Count requests of a live endpoint, or of a variant, in the hour of a moment, as the shipper adds them."""
+    monitor = Monitor.objects.live().get(project=project, endpoint=endpoint, variant=variant)
     hour = at.replace(minute=0, second=0, microsecond=0)
     bucket, _ = Bucket.objects.get_or_create(
         monitor=monitor, hour=hour, column=shape.TRAFFIC, defaults={"counts": {}, "rows": 0}

@@ -16,7 +16,7 @@ from monitoring.models import Alert, AlertRule, Monitor
 from monitoring.services import monitors, rules
 from projects.models import Event, EventDelivery
 from projects.services import events
-from tests.deployments.services.test_rollouts import STEPS, answers, begun, log
+from tests.deployments.services.test_rollouts import STEPS, begun
 from tests.deployments.services.test_trials import PLAN
 from tests.factories.deployments import make_live, make_request, set_policy
 from tests.factories.monitoring import GRIDS, PACE, fill_traffic, requests
@@ -318,12 +318,66 @@ def test_a_version_that_only_loads_is_not_watched_and_one_that_goes_live_stays_s
     assert (request.conditions.get().state, whole.conditions.get().state) == ("watched", "ended")
 
 
-def test_requests_an_hour_of_a_share_are_those_of_its_version(team):
+def test_requests_an_hour_are_those_of_the_version_as_a_share_and_after_it(team):
+    now = timezone.now()
     endpoint, request = begin_canary(team, [{"kind": "traffic", "limit": 100, "action": "notify"}])
-    log(endpoint, "champion", answers(900))
-    log(endpoint, "canary", answers(100))
-    fill_traffic(team.project, endpoint=endpoint.name, at=timezone.now(), requests=900)
-    assert timers.tick(now=timezone.now())["suspended"] == 0
-    log(endpoint, "canary", answers(1))
-    assert timers.tick(now=timezone.now())["suspended"] == 1
-    assert request.conditions.get().found == "101 requests in this hour."
+    fill_traffic(team.project, endpoint=endpoint.name, at=now, requests=900)
+    fill_traffic(team.project, endpoint=endpoint.name, at=now, requests=100, variant="canary")
+    assert timers.tick(now=now)["suspended"] == 0
+    rollouts.promote(team.ops, rollout=Rollout.objects.with_subject().get())
+    assert (live(endpoint), timers.tick(now=now)["suspended"]) == ("v2", 0)
+    fill_traffic(team.project, endpoint=endpoint.name, at=now, requests=1)
+    assert timers.tick(now=now)["suspended"] == 1
+    assert request.conditions.get().found == f"101 requests in the hour from {now:%H}:00 UTC."
+
+
+def test_the_last_requests_of_an_hour_are_counted_after_it(team):
+    endpoint = make_live(team, conditions=[{"kind": "traffic", "limit": 100, "action": "notify"}])
+    now = timezone.now()
+    fill_traffic(team.project, endpoint=endpoint.name, at=now, requests=101)
+    after = now.replace(minute=0) + timedelta(hours=1)
+    assert timers.tick(now=after + timedelta(hours=1))["suspended"] == 0
+    assert timers.tick(now=after)["suspended"] == 1
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(7200, 200), (2400, 100), (60, 100)])
+def test_who_counts_in_other_pieces_does_not_lift_a_cap(team, seconds, most):
+    endpoint = make_live(team, conditions=[{"kind": "traffic", "limit": 100, "action": "notify"}])
+    Monitor.objects.update(bucket_seconds=seconds, step_seconds=seconds, window_seconds=seconds)
+    row, now = Monitor.objects.get(), timezone.now()
+    for requests_, suspended in ((most, 0), (1, 1)):
+        with transaction.atomic():
+            monitors.add_counts(row, now, {shape.TRAFFIC: shape.traffic([900.0] * requests_, errors=0)})
+        assert timers.tick(now=now)["suspended"] == suspended
+    assert of(endpoint).state == "suspended"
+
+
+@pytest.mark.parametrize(("variant", "op", "state"), [
+    ("canary", "above", "suspended"),  # too many requests for what was approved
+    ("canary", "below", "approved"),  # few requests are what a small share is for
+    ("", "above", "approved"),  # those of another version
+])  # fmt: skip
+def test_a_metric_on_the_number_of_requests_holds_for_a_share(team, variant, op, state):
+    limit = 150 if op == "above" else 1_000
+    given = [{"kind": "metric", "metric": "traffic.requests", "op": op, "limit": limit, "action": "notify"}]
+    endpoint, request = begin_canary(team, given)
+    fail_in(endpoint, variant)
+    request.refresh_from_db()
+    assert request.state == state
+
+
+def test_a_rule_on_the_requests_of_the_live_version_leaves_out_what_its_variants_got(team):
+    endpoint, _request = begin_canary(team, [DRIFT])
+    rule = {"metric": "traffic.requests", "op": "above", "critical": 150.0, "needed": 1, "of": 1}
+    for name, version in (("Of v1", "v1"), ("Of the endpoint", "")):
+        rules.create(team.ops, project=team.project, name=name, endpoint=endpoint.name, version=version, **rule)
+    began = timezone.now() - timedelta(minutes=10)
+    for variant in ("", "canary"):
+        Monitor.objects.live().filter(variant=variant).update(valid_from=began, rolled_to=None, **PACE)
+        row = Monitor.objects.live().get(variant=variant)
+        with transaction.atomic():
+            counts = {shape.TRAFFIC: shape.traffic([900.0] * 100, errors=0)}
+            monitors.add_counts(row, began + timedelta(minutes=8), counts)
+    pipeline.roll_due()
+    fired = Alert.objects.filter(rule__name__startswith="Of ").values_list("rule__name", flat=True)
+    assert list(fired) == ["Of the endpoint"]
