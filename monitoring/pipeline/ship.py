@@ -31,7 +31,7 @@ from monitoring.pipeline import counting, variants
 from monitoring.services import performance, units
 from projects.actor import Actor
 from projects.models import ApiToken, Project
-from projects.services import events
+from projects.services import events, legal_holds
 
 log = structlog.get_logger(__name__)
 
@@ -337,7 +337,9 @@ def as_text(value: Any) -> str:
 
 
 def forget_unmatched(now: datetime) -> int:
-    """Drop labels that found no prediction in 30 days."""
+    """Drop labels that found no prediction in 30 days, but for those of projects under a legal hold."""
     before = now - WAIT_FOR_PREDICTION
-    dropped, _ = GroundTruth.objects.filter(prediction=None, recorded_at__lt=before).delete()
+    held = Project.objects.filter(legal_holds.held_projects())
+    waited = GroundTruth.objects.filter(prediction=None, recorded_at__lt=before)
+    dropped, _ = waited.exclude(project__in=held).delete()
     return dropped
