@@ -51,12 +51,10 @@ def requests(actor: Actor, project: Project | None) -> QuerySet[PromotionRequest
     """Requests whose present step asks for a role that the person holds, or that was handed to them."""
     asked = Q(pk=None)
     for role in Role:
-        here = Membership.objects.filter(
-            user=actor.user, role=role, valid_to=None, project__archived_at=None
-        )  # fmt: skip
+        here = Membership.objects.open().filter(user=actor.user, role=role, project__archived_at=None)
         handed = Delegation.objects.active(timezone.now()).filter(
             taker=actor.user, giver__is_active=True, giver__memberships__project=F("project"),
-            giver__memberships__role=role, giver__memberships__valid_to=None,
+            giver__memberships__in=Membership.objects.open().filter(role=role),
         )  # fmt: skip
         places = Q(project__in=here.values("project")) | Q(project__in=handed.values("project"))
         asked |= Q(asked_roles__contains=f",{role.value},") & places

@@ -119,9 +119,8 @@ class WaitingForMe(ScopedAPIView):
 
 
 def _takers(actor: Actor) -> list[Choice]:
-    rows = Membership.objects.filter(
-        project__in=holding(actor, Permission.PROMOTION_SIGN), role__in=delegations.ELIGIBLE, valid_to=None,
-        user__is_active=True,
+    rows = Membership.objects.open().filter(
+        project__in=holding(actor, Permission.PROMOTION_SIGN), role__in=delegations.ELIGIBLE, user__is_active=True,
     ).exclude(user=actor.user)  # fmt: skip
     rows = rows.select_related("user", "project").order_by("project__name", "user__username")
     found = {

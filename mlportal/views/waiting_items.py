@@ -38,5 +38,5 @@ class Item:
 def holding(actor: Actor, permission: Permission) -> QuerySet[Membership]:
     """Projects (as ids) in which the person's roles give them the permission."""
     roles = [role for role in Role if permission in GRANTS[role]]
-    mine = Membership.objects.filter(user=actor.user, valid_to=None, role__in=roles, project__archived_at=None)
+    mine = Membership.objects.open().filter(user=actor.user, role__in=roles, project__archived_at=None)
     return mine.values("project")  # type: ignore[return-value]

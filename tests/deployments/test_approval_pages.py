@@ -336,6 +336,17 @@ def test_the_inbox_ranks_requests_by_the_risk_class_of_their_model(team):
     assert "risk" not in waiting_[3].detail
 
 
+def test_a_role_whose_end_has_passed_brings_nothing_into_the_inbox(team):
+    make_request(team)
+    delegations.give(
+        team.manager2, project=team.project, taker=team.people["ops"].username, reason="I am on leave.",
+        until=timezone.now() + timedelta(days=2),
+    )  # fmt: skip
+    assert (waiting.count(team.manager), waiting.count(team.ops)) == (1, 1)
+    team.project.memberships.filter(role="manager").update(valid_until=timezone.now())  # the beat has not ended it yet
+    assert (waiting.count(team.manager), waiting.count(team.ops)) == (0, 0)
+
+
 def test_the_inbox_by_rest(team):
     request = make_request(team)
     client = Api(team, "manager", "read").client
