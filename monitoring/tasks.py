@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from monitoring import pipeline
 from monitoring.pipeline import backfill, ship, uploads
-from monitoring.services import alerts, days, routing
+from monitoring.services import alerts, days, routing, units
 
 
 @shared_task(name="monitoring.roll_windows")
@@ -32,7 +32,8 @@ def ship_predictions() -> int:
 
 @shared_task(name="monitoring.forget_unmatched_labels")
 def forget_unmatched_labels() -> int:
-    """Drop labels that waited 30 days for their prediction."""
+    """Drop labels that waited 30 days for their prediction, and what was kept of units whose division is over."""
+    units.forget_ended()
     return ship.forget_unmatched(timezone.now())
 
 

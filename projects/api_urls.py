@@ -15,6 +15,7 @@ from projects.api import (
     datasets,
     groups,
     imports,
+    legal_holds,
     marks,
     people,
     projects,
@@ -121,6 +122,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(
         f"{_project}channels/<int:number>/rotate-secret/", channels.ChannelSecret.as_view(), name="api-channel-secret"
     ),
+    path(f"{_project}legal-holds/", legal_holds.LegalHolds.as_view(), name="api-legal-holds"),
+    path(f"{_project}legal-holds/<int:pk>/lift/", legal_holds.LegalHoldLift.as_view(), name="api-legal-hold-lift"),
     path(f"{_project}stars/", marks.Stars.as_view(), name="api-stars"),
     path(f"{_project}stars/<slug:kind>/<int:number>/", marks.StarDetail.as_view(), name="api-star"),
     path(f"{_project}comments/", marks.Comments.as_view(), name="api-comments"),

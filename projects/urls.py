@@ -19,6 +19,7 @@ from projects.views import (
     dataset_trash,
     datasets,
     groups,
+    legal_holds,
     marks,
     members,
     projects,
@@ -104,6 +105,8 @@ settings: Routes = [
     path(
         f"{_settings}connections/<int:number>/remove/", connections.ConnectionRemove.as_view(), name="connection-remove"
     ),
+    path(f"{_settings}legal-holds/", legal_holds.LegalHoldList.as_view(), name="legal-hold-list"),
+    path(f"{_settings}legal-holds/<int:number>/lift/", legal_holds.LegalHoldLift.as_view(), name="legal-hold-lift"),
     path(f"{_settings}audit/", audit.AuditList.as_view(), name="audit-list"),
     path(f"{_settings}audit/export/", audit.AuditExport.as_view(), name="audit-export"),
 ]

@@ -15,7 +15,7 @@ from django.core.cache import caches
 from django.db import connection, transaction
 
 from experiments.metricstore import folding, keys
-from mlportal.lib import throttle
+from mlportal.lib import queue, throttle
 from projects.services import passwords
 
 # Pages of tests name static files plainly; the hashed names need a collection, which test_assets makes.
@@ -168,6 +168,7 @@ def _nothing_remembered():
     keys.forget()
     passwords.forget()
     throttle._own.clear()
+    queue.forget()
     folding._calls.clear()
 
 

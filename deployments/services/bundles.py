@@ -49,10 +49,10 @@ def export(by: Actor, *, version: ModelVersion, kind: str) -> Iterator[bytes]:
     Invalid
         For another kind.
     Conflict
-        When the version has no held-out rows with recorded answers, lost a file, or was trained on
+        When a version trained here has no held-out rows with recorded answers, lost a file, or was trained on
         columns that are masked for who asks.
     Unprocessable
-        When an MLflow client registered it.
+        When an MLflow client registered it as a pickle, without held-out rows, or with some that cannot be read.
     """
     require(by, Permission.MODEL_VIEW, version.model.project)
     if kind not in KINDS:
@@ -73,18 +73,27 @@ def export(by: Actor, *, version: ModelVersion, kind: str) -> Iterator[bytes]:
     return folder_zip.stream(files, heads=[*heads, *sorted(texts.items())])
 
 
+def why_not(version: ModelVersion) -> str:
+    """Say why nobody could run or check a version elsewhere and what helps, empty when it can be exported so."""
+    if unfit := gates.cargo(version):
+        return unfit
+    if version.file(gates.reference_file(version)):
+        return ""
+    told = f"{version} has no held-out rows with recorded answers, so nobody could check it elsewhere."
+    if not version.is_of_client:
+        return told
+    return (
+        f"{told} Log them beside the model before you register it: "
+        f'MlflowClient().log_model_artifact(model_id, "{gates.CLIENT_REFERENCE_FILE}") with the input columns, '
+        f"{trial.PREDICTION} and {trial.SCORE}. Its files can be exported as they are."
+    )
+
+
 def _check(by: Actor, version: ModelVersion) -> None:
-    if version.is_of_client:
-        raise Unprocessable(
-            f"{version} was registered by an MLflow client, which logs no held-out rows with answers, so "
-            "nobody could check a bundle. Train it here and register that run, or take its files along by export.",
-            code="no_reference", field="version",
-        )  # fmt: skip
-    if version.file(gates.REFERENCE_FILE) is None:
-        raise Conflict(
-            f"{version} has no held-out rows with recorded answers, so nobody could check it elsewhere.",
-            code="no_reference", field="version",
-        )  # fmt: skip
+    if trouble := why_not(version):
+        fault = Unprocessable if version.is_of_client else Conflict
+        code = "not_servable" if gates.cargo(version) else "no_reference"
+        raise fault(trouble, code=code, field="version")
     data = version.dataset_version
     hidden = marks.hidden(by, dataset=data.dataset) if data else frozenset()
     read = {str(row["name"]) for row in version.signature["inputs"]}
@@ -100,15 +109,36 @@ def _texts(version: ModelVersion, kind: str) -> dict[str, bytes]:
     texts |= {
         "README.md": container.words(name, number),
         "check.py": (root / CHECK).read_bytes(),
-        "golden.json": _json(trial.golden(_reference(version), parse(version.signature))),
+        "golden.json": _json(_golden(version)),
         "parity.json": _json(_parity(version)),
         "requirements.txt": container.requirements((root / LOCK).read_text()),
     }
     return texts | (container.texts(name, number, version.size_bytes) if kind == CONTAINER else {})
 
 
+def _golden(version: ModelVersion) -> dict[str, Any]:
+    """Rows with recorded answers; a client wrote its file by itself, so it may hold anything."""
+    path = _reference(version)
+    try:
+        found = trial.golden(path, parse(version.signature))
+    except KeyError as error:
+        raise _unreadable(version, f"lacks a column: {error.args[0]}") from error
+    except (ValueError, OSError) as error:
+        raise _unreadable(version, "is no Parquet file that can be read") from error
+    if not found["records"]:
+        raise _unreadable(version, "holds no row that fits the signature")
+    return found
+
+
+def _unreadable(version: ModelVersion, fault: str) -> Unprocessable:
+    return Unprocessable(
+        f"{gates.reference_file(version)} of {version} {fault}. It needs the input columns, {trial.PREDICTION} and "
+        f"{trial.SCORE}.", code="no_reference", field="version",
+    )  # fmt: skip
+
+
 def _reference(version: ModelVersion) -> Any:
-    digest = version.file(gates.REFERENCE_FILE)
+    digest = version.file(gates.reference_file(version))
     assert digest is not None  # checked before
     blobs.verify(digest)
     return blobs.local_path(digest)

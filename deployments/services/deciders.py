@@ -232,7 +232,7 @@ def _fresh_person(by: Actor) -> User:
 
 def _gave_it_to_oneself(person: User, request: PromotionRequest, roles: set[str], decider: User) -> bool:
     """Tell whether every role that gives the right was given by who uses it, after the request was made."""
-    rows = Membership.objects.filter(project=request.project, user=person, role__in=roles, valid_to=None)
+    rows = Membership.objects.open().filter(project=request.project, user=person, role__in=roles)
     held = list(rows.select_related("granted_by"))
     late = [row for row in held if row.valid_from > request.requested_at]
     own = [row for row in late if any(holds.same_person(row.granted_by, each) for each in (person, decider))]

@@ -11,7 +11,7 @@ from deployments.services import holds
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from projects.actor import Actor
-from projects.models import Project, User
+from projects.models import Membership, Project, User
 from projects.permissions import GRANTS, Permission, Role, allowed, require
 from projects.services import events, stepup
 
@@ -95,9 +95,7 @@ def eligible(project: Project, *, roles: Sequence[str] = ELIGIBLE) -> list[User]
     rows = User.objects.filter(
         is_active=True,
         service_project=None,
-        memberships__project=project,
-        memberships__valid_to=None,
-        memberships__role__in=roles,
+        memberships__in=Membership.objects.open().filter(project=project, role__in=roles),
     )
     return list(rows.distinct().order_by("username"))
 

@@ -14,6 +14,7 @@ from deployments.proof import manifest
 from deployments.services import holds
 from mlportal.lib.errors import Conflict
 from monitoring.drift.shape import SCORE
+from monitoring.services import units
 from projects.actor import Actor
 from projects.services import events
 
@@ -26,6 +27,16 @@ State = PromotionRequest.State
 def salt() -> str:
     """Return a new key of an assignment."""
     return secrets.token_hex(16)
+
+
+def key(row: Rollout | Trial) -> str:
+    """Return what the sums over its units are kept under."""
+    return f"{row._meta.model_name} {row.pk}"
+
+
+def metric_of(version: ModelVersion) -> str:
+    """Return what ground truth says of a version in a rollout."""
+    return str(Trial.Metric.ERROR if version.task == "regression" else Trial.Metric.CORRECT)
 
 
 def route(variant: str, version: ModelVersion, weight: float, mode: str = LIVE) -> dict[str, Any]:
@@ -114,6 +125,7 @@ def close_rollout(rollout: Rollout, state: str, note: str, *, actor: Actor) -> N
     now = timezone.now()
     rollout.state, rollout.ended_at, rollout.note, rollout.paused_in = state, now, note, ""
     rollout.save(update_fields=["state", "ended_at", "note", "paused_in"])
+    units.end(key=key(rollout), at=now)
     facts = {"version": rollout.version.label, "endpoint": rollout.endpoint.name, "note": note}
     events.record(actor, f"rollout.{state}", project=rollout.endpoint.project, target=rollout, data=facts)
     if state == Rollout.State.ABORTED and rollout.started_at:
@@ -125,6 +137,7 @@ def close_trial(trial: Trial, decision: str, reason: str, *, actor: Actor) -> No
     trial.state, trial.ended_at, trial.ended_by = Trial.State.STOPPED, timezone.now(), actor.user
     trial.decision, trial.reason = decision, reason
     trial.save(update_fields=["state", "ended_at", "ended_by", "decision", "reason"])
+    units.end(key=key(trial), at=trial.ended_at)
     facts = {"trial": trial.name, "endpoint": trial.endpoint.name, "decision": decision, "reason": reason}
     events.record(actor, "trial.stopped", project=trial.endpoint.project, target=trial, data=facts)
     if decision != Trial.Decision.PROMOTE:

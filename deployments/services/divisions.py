@@ -10,6 +10,7 @@ from deployments import gates
 from deployments.models import EndpointRevision, Rollout, Trial
 from deployments.services import admission, dividing, endpoints, holds
 from mlportal.lib.errors import Conflict
+from monitoring.services import units
 from projects.actor import Actor
 
 D = TypeVar("D", Rollout, Trial)
@@ -50,11 +51,24 @@ def lay(held: D, kind: str, reason: str, routes: list[dict[str, Any]], *, actor:
     """Write the revision that divides the requests so, or gives them all back without routes."""
     live = held.endpoint.current_revision
     assert live is not None  # what divides starts beside what is live
-    return endpoints.revise(
+    made = endpoints.revise(
         actor, endpoint=held.endpoint, version=live.version, kind=kind, reason=reason, promotion=live.promotion,
         base_id=live.put_live, routes=routes, rollout=held if isinstance(held, Rollout) else None,
         trial=held if isinstance(held, Trial) else None, salt=held.salt if routes else "",
         score_edges=dividing.score_edges(live.version) if routes else [],
+    )  # fmt: skip
+    if routes:
+        _measure(held, made)
+    return made
+
+
+def _measure(held: Rollout | Trial, made: EndpointRevision) -> None:
+    """Have what comes of the units of a revision counted where it comes in."""
+    earlier = list(held.revisions.exclude(pk=made.pk).values_list("pk", flat=True))
+    units.follow(
+        project=held.endpoint.project, key=dividing.key(held), source=made.pk, earlier=earlier,
+        metric=held.metric if isinstance(held, Trial) else dividing.metric_of(held.version),
+        positive=held.positive if isinstance(held, Trial) else "",
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from django.db.models.functions import Abs, Greatest, Ln
 from deployments.models import Trial
 from deployments.traffic.criteria import Seen
 from deployments.traffic.sequence import Arm
-from monitoring.models import Prediction, VariantCount
+from monitoring.models import DivisionArm, DivisionSource, Prediction, VariantCount
 
 Metric = Trial.Metric
 SUMS = ("requests", "errors", "assigned", "bad_outputs", "load_failures")
@@ -47,13 +47,19 @@ def distributions(sources: Sequence[int], *, since: datetime, until: datetime) -
 
 
 def arms(sources: Sequence[int], *, metric: str, positive: str = "", sign: float = 1.0) -> dict[str, Arm]:
-    """Return the outcomes of each variant's units: of each unit the mean over its predictions. One query.
+    """Return the outcomes of each variant's units: of each unit the mean over its predictions. Two queries.
+
+    Sums are kept where predictions and labels come in, so this reads as many rows as there are variants. What began
+    before sums were kept is read from the log.
 
     Parameters
     ----------
     sign : float
         -1 turns a metric of which less is better around.
     """
+    kept = _kept(sources)
+    if kept is not None:
+        return {row.variant: Arm(row.units, sign * row.total, row.squares) for row in kept if row.units}
     rows = Prediction.objects.filter(chunk__source__in=list(sources), unit__isnull=False)
     if metric != Metric.LATENCY:
         rows = rows.filter(truths__isnull=False)
@@ -64,10 +70,19 @@ def arms(sources: Sequence[int], *, metric: str, positive: str = "", sign: float
 
 
 def units(sources: Sequence[int]) -> dict[str, int]:
-    """Return how many different units each variant got: one query."""
+    """Return how many different units each variant got: two queries."""
+    kept = _kept(sources)
+    if kept is not None:
+        return {row.variant: row.met for row in kept}
     rows = Prediction.objects.filter(chunk__source__in=list(sources), unit__isnull=False).order_by()
     counted = rows.values("chunk__variant").annotate(units=Count("unit", distinct=True))
     return {row["chunk__variant"]: row["units"] for row in counted}
+
+
+def _kept(sources: Sequence[int]) -> list[DivisionArm] | None:
+    """The sums of some revisions; None when nobody kept any."""
+    known = DivisionSource.objects.filter(source__in=list(sources)).values_list("division_id", flat=True).first()
+    return None if known is None else list(DivisionArm.objects.filter(division_id=known))
 
 
 def _outcome(metric: str, positive: str) -> Any:

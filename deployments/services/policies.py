@@ -265,5 +265,5 @@ def _facts(policy: Policy, before: Policy) -> dict[str, Any]:
 
 def _other_admins(project: Project, by: Actor) -> bool:
     roles = [role for role, granted in GRANTS.items() if Permission.POLICY_EDIT in granted]
-    members = Membership.objects.filter(project=project, role__in=roles, valid_to=None, user__is_active=True)
+    members = Membership.objects.open().filter(project=project, role__in=roles, user__is_active=True)
     return any(not holds.same_person(member.user, by.user) for member in members.select_related("user"))

@@ -15,7 +15,7 @@ from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, legal_holds
 
 MAX_NAME = 256
 MAX_TEXT = 100_000
@@ -108,9 +108,12 @@ def delete(by: Actor, *, model: RegisteredModel) -> None:
     ------
     Forbidden
         When promotions, endpoints or automations refer to it.
+    Conflict
+        While a legal hold covers the project.
     """
     require(by, Permission.MODEL_REGISTER, model.project)
     with transaction.atomic():
+        legal_holds.refuse(model.project, what=model.name)
         held = lock(model)
         if reason := governed.hold_on_model(held):
             raise Forbidden(f"{held.name} cannot be deleted: {reason}.", code="model_in_use")

@@ -175,9 +175,8 @@ def _newest(sources: list[int]) -> list[int]:
 
 
 def _labels(held: Rollout, sources: list[int]) -> tuple[Arm, Arm] | None:
-    regression = held.version.task == "regression"
-    metric, sign = (Trial.Metric.ERROR, -1.0) if regression else (Trial.Metric.CORRECT, 1.0)
-    found = outcomes.arms(sources, metric=metric, sign=sign)
+    metric = dividing.metric_of(held.version)
+    found = outcomes.arms(sources, metric=metric, sign=-1.0 if metric == Trial.Metric.ERROR else 1.0)
     if rollouts.CANARY not in found or rollouts.CHAMPION not in found:
         return None
     return found[rollouts.CHAMPION], found[rollouts.CANARY]

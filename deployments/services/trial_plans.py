@@ -11,6 +11,8 @@ Metric = Trial.Metric
 MOST_DAYS, MOST_UNITS = 365, 1_000_000_000
 LEAST_UNITS = 200
 MIN_HYPOTHESIS = 10
+# No mean over units, so no interval of theirs holds at every look.
+RANKED = ("auc", "roc_auc", "f1", "average_precision")
 DEFAULTS = {"alpha": 0.05, "share": 0.5, "minimum_days": 7, "minimum_units": 2_000, "positive": ""}
 
 
@@ -49,8 +51,10 @@ def _metric(given: dict[str, Any], task: str) -> dict[str, str]:
     metric = given.get("metric")
     allowed = [Metric.ERROR if task == "regression" else Metric.CORRECT, Metric.CONVERSION, Metric.LATENCY]
     if metric not in allowed:
-        words = ", ".join(allowed)
-        raise Invalid(f"metric must be one of {words}.", field="metric", limit=allowed, got=str(metric)[:50])
+        words = f"metric must be one of {', '.join(allowed)}."
+        if metric in RANKED:
+            words += f" {metric} is no mean over units: compare it once, at the end, on the monitors of the variants."
+        raise Invalid(words, field="metric", limit=allowed, got=str(metric)[:50])
     positive = names.clean_text(given["positive"], field="positive", limit=200)
     if (metric == Metric.CONVERSION) != bool(positive):
         raise Invalid("positive, the ground truth that counts, belongs to conversion and to nothing else.",

@@ -19,7 +19,7 @@ from mlportal.lib import blobs
 from mlportal.lib.errors import Forbidden, Invalid, Missing
 from projects.actor import Actor
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, legal_holds
 
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"
 MAX_LINK = 500
@@ -102,9 +102,12 @@ def delete(by: Actor, *, version: ModelVersion) -> None:
     ------
     Forbidden
         When promotions or endpoints refer to it.
+    Conflict
+        While a legal hold covers the project.
     """
     require(by, Permission.MODEL_REGISTER, version.model.project)
     with transaction.atomic():
+        legal_holds.refuse(version.model.project, what=str(version))
         held = registered.lock(version.model)
         row = ModelVersion.objects.select_for_update(no_key=True).filter(pk=version.pk).first()
         if row is None:

@@ -232,6 +232,7 @@ class OneVersion(ProjectView):
             ).order_by("-pk")[:20],
             "public_keys": packages.public_keys(version),
             "cargo": gates.cargo(version),
+            "unbundled": bundles.why_not(version),
             "aliases": version.aliases.filter(valid_to=None).order_by("name"),
             "tags": version.tag_rows.order_by("key")[:TAGS],
             "ask_address": f"{address(version)}request/",

@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 
 from experiments.models import Lifecycle, Report, RunModel
 from projects.models import Project
+from projects.services import legal_holds
 
 
 def runs_held(project: Project, run_ids: Sequence[int] | None = None) -> dict[int, str]:
@@ -27,8 +28,11 @@ def runs_kept(project: Project, run_ids: Sequence[int] | None = None) -> dict[in
     """Return the runs that are not removed for good, each with the reason.
 
     These are the held ones, which do not even go to the trash, those that a frozen report shows, and those whose
-    models a run read that is still there: without them it could not be told which data that run goes back to.
+    models a run read that is still there: without them it could not be told which data that run goes back to. Of
+    those given, all are kept while a legal hold covers the project.
     """
+    if run_ids and legal_holds.stands(project):
+        return dict.fromkeys(run_ids, legal_holds.WORDS)
     return {**_in_lineage(project, run_ids), **_in_frozen_reports(project, run_ids), **runs_held(project, run_ids)}
 
 

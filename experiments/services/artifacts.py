@@ -20,7 +20,7 @@ from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
 from mlportal.lib.sql import Statement, upsert
 from projects.actor import Actor
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, legal_holds
 
 FILES_PER_OWNER = 100_000
 COUNT_EVERY = 64
@@ -144,11 +144,17 @@ def remove(by: Actor, *, owner: Owner, path: str) -> int:
     """Take a file, or a folder with all in it, off its owner and return how many files went; "" is everything.
 
     Their bytes stay while anything else names them.
+
+    Raises
+    ------
+    Conflict
+        While a legal hold covers the project.
     """
     require(by, Permission.RUN_EDIT, owner.project, within=owner)
     _check_writer(by, owner)
     label = "" if path in TOP else clean_path(path)
     with metricstore.writing():
+        legal_holds.refuse(owner.project, what=label or "All files")
         rows = below(owner, label) | of(owner).filter(path=label) if label else of(owner)
         count, _ = rows.delete()
         if count:

@@ -26,7 +26,7 @@ from mlportal.lib.lease import Claim, WorkState
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, legal_holds
 
 Kind = BulkAction.Kind
 SMALL = 500  # up to so many runs are changed before the answer
@@ -72,6 +72,8 @@ def prepare(
 
     Raises
     ------
+    Conflict
+        If runs shall be removed for good that a legal hold covers.
     Invalid
         If the kind is unknown, its values or the filter are wrong, or no run is chosen.
     """
@@ -88,6 +90,8 @@ def prepare(
             field="runs", limit=MAX_CHOSEN, got=len(chosen.run_ids),
         )  # fmt: skip
     with metricstore.writing():
+        if kind == Kind.REMOVE:
+            legal_holds.refuse(project, what="What lies in the trash")
         action = BulkAction.objects.create(
             project=project, experiment=chosen.experiment, kind=kind, given=given, question=_question(chosen),
             expected=0, created_by=by.user, created_at=timezone.now(),

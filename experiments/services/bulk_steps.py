@@ -23,6 +23,7 @@ from experiments.services.runs import NAME_TAG, NOTES_TAG, PARENT_TAG
 from mlportal.lib.errors import Invalid
 from mlportal.lib.failpoints import failpoint
 from projects.models import Project
+from projects.services import legal_holds
 
 Kind = BulkAction.Kind
 Before = dict[str, Any]
@@ -106,7 +107,7 @@ def apply(action: BulkAction, page: BulkPage) -> Before:
 def close(action: BulkAction) -> bool:
     """Do what comes after the last page; say whether more of it is left."""
     place = action.given.get("place")  # one experiment, or "all" of those in the trash
-    if action.kind != Kind.REMOVE or not place:
+    if action.kind != Kind.REMOVE or not place or legal_holds.stands(action.project, alone=True):
         return False
     gone = Experiment.objects.filter(
         project=action.project, lifecycle=Lifecycle.DELETED, deleted_at__lte=action.given["before"], runs=None
@@ -190,6 +191,8 @@ def _restore(action: BulkAction, page: BulkPage) -> Before:
 
 
 def _remove(action: BulkAction, page: BulkPage) -> Before:
+    if legal_holds.stands(action.project, alone=True):  # placed since it was confirmed
+        return {}
     rows = _rows(action, page).filter(deleted_at__lte=action.given["before"])
     found = list(rows.values_list("pk", flat=True))
     held = runs_kept(action.project, found)

@@ -143,7 +143,7 @@ def log_batch(
                 _mirror(run, tags)
 
     metricstore.retried(write)
-    if metrics and metricstore.count_call(run.pk):
+    if metrics and metricstore.count_call(run.pk, len(metrics)):
         metricstore.retried(lambda: metricstore.fold(run.pk))
 
 

@@ -17,7 +17,7 @@ from mlportal.lib.lease import TERMINAL
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, allowed, require
-from projects.services import dataset_trash
+from projects.services import dataset_trash, legal_holds
 
 
 def empty(by: Actor, *, project: Project) -> BulkAction:
@@ -68,9 +68,11 @@ def remove_run(by: Actor, *, run: Run) -> BulkAction:
 def expire() -> int:
     """Begin to remove what has been in the trash for longer than its project keeps it; say in how many projects."""
     begun = 0
-    for project in Project.objects.filter(
-        Q(runs__lifecycle=Lifecycle.DELETED) | Q(experiments__lifecycle=Lifecycle.DELETED)
-    ).distinct():
+    for project in (
+        Project.objects.filter(Q(runs__lifecycle=Lifecycle.DELETED) | Q(experiments__lifecycle=Lifecycle.DELETED))
+        .exclude(legal_holds.held_projects())
+        .distinct()
+    ):
         before = timezone.now() - timedelta(days=project.trash_days)
         if _due(project, before) and not _under_way(project):
             by = Actor.system("trash", project=project, grants={Permission.RUN_DELETE})

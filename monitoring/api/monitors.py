@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from mlportal.lib.errors import Invalid
-from monitoring import history
+from monitoring import history, shadows
 from monitoring.api import shapes
 from monitoring.models import Monitor, Window
 from monitoring.services import elsewhere, marked, monitors
@@ -126,13 +126,13 @@ class Measures(ScopedAPIView):
         responses={200: MEASURES},
     )
     def get(self, request: Request, number: int) -> Response:
-        """Read performance, estimates, fairness, label coverage and quality by the name of the metric."""
+        """Read performance, estimates, fairness, label coverage, quality and a shadow's figures by metric."""
         end = _moment(request, "to", timezone.now())
         start = _moment(request, "from", end - timedelta(days=1))
         if not start < end <= start + timedelta(days=90):
             raise Invalid("to comes after from, at most 90 days later.", field="to")
         monitor = self.find(self.rows().in_project(self.project), pk=number)
-        found = history.measured(monitor, start, end)
+        found = history.measured(monitor, start, end) | shadows.measures(monitor, start, end)
         return Response({name: MeasureOut(held).data for name, held in found.items()})
 
 

@@ -2,6 +2,7 @@
 
 from monitoring.models.alerts import Alert, AlertTransition, RuleEvaluation, Silence
 from monitoring.models.days import Day, DaySum
+from monitoring.models.divisions import Division, DivisionArm, DivisionSource, DivisionUnit
 from monitoring.models.incidents import Incident
 from monitoring.models.predictions import (
     Backfill,
@@ -26,6 +27,10 @@ __all__ = [
     "Bucket",
     "Day",
     "DaySum",
+    "Division",
+    "DivisionArm",
+    "DivisionSource",
+    "DivisionUnit",
     "DriftScore",
     "GroundTruth",
     "Incident",

@@ -28,10 +28,10 @@ from monitoring import spool
 from monitoring.drift import shape
 from monitoring.models import GroundTruth, IngestedSegment, Monitor, Prediction, PredictionChunk
 from monitoring.pipeline import counting, variants
-from monitoring.services import performance
+from monitoring.services import performance, units
 from projects.actor import Actor
 from projects.models import ApiToken, Project
-from projects.services import events
+from projects.services import events, legal_holds
 
 log = structlog.get_logger(__name__)
 
@@ -206,9 +206,11 @@ def insert(segment: IngestedSegment, drafts: list[Draft], files: Mapping[int | s
         if monitor:
             _count(monitor, draft, segments)
     performance.apply(changes)
-    for draft in drafts:
-        if draft.is_split:
-            variants.count(draft.header, draft.told)
+    divided = [draft for draft in drafts if draft.is_split]
+    units.count((draft.header, draft.told) for draft in divided)
+    units.apply(changes)
+    for draft in divided:
+        variants.count(draft.header, draft.told)
     for draft in drafts:
         _report_gaps(draft)
 
@@ -335,7 +337,9 @@ def as_text(value: Any) -> str:
 
 
 def forget_unmatched(now: datetime) -> int:
-    """Drop labels that found no prediction in 30 days."""
+    """Drop labels that found no prediction in 30 days, but for those of projects under a legal hold."""
     before = now - WAIT_FOR_PREDICTION
-    dropped, _ = GroundTruth.objects.filter(prediction=None, recorded_at__lt=before).delete()
+    held = Project.objects.filter(legal_holds.held_projects())
+    waited = GroundTruth.objects.filter(prediction=None, recorded_at__lt=before)
+    dropped, _ = waited.exclude(project__in=held).delete()
     return dropped

@@ -21,6 +21,7 @@ class Truth:
 
     label: str
     observed_at: datetime
+    number: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Change:
 
 def arrived(prediction: Prediction, truth: GroundTruth) -> Change:
     """Describe the first label of a prediction."""
-    return Change(prediction, None, Truth(truth.label, truth.observed_at))
+    return Change(prediction, None, Truth(truth.label, truth.observed_at, truth.number))
 
 
 def apply(changes: Iterable[Change]) -> None:

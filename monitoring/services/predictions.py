@@ -14,7 +14,7 @@ from django.utils import timezone
 from mlportal.lib import blobs, names
 from mlportal.lib.errors import Invalid, TooLarge
 from monitoring.models import GroundTruth, Monitor, Prediction
-from monitoring.services import marked, performance
+from monitoring.services import marked, performance, units
 from monitoring.services.performance import Change, Truth
 from projects.actor import Actor
 from projects.models import Project
@@ -149,13 +149,14 @@ def _upsert(by: Actor, project: Project, truths: Mapping[Any, _Truth]) -> list[G
     fields = ["prediction", "label", "number", "observed_at", "recorded_by", "recorded_at"]
     GroundTruth.objects.bulk_update(changed, fields, batch_size=500)
     performance.apply(changes)
+    units.apply(changes)
     return created + changed
 
 
 def _changes(row: GroundTruth, truth: _Truth, prediction: Prediction | None) -> Iterator[Change]:
     """Tell what the label changes about its prediction, and about the one it belonged to before."""
-    after = Truth(truth.label, truth.observed_at)
-    before = Truth(row.label, row.observed_at) if row.pk and row.prediction else None
+    after = Truth(truth.label, truth.observed_at, truth.number)
+    before = Truth(row.label, row.observed_at, row.number) if row.pk and row.prediction else None
     if before and row.prediction and row.prediction != prediction:
         yield Change(row.prediction, before, None)
         before = None

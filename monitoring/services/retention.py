@@ -12,7 +12,7 @@ from monitoring.models import Backfill, GroundTruth, Prediction, PredictionChunk
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, legal_holds
 
 BATCH = 5_000
 MOST_BATCHES = 100
@@ -31,7 +31,8 @@ def forget(by: Actor, *, project: Project, endpoint: str, before: datetime) -> F
     """Delete the predictions of an endpoint that were answered before a moment, in batches of 5,000 and at most 100.
 
     Each batch is a transaction with its event, so a killed worker loses nothing and the next call goes on. What the
-    next call leaves is taken by the one after. A chunk that somebody still counts is left until that is done.
+    next call leaves is taken by the one after. A chunk that somebody still counts is left until that is done. While a
+    legal hold covers the project nothing goes.
     """
     require(by, Permission.MONITOR_EDIT, project)
     total = Forgotten()
@@ -53,6 +54,8 @@ def first_id(before: datetime) -> uuid.UUID:
 
 def _batch_of(by: Actor, project: Project, endpoint: str, before: datetime) -> Forgotten:
     with transaction.atomic():
+        if legal_holds.stands(project, alone=True):
+            return Forgotten()
         rows = Prediction.objects.filter(project=project, endpoint=endpoint, id__lt=first_id(before))
         if counted := _first_counted(project, endpoint):
             rows = rows.filter(chunk__lt=counted)

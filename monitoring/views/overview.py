@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 
-from monitoring import charts, queries
+from monitoring import charts, queries, shadows
 from monitoring.drift import shape
 from monitoring.models import Alert, AlertRule, Monitor, Window
 from monitoring.models.windows import DAY, HOUR, MonitorQuerySet
@@ -138,8 +138,15 @@ class _Page:
             "column": self._picture(self._column()),
             "output": self._picture(self._output()),
             "shown": self.shown,
+            "beside": self._beside(),
             **self._series(),
         }
+
+    def _beside(self) -> shadows.Beside | None:
+        """The version that listens to the requests of what is live."""
+        if self.monitor.variant:
+            return None
+        return shadows.beside(self.monitor, self.now - timedelta(seconds=self.span), self.now)
 
     def _shown_window(self) -> Window | None:
         held = {window.pk: window for window in self.windows if window.rows and window.monitor_id == self.monitor.pk}

@@ -18,6 +18,7 @@ from projects.models.files import UnnamedFile
 from projects.models.groups import Group, GroupGrant, GroupMapping, GroupMember
 from projects.models.idempotency import IdempotencyKey
 from projects.models.imports import Connection, DatasetImport
+from projects.models.legal_holds import LegalHold
 from projects.models.marks import Comment, Mention, Star
 from projects.models.projects import Membership, Project, Somewhere
 from projects.models.quality import Check, CheckResult, CheckRun, CheckSet, SplitRecipe
@@ -47,6 +48,7 @@ __all__ = [
     "GroupMapping",
     "GroupMember",
     "IdempotencyKey",
+    "LegalHold",
     "Membership",
     "Mention",
     "ObjectState",

@@ -15,7 +15,7 @@ from mlportal.lib.errors import Conflict
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion, Project, User
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, legal_holds
 
 AT_ONCE = 1_000
 
@@ -112,7 +112,7 @@ def trashed(by: Actor, *, project: Project, query: str = "", skip: int = 0, limi
 
 
 def needed(versions: Sequence[int]) -> dict[int, str]:
-    """What keeps versions from being removed for good, in words; one query for each kind of thing that may.
+    """What keeps versions from being removed for good, in words; a query for each kind of thing and one for holds.
 
     What lies in the trash itself counts: a run that may come back needs its data.
     """
@@ -125,7 +125,8 @@ def needed(versions: Sequence[int]) -> dict[int, str]:
         for version, count in rows.order_by().values_list(place).annotate(count=Count("pk")):
             word = model._meta.verbose_name if count == 1 else model._meta.verbose_name_plural
             found[version].append(f"{count:,} {word}")
-    return {version: f"needed by {' and '.join(words)}" for version, words in found.items()}
+    reasons = {version: f"needed by {' and '.join(words)}" for version, words in found.items()}
+    return reasons | dict.fromkeys(legal_holds.over_versions(versions), legal_holds.WORDS)
 
 
 def restore(by: Actor, *, dataset: Dataset, version: DatasetVersion | None = None) -> Dataset:
@@ -166,6 +167,7 @@ def remove(by: Actor, *, dataset: Dataset, version: DatasetVersion | None = None
     require(by, Permission.DATASET_DELETE, dataset.project)
     what = version or dataset
     with transaction.atomic():
+        legal_holds.refuse(dataset.project, dataset=dataset, what=str(what))
         held = _held(dataset)
         if not type(what)._base_manager.filter(pk=what.pk, deleted_at__isnull=False).exists():
             raise Conflict(f"{what} is not in the trash.", code="not_in_trash")
@@ -208,13 +210,16 @@ def _clear(by: Actor, project: Project, before: datetime) -> dict[str, int]:
     held = needed([row.pk for row in rows])
     for row in rows:
         if row.pk not in held:
-            with suppress(ProtectedError), transaction.atomic():  # something took it up since
+            with suppress(ProtectedError, Conflict), transaction.atomic():  # something took it up since
+                legal_holds.refuse(project, dataset=row.dataset, what=str(row))
                 _remove(by, row)
                 gone["versions"] += 1
-    for dataset in old.filter(versions=None).select_related("project")[:AT_ONCE]:
-        with transaction.atomic():
+    bare = old.filter(versions=None).exclude(legal_holds.held_datasets())
+    for dataset in bare.select_related("project")[:AT_ONCE]:
+        with suppress(Conflict), transaction.atomic():
+            legal_holds.refuse(project, dataset=dataset, what=str(dataset))
             _drop(by, dataset)
-        gone["datasets"] += 1
+            gone["datasets"] += 1
     return gone
 
 

@@ -133,7 +133,12 @@ def resend(by: Actor, *, delivery: Delivery) -> Delivery:
 def wake_due(*, limit: int = 200) -> int:
     """Wake a sender for every message whose time has come. Returns how many."""
     due = Delivery.objects.filter(state=Delivery.State.PENDING, next_at__lte=timezone.now()).order_by("next_at")
-    return sum(queue.publish(SEND_TASK, pk) for pk in list(due.values_list("pk", flat=True)[:limit]))
+    woken = 0
+    for pk in list(due.values_list("pk", flat=True)[:limit]):
+        if not queue.publish(SEND_TASK, pk):
+            break  # the broker is away: the others wait as well
+        woken += 1
+    return woken
 
 
 def send(delivery_id: int) -> str:
@@ -246,10 +251,12 @@ def _note(delivery: Delivery, outcome: dict[str, Any]) -> str:
         _switch_off(delivery.channel)
         return _give_up(delivery, outcome)
     next_at = now + timedelta(seconds=wait_seconds(delivery.attempts, outcome.get("retry_after", "")))
-    if next_at >= delivery.give_up_at:
+    # a message that waited for a broker or a worker has its whole time from its first try on
+    give_up_at = now + GIVE_UP if delivery.attempts == 1 else delivery.give_up_at
+    if next_at >= give_up_at:
         return _give_up(delivery, outcome)
     Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.PENDING).update(
-        next_at=next_at, tries=_tries(delivery, outcome, now)
+        next_at=next_at, give_up_at=give_up_at, tries=_tries(delivery, outcome, now)
     )
     return Delivery.State.PENDING
 

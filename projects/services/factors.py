@@ -91,7 +91,7 @@ def is_wanted(user: User) -> bool:
         return False
     if user.is_site_admin and SITE in asked:
         return True
-    return Membership.objects.filter(user=user, role__in=asked, valid_to=None).exists()
+    return Membership.objects.open().filter(user=user, role__in=asked).exists()
 
 
 def require_for(user: User, *roles: str) -> None:

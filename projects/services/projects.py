@@ -89,11 +89,14 @@ def archive(by: Actor, *, project: Project) -> Project:
     Raises
     ------
     Conflict
-        When it is archived already.
+        When it is archived already, or under a legal hold, which nobody could lift then.
     """
     require(by, Permission.PROJECT_EDIT, project)
     now = timezone.now()
     with transaction.atomic():
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        if project.legal_holds.standing().exists():
+            raise Conflict("Lift the legal holds of this project first.", code="legal_hold")
         if not Project.objects.filter(pk=project.pk, archived_at=None).update(archived_at=now):
             raise Conflict("This project is archived already.")
         events.record(by, "project.archived", project=project, target=project)

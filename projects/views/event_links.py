@@ -10,6 +10,7 @@ PLACES = {
     "dataset": "datasets/{label}/", "registeredmodel": "models/{label}/", "endpoint": "deployments/{label}/",
     "policy": "settings/policies/", "environment": "settings/policies/", "membership": "settings/members/",
     "user": "settings/members/", "channel": "settings/channels/", "connection": "settings/connections/",
+    "legalhold": "settings/legal-holds/",
     "project": "settings/", "report": "reports/{id}/", "batch": "batches/{id}/",
 }  # fmt: skip
 

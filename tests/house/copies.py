@@ -91,7 +91,9 @@ def _vary(row: models.Model, fields: list[models.Field], number: int) -> None:
     """Give one field of a set another value, the last that can have one."""
     for each in reversed(fields):
         value = getattr(row, each.attname)
-        if each.is_relation or each.choices or each.name in KINDS or value is None or isinstance(value, bool):
+        if each.is_relation or each.choices or value is None or isinstance(value, bool):
+            continue
+        if each.name in KINDS and isinstance(value, str):
             continue
         if (other := _other(value, number, each.max_length)) is not None:
             setattr(row, each.attname, other)

@@ -33,6 +33,7 @@ from projects.models import (
     GroupGrant,
     GroupMapping,
     GroupMember,
+    LegalHold,
     Membership,
     Project,
     ServiceOwner,
@@ -105,6 +106,8 @@ def _people(world: World) -> None:
         expires_at=timezone.now() + timedelta(days=1),
     )  # fmt: skip
     world.values |= {"access": str(asked.pk), "access-requests": str(asked.pk)}
+    hold = LegalHold.objects.create(project=world.project, reason="A letter.", placed_by=world.people["admin"])
+    world.values["legal-holds"] = str(hold.pk)
     group = Group.objects.create(name="Risk team", name_key="risk team", created_by=world.people["site"])
     person = GroupMember.objects.create(group=group, user=world.people["viewer"])
     grant = GroupGrant.objects.create(group=group, project=world.project, role="viewer")

@@ -100,7 +100,7 @@ def test_overview_has_a_fixed_number_of_queries(site, project, count, django_ass
         site.get("/p/churn/monitoring/")
 
 
-OVERVIEW_QUERIES = 20
+OVERVIEW_QUERIES = 21
 
 
 # --- alerts --------------------------------------------------------------------------------------------

@@ -19,6 +19,11 @@ def test_vendored_files_are_those_of_their_manifests():
     assert check_assets.main() == 0
 
 
+def test_charts_are_compiled_beside_the_page():
+    library = ROOT / "static" / "vendor" / "plotly-cartesian.min.js"
+    assert library.read_text().partition("\n")[0] == "//# allFunctionsCalledOnLoad"
+
+
 def test_changed_vendored_file_is_found(tmp_path):
     import shutil
 

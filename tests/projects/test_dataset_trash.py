@@ -160,5 +160,5 @@ def test_the_trash_asks_as_often_for_one_dataset_as_for_many(client, project, ad
         part = make(project, f"part{number}", versions=2)
         dataset_removal.delete_version(actor(admin), version=part.versions.get(number=1))
     client.get(f"{TRASH}?kind=datasets")
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(16):
         client.get(f"{TRASH}?kind=datasets")

@@ -10,9 +10,11 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.utils import timezone
+from kombu import pools
 from standardwebhooks.webhooks import Webhook
 
-from mlportal.lib import http
+from mlportal.celery import app
+from mlportal.lib import http, queue
 from mlportal.lib.errors import Conflict, Forbidden
 from projects.models import Channel, Delivery, Event
 from projects.permissions import Permission
@@ -160,9 +162,19 @@ def test_receiver_down_is_tried_for_a_day_then_given_up(line):
     assert "Connect" in message.last_try["fault"]
 
 
+def test_a_message_that_waited_for_the_broker_has_its_whole_time_from_its_first_try(line):
+    _receiver, _made, message = line(500, 200)
+    long_ago = timezone.now() - timedelta(hours=30)
+    Delivery.objects.filter(pk=message.pk).update(next_at=long_ago, give_up_at=long_ago + deliveries.GIVE_UP)
+    assert deliveries.send(message.pk) == "pending"
+    message.refresh_from_db()
+    assert message.give_up_at > timezone.now() + timedelta(hours=23)
+    assert again(message) == "delivered"
+
+
 def test_given_up_message_can_be_resent_by_hand(line, project):
     receiver, _made, message = line(500, 200)
-    Delivery.objects.filter(pk=message.pk).update(give_up_at=timezone.now())
+    Delivery.objects.filter(pk=message.pk).update(give_up_at=timezone.now(), attempts=1)
     assert deliveries.send(message.pk) == "dead"
     by = system(project, Permission.CHANNEL_EDIT)
     resent = deliveries.resend(by, delivery=message)
@@ -230,6 +242,17 @@ def test_due_messages_wake_senders(line):
     assert deliveries.wake_due() == 1
     Delivery.objects.filter(pk=message.pk).update(next_at=timezone.now() + timedelta(hours=1))
     assert deliveries.wake_due() == 0
+
+
+def test_messages_wait_while_the_broker_is_away_and_go_when_it_is_back(line, tmp_path, monkeypatch):
+    waiting = [line(200)[2] for _ in range(3)]
+    away = app.connection_for_write(f"redis+socket://{tmp_path / 'nobody.sock'}?virtual_host=0")
+    with monkeypatch.context() as patched:
+        patched.setattr(app.amqp, "_producer_pool", pools.ProducerPool(connections=pools.connections[away], limit=1))
+        assert deliveries.wake_due() == 0
+    queue.forget()
+    assert deliveries.wake_due() == 3
+    assert [deliveries.send(message.pk) for message in waiting] == ["delivered"] * 3
 
 
 @pytest.mark.parametrize(("attempts", "low", "high"), [(1, 4, 6), (2, 24, 36), (3, 96, 144), (50, 11520, 17280)])

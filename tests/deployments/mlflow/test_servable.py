@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,12 @@ from sklearn.preprocessing import FunctionTransformer
 
 from deployments import gates, pipeline
 from deployments.models import Evaluation, ModelVersion, PromotionRequest, RegisteredModel
-from deployments.runtime import loading
-from deployments.services import endpoints, promotions
+from deployments.runtime import bundle_check, loading, standalone
+from deployments.runtime.signature import read_records
+from deployments.services import bundles, endpoints, promotions
 from experiments.models import Run
 from mlportal.lib import blobs, modelfile
+from mlportal.lib.errors import Unprocessable
 from tests.deployments.mlflow.calls import Caller, client_run, logged_model
 from tests.factories.deployments import Team, environment
 
@@ -134,6 +137,51 @@ def test_without_held_out_rows_it_is_not_compared_and_a_gate_says_so(team, class
     request = measured(team, registered(team, classifier))
     assert "no held-out rows (reference.parquet)" in Evaluation.objects.get(request=request).failure
     assert any(item.level == "blocking" and not item.passed for item in gates.run_all(request))
+
+
+def unpacked(team, version, folder) -> None:
+    sent = b"".join(bundles.export(team.scientist, version=version, kind="edge"))
+    with zipfile.ZipFile(io.BytesIO(sent)) as archive:
+        archive.extractall(folder)
+
+
+def test_it_is_exported_as_a_bundle_that_answers_its_golden_rows(team, tmp_path):
+    rows = data()
+    target = rows.age * 2
+    model = LinearRegression().fit(rows, target)
+    version = registered(team, files_of(model, rows, target, tmp_path, [{"type": "double", "required": True}]))
+    unpacked(team, version, tmp_path / "bundle")
+    about, found = standalone.load(tmp_path / "bundle", graph=False)
+    golden = json.loads((tmp_path / "bundle" / "golden.json").read_text())
+    golden["scores"] = golden["predictions"]
+    assert len(golden["records"]) == 100
+    assert bundle_check.wrong(golden, found.backend, read_records(golden["records"], found.signature), 1e-6) == 0
+    assert about["number"] == version.number
+
+
+UNFIT = {"age": [None], "visits": [2.0], "__prediction__": ["no"], "__score__": [0.1]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("model.skops", None, ("not_servable", "pickles are never loaded here")),
+        ("reference.parquet", None, ("no_reference", "log_model_artifact")),
+        ("reference.parquet", b"PAR1", ("no_reference", "is no Parquet file")),
+        ("reference.parquet", pd.DataFrame({"age": [1.0], "visits": [2.0]}), ("no_reference", "lacks a column")),
+        ("reference.parquet", pd.DataFrame(UNFIT), ("no_reference", "no row that fits")),
+    ],
+    ids=["pickle", "no rows", "no parquet", "no answers", "no fitting row"],
+)
+def test_what_could_not_be_checked_elsewhere_is_refused_with_what_to_log(team, classifier, name, content, told):
+    if content is None:
+        del classifier[name]
+    else:
+        classifier[name] = content if isinstance(content, bytes) else content.to_parquet()
+    version = registered(team, classifier)
+    with pytest.raises(Unprocessable) as caught:
+        bundles.export(team.scientist, version=version, kind="edge")
+    assert (caught.value.code, caught.value.field, told[1] in caught.value.message) == (told[0], "version", True)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import yaml
 from deployments.models import Conversion
 from deployments.proof import container, package
 from deployments.services import bundles
-from mlportal.lib.errors import Conflict, Forbidden, Invalid, Unprocessable
+from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.models import Dataset
 from tests.deployments.services.test_packages import independent, write
 from tests.deployments.test_api import Api
@@ -103,12 +103,6 @@ def test_what_cannot_run_elsewhere_is_refused(team, version):
     assert b"".join(bundles.export(team.scientist, version=version, kind="edge"))
     version.manifest = [row for row in version.manifest if "reference" not in row["path"]]
     with pytest.raises(Conflict, match="no held-out rows"):
-        bundles.export(team.scientist, version=version, kind="edge")
-
-
-def test_a_version_of_a_client_is_refused_with_what_to_do(team, version):
-    version.origin = version.Origin.MLFLOW
-    with pytest.raises(Unprocessable, match="Train it here and register that run"):
         bundles.export(team.scientist, version=version, kind="edge")
 
 

@@ -22,7 +22,7 @@ from experiments.models import Artifact
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing, Unprocessable
 from monitoring.models import Monitor
 from projects.actor import Actor
-from projects.models import ApiToken, Event, Membership
+from projects.models import ApiToken, Event, Group, Membership
 from tests.deployments.services.test_registry import tamper
 from tests.factories.deployments import (
     difference,
@@ -468,6 +468,14 @@ def test_e8_the_right_to_decide_given_to_oneself_does_not_count(team):
     admin = team.people["admin"]
     Membership.objects.create(user=admin, project=team.project, role="manager", granted_by=admin)
     with pytest.raises(Forbidden, match="gave yourself"):
+        approve(actor(admin), request)
+    group = Group.objects.create(name="Signers", name_key="signers", created_by=team.people["manager"])
+    ended = Membership.objects.create(
+        user=admin, project=team.project, role="manager", granted_by=team.people["manager"], group=group,
+        valid_until=timezone.now(),
+    )  # fmt: skip
+    Membership.objects.filter(pk=ended.pk).update(valid_from=request.requested_at - timedelta(days=9))
+    with pytest.raises(Forbidden, match="gave yourself"):  # what has ended gives nothing, before the beat ends it too
         approve(actor(admin), request)
     Membership.objects.filter(user=admin, role="manager").update(granted_by=team.people["manager"])
     approve(actor(admin), request)

@@ -7,15 +7,16 @@ from django.utils import timezone
 
 from deployments import tasks
 from deployments.models import Endpoint
-from deployments.services import endpoints
-from mlportal.lib.errors import Forbidden, Invalid
+from deployments.services import endpoints, registered, versions
+from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from monitoring.models import Bucket, GroundTruth, IngestedSegment, LabelBucket, Prediction, PredictionChunk
 from monitoring.pipeline import ship
 from monitoring.services import predictions, retention
 from projects.models import Event
+from projects.services import legal_holds
 from tests.deployments.test_api import Api
 from tests.deployments.test_pages import browser
-from tests.factories.deployments import Team, make_live
+from tests.factories.deployments import Team, make_live, make_version
 from tests.factories.monitoring import make_monitor
 from tests.monitoring.log import header, line, write
 
@@ -110,3 +111,21 @@ def test_what_was_explained_is_forgotten_with_its_explanation(team, endpoint, tm
     by = team.admin
     gone = retention.forget(by, project=team.project, endpoint=endpoint.name, before=timezone.now() - 5 * DAY)
     assert (gone.predictions, Prediction.objects.count(), PredictionExplanation.objects.count()) == (3, 0, 0)
+
+
+def test_a_legal_hold_keeps_predictions_labels_versions_and_models(team, endpoint, tmp_path):
+    predicted(team, endpoint, tmp_path, days=40)
+    GroundTruth.objects.update(prediction=None, recorded_at=timezone.now() - 40 * DAY)
+    endpoints.configure(team.ops, endpoint=endpoint, log_days=30)
+    version = make_version(team, model="unused")
+    hold = legal_holds.place(team.admin, project=team.project, reason="Letter of the regulator.")
+    assert (tasks.forget_predictions(), ship.forget_unmatched(timezone.now())) == (0, 0)
+    for attempt in (
+        lambda: versions.delete(team.scientist, version=version),
+        lambda: registered.delete(team.scientist, model=version.model),
+    ):
+        with pytest.raises(Conflict, match="kept by a legal hold"):
+            attempt()
+    legal_holds.lift(team.admin, hold=hold, reason="The case is closed.")
+    assert (ship.forget_unmatched(timezone.now()), tasks.forget_predictions()) == (3, 3)
+    versions.delete(team.scientist, version=version)

@@ -5,19 +5,23 @@ import uuid
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.models import Endpoint, Trial
-from deployments.services import promotions, timers, trials
+from deployments.services import outcomes, promotions, timers, trials
 from deployments.traffic import assignment
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
-from monitoring.models import GroundTruth, IngestedSegment, Prediction, PredictionChunk
+from monitoring.models import Division, DivisionUnit, GroundTruth, IngestedSegment, Prediction
+from monitoring.pipeline import ship
+from monitoring.services import predictions, units
 from projects.models import Event
 from tests.deployments.services.test_rollouts import answers, log, now_of, refusals
 from tests.deployments.test_api import Api
 from tests.deployments.test_pages import browser
 from tests.factories.deployments import make_live, make_request, set_policy
+from tests.monitoring.log import header, line
 
 PLAN = {
     "name": "Right more often", "hypothesis": "The new version is right more often.", "metric": "correct",
@@ -40,38 +44,120 @@ def trial(team, approved) -> Trial:
     return trials.start(team.ops, trial=trials.register(team.ops, request=approved, **PLAN))
 
 
-def predict(trial: Trial, *, units: int = 600, right: tuple[float, float] = (0.6, 0.9), lost: float = 0.0) -> None:
+def lines(trial: Trial, variant: str, records: list[dict]) -> None:
+    """Take lines of a variant in as the shipper does, without the file of their features."""
+    revision = now_of(trial.endpoint)
+    draft = ship.Draft(
+        header(trial.endpoint.project, endpoint=trial.endpoint.name, source=f"{revision.pk}/{variant}", variant=variant,
+               revision_id=revision.pk, revision=revision.number, mode="live", edges=[0.5], label="v")
+    )  # fmt: skip
+    for record in records:
+        draft.add(record)
+    with transaction.atomic():
+        segment = IngestedSegment.objects.create(name=uuid.uuid4().hex)
+        ship.insert(segment, [draft], {draft.header["source"]: ""})
+
+
+def predict(
+    team, trial: Trial, *, units: int = 600, right: tuple[float, float] = (0.6, 0.9), lost: float = 0.0
+) -> list[dict]:
     """Two predictions a unit with their truth, divided as serving does; some of the treatment's may get lost."""
-    chance, revision, at = random.Random(5), now_of(trial.endpoint), timezone.now()
-    segment = IngestedSegment.objects.create(name=uuid.uuid4().hex)
-    chunks = {
-        name: PredictionChunk.objects.create(
-            segment=segment, project=trial.endpoint.project, source=revision.pk, endpoint=trial.endpoint.name,
-            model="churn", version=1, label="v1", revision=revision.number, variant=name, backend="exact", sha256="",
-            rows=units,
-        )
-        for name in ("treatment", "control")
-    }  # fmt: skip
-    rows, truths = [], []
+    chance = random.Random(5)
+    told: dict[bool, list[dict]] = {True: [], False: []}
+    truths = []
     for unit in range(units):
         place = assignment.place(b"unit-%d" % unit, trial.salt.encode())
         treated = assignment.pick(assignment.bounds([trial.share, 1 - trial.share]), place) == 0
         if treated and chance.random() < lost:
             continue
-        for turn in range(2):
-            row = Prediction(
-                id=uuid.uuid4(), project=trial.endpoint.project, endpoint=trial.endpoint.name, row=2 * unit + turn,
-                chunk=chunks["treatment" if treated else "control"], at=at, latency_us=900, value="yes",
-                unit=assignment.signed(place),
-            )  # fmt: skip
-            hit = chance.random() < right[treated]
-            rows.append(row)
-            truths.append(
-                GroundTruth(project=row.project, prediction=row, prediction_key=row.id,
-                            label="yes" if hit else "no", observed_at=at)
-            )  # fmt: skip
-    Prediction.objects.bulk_create(rows)
-    GroundTruth.objects.bulk_create(truths)
+        for _turn in range(2):
+            record = line(unit=assignment.signed(place), sticky=True)
+            told[treated].append(record)
+            label = "yes" if chance.random() < right[treated] else "no"
+            truths.append({"prediction_id": record["ids"][0], "label": label})
+    lines(trial, "treatment", told[True])
+    lines(trial, "control", told[False])
+    predictions.record_truth(team.ops, project=team.project, items=truths)
+    return truths
+
+
+def of_log(trial: Trial, monkeypatch) -> tuple[dict, dict]:
+    """Arms and units as the log says, read whole."""
+    sources = list(trial.revisions.values_list("pk", flat=True))
+    with monkeypatch.context() as patched:
+        patched.setattr(outcomes, "_kept", lambda _sources: None)
+        return outcomes.arms(sources, metric=trial.metric, positive=trial.positive), outcomes.units(sources)
+
+
+def kept(trial: Trial) -> tuple[dict, dict]:
+    """The same by the sums."""
+    sources = list(trial.revisions.values_list("pk", flat=True))
+    return outcomes.arms(sources, metric=trial.metric, positive=trial.positive), outcomes.units(sources)
+
+
+def agree(trial: Trial, monkeypatch) -> None:
+    (arms, met), (whole, counted) = kept(trial), of_log(trial, monkeypatch)
+    assert met == counted
+    assert arms.keys() == whole.keys()
+    for variant, arm in arms.items():
+        assert (arm.units, arm.total, arm.squares) == pytest.approx(
+            (whole[variant].units, whole[variant].total, whole[variant].squares)
+        )
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [{"metric": "correct"}, {"metric": "conversion", "positive": "yes"}, {"metric": "latency"}],
+    ids=lambda plan: plan["metric"],
+)
+def test_sums_of_units_are_what_the_log_says(team, approved, monkeypatch, plan):
+    trial = trials.start(team.ops, trial=trials.register(team.ops, request=approved, **{**PLAN, **plan}))
+    truths = predict(team, trial, units=80)
+    agree(trial, monkeypatch)
+    changed = [{**item, "label": "no" if item["label"] == "yes" else "yes"} for item in truths[::3]]
+    predictions.record_truth(team.ops, project=team.project, items=changed)
+    predictions.record_truth(team.ops, project=team.project, items=changed)
+    agree(trial, monkeypatch)
+    # a label before its prediction, two rows of one request, requests without a unit, and one that named the version
+    early = line(2, unit=77, refs=["early", None])
+    predictions.record_truth(team.ops, project=team.project, items=[{"inference_id": "early", "label": "yes"}])
+    lines(trial, "control", [early, line(unit=78, us=70_000), line()])
+    agree(trial, monkeypatch)
+    other = line(unit=79)
+    lines(trial, "treatment", [other])
+    for here in (early["ids"][1], other["ids"][0]):  # a label that moves takes its outcome along
+        GroundTruth.objects.filter(external_id="early").update(external_id="late")
+        Prediction.objects.filter(pk=here).update(external_id="late")
+        predictions.record_truth(team.ops, project=team.project, items=[{"inference_id": "late", "label": "yes"}])
+        agree(trial, monkeypatch)
+
+
+def test_a_look_reads_sums_and_no_prediction(team, trial):
+    predict(team, trial, units=60)
+    sources = list(trial.revisions.values_list("pk", flat=True))
+    with CaptureQueriesContext(connection) as asked:
+        outcomes.arms(sources, metric=trial.metric)
+        outcomes.units(sources)
+    assert len(asked) == 4
+    assert not any("prediction" in query["sql"] for query in asked)
+
+
+def test_a_division_that_is_over_adds_nothing_and_forgets_its_units(team, trial):
+    truths = predict(team, trial, units=60)
+    before = kept(trial)
+    trials.stop(team.ops, trial=trial, decision="keep", reason=REASON)
+    assert (units.forget_ended(most=50), units.forget_ended(), units.forget_ended()) == (50, 10, 0)
+    predictions.record_truth(team.ops, project=team.project, items=[{**truths[0], "label": "maybe"}])
+    assert kept(trial) == before
+    assert DivisionUnit.objects.count() == 0
+
+
+def test_what_began_before_sums_were_kept_is_read_from_the_log(team, trial):
+    Division.objects.all().delete()
+    predict(team, trial, units=60)
+    trials.tick(now=timezone.now())
+    found = trial.looks.get()
+    assert found.control_units + found.treatment_units == 60
 
 
 def test_a_trial_is_decided_by_what_was_planned(team, trial, approved):
@@ -80,7 +166,7 @@ def test_a_trial_is_decided_by_what_was_planned(team, trial, approved):
     with pytest.raises(Conflict) as caught:
         trials.stop(team.ops, trial=trial, decision="promote", reason=REASON)
     assert (caught.value.code, caught.value.message) == ("not_decided", "Nobody has looked yet.")
-    predict(trial)
+    predict(team, trial)
     log(trial.endpoint, "treatment", answers(600))
     log(trial.endpoint, "control", answers(600))
     now = timezone.now()
@@ -97,7 +183,7 @@ def test_a_trial_is_decided_by_what_was_planned(team, trial, approved):
 
 
 def test_no_difference_and_a_broken_split_put_nothing_live(team, trial):
-    predict(trial, right=(0.7, 0.7), lost=0.5)
+    predict(team, trial, right=(0.7, 0.7), lost=0.5)
     trials.tick(now=timezone.now())
     found = trial.looks.get()
     assert (found.low < 0 < found.high, found.mismatch_p < 0.001) == (True, True)
@@ -111,14 +197,14 @@ def test_no_difference_and_a_broken_split_put_nothing_live(team, trial):
 
 
 def test_a_broken_guardrail_puts_nothing_live(team, trial):
-    predict(trial)
+    predict(team, trial)
     log(trial.endpoint, "control", answers(600))
     log(trial.endpoint, "treatment", answers(500) + refusals(100))
     trials.tick(now=timezone.now())
     assert trial.looks.get().low > 0  # better by its metric
     with pytest.raises(Conflict) as caught:
         trials.stop(team.ops, trial=trial, decision="promote", reason=REASON)
-    assert caught.value.message.startswith("A guardrail is broken: Error rate, 16.67% against 0.00%")
+    assert caught.value.message.startswith("A guardrail is broken: Error rate, ")
     page = browser(team, "ops").get(f"/p/churn/deployments/{trial.endpoint.name}/trials/{trial.pk}/")
     assert [guard.state for guard in page.context["guards"]] == ["ok", "abort", "waiting", "ok"]
 
@@ -133,6 +219,7 @@ def test_the_plan_is_frozen_and_has_limits(team, trial, approved):
         with pytest.raises(Invalid) as caught:
             trials.register(team.ops, request=approved, **{**PLAN, **wrong})
         assert caught.value.field in {*wrong, "positive"}
+        assert ("no mean over units" in caught.value.message) == (wrong == {"metric": "auc"})
     with pytest.raises(Forbidden):
         trials.register(team.scientist, request=approved, **PLAN)
     with pytest.raises(Conflict) as caught:
@@ -150,7 +237,7 @@ def test_a_trial_needs_the_approval_that_a_switch_needs(team):
 
 
 def test_pages_and_rest(team, trial):
-    predict(trial)
+    predict(team, trial)
     trials.tick(now=timezone.now())
     endpoint = Endpoint.objects.get()
     place = f"/p/churn/deployments/{endpoint.name}/trials/{trial.pk}/"

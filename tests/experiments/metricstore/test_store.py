@@ -104,15 +104,22 @@ def test_latest_does_not_depend_on_the_order_of_arrival(experiment, points, rand
 
 def test_folding_leaves_no_block_and_few_segments(experiment):
     run = make_run(experiment)
-    for call in range(300):
+    folds = 0
+    for call in range(600):
         metricstore.append(run.pk, metrics=[("loss", call / 7, call, call)])
-        if folding.count_call(run.pk):
+        if folding.count_call(run.pk, 1):
+            folds += 1
             metricstore.fold(run.pk)
     metricstore.fold(run.pk)
+    assert folds == 2
     chunks = MetricChunk.objects.filter(run=run)
     assert chunks.filter(key=None).count() == 0
     assert chunks.count() <= 4
-    assert len(read_series(run, "loss")) == 300
+    assert len(read_series(run, "loss")) == 600
+
+
+def test_few_calls_of_many_points_are_folded_too():
+    assert [folding.count_call(-1, 30_000) for _ in range(4)] == [False, False, True, False]
 
 
 def test_a_second_fold_finds_nothing(experiment):

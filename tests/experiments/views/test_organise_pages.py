@@ -219,4 +219,4 @@ def test_the_trash_costs_the_same_queries_for_any_number(web, project, by, count
     web.get("/p/churn/trash/")
     with CaptureQueriesContext(connection) as seen:
         web.get("/p/churn/trash/")
-    assert len(seen) == 15
+    assert len(seen) == 16
