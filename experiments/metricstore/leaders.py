@@ -9,9 +9,11 @@ from functools import partial
 
 from django.db import connection
 
-from . import folding, keys
+from mlportal.lib.errors import Invalid
+
+from . import folding, keys, stepping
 from .asking import FEW_TO_COUNT, Question, matching
-from .orders import column_of
+from .orders import column_of, step_of
 from .predicates import Params
 from .starting import rows
 
@@ -20,7 +22,7 @@ WALKED = 3000
 
 @dataclass(frozen=True, slots=True)
 class Top:
-    """What a column shows of a metric: the aggregate last, min or max, and the end of it that is best."""
+    """What a column shows of a metric: the aggregate last, min, max or ``step:<n>``, and the end of it that is best."""
 
     name: str
     agg: str = "last"
@@ -32,7 +34,8 @@ def tops(question: Question, wanted: Sequence[Top], total: int) -> list[float | 
 
     Where few runs pass, they are read. Where many do, each metric's index is walked from its best end up to the
     first run that passes: usually a few steps. A filter that leaves out the best thousands of a column, as
-    ``auc<0.5`` does, costs one more query that reads the runs that pass.
+    ``auc<0.5`` does, costs one more query that reads the runs that pass. Values at a step are read, in the order of
+    the columns, while they are at most as many as are sorted by one; the columns behind have no best.
 
     Parameters
     ----------
@@ -45,6 +48,28 @@ def tops(question: Question, wanted: Sequence[Top], total: int) -> list[float | 
     if not wanted or not total:
         return [None] * len(wanted)
     folding.fold_experiments(question.context.scope.ids)
+    placed = [step_of(top.agg) is not None for top in wanted]
+    at_step = iter(_at_step(question, [top for top, is_placed in zip(wanted, placed, strict=True) if is_placed], total))
+    kept = iter(
+        _indexed(question, [top for top, is_placed in zip(wanted, placed, strict=True) if not is_placed], total)
+    )
+    return [next(at_step if is_placed else kept) for is_placed in placed]
+
+
+def _at_step(question: Question, wanted: Sequence[Top], total: int) -> list[float | None]:
+    """The best values at steps, None also where they would be too many to read."""
+    room = stepping.MOST // total
+    try:
+        run_ids = [run_id for run_id, _, _ in stepping.passing(question, "agg")] if wanted and room else []
+    except Invalid:  # more came since they were counted
+        room = 0
+    found = [stepping.best(run_ids, top.name, step_of(top.agg) or 0, top.end) for top in wanted[:room]]
+    return [*found, *[None] * (len(wanted) - len(found))]
+
+
+def _indexed(question: Question, wanted: Sequence[Top], total: int) -> list[float | None]:
+    if not wanted:
+        return []
     ids = keys.find(top.name for top in wanted)
     placed = [(top, ids.get(top.name, -1)) for top in wanted]  # no row has the key -1
     if total <= FEW_TO_COUNT:

@@ -68,6 +68,12 @@ def values(run_ids: Sequence[int], name: str, step: int) -> dict[int, float]:
     return found
 
 
+def best(run_ids: Sequence[int], name: str, step: int, end: str) -> float | None:
+    """Return the ``"max"`` or ``"min"`` of a metric at a step over these folded runs, None where none came so far."""
+    known = [value for value in values(run_ids, name, step).values() if not math.isnan(value)]
+    return None if not known else max(known) if end == "max" else min(known)
+
+
 def table(known: dict[int, float]) -> tuple[str, Params]:
     """SQL that reads values back as rows of (run, value), and its own values."""
     if connection.vendor == "postgresql":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from django.db.models import Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import MD5
 
 from experiments.models import Artifact, Experiment, JobAttempt, MetricChunk, Run, TrainingJob
@@ -14,6 +14,9 @@ from projects.models import DatasetVersion, Event, Project
 GONE = "gone"
 # Clients leave runs behind that work for ever; only the newest are looked at for new points.
 WATCHED = 200
+# What projects log most and no table of runs shows, and how far back others are looked for.
+UNSEEN = ("alert", "datasetversion", "endpoint", "monitor", "promotionrequest", "rollout")
+RECENT = 500
 
 
 def of_run(number: int) -> str:
@@ -41,17 +44,22 @@ def of_runs(experiment: int) -> str:
     Tags of a run that has ended change nothing here: they write no event.
     """
     working = Run.objects.filter(experiment=experiment, state__in=[Run.State.QUEUED, Run.State.RUNNING])
-    event = Event.objects.filter(project=OuterRef("project")).order_by("-seq").values("seq")[:1]
-    rows = Experiment.objects.filter(pk=experiment).annotate(event=Subquery(event), **_work(working))
+    rows = Experiment.objects.filter(pk=experiment).annotate(event=_event("project"), **_work(working))
     return _hash(rows.values_list("updated_at", "work", "event", "points"))
 
 
 def of_project_runs(project: int) -> str:
     """Version of all runs of a project, as of those of one experiment."""
     working = Run.objects.filter(project=project, state__in=[Run.State.QUEUED, Run.State.RUNNING])
-    event = Event.objects.filter(project=OuterRef("pk")).order_by("-seq").values("seq")[:1]
-    rows = Project.objects.filter(pk=project).annotate(event=Subquery(event), **_work(working))
+    rows = Project.objects.filter(pk=project).annotate(event=_event("pk"), **_work(working))
     return _hash(rows.values_list("work", "event", "points"))
+
+
+def _event(project: str) -> Subquery:
+    """The newest event that a table of runs may show; an old one passes out of sight, which renews it once."""
+    newest = Event.objects.order_by("-seq").annotate(from_seq=F("seq") - RECENT).values("from_seq")[:1]
+    recent = Event.objects.filter(project=OuterRef(project), seq__gt=Subquery(newest)).exclude(target_type__in=UNSEEN)
+    return Subquery(recent.order_by("-seq").values("seq")[:1])
 
 
 def _work(working: QuerySet[Run]) -> dict[str, Subquery]:

@@ -194,8 +194,8 @@ def _metrics(column: Column, values: list[float | None], numbers: Numbers, *, ha
 
 def _bar(share: str, text: str) -> str:
     return (
-        '<span class="cellbar"><svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
-        f'<rect width="{share}" height="4"/></svg>{text}</span>'
+        '<svg class="bar" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{share}" height="4"/></svg>{text}'
     )
 
 
@@ -228,8 +228,7 @@ def _rare(name: str, run: Run) -> str:
     if name == "user":
         if run.created_by is None:
             return MISSING
-        word = format_html('<span aria-hidden="true">{}</span>', run.created_by.username)
-        return f'<span class="row gap1">{ui.avatar(run.created_by)}{word}</span>'
+        return format_html("{}{}", ui.initials(run.created_by), run.created_by.username)
     if name == "state":
         return str(ui.state(run.state))
     return _text(SOURCES.get(run.source, run.source) if name == "source" else run.name)

@@ -169,7 +169,7 @@ class _Table:
         queries.fill_metrics(rows, list(dict.fromkeys(c.token.name for c in metrics)))
         judged = {
             c.text: metricstore.Top(c.token.name, tokens.settled(c.agg, c.token.name), c.better)
-            for c in metrics if c.better and tokens.step_of(c.agg) is None
+            for c in metrics if c.better
         }  # fmt: skip
         steps: dict[int, list[str]] = {}
         for column in metrics:

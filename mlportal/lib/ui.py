@@ -85,11 +85,13 @@ def avatar(person: Person | None, size: str = "sm", name: str = "") -> SafeStrin
             '<span class="avatar {}" aria-hidden="true">{}</span><span class="vh">{}</span>',
             size, icon("settings", "sm"), name or "The portal",
         )  # fmt: skip
+    return format_html('{}<span class="vh">{}</span>', initials(person, size), name or str(person))
+
+
+def initials(person: Person, size: str = "sm") -> SafeString:
+    """Initials in a circle, beside the name."""
     shade = f"a{int(person.pk) % 5}"
-    return format_html(
-        '<span class="avatar {} {}" aria-hidden="true">{}</span><span class="vh">{}</span>',
-        size, shade, person.initials, name or str(person),
-    )  # fmt: skip
+    return format_html('<span class="avatar {} {}" aria-hidden="true">{}</span>', size, shade, person.initials)
 
 
 # ---------------------------------------------------------------- numbers and times

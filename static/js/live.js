@@ -13,7 +13,7 @@ behaviour("live-part", (box) => {
   let version = box.dataset.liveVersion;
   let busy = false;
   let wanted = "";
-  let last = 0;
+  let last = Date.now(); // the page is as fresh as an answer
 
   async function renew(news) {
     wanted = news;

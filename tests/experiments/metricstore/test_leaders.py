@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import metricstore
-from experiments.metricstore import Context, Question, Scope, Top, folding
+from experiments.metricstore import Context, Question, Scope, Top, folding, stepping
 from experiments.metricstore import leaders as module
 from experiments.services import runs
 from tests.factories.experiments import log, make_experiment, make_run, writer
@@ -34,24 +34,37 @@ def zoo(experiment, request, monkeypatch):
             runs.delete(writer(experiment.project), run=run)
 
 
-WANTED = [Top("auc"), Top("auc", "last", "min"), Top("auc", "max"), Top("auc", "min", "min"), Top("none")]
+WANTED = [
+    Top("auc"), Top("auc", "step:1"), Top("auc", "last", "min"), Top("auc", "max"), Top("auc", "min", "min"),
+    Top("auc", "step:0", "min"), Top("auc", "step:7"), Top("none"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "best"),
     [
-        ("", [0.5, -1.0, INF, -1.0, None]),
-        ("team:a", [0.5, -1.0, INF, -1.0, None]),
-        ("auc<0.4", [0.2, -1.0, INF, -1.0, None]),
-        ("auc>5", [None] * 5),
+        ("", [0.5, 0.5, -1.0, INF, -1.0, -1.0, None, None]),
+        ("team:a", [0.5, 0.5, -1.0, INF, -1.0, -1.0, None, None]),
+        ("auc<0.4", [0.2, 0.2, -1.0, INF, -1.0, -1.0, None, None]),
+        ("auc>5", [None] * 8),
     ],
 )
 @pytest.mark.usefixtures("zoo")
 def test_the_best_is_over_all_runs_of_the_filter(experiment, text, best):
     question = Question(Context(Scope.of(experiment.pk), 0), metricstore.parse(text))
     assert metricstore.tops(question, WANTED, 10) == best
-    assert metricstore.tops(question, WANTED, 0) == [None] * 5
+    assert metricstore.tops(question, WANTED, 0) == [None] * 8
     assert metricstore.tops(question, [], 10) == []
+
+
+@pytest.mark.parametrize(
+    ("most", "total", "best"), [(24, 12, [0.5, INF]), (23, 12, [0.5, None]), (11, 12, [None] * 2), (11, 11, [None] * 2)]
+)
+@pytest.mark.usefixtures("zoo")
+def test_values_at_steps_are_read_for_the_best_while_they_are_few(experiment, monkeypatch, most, total, best):
+    monkeypatch.setattr(stepping, "MOST", most)
+    question = Question(Context(Scope.of(experiment.pk), 0), ())
+    assert metricstore.tops(question, [Top("auc", "step:1"), Top("auc", "step:0")], total) == best
 
 
 POINTS = st.lists(

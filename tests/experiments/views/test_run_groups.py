@@ -161,6 +161,7 @@ def test_a_column_at_a_step_sorts_all_runs_page_by_page(web, ask, query):
     page = answer.content.decode()
     assert re.findall(r'<span class="trunc">(\w+)</span>', page) == ["cd", "ab", "bc", "de"]
     assert 'aria-sort="descending"' in page
+    assert re.findall(r'<td class="[^"]*best[^"]*"[^>]*>(?:<svg.*?</svg>)?([\d.]+)<', page) == ["0.6000"]
     assert "(at step 1), best first" in page
     body = ask(f"q=depth>10&limit=1&{query}").json()
     names = [run["name"] for run in body["results"]]

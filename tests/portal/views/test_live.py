@@ -5,8 +5,9 @@ from django.test import Client
 
 from experiments.models import Run
 from experiments.queries import versions
-from experiments.services import attempts, runs
+from experiments.services import attempts, experiments, runs
 from projects.models import DatasetVersion
+from projects.services import events
 from tests.factories.experiments import log, make_experiment, make_run, writer
 from tests.factories.jobs import make_job, make_version
 from tests.factories.projects import make_project, make_user
@@ -104,6 +105,24 @@ def test_an_experiment_changes_with_new_runs_points_and_ends(project):
     runs.finish(writer(project), run=run, state="failed")
     seen.append(versions.of_runs(experiment.pk))
     assert len(set(seen)) == 5
+
+
+def test_what_no_table_of_runs_shows_does_not_renew_it(project, monkeypatch):
+    experiment = make_experiment(project)
+    experiments.rename(writer(project), experiment=experiment, name="Other")
+
+    def seen():
+        return versions.of_runs(experiment.pk), versions.of_project_runs(project.pk)
+
+    version = make_version(project)
+    before = seen()
+    events.record(writer(project), "dataset.profiled", project=project, target=version)
+    assert seen() == before
+    events.record(writer(project), "experiment.described", project=project, target=experiment)
+    after = seen()
+    assert [now == then for now, then in zip(after, before, strict=True)] == [False, False]
+    monkeypatch.setattr(versions, "RECENT", 0)
+    assert seen() != after, "an event that nobody looks for any more renews a table once"
 
 
 def test_a_job_changes_with_its_progress_log_and_metrics(project):
