@@ -127,13 +127,12 @@ def _database() -> dict[str, Any]:
         given["OPTIONS"] = SQLITE_OPTIONS
         given["TEST"] = {"NAME": f"{given['NAME']}.test"}
     else:
-        # Compiling a query takes 20 to 50 ms and saves nothing on a page of 100 rows. Statements are prepared where
-        # `mlportal.lib.sql` asks for it, and only with a threshold: Django's own None forbids it to all. The ORM's
-        # are bound on the client and never reach this number.
+        # Compiling a query takes 20 to 50 ms and saves nothing on a page of 100 rows; the rest spares planning
+        # (docs/adr/0085-plans-of-postgresql.md).
         options = given.get("OPTIONS", {})
         given["OPTIONS"] = {
             **options,
-            "options": f"{options.get('options', '')} -c jit=off".strip(),
+            "options": f"{options.get('options', '')} -c jit=off -c join_collapse_limit=4".strip(),
             "prepare_threshold": NEVER_BY_COUNTING,
         }
     return {**given, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
@@ -271,6 +270,7 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not Path(STATIC_ROOT, "staticfiles.json").exists()  # before collectstatic
 SPOOL_DIR = Path(environment.str("MLPORTAL_SPOOL_DIR", default=str(DATA_DIR / "spool")))
+SPOOL_QUOTA_BYTES = environment.int("MLPORTAL_SPOOL_QUOTA_BYTES", default=2 << 30)
 TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR = TEMP_DIR
 TEMP_DIR.mkdir(mode=0o700, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 from django.db.models import Case, F, IntegerField, Prefetch, Q, QuerySet, Value, When
 from django.utils import timezone
@@ -98,6 +99,8 @@ def _requests(actor: Actor, project: Project | None, now: datetime) -> Iterable[
             title=f"Promote {version} to {request.environment.name}", detail=" · ".join(facts),
             href=f"/p/{request.project.slug}/promotions/{request.pk}/", action="Review", project=request.project,
             at=request.requested_at, rank=1, risk=2 * RISKS[risk] + (0 if failures or soon else 1), oldest_first=True,
+            kind="promotion", call=f"promotions/{request.pk}/decide/", risk_class=risk.value or "not_stated",
+            ends_at=request.expires_at,
         )  # fmt: skip
 
 
@@ -113,7 +116,8 @@ def _looks(actor: Actor, project: Project | None) -> Iterable[Item]:
             detail=f"{revision.created_by}: {revision.reason[:120]}",
             href=f"/p/{endpoint.project.slug}/deployments/{endpoint.name}/{anchor}",
             action="Confirm or roll back" if forced else "Review", project=endpoint.project, at=revision.created_at,
-            rank=0 if forced else 2,
+            rank=0 if forced else 2, kind="second_look",
+            call=f"endpoints/{quote(endpoint.name, safe='')}/reviews/{revision.number}/close/",
         )  # fmt: skip
 
 
@@ -124,7 +128,7 @@ def _suspended(actor: Actor, project: Project | None) -> Iterable[Item]:
     rows = PromotionRequest.objects.suspended().filter(mine)
     rows = rows.filter(project=project) if project else rows
     for request in rows.with_subject().order_by("-ended_at")[:AT_MOST]:
-        yield _about(request, "suspended", "Suspended", request.closing_note, rank=0)
+        yield _about(request, "suspended", "Suspended", request.closing_note, rank=0, kind="suspended")
 
 
 def _escalated(actor: Actor, project: Project | None) -> Iterable[Item]:
@@ -135,7 +139,9 @@ def _escalated(actor: Actor, project: Project | None) -> Iterable[Item]:
     rows = rows.filter(project=project) if project else rows
     for request in rows.with_subject().order_by("pk")[:AT_MOST]:
         words = f"Nobody decided within {request.policy.timeout_hours} h. Find somebody who may sign."
-        yield _about(request, "warning", "Escalated", words, rank=1)
+        yield _about(
+            request, "warning", "Escalated", words, rank=1, kind="escalated", ends_at=request.expires_at
+        )  # fmt: skip
 
 
 def _unused(actor: Actor, project: Project | None, now: datetime) -> Iterable[Item]:
@@ -147,7 +153,7 @@ def _unused(actor: Actor, project: Project | None, now: datetime) -> Iterable[It
         ends = request.decided_at + request.policy.approval_life
         if ends - now <= SOON:
             words = f"Approved, not deployed; lapses {ends:%Y-%m-%d %H:%M} UTC."
-            yield _about(request, "expiring", "Expiring", words, rank=2)
+            yield _about(request, "expiring", "Expiring", words, rank=2, kind="expiring", ends_at=ends)
 
 
 def _ending(actor: Actor, project: Project | None, now: datetime) -> Iterable[Item]:
@@ -162,12 +168,16 @@ def _ending(actor: Actor, project: Project | None, now: datetime) -> Iterable[It
     rows = rows.filter(request__project=project) if project else rows
     for item in rows.order_by("until")[:AT_MOST]:
         words = f"The approval holds {item.words}, then: {item.get_action_display()}."
-        yield _about(item.request, "expiring", "Expiring", words, rank=2)
+        yield _about(item.request, "expiring", "Expiring", words, rank=2, kind="expiring", ends_at=item.until)
 
 
-def _about(request: PromotionRequest, state: str, label: str, words: str, *, rank: int) -> Item:
+def _about(
+    request: PromotionRequest, state: str, label: str, words: str, *, rank: int, kind: str,
+    ends_at: datetime | None = None,
+) -> Item:  # fmt: skip
     return Item(
         state=state, label=label, title=f"{request.version} in {request.environment.name}", detail=words[:200],
         href=f"/p/{request.project.slug}/promotions/{request.pk}/", action="Open", project=request.project,
-        at=request.ended_at or request.decided_at or request.requested_at, rank=rank,
+        at=request.ended_at or request.decided_at or request.requested_at, rank=rank, kind=kind,
+        call=f"promotions/{request.pk}/", risk_class=request.version.model.risk_class or "not_stated", ends_at=ends_at,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from deployments.models import Delegation
 from deployments.services import delegations
 from mlportal.lib.errors import DomainError, Invalid, Missing
 from mlportal.views import waiting
-from mlportal.views.waiting_items import holding
+from mlportal.views.waiting_items import Item, holding
 from projects.access import ScopedAPIView, SiteView
 from projects.actor import Actor
 from projects.models import Membership, Project
@@ -102,6 +102,14 @@ class WaitingSerializer(serializers.Serializer[Any]):
     action = serializers.CharField()
     project = serializers.CharField(source="project.slug")
     at = serializers.DateTimeField()
+    kind = serializers.ChoiceField(choices=waiting.KINDS)
+    call = serializers.SerializerMethodField(help_text="REST address where one acts on it, or reads it.")
+    risk_class = serializers.CharField(help_text="Of the model it is about; empty where it is about none.")
+    ends_at = serializers.DateTimeField(allow_null=True, help_text="When it ends by itself.")
+
+    def get_call(self, item: Item) -> str:
+        """Return the address below that of the project, or that of one's own requests."""
+        return f"/api/v1/projects/{item.project.slug}/{item.call}" if item.call else "/api/v1/access-requests/"
 
 
 class WaitingForMe(ScopedAPIView):
@@ -112,7 +120,10 @@ class WaitingForMe(ScopedAPIView):
 
     @extend_schema(operation_id="inbox_read", tags=["account"], responses=WaitingSerializer(many=True))
     def get(self, request: Request) -> Response:
-        """List what waits for the token's owner, worst first; a token of one project lists that project."""
+        """List what waits for the token's owner, worst first and at most 100 of a kind.
+
+        A token of one project lists that project.
+        """
         del request
         bound = self.actor.token.project if self.actor.token else None
         return Response(WaitingSerializer(waiting.for_person(self.actor, bound), many=True).data)

@@ -42,7 +42,8 @@ class Inbox(SiteView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         items = waiting.for_person(self.actor)
-        values = {"items": items, "item_count": len(items), **handover.context(self.actor)}
+        values = {"items": items, "item_count": len(items), "cut": waiting.is_cut(items)}
+        values.update(handover.context(self.actor))
         return render(request, "inbox.html", values)
 
 

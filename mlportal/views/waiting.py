@@ -1,6 +1,6 @@
 """What waits for one person, over all their projects: decisions, reviews, alerts, mentions, own failed jobs."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -19,6 +19,10 @@ from projects.permissions import ROLE_LABELS, Permission, Role
 from projects.services import service_accounts, targets
 
 FAILED_FOR = timedelta(days=3)
+KINDS = (
+    "access_answer", "access_request", "alert", "escalated", "expiring", "job", "mention", "promotion", "second_look",
+    "service_account", "suspended",
+)  # fmt: skip
 
 
 def for_person(actor: Actor, project: Project | None = None) -> list[Item]:
@@ -29,6 +33,11 @@ def for_person(actor: Actor, project: Project | None = None) -> list[Item]:
         *_unanswered(actor, project),
     ]  # fmt: skip
     return sorted(items, key=lambda item: item.order)
+
+
+def is_cut(items: Iterable[Item]) -> bool:
+    """Whether there may be more of a kind than is listed."""
+    return max(Counter(item.kind for item in items).values(), default=0) >= AT_MOST
 
 
 def count(actor: Actor) -> int:
@@ -53,7 +62,7 @@ def _alerts(actor: Actor, project: Project | None) -> Iterable[Item]:
             state=alert.severity, label=alert.get_severity_display(), title=alert.title,
             detail=" · ".join(part for part in (alert.endpoint, alert.version, alert.detail) if part),
             href=f"/p/{alert.project.slug}/alerts/{alert.pk}/", action="Triage", project=alert.project,
-            at=alert.changed_at, rank=alert.severity_rank,
+            at=alert.changed_at, rank=alert.severity_rank, kind="alert", call=f"alerts/{alert.pk}/",
         )  # fmt: skip
 
 
@@ -76,7 +85,8 @@ def _mentions(actor: Actor, project: Project | None) -> Iterable[Item]:
         yield Item(
             state="review", label="Mention", title=f"{comment.author.username} mentioned you on {thing}",
             detail=markdown.excerpt(comment.text, 120), href=f"/p/{comment.project.slug}/comments/{comment.pk}/",
-            action="Read", project=comment.project, at=comment.created_at, rank=2,
+            action="Read", project=comment.project, at=comment.created_at, rank=2, kind="mention",
+            call=f"comments/{comment.pk}/",
         )  # fmt: skip
 
 
@@ -93,7 +103,8 @@ def _access(actor: Actor, project: Project | None) -> Iterable[Item]:
             yield Item(
                 state="review", label="Access", title=f"{asked.user} asks to be {ROLE_LABELS[Role(asked.role)]}",
                 detail=asked.reason[:120], href=f"/p/{place.slug}/settings/access/", action="Answer", project=place,
-                at=asked.created_at, rank=1, oldest_first=True,
+                at=asked.created_at, rank=1, oldest_first=True, kind="access_request",
+                call=f"access-requests/{asked.pk}/answer/", ends_at=asked.expires_at,
             )  # fmt: skip
 
 
@@ -105,7 +116,7 @@ def _answers(actor: Actor, project: Project | None) -> Iterable[Item]:
             yield Item(
                 state="review", label="Access", title=f"Your request for {asked.asked_for} is {asked.state}",
                 detail=asked.answer[:120], href="/access/", action="Read", project=asked.project,
-                at=asked.answered_at, rank=2,
+                at=asked.answered_at, rank=2, kind="access_answer", call="",
             )  # fmt: skip
 
 
@@ -123,7 +134,7 @@ def _unanswered(actor: Actor, project: Project | None) -> Iterable[Item]:
                 state="review", label="Access", title=f"Name somebody: nobody answers for {account.username}",
                 detail="Who did has left the project. Its tokens go on to work until you disable it.",
                 href=f"/p/{place.slug}/settings/service-accounts/{account.pk}/", action="Open", project=place,
-                at=account.created_at, rank=1,
+                at=account.created_at, rank=1, kind="service_account", call=f"service-accounts/{account.username}/",
             )  # fmt: skip
 
 
@@ -138,5 +149,5 @@ def _failed(actor: Actor, project: Project | None) -> Iterable[Item]:
         yield Item(
             state="failed", label="Failed", title=f"Job {job.pk} failed: {cause}",
             detail=job.run.name, href=f"/p/{job.project.slug}/jobs/{job.pk}/", action="Open", project=job.project,
-            at=job.ended_at or job.created_at, rank=3,
+            at=job.ended_at or job.created_at, rank=3, kind="job", call=f"jobs/{job.pk}/",
         )  # fmt: skip

@@ -14,7 +14,19 @@ AT_MOST = 100
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that waits: a state word with its label, a sentence, a place to act."""
+    """One thing that waits: a state word with its label, a sentence, a place to act.
+
+    Parameters
+    ----------
+    kind : str
+        What it is, for programs: ``promotion``, ``alert`` and so on.
+    call : str
+        Where a program acts on it or reads it, below the address of the project's REST routes.
+    risk_class : str
+        That of the model it is about.
+    ends_at : datetime, optional
+        When it ends by itself.
+    """
 
     state: str
     label: str
@@ -25,8 +37,12 @@ class Item:
     project: Project
     at: datetime
     rank: int
+    kind: str
+    call: str
     risk: int = 0
     oldest_first: bool = False
+    risk_class: str = ""
+    ends_at: datetime | None = None
 
     @property
     def order(self) -> tuple[int, int, float]:

@@ -6,7 +6,9 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import resolve
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from deployments import api_urls
 from deployments.models import (
@@ -352,6 +354,39 @@ def test_the_inbox_by_rest(team):
     client = Api(team, "manager", "read").client
     [item] = client.get("/api/v1/inbox/").json()
     assert (item["label"], item["page"], item["project"]) == ("Review", page_of(request), "churn")
+    assert (item["kind"], item["risk_class"]) == ("promotion", "not_stated")
+    assert parse_datetime(item["ends_at"]) == request.expires_at
+    signer = Api(team, "manager", "read", "approve").client
+    body = {"verdict": "reject", "comment": "Not on these numbers.", "seen": request.seal}
+    assert signer.post(item["call"], body, content_type="application/json").status_code == 200
+    assert client.get("/api/v1/inbox/").json() == []
+
+
+def test_whatever_waits_says_where_a_program_acts_and_what_it_is(team):
+    hand_over(team)
+    make_live(team, conditions=[UNTIL])
+    suspensions.breach(Condition.objects.get(), now=timezone.now(), found="by hand")
+    set_policy(team, "staging", switch_at_approval=False, approval_days=1, timeout_hours=1, timeout_action="escalate")
+    unused = make_request(team, place="staging")
+    promotions.decide(team.manager, request=unused, verdict="approve")
+    make_request(team, place="staging")
+    timers.tick(now=timezone.now() + timedelta(hours=2))
+    found = {}
+    for person in ("manager", "ops", "admin"):
+        for item in Api(team, person, "read").client.get("/api/v1/inbox/").json():
+            resolve(item["call"])
+            found[item["kind"]] = item
+    assert {"promotion", "suspended", "expiring", "escalated"} <= set(found)
+    assert set(found) <= set(waiting.KINDS)
+    assert found["expiring"]["ends_at"]
+
+
+def test_the_inbox_says_when_it_leaves_some_out(team, monkeypatch):
+    client = browser(team, "manager")
+    make_request(team)
+    assert b"At most 100 of a kind" not in client.get("/inbox/").content
+    monkeypatch.setattr(waiting, "AT_MOST", 1)
+    assert b"At most 100 of a kind" in client.get("/inbox/").content
 
 
 def test_a_live_approval_that_ends_soon_is_told(team):

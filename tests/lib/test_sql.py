@@ -24,3 +24,12 @@ def test_a_statement_is_prepared_once_a_connection(statement, values):
     with connection.cursor() as cursor:
         cursor.execute(KEPT, [statement._postgres.replace("%s", "$1")])
         assert cursor.fetchall() == [(3,)]
+
+
+@pytest.mark.django_db
+def test_postgresql_tries_few_orders_of_joins():
+    if connection.vendor == "sqlite":
+        return  # it looks at the nearest neighbours only
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW join_collapse_limit")
+        assert cursor.fetchone() == ("4",)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.test import RequestFactory
+from django.urls import resolve
 from django.utils import timezone
 
 from experiments.models import TrainingJob
@@ -11,11 +12,11 @@ from mlportal.lib.lease import WorkState
 from mlportal.views import errors, waiting
 from monitoring.models import Alert
 from projects.models import Membership
-from projects.services import members, tokens
+from projects.services import access_requests, members, service_accounts, tokens
 from tests.factories.experiments import log, make_experiment, make_run
 from tests.factories.jobs import make_job
 from tests.factories.monitoring import make_rule
-from tests.factories.projects import actor, make_project, make_user
+from tests.factories.projects import actor, make_project, make_token, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -93,6 +94,23 @@ def test_own_failed_jobs_wait_for_three_days(churn):
     assert waiting.for_person(actor(make_user("other", role="scientist", project=churn))) == []
     TrainingJob.objects.update(ended_at=timezone.now() - timedelta(days=4))
     assert waiting.for_person(actor(sam)) == []
+
+
+def test_each_kind_of_item_says_which_rest_address_acts_on_it(churn, client):
+    ana, mei = make_user("ana", role="admin", project=churn), make_user("mei", role="viewer", project=churn)
+    make_alert(churn)
+    service_accounts.create(actor(ana), project=churn, name="ci", owner=mei, role="viewer")
+    churn.memberships.filter(user=mei).delete()
+    access_requests.ask(actor(mei), slug="churn", role="viewer", reason="Back again.")
+    headers = {"Authorization": f"Bearer {make_token(ana, churn, ['read'])}"}
+    found = {item["kind"]: item["call"] for item in client.get("/api/v1/inbox/", headers=headers).json()}
+    assert set(found) == {"alert", "service_account", "access_request"}
+    for address in found.values():
+        assert resolve(address).func.view_class.permissions
+    reading = make_token(ana, churn, ["read", "admin"])
+    for kind in ("alert", "service_account"):
+        answer = client.get(found[kind], headers={"Authorization": f"Bearer {reading}"})
+        assert answer.status_code == 200, kind
 
 
 def test_nothing_waits_for_a_removed_member(churn, ops):
