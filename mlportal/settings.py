@@ -270,6 +270,7 @@ WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not Path(STATIC_ROOT, "staticfiles.json").exists()  # before collectstatic
 SPOOL_DIR = Path(environment.str("MLPORTAL_SPOOL_DIR", default=str(DATA_DIR / "spool")))
+SPOOL_QUOTA_BYTES = environment.int("MLPORTAL_SPOOL_QUOTA_BYTES", default=2 << 30)
 TEMP_DIR = DATA_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR = TEMP_DIR
 TEMP_DIR.mkdir(mode=0o700, exist_ok=True)

@@ -99,7 +99,7 @@ class Writer:
         self.used_bytes = 0
         self._max_bytes = max_bytes
         self._max_seconds = max_seconds
-        self._quota_bytes = quota_bytes
+        self.quota_bytes = quota_bytes
         self._clock = clock
         self._owner = f"{time.time_ns() // 1_000_000:012x}-{secrets.token_hex(4)}"
         self._number = 0
@@ -135,9 +135,9 @@ class Writer:
                 self._open()
             if self._declared.get(header["source"]) is not header:
                 line = encode(header) + line
-            if self.used_bytes + len(line) > self._quota_bytes:
+            if self.used_bytes + len(line) > self.quota_bytes:
                 self.close()  # the next append measures the folder again
-                raise SpoolFailed("The quota of the prediction log is used up.", limit=self._quota_bytes)
+                raise SpoolFailed("The quota of the prediction log is used up.", limit=self.quota_bytes)
             self._write(line)
         except OSError as error:
             self.close()
@@ -207,6 +207,11 @@ def sync(handle: int) -> None:
         os.fdatasync(handle)
     finally:
         os.close(handle)
+
+
+def waiting_bytes(folder: Path) -> int:
+    """Size of all segments in a folder that may not be there."""
+    return used_bytes(folder) if folder.is_dir() else 0
 
 
 def used_bytes(folder: Path) -> int:

@@ -68,6 +68,6 @@ def from_settings() -> Configuration:
         host=environment.str("MLPORTAL_SERVE_BIND", default=settings.BIND),
         port=settings.SERVE_PORT,
         cache_bytes=environment.int("MLPORTAL_SERVE_CACHE_BYTES", default=1024 * MIB),
-        quota_bytes=environment.int("MLPORTAL_SPOOL_QUOTA_BYTES", default=2048 * MIB),
+        quota_bytes=settings.SPOOL_QUOTA_BYTES,
         timeout_seconds=environment.float("MLPORTAL_SERVE_TIMEOUT_SECONDS", default=30.0),
     )

@@ -49,6 +49,9 @@ class Metrics:
             "mlportal_predict_log_dropped", "Rows answered without a log line.", labels, registry=self.registry
         )
         self._spool = Gauge("mlportal_spool_bytes", "Bytes that wait for the shipper.", registry=self.registry)
+        self._quota = Gauge(
+            "mlportal_spool_quota_bytes", "Bytes that may wait; beyond them nothing is logged.", registry=self.registry
+        )
         self._live = Gauge("mlportal_endpoint_version", "Version that answers.", labels, registry=self.registry)
         self._trouble = Gauge(
             "mlportal_endpoint_behind", "1 while another revision than the wanted one answers.", labels,
@@ -102,6 +105,7 @@ class Metrics:
             self._live.labels(*labels).set(route.live.row.version or 0 if route.live else 0)
             self._trouble.labels(*labels).set(1 if route.trouble else 0)
         self._failures.set(follower.load_failures)
+        self._quota.set(writer.quota_bytes)
         try:
             self._spool.set(spool.used_bytes(writer.folder))
         except OSError:

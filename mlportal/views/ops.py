@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from experiments.models import TrainingJob
 from mlportal import health
 from mlportal.lib import ui
 from mlportal.lib.lease import ACTIVE, WorkState
+from monitoring import spool
 from monitoring.models import Alert, AlertGroup, Incident, Monitor, Window
 from monitoring.models.alerts import SHOWN
 from monitoring.services import response
@@ -29,6 +31,7 @@ MOST_COUNTED = 200
 PARTS = {"database": "Database", "broker": "Broker", "worker": "Workers", "beat": "Scheduler", "serve": "Serving"}
 SILENT_STEPS = 3
 FULL_SHARE = 0.9
+HALF_FULL = 0.5  # of the prediction log: the shipper is away, or slower than what answers
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,18 @@ def _storage(mine: Any) -> Box:
     lines = [
         Line(f"{ui.filesize(usage.free)} free", "", f"of {ui.filesize(usage.total)}"),
         Line(f"{ui.filesize(held['total'] or 0)} of datasets", "", f"{held['count']:,} versions"),
+        _spooled(),
     ]
-    return Box("storage", "database", "Storage used", f"{share:.0%}", "bad" if share > FULL_SHARE else "", lines, "")
+    tone = "bad" if share > FULL_SHARE else lines[-1].tone
+    return Box("storage", "database", "Storage used", f"{share:.0%}", tone, lines, "")
+
+
+def _spooled() -> Line:
+    """What of the prediction log waits on this host: once it is full, rows are lost or requests refused."""
+    waiting, most = spool.waiting_bytes(Path(settings.SPOOL_DIR)), settings.SPOOL_QUOTA_BYTES
+    share = waiting / most if most else 1.0
+    tone = "bad" if share >= FULL_SHARE else "warn" if share >= HALF_FULL else ""
+    return Line(f"{ui.filesize(waiting)} of predictions wait", "", f"{share:.0%} of {ui.filesize(most)}", None, tone)
 
 
 def _undelivered(mine: Any) -> Box:

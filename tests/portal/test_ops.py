@@ -53,6 +53,19 @@ def test_what_is_wrong_is_on_the_page(site, project):
     assert "is not judged" not in text
 
 
+@pytest.mark.parametrize(("waiting", "tone"), [(None, ""), (499, ""), (500, "warn"), (900, "bad")])
+def test_a_prediction_log_that_fills_up_is_told_before_it_is_full(site, settings, tmp_path, waiting, tone):
+    settings.SPOOL_DIR, settings.SPOOL_QUOTA_BYTES = tmp_path / "spool", 1000
+    if waiting is not None:
+        settings.SPOOL_DIR.mkdir()
+        (settings.SPOOL_DIR / "a-1.jsonl").write_bytes(b"x" * waiting)
+    box = next(box for box in site.get("/ops/").context["boxes"] if box.key == "storage")
+    told = box.lines[-1]
+    assert (told.tone, told.title.split()[0], told.small.split()[0]) == (
+        tone, str(waiting or 0), f"{(waiting or 0) / 1000:.0%}",
+    )  # fmt: skip
+
+
 def test_other_projects_are_not_on_it(site):
     other = make_project("other")
     trouble(other, 1)
