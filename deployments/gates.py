@@ -1,7 +1,7 @@
 """Named checks of a promotion: gather the facts from the database and the files, judge them, seal the verdicts."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,12 @@ from django.utils import timezone
 from deployments.cards import annex, card_gaps, sealed
 from deployments.models import Endpoint, GateResult, ModelVersion, Policy, PromotionRequest, Reproduction
 from deployments.proof import canonical, certificate, manifest, measured, rules, seal, signing, veil
+from deployments.proof import told as saying
 from deployments.proof.rules import Facts, Outcome
-from experiments.training.catalogue import METRICS, PRIMARY_METRIC, TASK_METRICS
+from experiments.training.catalogue import TASK_METRICS
 from mlportal.lib import blobs
-from mlportal.lib.errors import Missing
+from mlportal.lib.errors import Conflict, Missing
+from projects.services import marks
 
 if TYPE_CHECKING:
     from projects.models import DatasetVersion
@@ -133,8 +135,9 @@ def facts_of(
     """
     dataset = version.dataset_version
     # Verdicts are read by everybody, also in mails and exports: groups of marked columns have no names in them.
-    marked = list(result.get("marked") or ())
-    result, called = veil.result(result, marked), veil.names(result, marked)
+    # Places, not codes: verdicts are sealed, and a seal must not hang on the key of the installation.
+    columns = list(result.get("marked") or ())
+    result, called = veil.result(result, columns), veil.names(result, columns)
     path = model_file(version)
     model = next((row for row in version.manifest if row["path"] == path), None)
     kinds = {row["kind"] for row in policy.gates}
@@ -145,7 +148,7 @@ def facts_of(
         inputs=len(version.signature.get("inputs", [])),
         outputs=len(version.signature.get("outputs", [])),
         dataset_state=str(dataset.state) if dataset else None,
-        dataset_warnings=_warnings(dataset),
+        dataset_warnings=tuple(text for _, text in _remarks(dataset)),
         check_state=str(dataset.check_state) if dataset else None,
         dataset_made=dataset.created_at if dataset else None,
         metrics=measured.metrics(result),
@@ -281,8 +284,7 @@ def metric_keys(version: ModelVersion) -> list[str]:
 
 def primary(version: ModelVersion) -> str:
     """Return the metric the version is judged by first."""
-    chosen = version.run.primary_metric if version.run else ""
-    return chosen if chosen in METRICS else PRIMARY_METRIC.get(version.task, "")
+    return measured.primary(version.run.primary_metric if version.run else "", version.task)
 
 
 def _file_damage(row: dict[str, Any]) -> str:
@@ -305,11 +307,34 @@ def evaluation(request: PromotionRequest) -> tuple[dict[str, Any], str]:
     return work.result, str(work.result.get("note", ""))
 
 
-def _warnings(dataset: "DatasetVersion | None") -> tuple[str, ...]:
-    if dataset is None:
-        return ()
-    rows = [row for row in dataset.warnings or [] if not isinstance(row, dict) or row.get("level") != "info"]
-    return tuple(str(row.get("message", "")) if isinstance(row, dict) else str(row) for row in rows)
+def told(request: PromotionRequest, hidden: Collection[str]) -> dict[str, Outcome]:
+    """Return the verdicts about columns whose values are hidden from a reader, as told to them, by sealed name."""
+    if not hidden:
+        return {}
+    result, trouble = evaluation(request)
+    dataset = request.version.dataset_version
+    found = saying.Evidence(
+        result, trouble, primary(request.version), str(dataset.state) if dataset else None, _remarks(dataset)
+    )
+    return saying.verdicts(request.policy.gates, found, hidden)
+
+
+def refusal(request: PromotionRequest, red: Sequence[Outcome]) -> Conflict:
+    """Return what is answered when gates stop a request; it quotes no value of a marked column, whoever reads it."""
+    said = told(request, marked(request.version))
+    shown = [said.get(item.name, item) for item in red]
+    words = "; ".join(f"{item.title}: {item.found}" for item in shown)
+    return Conflict(f"Blocked by {words}.", code="gates_failed", got=[item.name for item in shown])
+
+
+def marked(version: ModelVersion) -> marks.Hidden:
+    """Return the columns whose values not everybody may see, for what is written once for all."""
+    dataset = version.dataset_version
+    return marks.from_everybody(dataset.dataset) if dataset else marks.Hidden()
+
+
+def _remarks(dataset: "DatasetVersion | None") -> list[saying.Remark]:
+    return saying.remarks(dataset.warnings) if dataset else []
 
 
 def _endpoint(name: str, endpoint: Endpoint | None) -> dict[str, canonical.Plain]:

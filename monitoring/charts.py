@@ -1,6 +1,6 @@
 """Data of the pictures: distributions beside their reference, and series over time. Plain Python."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 BARS = 20
 MOST_LEVELS = 12
+NO_VALUES = ("other", "empty")
 HEAT_STEPS = (0.05, 0.10, 0.15, 0.20, 0.30)
 MOST_CELLS = 30
 
@@ -36,20 +37,24 @@ class Bars:
         return {"cat": category, "x": where, "sets": sets, "xt": title, "yt": "Share of requests"}
 
 
-def bars(grid: "Grid", counts: "Counts", *, hidden: bool = False) -> Bars | None:
+def bars(grid: "Grid", counts: "Counts", *, called: Callable[[str], str] | None = None) -> Bars | None:
     """Compare a window with its reference; None when one of them is empty or nothing is scored.
 
     Parameters
     ----------
-    hidden
-        The reader may not see values of the column: its bars are numbered.
+    called
+        Says what a value is called for a reader who may not see it; stretches of numbers are numbered for them.
     """
     same = len(grid["counts"]) == len(counts["counts"])
     if grid["kind"] == "text" or not sum(grid["counts"]) or not sum(counts["counts"]) or not same:
         return None
     made = _number_bars(grid, counts) if grid["kind"] == "numeric" else _level_bars(grid, counts)
-    names = [f"group {place}" for place in range(1, len(made.names) + 1)]
-    return Bars(names, made.reference, made.current) if hidden else made
+    if called is None:
+        return made
+    names = [f"bar {place}" for place in range(1, len(made.names) + 1)]
+    if grid["kind"] != "numeric":
+        names = [name if name in NO_VALUES else called(name) for name in made.names]
+    return Bars(names, made.reference, made.current)
 
 
 def _level_bars(grid: "Grid", counts: "Counts") -> Bars:

@@ -376,10 +376,15 @@ class ScopedAPIView(_Scoped, APIView):
         return Response(data, status=status)
 
     def page(
-        self, rows: QuerySet[Any], serializer: type[BaseSerializer[Any]], *, ordering: str | tuple[str, ...] = "-id"
+        self,
+        rows: QuerySet[Any],
+        serializer: type[BaseSerializer[Any]],
+        *,
+        ordering: str | tuple[str, ...] = "-id",
+        context: dict[str, Any] | None = None,
     ) -> Response:
         """One cursor page of rows, newest first unless ``ordering`` says otherwise."""
         pages = CursorPages()
         pages.ordering = ordering
         found = pages.paginate_queryset(rows, self.request, view=self)
-        return pages.get_paginated_response(serializer(found, many=True).data)
+        return pages.get_paginated_response(serializer(found, many=True, context=context or {}).data)

@@ -1,5 +1,7 @@
 """REST routes of the rules of environments: versions, drafts, activation, back-tests, the kinds of gates."""
 
+from typing import Any
+
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -14,6 +16,7 @@ from mlportal.lib.errors import Missing
 from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.permissions import Permission
+from projects.services import marks
 from projects.services.past import Section
 
 P = Permission
@@ -51,6 +54,14 @@ class _OfEnvironment(ScopedAPIView):
         rows: QuerySet[Policy] = self.rows().in_project(self.project)
         return rows.select_related("environment__project", "proposed_by", "confirmed_by")
 
+    def hidden(self) -> dict[str, marks.Hidden]:
+        """Return the columns of the project whose values the actor may not see."""
+        return marks.hidden_anywhere(self.actor, project=self.project)
+
+    def told(self, policy: Policy) -> Any:
+        """Return rules as the actor may read them."""
+        return shapes.PolicySerializer(policy, context={"hidden": self.hidden()}).data
+
     def policy(self, name: str, number: int) -> Policy:
         """Return one version of the rules."""
         found: Policy = self.find(self.versions(), environment__name=name, number=min(number, 2**31 - 1))
@@ -71,7 +82,7 @@ class EnvironmentPolicy(_OfEnvironment):
     def get(self, request: Request, name: str) -> Response:
         """Read the rules in force."""
         del request
-        return Response(shapes.PolicySerializer(policies.current(self.place(name))).data)
+        return Response(self.told(policies.current(self.place(name))))
 
     @extend_schema(
         operation_id="policies_change",
@@ -83,7 +94,7 @@ class EnvironmentPolicy(_OfEnvironment):
         """Change the rules; with four eyes on, the answer says ``proposed`` until another admin confirms."""
         values = checked(shapes.ChangePolicySerializer, request)
         made = policies.change(self.actor, environment=self.place(name), **values)
-        return Response(shapes.PolicySerializer(made).data)
+        return Response(self.told(made))
 
 
 class Policies(_OfEnvironment):
@@ -99,7 +110,7 @@ class Policies(_OfEnvironment):
         """List every version with who wrote it and from when to when it was in force, the newest first."""
         del request
         rows = self.versions().filter(environment=self.place(name))
-        return self.page(rows, shapes.PolicySerializer)
+        return self.page(rows, shapes.PolicySerializer, context={"hidden": self.hidden()})
 
     @extend_schema(
         operation_id="policies_draft",
@@ -111,7 +122,7 @@ class Policies(_OfEnvironment):
         """Write a draft from the rules in force; nothing changes until it is activated."""
         values = checked(shapes.ChangePolicySerializer, request)
         made = policies.draft(self.actor, environment=self.place(name), **values)
-        return Response(shapes.detail(made), status=201)
+        return Response(shapes.detail(made, self.hidden()), status=201)
 
 
 class PolicyDetail(_OfEnvironment):
@@ -124,7 +135,7 @@ class PolicyDetail(_OfEnvironment):
     def get(self, request: Request, name: str, number: int) -> Response:
         """Read a version with what it changes against the rules in force, and who is missing to approve."""
         del request
-        return Response(shapes.detail(self.policy(name, number)))
+        return Response(shapes.detail(self.policy(name, number), self.hidden()))
 
 
 class PolicyActivate(_OfEnvironment):
@@ -138,7 +149,7 @@ class PolicyActivate(_OfEnvironment):
         """Activate a draft; the answer says ``proposed`` when a second admin has to confirm."""
         del request
         made = policies.activate(self.actor, policy=self.policy(name, number))
-        return Response(shapes.PolicySerializer(made).data)
+        return Response(self.told(made))
 
 
 class PolicyConfirm(_OfEnvironment):
@@ -152,7 +163,7 @@ class PolicyConfirm(_OfEnvironment):
         """Put proposed rules into force, as another admin than the one who proposed them."""
         del request
         made = policies.confirm(self.actor, policy=self.policy(name, number))
-        return Response(shapes.PolicySerializer(made).data)
+        return Response(self.told(made))
 
 
 class PolicyDrop(_OfEnvironment):
@@ -166,7 +177,7 @@ class PolicyDrop(_OfEnvironment):
         """Drop a draft or a proposal."""
         del request
         made = policies.drop(self.actor, policy=self.policy(name, number))
-        return Response(shapes.PolicySerializer(made).data)
+        return Response(self.told(made))
 
 
 class PolicyBacktest(_OfEnvironment):

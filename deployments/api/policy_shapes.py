@@ -1,5 +1,6 @@
 """Shapes of the rules of environments in the REST interface."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -7,6 +8,7 @@ from rest_framework import serializers
 from deployments.models import Backtest, Policy
 from deployments.proof.rules_catalogue import Kind, limits
 from deployments.services import backtests, holders, policies
+from projects.services.marks import Hidden
 
 Data = dict[str, Any]
 
@@ -29,6 +31,11 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
         )  # fmt: skip
         read_only_fields = fields
 
+    def to_representation(self, instance: Policy) -> Data:
+        """Leave out the names of groups that the view says are hidden."""
+        told: Data = super().to_representation(policies.readable(instance, self.context.get("hidden", {})))
+        return told
+
 
 class PolicyDifferenceSerializer(serializers.Serializer[Data]):
     """One difference to the rules in force."""
@@ -48,9 +55,9 @@ class PolicyDetailSerializer(PolicySerializer):
         read_only_fields = fields
 
 
-def detail(policy: Policy) -> Data:
-    """Return a version with its differences to the rules in force and its warnings."""
-    in_force = policies.current(policy.environment)
+def detail(policy: Policy, hidden: Mapping[str, Hidden]) -> Data:
+    """Return a version with its differences to the rules in force and its warnings, without hidden groups."""
+    in_force, policy = (policies.readable(row, hidden) for row in (policies.current(policy.environment), policy))
     return {
         **PolicySerializer(policy).data,
         "changes": [change.plain() for change in policies.compared(in_force, policy)],

@@ -214,9 +214,10 @@ class PromotionDetailSerializer(PromotionSerializer):
         ]
 
     def get_gates(self, request: PromotionRequest) -> list[Data]:
-        """Verdicts as they were sealed."""
+        """Verdicts as they were sealed; without values that marks of columns hide from the reader."""
         rows = [item for item in request.gate_results.all() if item.phase == GateResult.Phase.REQUEST]
-        return list(GateResultSerializer(rows, many=True).data)
+        seen = evidence.verdicts(self.context["actor"], request=request, rows=rows)
+        return list(GateResultSerializer(seen, many=True).data)
 
     def get_comparison(self, request: PromotionRequest) -> Data | None:
         """Result of the evaluation, None before; without values that marks of columns hide from the reader."""

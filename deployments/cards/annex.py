@@ -10,7 +10,7 @@ from typing import Any
 from deployments.cards import fields
 from deployments.cards.card import written as from_card
 from deployments.cards.parts import PARTS, parts
-from deployments.cards.records import Records, stamp
+from deployments.cards.records import Records, stamp, told_of
 from deployments.cards.writing import Written, written
 from deployments.models import ModelVersion
 from deployments.proof import papers
@@ -140,7 +140,7 @@ def _resources(facts: Records) -> Json:
 
 def _gates(facts: Records) -> Json:
     newest = facts.requests[-1] if facts.requests else None
-    rows = [[row.title, row.level, row.passed, row.found] for row in facts.verdicts]
+    rows = [[row.title, row.level, row.passed, row.found] for row in told_of(facts)]
     source = facts.of_evaluation if newest else Source("Gates")
     heads = ("Gate", "Level", "Passed", "Found")
     gap = "No gate has judged this version."

@@ -19,7 +19,7 @@ from deployments.models import (
     Reproduction,
     ThresholdChoice,
 )
-from deployments.proof import veil
+from deployments.proof import measured, told, veil
 from deployments.proof.papers import Source
 from experiments.models import TrainingJob
 from mlportal.lib.lease import WorkState
@@ -141,6 +141,22 @@ def newest_request(rows: QuerySet[GateResult]) -> list[GateResult]:
     """Keep the verdicts of the newest request among them."""
     found = list(rows.order_by("-request", "position")[:MOST])
     return [row for row in found if row.request_id == found[0].request_id]
+
+
+def told_of(facts: Records) -> list[GateResult]:
+    """Return the verdicts without values of hidden columns; those of another evaluation without what was found."""
+    asked = next((row for row in facts.requests if facts.verdicts and row.pk == facts.verdicts[0].request_id), None)
+    if not facts.hidden or asked is None:
+        return facts.verdicts
+    work = facts.evaluation if facts.evaluation and facts.evaluation.request_id == asked.pk else None
+    result = (work.result if work else None) or {}
+    run, data = facts.version.run, facts.version.dataset_version
+    found = told.Evidence(
+        result, str(result.get("note", "")), measured.primary(run.primary_metric if run else "", facts.version.task),
+        str(data.state) if data else None, told.remarks(data.warnings if data else None),
+    )  # fmt: skip
+    said = told.verdicts(asked.policy.gates, found, facts.hidden)
+    return [row.told_as(said[row.name], otherwise=told.UNTOLD) if row.name in said else row for row in facts.verdicts]
 
 
 def load(version: ModelVersion, *, hidden: Collection[str] = ()) -> Records:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployments.proof.rules_shapes import LOWER_RATES, RATES, Better, Decisions, Groups, Metric, Segment
-from experiments.training.catalogue import METRICS
+from experiments.training.catalogue import METRICS, PRIMARY_METRIC
 
 BETTER: Mapping[str, str] = {key: entry["better"] for key, entry in METRICS.items()}
 
@@ -12,6 +12,11 @@ BETTER: Mapping[str, str] = {key: entry["better"] for key, entry in METRICS.item
 def metrics(result: Mapping[str, Any]) -> tuple[Metric, ...]:
     """Read the comparison over all held-out rows."""
     return tuple(_metric(row["metric"], row, "production") for row in result.get("metrics", []))
+
+
+def primary(chosen: str, task: str) -> str:
+    """Return the metric a version is judged by first: what its run chose, else that of its task."""
+    return chosen if chosen in METRICS else PRIMARY_METRIC.get(task, "")
 
 
 def segments(result: Mapping[str, Any]) -> tuple[Segment, ...]:

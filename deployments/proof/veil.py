@@ -1,7 +1,8 @@
 """Groups without their names: what is told of a marked column to whoever may not see its values.
 
-The name of a group is a value of its column. It is replaced by its place, ``group 2``, which tells groups apart and is
-the same in every table of one evaluation.
+The name of a group is a value of its column. In what is sealed it is replaced by its place, ``group 2``, which tells
+groups apart and is the same in every table of one evaluation; readers who may not see it are told its code, ``group
+k7qd3``, which is the same everywhere: whoever hands over the hidden columns says what their groups are called.
 """
 
 import re
@@ -10,16 +11,17 @@ from typing import Any
 
 Json = dict[str, Any]
 Names = Mapping[str, Mapping[str, str]]
+TOLD = re.compile(r"group ([0-9]+|[a-z2-7]{5})")  # what a paper holds already instead of a name
 TABLES = ("segments", "fairness")  # of papers, whose rows begin with "column = group"
 
 
 def names(found: Mapping[str, Any], columns: Collection[str]) -> dict[str, dict[str, str]]:
-    """Name the groups of some columns by their place, in the order of the evidence.
+    """Name the groups of some columns as the columns say they are called, else by their place in the evidence.
 
     Returns
     -------
     dict
-        By column: the place by the name of each group.
+        By column: what each group is called by its name.
     """
     out: dict[str, dict[str, str]] = {}
     for row in found.get("fairness") or []:
@@ -48,8 +50,10 @@ def paper(document: Json, columns: Collection[str]) -> Json:
     if not columns:
         return document
     known: dict[str, dict[str, str]] = {}
+    tables = [[_field(field, columns, known) for field in part["fields"]] for part in document["sections"]]
     parts = [
-        {**part, "fields": [_field(field, columns, known) for field in part["fields"]]} for part in document["sections"]
+        {**part, "fields": [_verdicts(field, known) for field in fields]}
+        for part, fields in zip(document["sections"], tables, strict=True)
     ]
     return {**document, "sections": parts}
 
@@ -62,7 +66,8 @@ def tells(document: Json, columns: Collection[str]) -> bool:
 def _add(out: dict[str, dict[str, str]], columns: Collection[str], column: str, value: Any) -> None:
     if column in columns:
         held = out.setdefault(str(column), {})
-        held.setdefault(str(value), f"group {len(held) + 1}")
+        called = getattr(columns, "called", None)
+        held.setdefault(str(value), called(str(column), value) if called else f"group {len(held) + 1}")
 
 
 def _placed(row: Json, column: str, known: Names) -> Json:
@@ -94,10 +99,34 @@ def _field(field: Json, columns: Collection[str], known: dict[str, dict[str, str
     return {**field, "value": {**field["value"], "rows": rows}}
 
 
+def _verdicts(field: Json, known: Names) -> Json:
+    """Put places for names into the words of gates, wherever a rule's words have a group."""
+    if field["key"] != "gates" or not field["value"]:
+        return field
+    rows = [[_words(cell, known) if isinstance(cell, str) else cell for cell in row] for row in field["value"]["rows"]]
+    return {**field, "value": {**field["value"], "rows": rows}}
+
+
+def _words(text: str, known: Names) -> str:
+    for column, places in known.items():
+        text = _without(text, column, places)
+    return text
+
+
+def _without(text: str, column: str, places: Mapping[str, str]) -> str:
+    anyone = "|".join(re.escape(name) for name in sorted(places, key=len, reverse=True))
+    one = rf"\b{re.escape(column)} = ({anyone})(?=: | was measured| not worse|$)"
+    text = re.sub(one, lambda at: f"{column} = {places[at[1]]}", text)
+    pair = rf", between ({anyone}) and ({anyone})$"
+    return re.sub(pair, lambda at: f", between {places[at[1]]} and {places[at[2]]}", text)
+
+
 def _cell(cell: Any, columns: Collection[str], known: dict[str, dict[str, str]]) -> Any:
     column = next((name for name in columns if str(cell).startswith(f"{name} = ")), None)
     if column is None:
         return cell
     value = str(cell).removeprefix(f"{column} = ")
+    if TOLD.fullmatch(value):
+        return cell
     _add(known, columns, column, value)
     return f"{column} = {known[column][value]}"

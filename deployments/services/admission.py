@@ -81,8 +81,7 @@ def check_gates(held: PromotionRequest, *, keep: bool = True) -> None:
     passed_over = set(GateOverride.objects.filter(request=held).values_list("gate", flat=True))
     red = [item for item in outcomes if not item.passed and item.level == "blocking" and item.name not in passed_over]
     if red:
-        words = "; ".join(f"{item.title}: {item.found}" for item in red)
-        raise Conflict(f"Blocked by {words}.", code="gates_failed", got=[item.name for item in red])
+        raise gates.refusal(held, red)
     if keep:
         gates.store(held, outcomes, GateResult.Phase.SWITCH)
 

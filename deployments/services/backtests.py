@@ -25,7 +25,7 @@ from projects.services import events
 DEFAULT_LAST = 50
 MAX_LAST = 500
 JOINED = (
-    "version__model", "version__run__job", "version__dataset_version", "version__logged_model", "evaluation",
+    "version__model", "version__run__job", "version__dataset_version__dataset", "version__logged_model", "evaluation",
     "requested_by", "baseline",
 )  # fmt: skip
 
@@ -152,7 +152,7 @@ def _live(policy: Policy) -> list[Subject]:
     rows = Endpoint.objects.filter(environment=policy.environment, current_revision__isnull=False)
     joined = rows.select_related(
         "model", "current_revision__version__model", "current_revision__version__run__job",
-        "current_revision__version__dataset_version",
+        "current_revision__version__dataset_version__dataset",
     )  # fmt: skip
     found = list(joined.order_by("name"))
     measured = _measured(policy, [row.current_revision.version_id for row in found if row.current_revision])
@@ -197,5 +197,7 @@ def _outcomes(subject: Subject, policy: Policy, damaged: tuple[str, ...]) -> lis
     trouble = "no evaluation of this version is on record"
     if subject.request is not None:
         result, trouble = gates.evaluation(subject.request)
+        # kept for everybody: also what was marked since names no group
+        result = {**result, "marked": sorted({*(result.get("marked") or ()), *gates.marked(subject.version)})}
     facts = gates.facts_of(subject.version, result, trouble, policy=policy, damaged=damaged, at=subject.at)
     return gates.ranked(policy, facts)

@@ -1,11 +1,13 @@
 """The evidence of a promotion: what a reader may see of it, and measuring again what failed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
 
+from deployments import gates
 from deployments.models import Evaluation, GateResult, ModelVersion, PromotionRequest
-from deployments.proof import veil
+from deployments.proof import told, veil
 from deployments.services import explanations, holds
 from mlportal.lib import queue
 from mlportal.lib.errors import Conflict
@@ -24,10 +26,10 @@ def may_retry(request: PromotionRequest) -> bool:
     return request.is_pending and work is not None and work.state in FAILED
 
 
-def hidden_from(by: Actor, *, version: ModelVersion) -> frozenset[str]:
+def hidden_from(by: Actor, *, version: ModelVersion) -> marks.Hidden:
     """Columns of the data a version was trained on whose marks hide their values from the actor."""
     source = version.dataset_version
-    return marks.hidden_from(by, dataset=source.dataset) if source else frozenset()
+    return marks.hidden_from(by, dataset=source.dataset) if source else marks.Hidden()
 
 
 def readable(by: Actor, *, request: PromotionRequest, result: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -48,6 +50,24 @@ def readable(by: Actor, *, request: PromotionRequest, result: dict[str, Any] | N
     if "examples" in told:
         seen["examples"] = explanations.masked(told["examples"], hidden)
     return {**result, "explanations": seen}
+
+
+def verdicts(by: Actor, *, request: PromotionRequest, rows: Sequence[GateResult]) -> list[GateResult]:
+    """Return sealed verdicts as the actor may read them, to be read and not to be saved.
+
+    Those about columns that are hidden from the actor, also ones that were marked after the sealing, are told anew
+    without the names of groups. What was sealed stays.
+    """
+    hidden = hidden_from(by, version=request.version)
+    said = gates.told(request, hidden)
+    return [row.told_as(said[row.name], otherwise=told.UNTOLD) if row.name in said else row for row in rows]
+
+
+def sealed_names(by: Actor, *, request: PromotionRequest) -> dict[str, str]:
+    """Return the names of verdicts as they were sealed, by what the actor is told they are; only where they differ."""
+    hidden = hidden_from(by, version=request.version)
+    said = gates.told(request, hidden)
+    return {outcome.name: name for name, outcome in said.items() if outcome.name != name}
 
 
 def retry(by: Actor, *, request: PromotionRequest) -> Evaluation:

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from django.db.models import Count, Q
 
+from deployments import gates
 from deployments.models import (
     Alias,
     Endpoint,
@@ -20,8 +21,10 @@ from deployments.models import (
     Trial,
 )
 from deployments.services import past_models
+from deployments.services.policies import readable
 from mlportal.lib.moments import Span
 from projects.models import Event, Project
+from projects.services import marks
 from projects.services.past import Section, standing, words
 
 # What is large and shown nowhere here: an answer is whole, however many rows it has.
@@ -183,11 +186,12 @@ def _moves(project: Project, span: Span, names: dict[int, str]) -> Section:
 def policies(project: Project, span: Span, **where: Any) -> list[Section]:
     """Return the rules that were in force, a line an environment."""
     rows = standing(Policy.objects.in_project(project).filter(valid_from__isnull=False, **where), span)
+    hidden = marks.anywhere(project)  # of everybody: it is also written into files
     lines = [
         {
             "environment": row.environment.name, "policy": f"{row.environment.name} {row.number}", "number": row.number,
             "approvals": row.min_approvals, "four_eyes": "on" if row.four_eyes else "off", "gate_count": len(row.gates),
-            "gates": row.gates, "rules": row.plain(), "proposed_by": words(row.proposed_by),
+            "gates": readable(row, hidden).gates, "rules": row.plain(), "proposed_by": words(row.proposed_by),
             "confirmed_by": words(row.confirmed_by), "since": row.valid_from, "until": row.valid_to,
         }
         for row in rows.select_related("environment", "proposed_by", "confirmed_by").order_by(
@@ -287,18 +291,20 @@ def _answer(project: Project, interval: EndpointInterval, part: _Part, entries: 
         "since": interval.valid_from, "until": interval.valid_to, "kind": revision.get_kind_display(),
         "switched_by": str(revision.created_by), "reason": revision.reason, "run": version.run_id,
         "dataset": words(version.dataset_version), "manifest_sha256": version.manifest_sha256,
-        "promotion": _promotion(project, asked) if asked else None, "entries": told,
+        "promotion": _promotion(project, asked, version) if asked else None, "entries": told,
         "href": f"/p/{project.slug}/deployments/{quote(endpoint.name, safe='')}/",
     }  # fmt: skip
 
 
-def _promotion(project: Project, asked: PromotionRequest) -> dict[str, Any]:
-    gates = list(asked.gate_results.all())
-    newest = next((phase for phase in reversed(STAGES) if any(gate.phase == phase for gate in gates)), "")
+def _promotion(project: Project, asked: PromotionRequest, version: ModelVersion) -> dict[str, Any]:
+    results = list(asked.gate_results.all())
+    marked = gates.marked(version)  # of everybody: it is also written into files
+    told, shown = gates.told(asked, marked), readable(asked.policy, dict.fromkeys(marked, marked))
+    newest = next((phase for phase in reversed(STAGES) if any(gate.phase == phase for gate in results)), "")
     return {
         "number": asked.pk, "requested_by": str(asked.requested_by), "requested_at": asked.requested_at,
         "reason": asked.reason, "seal": asked.seal, "single_person": asked.single_person,
-        "policy": asked.policy.plain() | {"name": str(asked.policy), "gates": asked.policy.gates},
+        "policy": asked.policy.plain() | {"name": str(asked.policy), "gates": shown.gates},
         "decisions": [
             {
                 "by": str(each.user), "verdict": each.get_verdict_display(), "at": each.created_at,
@@ -307,8 +313,8 @@ def _promotion(project: Project, asked: PromotionRequest) -> dict[str, Any]:
             for each in asked.decisions.all()
         ],
         "gates": [
-            {"name": gate.title, "passed": gate.passed, "level": gate.level, "rule": gate.rule, "found": gate.found}
-            for gate in gates if gate.phase == newest
+            {"name": said.title, "passed": gate.passed, "level": gate.level, "rule": said.rule, "found": said.found}
+            for gate in results if gate.phase == newest for said in [told.get(gate.name, gate)]
         ],
         "href": f"/p/{project.slug}/promotions/{asked.pk}/",
     }  # fmt: skip

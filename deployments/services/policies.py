@@ -1,5 +1,7 @@
 """Environments of a project and the rules of each; a change is a new version that a second admin confirms."""
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -7,14 +9,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from deployments.models import Environment, EnvironmentMove, Policy, PromotionRequest
-from deployments.proof import measured, rules, rules_change
+from deployments.proof import measured, rules, rules_change, told, veil
 from deployments.proof.rules_change import Change
 from deployments.services import holds, policy_rules
-from mlportal.lib.errors import Conflict, Forbidden
+from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.actor import Actor
 from projects.models import Membership, Project
 from projects.permissions import GRANTS, Permission, require
-from projects.services import events, stepup
+from projects.services import events, marks, stepup
 
 DEFAULT_ENVIRONMENTS = ("staging", "production")
 
@@ -45,6 +47,38 @@ def add_environment(project: Project, name: str, position: int) -> Environment:
 def current(environment: Environment) -> Policy:
     """Return the policy in force."""
     return Policy.objects.get(environment=environment, state=Policy.State.ACTIVE)
+
+
+def readable(policy: Policy, hidden: Mapping[str, marks.Hidden]) -> Policy:
+    """Return rules that name no group of a hidden column, but by its code; to be read and not to be saved.
+
+    Parameters
+    ----------
+    hidden
+        Of :func:`projects.services.marks.hidden_anywhere`: rules hold for models of any dataset of the project.
+    """
+    if not hidden:
+        return policy
+    shown = copy.copy(policy)
+    shown.gates = [rules.plain(_without(gate, hidden)) for gate in rules.parse(policy.gates)]
+    return shown
+
+
+def _without(gate: rules.Gate, hidden: Mapping[str, marks.Hidden]) -> rules.Gate:
+    if gate.column not in hidden or not gate.value:
+        return gate
+    return told.masked(gate, {gate.value: hidden[gate.column].called(gate.column, gate.value)}, list(hidden))
+
+
+def _check_codes(by: Actor, project: Project, gates: object) -> None:
+    """Refuse rules that somebody read with codes and sends back as they are: no group has such a name."""
+    hidden = marks.hidden_anywhere(by, project=project)
+    for place, gate in enumerate(gates if hidden and isinstance(gates, list) else [], start=1):
+        if isinstance(gate, dict) and gate.get("column") in hidden and veil.TOLD.fullmatch(str(gate.get("value"))):
+            raise Invalid(
+                f"Gate {place}: {gate['value']} is the code of a masked value, not its name.",
+                field=f"gates.{place}.value", got=gate["value"],
+            )  # fmt: skip
 
 
 def compared(before: Policy, after: Policy) -> list[Change]:
@@ -161,6 +195,7 @@ def drop(by: Actor, *, policy: Policy) -> Policy:
 
 def _write(by: Actor, place: Environment, given: dict[str, Any]) -> Policy:
     before = current(place)
+    _check_codes(by, place.project, given.get("gates"))
     values = policy_rules.checked(before, given)
     if all(getattr(before, name) == value for name, value in values.items()):
         raise Conflict("These are the rules in force already.", code="no_change")

@@ -1,6 +1,7 @@
 """Ask that a version goes to an environment, and decide on it with four eyes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -24,6 +25,7 @@ from deployments.services import (
     cards,
     deciders,
     endpoints,
+    evidence,
     holds,
     policies,
     registry,
@@ -158,6 +160,7 @@ def override(by: Actor, *, request: PromotionRequest, gate: str, reason: str) ->
         held = holds.lock(request)
         require(by, Permission.GATE_OVERRIDE, held.project, fresh=True)
         _check_override(by, held, gate)
+        gate = evidence.sealed_names(by, request=held).get(gate, gate)
         made, fresh = GateOverride.objects.get_or_create(
             request=held, gate=gate, defaults={"user": by.user, "reason": reason}
         )
@@ -248,6 +251,8 @@ def _is_suspended(revision: EndpointRevision) -> bool:
 
 def _settle(by: Actor, held: PromotionRequest, standing: Standing, vote: Vote) -> None:
     approving = vote.verdict == Verdict.APPROVE
+    sealed = evidence.sealed_names(by, request=held)
+    vote = replace(vote, ticked=[sealed.get(name, name) for name in vote.ticked])
     outcomes = _check_approval(held, standing, vote.ticked) if approving else []
     mark = _write(by, held, standing, vote)
     progress = deciders.progress(held)
@@ -339,8 +344,7 @@ def _check_approval(held: PromotionRequest, standing: Standing, ticked: list[str
     overrides = {item.gate: item for item in GateOverride.objects.filter(request=held).select_related("user")}
     red = [item for item in outcomes if not item.passed and item.level == "blocking" and item.name not in overrides]
     if red:
-        words = "; ".join(f"{item.title}: {item.found}" for item in red)
-        raise Conflict(f"Blocked by {words}.", code="gates_failed", got=[item.name for item in red])
+        raise gates.refusal(held, red)
     if any(holds.same_person(one, item.user) for item in overrides.values() for one in standing.people):
         raise Forbidden("You overrode a gate of this request, so another person has to decide.", code="four_eyes")
     unread = [item for item in outcomes if not item.passed and item.level == "advisory" and item.name not in ticked]

@@ -46,6 +46,7 @@ from deployments.views.promotions import address as promotion_address
 from experiments.models import Run
 from experiments.queries import facts_of
 from experiments.services import delivery
+from experiments.training.catalogue import METRICS
 from experiments.views import environment
 from experiments.views.places import Place
 from mlportal.lib.errors import Conflict, DomainError, Invalid, Missing
@@ -129,7 +130,7 @@ class ModelDetail(ProjectView):
         context = {
             "model": model,
             "versions": queries.version_lines(found[:PAGE_ROWS], keys),
-            "columns": [gates.METRICS[key] for key in keys],
+            "columns": [METRICS[key] for key in keys],
             "before": found[PAGE_ROWS - 1].number if len(found) > PAGE_ROWS else "",
             "strips": serving.strips(self.actor, model=model),
             "aliases": Alias.objects.filter(model=model, valid_to=None).select_related("version").order_by("name"),

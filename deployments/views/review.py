@@ -79,7 +79,7 @@ class Review:
     def blocking(self) -> list[GateResult]:
         """Rules that stop an approval unless somebody overrode them."""
         overridden = {item.gate for item in self.request.overrides.all()}
-        return [item for item in self.failed if item.level == "blocking" and item.name not in overridden]
+        return [item for item in self.failed if item.level == "blocking" and item.sealed_name not in overridden]
 
     @cached_property
     def advisory(self) -> list[GateResult]:
@@ -246,7 +246,7 @@ def load(by: Actor, request: PromotionRequest) -> Review:
     work = getattr(request, "evaluation", None)
     results = [item for item in request.gate_results.all() if item.phase == GateResult.Phase.REQUEST]
     found = evidence.readable(by, request=request, result=work.result if work is not None else None) or {}
-    return Review(request, results, found)
+    return Review(request, evidence.verdicts(by, request=request, rows=results), found)
 
 
 def _calibration_error(found: dict[str, Any]) -> Row | None:

@@ -1,5 +1,6 @@
 """Pages of the rules of environments: in force, edit, one version with its back-test, history."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -18,6 +19,7 @@ from mlportal.lib.errors import DomainError
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.permissions import Permission
+from projects.services import marks
 from projects.services.past import Section
 
 SHOWN_REQUESTS = 20
@@ -44,7 +46,9 @@ class PolicyList(ProjectView):
         rows = self.rows().in_project(self.project).select_related("environment", "proposed_by", "confirmed_by")
         rows = rows.filter(environment__archived_at=None)
         open_rows = rows.filter(state__in=[Policy.State.ACTIVE, Policy.State.PROPOSED, Policy.State.DRAFT])
-        found = list(open_rows.order_by("-environment__position", "environment__name", "-number"))
+        hidden = marks.hidden_anywhere(self.actor, project=self.project)
+        listed = open_rows.order_by("-environment__position", "environment__name", "-number")
+        found = [policies.readable(row, hidden) for row in listed]
         places = [
             {
                 **_said(policy),
@@ -148,8 +152,9 @@ class PolicyVersion(_InEnvironment):
     permission = Permission.MODEL_VIEW
 
     def get(self, request: HttpRequest, environment: str, number: int) -> HttpResponse:
-        policy = self.load(environment, number)
-        in_force = self.in_force(environment)
+        hidden = marks.hidden_anywhere(self.actor, project=self.project)
+        policy = policies.readable(self.load(environment, number), hidden)
+        in_force = policies.readable(self.in_force(environment), hidden)
         used = PromotionRequest.objects.filter(policy=policy).select_related("version__model", "requested_by")
         waits = policy.state in (Policy.State.DRAFT, Policy.State.PROPOSED)
         found = {
@@ -157,7 +162,7 @@ class PolicyVersion(_InEnvironment):
             "heading": f"Rules of {policy.environment.name}, version {policy.number}",
             "in_force": in_force,
             "changes": policies.compared(in_force, policy) if waits else [],
-            "since": _predecessor(policy),
+            "since": _predecessor(policy, hidden),
             "warnings": holders.warnings(policy) if waits or policy.state == Policy.State.ACTIVE else [],
             "requests": used.order_by("-pk")[:SHOWN_REQUESTS],
             "uses": used.count(),
@@ -238,10 +243,10 @@ def _other(found: list[Policy], policy: Policy, state: str, *, by: object = None
     return next((row for row in same if by is None or row.proposed_by == by), None)
 
 
-def _predecessor(policy: Policy) -> list[Any]:
+def _predecessor(policy: Policy, hidden: Mapping[str, marks.Hidden]) -> list[Any]:
     """Say what a version that was in force changed against the one it replaced."""
     before = Policy.objects.filter(environment=policy.environment, number=policy.based_on).first()
-    return policies.compared(before, policy) if before is not None else []
+    return policies.compared(policies.readable(before, hidden), policy) if before is not None else []
 
 
 def _tested(policy: Policy) -> dict[str, Any]:

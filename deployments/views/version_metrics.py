@@ -4,6 +4,7 @@ from typing import Any
 
 from deployments import gates
 from deployments.models import ModelVersion
+from experiments.training.catalogue import METRICS
 
 FOLDED = ("cv_", "system/")  # figures of single folds, and of the machine it was trained on
 Line = tuple[dict[str, Any], float]
@@ -19,4 +20,4 @@ def of(version: ModelVersion) -> dict[str, list[Line]]:
 
 
 def _lines(version: ModelVersion, keys: list[str]) -> list[Line]:
-    return [(gates.METRICS.get(key, {"label": key}), version.metrics[key]) for key in keys]
+    return [(METRICS.get(key, {"label": key}), version.metrics[key]) for key in keys]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from .places import Place, hints_of, runs_of
 _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "median_ae", "seconds", "_ms", "latency")
 _HIGHER_IS_BETTER = ("acc", "auc", "f1", "score", "precision", "recall", "iou", "dice", "r2", "bleu", "rouge", "map",
                      "ndcg", "reward", "psnr", "ssim", "mcc", "kappa", "hit")  # fmt: skip
+_WORD = re.compile(r"[^\W_]+")
 SYSTEM = "system/"  # what clients log of the machine, not of the model
 ALL_AT_MOST = 200
 LOOKED_AT_RUNS = 3
@@ -22,12 +24,22 @@ _UNITS = {"ms": "ms", "us": "µs", "seconds": "s", "secs": "s", "sec": "s", "min
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether more of a metric is better; unknown names that sound like a loss are not."""
+    """Whether more of a metric is better; not of unknown names that sound like a loss, and of no spread."""
+    if _is_spread(metric.lower()):
+        return False
     name = metric.rpartition("/")[2]
     known = catalogue.METRICS.get(name) or catalogue.METRICS.get(name.removeprefix("val_").removeprefix("train_"))
     if known:
         return known["better"] == "higher"
     return not any(word in name.lower() for word in _LOWER_IS_BETTER)
+
+
+def _is_spread(words: str) -> bool:
+    """Whether it tells how far a quality lay apart, as over folds: less is better, whichever way the quality is."""
+    if "std" not in words:  # nearly all
+        return False
+    has_way = any(word in words for word in (*_HIGHER_IS_BETTER, *_LOWER_IS_BETTER))
+    return has_way and "std" in _WORD.findall(words)
 
 
 @lru_cache(maxsize=16_384)

@@ -1,4 +1,4 @@
-"""Marks of columns where monitoring quotes their values: groups and segments of a hidden column are numbered."""
+"""Marks of columns where monitoring quotes their values: groups and segments of a hidden column have codes."""
 
 from collections.abc import Collection, Iterable
 
@@ -15,10 +15,10 @@ def columns(monitor: Monitor) -> frozenset[str]:
     return frozenset(dataset.marks) if dataset else frozenset()
 
 
-def hidden_from(by: Actor, *, monitor: Monitor) -> frozenset[str]:
+def hidden_from(by: Actor, *, monitor: Monitor) -> marks.Hidden:
     """Columns whose marks, on the data the version learned from, hide their values from the actor."""
     dataset = _dataset(monitor)
-    return marks.hidden_from(by, dataset=dataset) if dataset else frozenset()
+    return marks.hidden_from(by, dataset=dataset) if dataset else marks.Hidden()
 
 
 def column_of(segment: str, columns: Collection[str]) -> str:
@@ -26,15 +26,13 @@ def column_of(segment: str, columns: Collection[str]) -> str:
     return max((name for name in columns if segment.startswith(f"{name}=")), key=len, default="")
 
 
-def called(segments: Iterable[str], hidden: Collection[str]) -> dict[str, str]:
-    """Return segments by what the reader is told they are; those of hidden columns are numbered by name."""
-    found: dict[str, str] = {}
-    counted: dict[str, int] = {}
-    for segment in sorted(segments):
-        column = column_of(segment, hidden)
-        counted[column] = counted.get(column, 0) + 1
-        found[f"{column}=group {counted[column]}" if column else segment] = segment
-    return found
+def called(segments: Iterable[str], hidden: marks.Hidden) -> dict[str, str]:
+    """Return segments by what the reader is told they are; those of hidden columns by the code of their value."""
+    columns = {segment: column_of(segment, hidden) for segment in sorted(segments)}
+    return {
+        f"{column}={hidden.called(column, segment.removeprefix(f'{column}='))}" if column else segment: segment
+        for segment, column in columns.items()
+    }
 
 
 def _dataset(monitor: Monitor) -> Dataset | None:

@@ -275,8 +275,8 @@ def _evidence(by: Actor, alert: Alert) -> dict[str, Any]:
     if window is None or alert.monitor is None or alert.column not in alert.monitor.reference:
         return made
     counts = queries.counts_of(alert.monitor, [alert.column], window.starts_at, window.ends_at).get(alert.column)
-    hidden = alert.column in marked.hidden_from(by, monitor=alert.monitor)
-    bars = charts.bars(alert.monitor.reference[alert.column], counts, hidden=hidden) if counts else None
+    called = marked.hidden_from(by, monitor=alert.monitor).namer(alert.column)
+    bars = charts.bars(alert.monitor.reference[alert.column], counts, called=called) if counts else None
     made["bars_name"] = shape.display(alert.column)
     return made | {"bars": bars, "bars_plot": bars.plot(shape.display(alert.column)) if bars else None}
 

@@ -230,8 +230,8 @@ class _Page:
             return None
         row = next(row for row in [*self.features, *self.outputs] if row.column == column)
         counts = queries.counts_of(self.monitor, [column], self.shown.starts_at, self.shown.ends_at).get(column)
-        hidden = column in marked.hidden_from(self.by, monitor=self.monitor)
-        made = charts.bars(self.monitor.reference[column], counts, hidden=hidden) if counts else None
+        called = marked.hidden_from(self.by, monitor=self.monitor).namer(column)
+        made = charts.bars(self.monitor.reference[column], counts, called=called) if counts else None
         name = shape.display(column)
         score = self.shown.scores.filter(column=column).first()
         return {"name": name, "bars": made, "plot": made.plot(name) if made else None, "score": score, "row": row}

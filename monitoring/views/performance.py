@@ -15,6 +15,7 @@ from monitoring.services import marked
 from monitoring.views.overview import RANGES, TABS, Asked
 from projects.access import ProjectView
 from projects.permissions import Permission
+from projects.services.marks import Hidden
 
 USUAL = "30d"
 LONGEST = timedelta(days=90)
@@ -138,7 +139,7 @@ class Fairness(_Watched):
         hidden = marked.hidden_from(self.actor, monitor=monitor)
         return {
             "columns": [
-                _Column(name, _numbered(groups) if name in hidden else groups, fairness.figures(groups))
+                _Column(name, _coded(name, groups, hidden) if name in hidden else groups, fairness.figures(groups))
                 for name, groups in found.items()
             ],
             "names": measures.FAIRNESS, "four_fifths": fairness.FOUR_FIFTHS, "small": fairness.SMALL,
@@ -160,7 +161,7 @@ class AnyWindow(_Watched):
         names = [one.column for one in scores]
         column = column if column in names else next(iter(names), "")
         counts = history.counts_between(monitor, column, start, end, within) if column else None
-        bars = charts.bars(monitor.reference[column], counts, hidden=column in self.hidden) if counts else None
+        bars = charts.bars(monitor.reference[column], counts, called=self.hidden.namer(column)) if counts else None
         return {
             **chosen, "start": start, "end": end, "fault": fault, "column": column, "bars": bars,
             "name": shape.display(column), "plot": bars.plot(shape.display(column)) if bars else None,
@@ -169,10 +170,9 @@ class AnyWindow(_Watched):
         }  # fmt: skip
 
 
-def _numbered(groups: list[fairness.Group]) -> list[fairness.Group]:
-    """Groups whose names are hidden, by the order of their names as everywhere else."""
-    order = sorted(group.name for group in groups)
-    return [replace(group, name=f"group {order.index(group.name) + 1}") for group in groups]
+def _coded(column: str, groups: list[fairness.Group], hidden: Hidden) -> list[fairness.Group]:
+    """Groups whose names are hidden, called as everywhere else."""
+    return [replace(group, name=hidden.called(column, group.name)) for group in groups]
 
 
 @dataclass(frozen=True)

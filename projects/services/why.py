@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from mlportal.lib.errors import DomainError, Invalid, Missing, Unauthenticated
+from mlportal.lib.errors import Conflict, DomainError, Invalid, Missing, Unauthenticated
 from projects.actor import Actor
 from projects.models import ApiToken, Project, User
 from projects.permissions import (
@@ -30,6 +30,9 @@ from projects.services.things import Thing
 
 NOBODY = "Nobody with this name belongs to the project."
 GRANTERS = 5
+# What a person is excluded by, whatever roles they hold, and what is left then.
+EXCLUDED = ("four_eyes", "decided_before")
+OTHERS = ["Another person has to do it"]
 # For these a person proves again who they are; a test compares with the services that ask.
 PROVED = frozenset(
     {Permission.PROMOTION_SIGN, Permission.PROMOTION_DECIDE, Permission.GATE_OVERRIDE, Permission.POLICY_EDIT}
@@ -128,7 +131,8 @@ def explain(by: Actor, *, project: Project, permission: str, person: str = "", t
     thing = things.find(project, on)
     question = Question(user, used, asked, project, thing)
     refusal = refusal_of(question)
-    remedies, granters = (_remedies(question, refusal), _granters(project)) if refusal else ([], [])
+    remedies = _remedies(question, refusal) if refusal else []
+    granters = _granters(project) if remedies and remedies != OTHERS else []
     return Answer(
         user, used, asked, project, thing, refusal, _reasons(question), _first(question), remedies, granters
     )  # fmt: skip
@@ -287,8 +291,11 @@ def _remedies(question: Question, refusal: DomainError) -> list[str]:
     asked, token = question.permission, question.token
     if not question.user.is_active:
         return ["Somebody who may has to open the account again"]
-    if refusal.code in ("four_eyes", "decided_before"):
-        return ["Another person has to do it"]
+    beyond = _stopped_beyond_roles(question)
+    if refusal.code in EXCLUDED or (beyond is not None and beyond.code in EXCLUDED):
+        return OTHERS
+    if isinstance(beyond, Conflict):
+        return []
     found = ["A new token"] if isinstance(refusal, Unauthenticated) else []
     if token is not None and asked not in question.actor.scope_permissions():
         scopes = " or ".join(scopes_with(asked))
@@ -296,6 +303,16 @@ def _remedies(question: Question, refusal: DomainError) -> list[str]:
     if refusal.code == "not_asked":
         found += [f"The role {ROLE_LABELS[Role(role)]}, which the present step asks for" for role in refusal.limit]
     return found + _missing_role(question)
+
+
+def _stopped_beyond_roles(question: Question) -> DomainError | None:
+    """Return what the thing itself refuses with, whatever role the person gets: four eyes, a request that is closed."""
+    try:
+        if question.thing.check is not None:
+            question.thing.check(question.actor, question.permission)
+    except DomainError as error:
+        return error
+    return None
 
 
 def _missing_role(question: Question) -> list[str]:

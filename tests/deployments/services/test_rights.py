@@ -85,6 +85,24 @@ def test_four_eyes_is_named_for_asker_and_trainer(team):
         assert answer.remedies == ["Another person has to do it"]
 
 
+@pytest.mark.parametrize("name", ["churn-scientist", "churn-scientist2"])
+def test_no_role_is_offered_to_whom_four_eyes_excludes(team, name):
+    key, about = f"promotion:{make_request(team).pk}", {"permission": "promotion.decide", "person": name}
+    answer = why.explain(team.admin, project=team.project, on=key, **about)
+    assert "Your role does not allow" in answer.refusal.message
+    assert (answer.remedies, answer.granters) == (["Another person has to do it"], [])
+    others = why.explain(team.admin, project=team.project, on=key, **{**about, "person": "churn-viewer"})
+    assert (others.remedies, others.granters) == (["The role Manager (approver)"], ["churn-admin"])
+
+
+def test_no_role_is_offered_for_a_request_that_is_closed(team):
+    request = make_request(team)
+    promotions.withdraw(team.scientist2, request=request)
+    about = {"permission": "promotion.decide", "person": "churn-viewer", "on": f"promotion:{request.pk}"}
+    answer = why.explain(team.admin, project=team.project, **about)
+    assert (answer.may, answer.remedies, answer.granters) == (False, [], [])
+
+
 def test_a_closed_request_is_told(team):
     request = make_request(team)
     promotions.decide(team.manager, request=request, verdict="reject", comment="Worse on new customers.")
@@ -133,5 +151,5 @@ def test_rights_that_ask_for_a_proof_are_those_whose_services_ask():
                         found.add(calls[0].split("Permission.")[1].split(",")[0])
     inside = {name for name in found if name not in ("SITE_ADMIN", "ACCOUNT_EDIT")}
     asked = {permission.name for permission in why.PROVED}
-    # Deploying asks only where no approval came before.
-    assert inside - {"ENDPOINT_DEPLOY"} == asked
+    # Deploying asks only where no approval came before, changing a project only where a legal hold is lifted.
+    assert inside - {"ENDPOINT_DEPLOY", "PROJECT_EDIT"} == asked

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from experiments import charts, metricstore
+from experiments import charts, metricstore, queries
 from experiments.metricstore import Window
 from experiments.models import Run
 from experiments.services import artifacts, runs
@@ -283,3 +283,15 @@ def test_a_confusion_matrix_is_read_in_the_spellings_of_clients(spelling):
 
 def store(run, path, content):
     artifacts.store(writer(run.project), owner=run, path=path, stream=[json.dumps(content).encode()])
+
+
+@pytest.mark.parametrize(
+    ("metric", "arrow"),
+    [
+        ("cv_mean/accuracy", "↑"), ("cv_std/accuracy", "↓"), ("cv_std/log_loss", "↓"), ("std_test_score", "↓"),
+        ("accuracy.std", "↓"), ("policy/std", ""), ("stdin_score", "↑"),
+    ],
+)  # fmt: skip
+def test_of_spreads_the_smaller_is_better(metric, arrow):
+    assert queries.arrow_of(metric) == arrow
+    assert queries.higher_is_better(metric) == (arrow != "↓")
