@@ -30,7 +30,7 @@ NOTIFIED = (
     "gate.overridden", "policy.proposed", "policy.changed", "endpoint.frozen", "endpoint.break_glass",
     "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back", "endpoint.rollback_held", "rollout.moved",
     "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
-    "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
+    "predictions.unlogged", "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.
 NOTIFIED_CLIENTS = (

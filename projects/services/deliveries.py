@@ -320,6 +320,8 @@ def _subject(event: Event) -> str:
     if event.verb in words:
         severity = str(event.data.get("severity", "")).capitalize()
         return f"[{name}] {severity}: {words[event.verb]}{event.data.get('title', event.target_label)}"
+    if event.verb == "predictions.unlogged":
+        return f"[{name}] {event.data['rows']:,} predictions of {event.data['endpoint']} were answered but not logged"
     if event.verb == "comment.added":
         return f"[{name}] {event.actor_name} on {event.data.get('label', event.target_label)}"
     return f"[{name}] {event.verb.replace('.', ' ')}: {event.target_label}"

@@ -201,3 +201,8 @@ def test_removing_a_channel_gives_up_what_it_is_owed():
     happen(project)
     channels.remove(editor(project), channel=channel)
     assert Delivery.objects.get().state == "dead"
+
+
+def test_whatever_a_channel_can_be_told_is_told(settings):
+    told = {verb for verb, task in settings.EVENT_CONSUMERS if task == "projects.notify"}
+    assert set(channels.VERBS) - told == set()

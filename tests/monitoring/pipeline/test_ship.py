@@ -18,8 +18,9 @@ from monitoring.drift import shape
 from monitoring.models import Bucket, GroundTruth, IngestedSegment, Prediction, PredictionChunk
 from monitoring.pipeline import ship
 from monitoring.services import predictions
-from projects.models import ApiToken, Event
+from projects.models import ApiToken, Delivery, Event, EventDelivery
 from projects.permissions import Permission
+from projects.services import channels, deliveries
 from tests.factories.monitoring import NOON, make_monitor
 from tests.factories.projects import make_project, make_token, make_user, system
 from tests.monitoring import log
@@ -181,6 +182,12 @@ def test_rows_answered_without_a_line_become_an_event(project, tmp_path):
             "since": "2026-11-20T12:00:00+00:00", "until": "2026-11-20T12:00:05+00:00",
         },
     )  # fmt: skip
+    editor = system(project, Permission.CHANNEL_EDIT)
+    channels.create(editor, project=project, name="Night", kind="email", recipients=["ops@example.org"])
+    owed = EventDelivery.objects.get(event=event, task="projects.notify")
+    assert deliveries.fan_out(owed.pk) == 1
+    told = Delivery.objects.get(verb="predictions.unlogged").subject
+    assert told == "[Churn] 17 predictions of churn-production were answered but not logged"
 
 
 def test_command_ships_once(project, tmp_path, settings, capsys):
