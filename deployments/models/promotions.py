@@ -45,6 +45,16 @@ class PromotionRequestQuerySet(models.QuerySet["PromotionRequest"]):
             "ended_by", "baseline",
         )  # fmt: skip
 
+    def in_brief(self) -> Self:
+        """Join and read what one line among other things shows: no sealed text, no manifest, no rules."""
+        rows = self.select_related("project", "version__model", "environment", "policy", "requested_by", "decided_by")
+        return rows.only(
+            "state", "reason", "requested_at", "expires_at", "decided_at", "ended_at", "closing_note", "break_glass",
+            "single_person", "seal", "project__name", "project__slug", "version__number", "version__model__name",
+            "version__model__risk_class", "environment__name", "policy__timeout_hours", "policy__approval_days",
+            "requested_by__username", "requested_by__display_name", "decided_by__username", "decided_by__display_name",
+        )  # fmt: skip
+
 
 class PromotionRequest(models.Model):
     """One question to the approvers: may this version go there? Sealed over everything they are shown."""

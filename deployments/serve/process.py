@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import warnings
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ def warm_up() -> None:
 
     # scikit-learn warns of each unseen category; those are part of our answers.
     warnings.simplefilter("ignore")
+    # What was imported stays: looking through its 160,000 objects for garbage takes 75 ms, in which nobody is answered.
+    gc.collect()
+    gc.freeze()
 
 
 class _Server(uvicorn.Server):

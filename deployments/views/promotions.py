@@ -52,7 +52,7 @@ class PromotionList(ProjectView):
     permission = Permission.MODEL_VIEW
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        rows = self.rows().in_project(self.project).with_subject().order_by("-pk")
+        rows = self.rows().in_project(self.project).in_brief().order_by("-pk")
         chosen = request.GET.get("state", "")
         if chosen in PromotionRequest.State.values:
             rows = rows.filter(state=chosen)

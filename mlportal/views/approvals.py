@@ -84,7 +84,7 @@ def _requests(actor: Actor, project: Project | None, now: datetime) -> Iterable[
     failed = Prefetch(
         "gate_results", GateResult.objects.filter(phase=GateResult.Phase.REQUEST, passed=False), to_attr="failed"
     )
-    for request in requests(actor, project).with_subject().prefetch_related(failed).order_by(BY_RISK, "pk")[:AT_MOST]:
+    for request in requests(actor, project).in_brief().prefetch_related(failed).order_by(BY_RISK, "pk")[:AT_MOST]:
         version, failures, risk = request.version, len(request.failed), Risk(request.version.model.risk_class)
         soon = request.expires_at - now <= SOON
         facts = [f"{request.requested_by} asked: {request.reason[:120]}"]
@@ -127,7 +127,7 @@ def _suspended(actor: Actor, project: Project | None) -> Iterable[Item]:
     )
     rows = PromotionRequest.objects.suspended().filter(mine)
     rows = rows.filter(project=project) if project else rows
-    for request in rows.with_subject().order_by("-ended_at")[:AT_MOST]:
+    for request in rows.in_brief().order_by("-ended_at")[:AT_MOST]:
         yield _about(request, "suspended", "Suspended", request.closing_note, rank=0, kind="suspended")
 
 
@@ -137,7 +137,7 @@ def _escalated(actor: Actor, project: Project | None) -> Iterable[Item]:
         escalated_at__isnull=False, project__in=holding(actor, Permission.POLICY_EDIT)
     )
     rows = rows.filter(project=project) if project else rows
-    for request in rows.with_subject().order_by("pk")[:AT_MOST]:
+    for request in rows.in_brief().order_by("pk")[:AT_MOST]:
         words = f"Nobody decided within {request.policy.timeout_hours} h. Find somebody who may sign."
         yield _about(
             request, "warning", "Escalated", words, rank=1, kind="escalated", ends_at=request.expires_at
@@ -148,7 +148,7 @@ def _unused(actor: Actor, project: Project | None, now: datetime) -> Iterable[It
     """Approvals that lapse soon, for those who deploy."""
     rows = PromotionRequest.objects.unused().filter(project__in=holding(actor, Permission.ENDPOINT_DEPLOY))
     rows = rows.filter(project=project) if project else rows
-    for request in rows.with_subject().order_by("decided_at")[:AT_MOST]:
+    for request in rows.in_brief().order_by("decided_at")[:AT_MOST]:
         assert request.decided_at is not None  # the database asks for it
         ends = request.decided_at + request.policy.approval_life
         if ends - now <= SOON:

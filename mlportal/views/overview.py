@@ -120,7 +120,7 @@ def _training(project: Project, root: str) -> Step:
 
 
 def _candidate(project: Project, root: str) -> Step:
-    request = PromotionRequest.objects.in_project(project).with_subject().order_by("-pk").first()
+    request = PromotionRequest.objects.in_project(project).in_brief().order_by("-pk").first()
     if request is not None:
         state = "waiting" if request.is_pending else request.state
         words = "waiting for review" if request.is_pending else ""
