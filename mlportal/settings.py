@@ -100,7 +100,6 @@ TEMPLATES = [
 # SQLite: IMMEDIATE because a read that turns into a write fails at once otherwise; FULL because an
 # acknowledged change must survive a power cut; no automatic checkpoint because SQLite before 3.51.3
 # can corrupt the log when a checkpoint races a commit, so one supervisor thread checkpoints alone.
-NEVER_BY_COUNTING = 2**31  # calls of one statement until psycopg would prepare it by itself
 SQLITE_OPTIONS = {
     "timeout": 20,
     "transaction_mode": "IMMEDIATE",
@@ -127,14 +126,11 @@ def _database() -> dict[str, Any]:
         given["OPTIONS"] = SQLITE_OPTIONS
         given["TEST"] = {"NAME": f"{given['NAME']}.test"}
     else:
-        # Compiling a query takes 20 to 50 ms and saves nothing on a page of 100 rows; the rest spares planning
-        # (docs/adr/0085-plans-of-postgresql.md).
+        # Compiling a query takes 20 to 50 ms and saves nothing on a page of 100 rows; trying the orders of few joins
+        # spares planning (docs/adr/0085-plans-of-postgresql.md).
         options = given.get("OPTIONS", {})
-        given["OPTIONS"] = {
-            **options,
-            "options": f"{options.get('options', '')} -c jit=off -c join_collapse_limit=4".strip(),
-            "prepare_threshold": NEVER_BY_COUNTING,
-        }
+        told = f"{options.get('options', '')} -c jit=off -c join_collapse_limit=4".strip()
+        given["OPTIONS"] = {**options, "options": told}
     return {**given, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 
 

@@ -72,7 +72,7 @@ class Promotions(_OneRequest):
     )
     def get(self, request: Request) -> Response:
         """List requests, newest first."""
-        rows = self.rows().in_project(self.project).with_subject()
+        rows = self.rows().in_project(self.project).with_subject().defer("snapshot")
         state = request.query_params.get("state", "")
         if state and state not in State.values:
             raise Invalid(f"state must be one of {', '.join(State.values)}.", field="state", got=state[:50])

@@ -68,8 +68,7 @@ class Statement:
         return self._prepared(own, values)
 
     def _prepared(self, own: Any, values: Sequence[Any]) -> Any:
-        # Not Django's cursor: that one binds on the client, and only the server's binding can be prepared.
-        return psycopg.Cursor(own).execute(self._postgres, values, prepare=True)
+        return _executed(own, self._postgres, values)
 
 
 class Among(Statement):
@@ -94,7 +93,21 @@ class Among(Statement):
         return self.rows([*before, wanted if is_array else orjson.dumps(wanted).decode()]) if wanted else []
 
     def _prepared(self, own: Any, values: Sequence[Any]) -> Any:
-        return psycopg.Cursor(own).execute(self._postgres, values, prepare=True, binary=True)
+        return _executed(own, self._postgres, values, binary=True)
+
+
+def _executed(own: Any, text: str, values: Sequence[Any], *, binary: bool = False) -> Any:
+    """Run a statement on PostgreSQL, prepared once a connection.
+
+    Django sets no threshold, by which psycopg prepares nothing, whatever is asked. With one it keeps the texts of the
+    last hundred others to count them, and the ORM's hold all their values: so there is one for this call only.
+    """
+    own.prepare_threshold = 0
+    try:
+        # Not Django's cursor: that one binds on the client, and only the server's binding can be prepared.
+        return psycopg.Cursor(own).execute(text, values, prepare=True, binary=binary)
+    finally:
+        own.prepare_threshold = None
 
 
 def plain_row(model: type[models.Model], names: tuple[str, ...], key: Any) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ def test_a_statement_is_prepared_once_a_connection(statement, values):
         assert (statement.rows(values) if values else statement.of([1, 2])) == []
     if connection.vendor == "sqlite":
         return  # Python's own module keeps the plans of the last 128 statements
+    assert connection.connection.prepare_threshold is None, "psycopg would keep the texts of the ORM, values and all"
     with connection.cursor() as cursor:
         cursor.execute(KEPT, [statement._postgres.replace("%s", "$1")])
         assert cursor.fetchall() == [(3,)]
