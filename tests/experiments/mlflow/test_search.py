@@ -37,7 +37,7 @@ def caller(project):
 
 
 STEPS = {
-    "FEW": (-1, 3, 500), "FIRST_CHECK": (1, 8, 800), "GROUP": (1, 4, 100), "WINDOW": (2, 7, 8000),
+    "FEW": (-1, 3, 500), "FIRST_FEW": (-1, 2, 300), "FIRST_CHECK": (1, 8, 800), "GROUP": (1, 4, 100), "WINDOW": (2, 7, 8000),
     "FIRST_WINDOW": (2, 5, 1000), "MANY_SOURCES": (0, 8), "UNBOUNDED_FROM": (0, 4000), "DEARER": (0, 3, 10**6),
 }  # fmt: skip
 
