@@ -8,8 +8,10 @@ threads (``docs/adr/0011-short-way-for-tracking.md``).
 
 import asyncio
 import re
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -33,6 +35,10 @@ _django: Any = wsgi_application
 _pages: Any = WSGIMiddleware(_django, workers=THREADS)
 
 from mlportal import live, short, streams  # noqa: E402 - its views need the applications that were loaded above
+from mlportal.lib import aside  # noqa: E402 - as above
+
+# A thread that computes gives way after so long (Python: five times as long); the others ask it several times a request.
+SWITCH_SECONDS = 0.001
 
 # Threads of their own: a slow sender of a large file keeps one for long.
 _LIVE = re.compile(r"/p/[^/]+/live/")
@@ -44,6 +50,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request."""
     if scope["type"] != "http":
         return
+    _begin()
     path = scope["path"]
     if _LIVE.fullmatch(path) and scope["method"] == "GET":
         await live.respond(_django, _pages.executor, scope, receive, send)
@@ -55,6 +62,13 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _file(scope, receive, send)
     else:
         await _short(scope, receive, send)
+
+
+@cache
+def _begin() -> None:
+    """Prepare the process when it serves: others import this module too."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    aside.begin()
 
 
 async def _streamed(pages: Any, scope: Scope, receive: Receive, send: Send) -> None:

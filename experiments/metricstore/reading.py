@@ -64,7 +64,7 @@ def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[i
 
 _LATEST = Among("SELECT run_id, key_id, value, is_nan, step, stamp_ms FROM experiments_runmetric WHERE run_id IN (%s)")
 # PostgreSQL writes a double in the fewest digits that tell it from others, as Python does; a whole one has no point.
-_POINTS = """(SELECT string_agg(m.key_id || '|' || CASE WHEN m.is_nan THEN '"NaN"' WHEN m.value = 0 THEN m.value || '.0'
+_POINTS = """(SELECT string_agg(m.key_id || '|' || CASE WHEN m.is_nan THEN '"NaN"'
              WHEN m.value > '-Infinity' AND m.value < 'Infinity' THEN m.value::text ELSE '"' || m.value || '"' END
            || ',"timestamp":' || m.stamp_ms || ',"step":' || m.step || '}', '|')
          FROM experiments_runmetric m WHERE m.run_id = r.id)"""
