@@ -15,7 +15,7 @@ from experiments import metricstore
 from experiments.models import Experiment, Lifecycle, Run
 from experiments.services import model_metrics
 from experiments.services.model_metrics import ModelPoint
-from mlportal.lib import aside, names
+from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from mlportal.lib.sql import insert
 from projects.actor import Actor
@@ -144,7 +144,7 @@ def log_batch(
 
     metricstore.retried(write)
     if metrics and metricstore.count_call(run.pk, len(metrics)):
-        aside.leave(lambda: metricstore.retried(lambda: metricstore.fold(run.pk)))
+        metricstore.retried(lambda: metricstore.fold(run.pk))
 
 
 def finish(by: Actor, *, run: Run, state: str, failure: str = "", at_ms: int | None = None) -> Run:
