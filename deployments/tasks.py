@@ -10,6 +10,7 @@ from deployments.services import (
     backtests,
     drawings,
     ledger,
+    removals,
     reproductions,
     retention,
     retraining,
@@ -182,3 +183,9 @@ def roll_back(delivery_id: int) -> None:
     with events.consume(delivery_id) as event:
         if event is not None:
             rule_rollbacks.react(event)
+
+
+@shared_task(name="deployments.remove_projects")
+def remove_projects() -> int:
+    """Go on with the removals of projects whose days are over."""
+    return removals.work()

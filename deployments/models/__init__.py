@@ -13,6 +13,7 @@ from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.records import DrawnPaper, KeptCard, PaperVersion, TechnicalFile
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
+from deployments.models.releases import PaperRelease
 from deployments.models.reproductions import Reproduction
 from deployments.models.rollouts import Rollout, RolloutCheck
 from deployments.models.thresholds import ThresholdChoice
@@ -41,6 +42,7 @@ __all__ = [
     "KeptCard",
     "ModelVersion",
     "ModelVersionTag",
+    "PaperRelease",
     "PaperVersion",
     "Policy",
     "PredictionExplanation",

@@ -36,6 +36,7 @@ from projects.models import (
     LegalHold,
     Membership,
     Project,
+    ProjectRemoval,
     ServiceOwner,
     Session,
     SplitRecipe,
@@ -108,6 +109,11 @@ def _people(world: World) -> None:
     world.values |= {"access": str(asked.pk), "access-requests": str(asked.pk)}
     hold = LegalHold.objects.create(project=world.project, reason="A letter.", placed_by=world.people["admin"])
     world.values["legal-holds"] = str(hold.pk)
+    removal = ProjectRemoval.objects.create(
+        project=world.project, name=world.project.name, reason="It is over.", asked_by=world.people["site"],
+        due_at=timezone.now() + timedelta(days=30), record_sha256=blobs.put_bytes(b"a record").sha256,
+    )  # fmt: skip
+    world.values["removals"] = str(removal.pk)
     group = Group.objects.create(name="Risk team", name_key="risk team", created_by=world.people["site"])
     person = GroupMember.objects.create(group=group, user=world.people["viewer"])
     grant = GroupGrant.objects.create(group=group, project=world.project, role="viewer")
