@@ -54,6 +54,8 @@ class RunList(RunsOf):
         context["shape_fault"] = shape_fault or self.order_fault
         context["fault"] = wrong or context["fault"]
         context |= filters.field(request, asked, context["fault"])
+        if not by and not context["lines"] and context["chips"]:
+            context["empty"] = filters.remedies(request, self.actor, found, asked)
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
         context |= {"place": found, "at": Addresses.of(found)}
