@@ -79,7 +79,8 @@ def context(made: Comparison, chosen: list[RunFacts]) -> Json:
     made.load([*curves, *([made.primary] if made.primary else [])])
     cards = compare_table.cards(made, chosen)
     return {
-        **where(made), "made": made, "fault": made.fault, "absent": absent(made), "unread": unread(made.view), "cards": cards, "heading": heading(made),
+        **where(made), "made": made, "fault": made.fault, "absent": absent(made), "unread": unread(made.view),
+        "cards": cards, "heading": heading(made),
         "primary": made.primary, "primary_label": queries.label_of(made.primary),
         "curves": [_curve(made, name) for name in curves], "metric_choices": _metric_choices(made, curves),
         "has_contour": panels.has_surface(made, plan),

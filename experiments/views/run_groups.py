@@ -83,7 +83,8 @@ class GroupTable:
         """Template context."""
         page = self.page
         following = page.next
-        beside = [[_said(value) for value in column] for column in zip(*(g.values for g in page.found.groups), strict=True)]
+        columns = zip(*(group.values for group in page.found.groups), strict=True)
+        beside = [[_said(value) for value in column] for column in columns]
         return {
             "groups": [self._line(group, beside) for group in page.found.groups], "group_heads": self._heads(),
             "group_total": page.found.total, "by": page.by, "measures": page.measures,

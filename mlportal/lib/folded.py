@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 
 from django import template
@@ -31,11 +30,18 @@ def part_of(value: str, among: Iterable[str] = ()) -> str:
     """
     if len(value) <= MOST:
         return value
-    others = {value, *among}
-    same = len(os.path.commonprefix(list(others))) if len(others) > 1 else 0
+    same = _in_common({value, *among})
     first = max(0, min(same - LEAD, len(value) - MOST))
     last = first + MOST
     return f"{'…' if first else ''}{value[first:last]}{'…' if last < len(value) else ''}"
+
+
+def _in_common(values: set[str]) -> int:
+    """How many letters all begin with; 0 where there is nothing to tell apart."""
+    if len(values) == 1:
+        return 0
+    first, last = min(values), max(values)  # what these two share, all between them share
+    return next((at for at, both in enumerate(zip(first, last, strict=False)) if both[0] != both[1]), len(first))
 
 
 @register.filter

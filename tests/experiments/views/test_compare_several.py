@@ -89,7 +89,9 @@ def test_a_folder_keeps_its_runs_and_every_link_keeps_the_folder(web, pair, proj
     pair[0].experiment.save()
     page = web.get(BASE, {"runs": numbers(pair), "folder": folder.pk})
     shown = text(page)
-    assert ("Compare 2 runs" in shown, "Runs in 2026" in shown, f"Run {pair[2].pk} is not here." in shown) == (True,) * 3
+    assert ("Compare 2 runs" in shown, "Runs in 2026" in shown, f"Run {pair[2].pk} is not here." in shown) == (
+        True,
+    ) * 3
     addresses = re.findall(r'(?:href|data-url|action)="(/p/churn/runs/[^"]*)"', page.content.decode())
     assert [a for a in addresses if f"folder={folder.pk}" not in a and not re.search(r"/runs/\d+/", a)] == [BASE]
     assert web.get(BASE, {"folder": "999999"}).status_code == 404
