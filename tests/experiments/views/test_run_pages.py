@@ -93,6 +93,16 @@ def test_columns_and_only_differences(web, experiment):
     assert re.findall(r'<a class="sort"[^>]*>([^<]*)<', different) == ["Run", "ROC AUC ↑", "depth"]
 
 
+def test_tags_beside_a_run_say_their_values(web, experiment):
+    make_run(experiment, tags={"sweep": "sweep-07", "candidate": "yes"})
+    make_run(experiment, tags={"fold": "3", "source": "a-very-long-value-of-a-tag"})
+    page = web.get(f"{BASE}/experiments/churn-gbm/").content.decode()
+    assert re.findall(r'<span class="tag line"(?: title="([^"]*)")?>([^<]*)<', page) == [
+        ("fold: 3", "fold 3"), ("source: a-very-long-value-of-a-tag", "a-very-long-value-of…"),
+        ("", "candidate"), ("sweep: sweep-07", "sweep-07"),
+    ]  # fmt: skip
+
+
 def test_what_runs_are_ordered_or_filtered_by_has_a_column(web, experiment):
     for run in make_zoo(experiment):
         for name in ("auc", "map", "ndcg", "psnr", "recall", "zeta"):
