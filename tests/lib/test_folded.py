@@ -30,4 +30,4 @@ def test_a_long_value_shows_where_it_begins_to_differ(value, beside, part):
 def test_it_opens_to_the_whole_value_as_text():
     html = folded("<b>" + SAME, {"cells": [{"value": None}, {"value": "<b>" + SAME}]})
     assert f">&lt;b&gt;{SAME}</div></details>" in html
-    assert "<summary>&lt;b&gt;column,column,column,column,colum…</summary>" in html
+    assert "<summary>&lt;b&gt;column," in html
