@@ -10,6 +10,7 @@ from deployments.services import (
     backtests,
     drawings,
     ledger,
+    persons,
     removals,
     reproductions,
     retention,
@@ -105,8 +106,9 @@ def run_backtest(backtest_id: int) -> None:
 
 @shared_task(name="deployments.sweep_backtests")
 def sweep_backtests() -> None:
-    """Take up back-tests whose worker or message was lost."""
+    """Take up back-tests and searches for persons whose worker or message was lost."""
     backtests.sweep()
+    persons.sweep()
 
 
 @shared_task(name="deployments.issue_technical_file")
@@ -189,3 +191,11 @@ def roll_back(delivery_id: int) -> None:
 def remove_projects() -> int:
     """Go on with the removals of projects whose days are over."""
     return removals.work()
+
+
+@shared_task(name="deployments.search_person")
+def search_person(search_id: int) -> None:
+    """Find one person in the data of a project."""
+    from deployments import pipeline
+
+    pipeline.search_person(search_id, worker=f"{socket.gethostname()}:{os.getpid()}")

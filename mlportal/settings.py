@@ -91,7 +91,12 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "projects.access.shell",
             ],
-            "builtins": ["mlportal.lib.ui", "django.templatetags.static", "projects.templatetags.marks"],
+            "builtins": [
+                "mlportal.lib.ui",
+                "mlportal.lib.folded",
+                "django.templatetags.static",
+                "projects.templatetags.marks",
+            ],
         },
     }
 ]

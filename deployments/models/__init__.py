@@ -9,6 +9,7 @@ from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRev
 from deployments.models.environments import Environment, EnvironmentMove
 from deployments.models.explanations import Explanation, PredictionExplanation
 from deployments.models.gaps import VersionGap
+from deployments.models.persons import PersonSearch
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.records import DrawnPaper, KeptCard, PaperVersion, TechnicalFile
@@ -44,6 +45,7 @@ __all__ = [
     "ModelVersionTag",
     "PaperRelease",
     "PaperVersion",
+    "PersonSearch",
     "Policy",
     "PredictionExplanation",
     "PromotionRequest",

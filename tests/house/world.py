@@ -10,7 +10,17 @@ from django.utils import timezone
 from deployments import gates
 from deployments.cards import annex
 from deployments.cards.records import load
-from deployments.models import Batch, Delegation, Endpoint, ModelVersion, Reproduction, Rollout, TechnicalFile, Trial
+from deployments.models import (
+    Batch,
+    Delegation,
+    Endpoint,
+    ModelVersion,
+    PersonSearch,
+    Reproduction,
+    Rollout,
+    TechnicalFile,
+    Trial,
+)
 from experiments.models import Experiment, Folder, FolderRole, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
@@ -95,6 +105,7 @@ def make_world() -> World:
     _runs(world)
     _marks(world)
     _deployments(world, team)
+    _persons(world)
     _monitoring(world)
     world.values["events"] = str(Event.objects.filter(project=team.project).latest("seq").seq)
     return world
@@ -259,6 +270,13 @@ def _marks(world: World) -> None:
         "comments": str(said.pk), "things/kind": "run", "things/number": run, "stars/kind": "run", "stars/number": run,
         "views": "1",
     }  # fmt: skip
+
+
+def _persons(world: World) -> None:
+    search = PersonSearch.objects.create(
+        project=world.project, ticket="Letter 1", asked_by=world.people["admin"], state="succeeded", result={}
+    )
+    world.values |= {"persons": str(search.pk)}
 
 
 def _deployments(world: World, team: Team) -> None:

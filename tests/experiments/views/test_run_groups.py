@@ -64,10 +64,17 @@ def test_groups_are_counted_with_best_mean_and_interval(web):
     answer = web.get(f"{BASE}?group=p~depth&cols=m~auc")
     assert rows(answer) == [
         ["not set", "1", "0.9000", "0.9000"],
-        ["8", "2 1 failed", "0.8000", "0.8000"],
+        ["8", "2 , 1 failed", "0.8000", "0.8000 n = 1"],
         ["4", "2", "0.7000", "0.6000 ± 1.2706"],
     ]
     assert "1 to 3 of 3 groups" in answer.content.decode()
+
+
+def test_groups_of_long_values_are_told_apart(web, experiment):
+    for last in ("a", "b"):
+        make_run(experiment, params={"columns": "column," * 40 + last})
+    page = web.get(BASE, {"group": "p~columns", "cols": "m~auc", "q": "columns IS NOT NULL"})
+    assert {row[0][-3:] for row in rows(page)} == {"n,a", "n,b"}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +185,7 @@ def test_groups_at_a_step_count_all_runs_that_came_so_far(web, ask):
     opened = quote('["16"]')
     answer = web.get(f"{BASE}?{query}&open={opened}")
     assert rows(answer) == [
-        ["32", "2", "0.6000", "0.6000"],
+        ["32", "2", "0.6000", "0.6000 n = 1"],
         ["16", "2", "0.3000", "0.2500 ± 0.6353"],
         [*rows(answer)[2][:2], "0.3000", ""],
         [*rows(answer)[3][:2], "0.2000", ""],
