@@ -13,6 +13,7 @@ from deployments.api import (
     evidence,
     models,
     past,
+    persons,
     policies,
     predict,
     promotions,
@@ -38,6 +39,8 @@ place = "environments/<str:name>/policy/"
 rules = "environments/<str:name>/policies/"
 version_of_rules = f"{rules}<int:number>/"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("persons/", persons.PersonSearches.as_view(), name="api-person-searches"),
+    path("persons/<int:number>/", persons.PersonSearchDetail.as_view(), name="api-person-search"),
     path("models/", models.Models.as_view(), name="api-models"),
     path(model, models.ModelDetail.as_view(), name="api-model"),
     path(f"{model}retrainings/", retrainings.ModelRetrainings.as_view(), name="api-model-retrainings"),

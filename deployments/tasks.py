@@ -10,6 +10,8 @@ from deployments.services import (
     backtests,
     drawings,
     ledger,
+    persons,
+    removals,
     reproductions,
     retention,
     retraining,
@@ -104,8 +106,9 @@ def run_backtest(backtest_id: int) -> None:
 
 @shared_task(name="deployments.sweep_backtests")
 def sweep_backtests() -> None:
-    """Take up back-tests whose worker or message was lost."""
+    """Take up back-tests and searches for persons whose worker or message was lost."""
     backtests.sweep()
+    persons.sweep()
 
 
 @shared_task(name="deployments.issue_technical_file")
@@ -168,6 +171,12 @@ def forget_predictions() -> int:
     return retention.forget_due()
 
 
+@shared_task(name="deployments.forget_statistics")
+def forget_statistics() -> int:
+    """Forget statistics that are older than the installation keeps them."""
+    return retention.forget_statistics_due()
+
+
 @shared_task(name="deployments.suspend")
 def suspend(delivery_id: int) -> None:
     """React to an alert: conditions of approvals. A transaction of its own, because it holds locks of its own."""
@@ -182,3 +191,17 @@ def roll_back(delivery_id: int) -> None:
     with events.consume(delivery_id) as event:
         if event is not None:
             rule_rollbacks.react(event)
+
+
+@shared_task(name="deployments.remove_projects")
+def remove_projects() -> int:
+    """Go on with the removals of projects whose days are over."""
+    return removals.work()
+
+
+@shared_task(name="deployments.search_person")
+def search_person(search_id: int) -> None:
+    """Find one person in the data of a project."""
+    from deployments import pipeline
+
+    pipeline.search_person(search_id, worker=f"{socket.gethostname()}:{os.getpid()}")

@@ -11,6 +11,7 @@ from deployments.views import (
     model_facts,
     models,
     past,
+    persons,
     promotions,
     reproductions,
     rollouts,
@@ -35,6 +36,9 @@ policy = "settings/policies/"
 places = "settings/environments/"
 place = f"{places}<str:environment>/"
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("settings/persons/", persons.PersonSearchList.as_view(), name="person-search-list"),
+    path("settings/persons/<int:number>/", persons.PersonSearchDetail.as_view(), name="person-search"),
+    path("settings/persons/<int:number>/report/", persons.PersonReport.as_view(), name="person-report"),
     path("models/", models.ModelList.as_view(), name="model-list"),
     # Two words deep, so that a model may be called "register".
     path("models/register/run/", models.ModelRegister.as_view(), name="model-register"),

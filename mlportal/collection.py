@@ -31,6 +31,7 @@ COLUMNS = (
     ("projects.DatasetVersion", "sha256"),
     ("projects.DatasetVersion", "parquet_sha256"),
     ("projects.SplitRecipe", "rows_sha256"),
+    ("projects.ProjectRemoval", "record_sha256"),
     ("monitoring.PredictionChunk", "sha256"),
     ("monitoring.PredictionUpload", "sha256"),
     ("deployments.TechnicalFile", "file_sha256"),

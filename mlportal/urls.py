@@ -19,6 +19,15 @@ from mlportal.views import (
     ShellBadges,
 )
 from mlportal.views.handover import DelegationGive, DelegationRevoke, WaitingForMe
+from mlportal.views.removals import (
+    RemovalCallOff,
+    RemovalCallsOff,
+    RemovalList,
+    RemovalPreview,
+    RemovalRecord,
+    RemovalRecords,
+    Removals,
+)
 
 handler400 = "mlportal.views.bad_request"
 handler403 = "mlportal.views.forbidden"
@@ -28,6 +37,10 @@ handler500 = "mlportal.views.server_error"
 api = [
     path("schema/", public(ApiSchema.as_view()), name="api-schema"),
     path("inbox/", WaitingForMe.as_view(), name="api-inbox"),
+    path("removals/", Removals.as_view(), name="api-removals"),
+    path("removals/preview/", RemovalPreview.as_view(), name="api-removal-preview"),
+    path("removals/<int:number>/call-off/", RemovalCallsOff.as_view(), name="api-removal-call-off"),
+    path("removals/<int:number>/record/", RemovalRecords.as_view(), name="api-removal-record"),
     path("docs/", public(ApiDocs.as_view()), name="api-docs"),
     path("", include("projects.api_urls")),
     path("projects/<slug:project>/", include("experiments.api_urls")),
@@ -54,6 +67,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/", Inbox.as_view(), name="inbox"),
     path("inbox/delegations/", DelegationGive.as_view(), name="delegation-give"),
     path("inbox/delegations/<int:number>/revoke/", DelegationRevoke.as_view(), name="delegation-revoke"),
+    path("admin/removals/", RemovalList.as_view(), name="removal-list"),
+    path("admin/removals/<int:number>/call-off/", RemovalCallOff.as_view(), name="removal-call-off"),
+    path("admin/removals/<int:number>/record/", RemovalRecord.as_view(), name="removal-record"),
     path("search/", Search.as_view(), name="search"),
     path("from-client/<str:uuid>/", ClientLink.as_view(), name="client-link"),
     path("shell/", ShellBadges.as_view(), name="shell"),

@@ -18,6 +18,7 @@ CELERY_TASK_ROUTES: dict[str, dict[str, str]] = {
     "deployments.score_batch": {"queue": "jobs"},
     "deployments.explain_prediction": {"queue": "jobs"},
     "deployments.run_backtest": {"queue": "jobs"},
+    "deployments.search_person": {"queue": "jobs"},
     "deployments.issue_technical_file": {"queue": "jobs"},
     "deployments.draw_paper": {"queue": "jobs"},
 }

@@ -1,19 +1,21 @@
 """Figures of any stretch of time from stored counts and cells: performance, its estimate, fairness, quality."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Max, Q
+from django.db.models import Max, Q, TextField
+from django.db.models.functions import Cast
 
 from monitoring import sums
 from monitoring.drift import expected, fairness, performance, score, shape
 from monitoring.drift.measures import Measure
 from monitoring.drift.performance import Cells
 from monitoring.drift.shape import Counts
-from monitoring.models import Bucket, LabelBucket, Monitor, SegmentBucket
+from monitoring.models import AlertRule, Bucket, LabelBucket, Monitor, SegmentBucket, Window
 from projects.models import Project
 
 OF_ROWS = (*shape.OUTPUTS, shape.ROWS)
@@ -116,9 +118,9 @@ def _of_quality(counts_by: Mapping[str, Counts]) -> dict[str, Measure]:
         held = counts_by[shape.SCHEMA]
         told = ", ".join(f"{count} {name}" for count, name in zip(held["counts"], SCHEMA_WORDS, strict=True) if count)
         found["quality.schema"] = Measure(shape.filled(held) / max(shape.size(held), 1), shape.size(held), told)
-    if shape.DROPPED in counts_by:
-        lost = shape.filled(counts_by[shape.DROPPED])
-        found["log.dropped"] = Measure(float(lost), lost)
+    if counts_by:
+        lost = shape.filled(counts_by[shape.DROPPED]) if shape.DROPPED in counts_by else 0
+        found["log.dropped"] = Measure(float(lost), max(lost, _answered(counts_by)))
     return found
 
 
@@ -315,12 +317,69 @@ def traffic_of(monitor: Monitor, start: datetime, end: datetime) -> Counts | Non
     own = own_traffic_of(monitor, start, end)
     if monitor.variant:
         return own
-    beside = Monitor.objects.filter(project=monitor.project_id, endpoint=monitor.endpoint).exclude(variant="")
-    beside = beside.filter(Q(valid_to=None) | Q(valid_to__gt=start), valid_from__lt=end).defer("reference")
-    shares = [counts_between(one, shape.TRAFFIC, start, end) for one in beside.order_by("pk")]
+    shares = [counts_between(one, shape.TRAFFIC, start, end) for one in _beside(monitor, start, end)]
     held = [own, *shares] if own else shares
     found = [counts for counts in held if counts]
     return shape.merge(found) if found else None
+
+
+def _beside(monitor: Monitor, start: datetime, end: datetime) -> list[Monitor]:
+    """Monitors of the variants that got a share of the requests between two moments."""
+    rows = Monitor.objects.filter(project=monitor.project_id, endpoint=monitor.endpoint).exclude(variant="")
+    rows = rows.filter(Q(valid_to=None) | Q(valid_to__gt=start), valid_from__lt=end).defer("reference")
+    return list(rows.order_by("pk"))
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Counts of requests in their finest steps, read once and looked at piece by piece: moments and counts a column."""
+
+    rows: Mapping[str, tuple[list[datetime], list[Counts]]]
+
+    def between(self, start: datetime, end: datetime) -> dict[str, Counts]:
+        """Counts of each column between two moments, added up."""
+        found = {}
+        for column, (moments, counts) in self.rows.items():
+            if part := counts[bisect_left(moments, start) : bisect_left(moments, end)]:
+                found[column] = shape.merge(part)
+        return found
+
+    def before(self, end: datetime, rule: AlertRule, monitor: Monitor) -> tuple[datetime, dict[str, Counts]]:
+        """What a rule with a window of its own looks at: with fewer requests than it asks for, the whole last step."""
+        start = end - timedelta(seconds=rule.reach_on(monitor))
+        counts = self.between(start, end)
+        seen = shape.size(counts[shape.TRAFFIC]) if shape.TRAFFIC in counts else 0
+        if seen >= rule.min_samples or start <= end - monitor.step:
+            return start, counts
+        return end - monitor.step, self.between(end - monitor.step, end)
+
+
+def requests_between(monitor: Monitor, start: datetime, end: datetime, *, alone: bool = False) -> Requests:
+    """Read the counts of requests; of what is live those of all variants, unless ``alone``. Two queries."""
+    beside = [] if alone or monitor.variant else [one.pk for one in _beside(monitor, start, end)]
+    wanted = Q(monitor=monitor, column__in=shape.NOT_ROWS) | Q(monitor__in=beside, column=shape.TRAFFIC)
+    rows = Bucket.objects.filter(wanted, hour__gte=start, hour__lt=end).order_by("hour")
+    found: dict[str, tuple[list[datetime], list[Counts]]] = {}
+    for hour, column, text in rows.values_list("hour", "column", Cast("counts", TextField())).iterator():
+        moments, counts = found.setdefault(column, ([], []))
+        moments.append(hour)
+        counts.append(sums.read(text))
+    return Requests(found)
+
+
+def add_requests(window: Window, traffic: Counts | None) -> None:
+    """Write requests, errors and latency into a window, saved or not."""
+    if traffic is None:
+        return
+    window.requests, window.errors = shape.size(traffic), traffic["nulls"]
+    window.latency_p50_us = shape.latency_us(traffic, 0.50)
+    window.latency_p95_us = shape.latency_us(traffic, 0.95)
+    window.latency_p99_us = shape.latency_us(traffic, 0.99)
+
+
+def of_requests(counts: Mapping[str, Counts]) -> dict[str, Measure]:
+    """Figures of the counts of requests alone; no request is none lost, so that an alert about lost lines ends."""
+    return {"log.dropped": Measure(0.0), **_of_quality(counts)}
 
 
 def segments_of(monitor: Monitor, since: datetime) -> list[str]:

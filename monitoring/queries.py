@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from django.db.models import Q, Sum
+from django.db.models import Max, Q, Sum
 from django.utils import timezone
 
 from monitoring import charts, history
 from monitoring.drift import measures, shape
 from monitoring.drift.shape import Counts
-from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Silence, Window
+from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, RuleEvaluation, Silence, Window
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
 from projects.models import Project
 from projects.permissions import Permission
@@ -159,6 +159,8 @@ def evidence(alert: Alert) -> list[tuple[datetime, float | None]]:
     if alert.monitor is None:
         return []
     metric = alert.rule.metric
+    if alert.rule.is_about_requests and (pace := alert.rule.pace_on(alert.monitor)):
+        return _of_requests(alert, alert.monitor, pace)
     if metric in measures.WORDS:
         return _measured(alert.monitor, metric)
     if metric in OF_WINDOW:
@@ -167,6 +169,29 @@ def evidence(alert: Alert) -> list[tuple[datetime, float | None]]:
     scores = DriftScore.objects.filter(window__monitor=alert.monitor, column=alert.column)
     pairs = scores.order_by("-window__ends_at").values_list("window__ends_at", OF_SCORE.get(metric, "value"))
     return list(reversed(pairs[:EVIDENCE_WINDOWS]))
+
+
+def _of_requests(alert: Alert, monitor: Monitor, pace: int) -> list[tuple[datetime, float | None]]:
+    """Values of a rule about requests over its own windows; the newest that it looked at is the last."""
+    last = RuleEvaluation.objects.filter(rule=alert.rule, monitor=monitor).aggregate(last=Max("window_end"))["last"]
+    if last is None:
+        return []
+    ends = [last - timedelta(seconds=pace * number) for number in reversed(range(EVIDENCE_WINDOWS))]
+    read = history.requests_between(monitor, ends[0] - monitor.step, last)
+    return [(end, _value(alert.rule, monitor, *read.before(end, alert.rule, monitor), end)) for end in ends]
+
+
+def _value(
+    rule: AlertRule, monitor: Monitor, start: datetime, counts: dict[str, Counts], end: datetime
+) -> float | None:
+    if rule.metric in measures.WORDS:
+        held = history.of_requests(counts).get(rule.metric)
+        return held.value if held else None
+    window = Window(monitor=monitor)
+    history.add_requests(window, counts.get(shape.TRAFFIC))
+    if rule.metric == "traffic.rps":
+        return window.requests / (end - start).total_seconds()
+    return OF_WINDOW[rule.metric](window)
 
 
 def _measured(monitor: Monitor, metric: str) -> list[tuple[datetime, float | None]]:
@@ -191,6 +216,7 @@ OF_WINDOW: dict[str, Callable[[Window], float | None]] = {
     "latency.p95_ms": lambda window: _milliseconds(window.latency_p95_us),
     "latency.p99_ms": lambda window: _milliseconds(window.latency_p99_us),
     "traffic.requests": lambda window: float(window.requests),
+    "traffic.rps": lambda window: window.requests / window.monitor.step_seconds,
     "drift.share": lambda window: window.weighted_share,
 }
 OF_SCORE = {"quality.null_share": "null_share", "quality.unseen": "unseen_share", "quality.outside": "outside_share"}

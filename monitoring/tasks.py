@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from monitoring import pipeline
-from monitoring.pipeline import backfill, ship, uploads
+from monitoring.pipeline import backfill, prompt, ship, uploads
 from monitoring.services import alerts, days, routing, units
 
 
@@ -32,8 +32,9 @@ def ship_predictions() -> int:
 
 @shared_task(name="monitoring.forget_unmatched_labels")
 def forget_unmatched_labels() -> int:
-    """Drop labels that waited 30 days for their prediction, and what was kept of units whose division is over."""
+    """Drop labels that waited 30 days, what was kept of units whose division is over, and old notes of prompt rules."""
     units.forget_ended()
+    prompt.forget_old(timezone.now())
     return ship.forget_unmatched(timezone.now())
 
 

@@ -9,10 +9,12 @@ from deployments.models.endpoints import Endpoint, EndpointInterval, EndpointRev
 from deployments.models.environments import Environment, EnvironmentMove
 from deployments.models.explanations import Explanation, PredictionExplanation
 from deployments.models.gaps import VersionGap
+from deployments.models.persons import PersonSearch
 from deployments.models.policies import Policy
 from deployments.models.promotions import Decision, Evaluation, GateOverride, GateResult, PromotionRequest
 from deployments.models.records import DrawnPaper, KeptCard, PaperVersion, TechnicalFile
 from deployments.models.registry import Alias, ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
+from deployments.models.releases import PaperRelease
 from deployments.models.reproductions import Reproduction
 from deployments.models.rollouts import Rollout, RolloutCheck
 from deployments.models.thresholds import ThresholdChoice
@@ -41,7 +43,9 @@ __all__ = [
     "KeptCard",
     "ModelVersion",
     "ModelVersionTag",
+    "PaperRelease",
     "PaperVersion",
+    "PersonSearch",
     "Policy",
     "PredictionExplanation",
     "PromotionRequest",

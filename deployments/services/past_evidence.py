@@ -35,8 +35,9 @@ def export(by: Actor, *, project: Project, span: Span, model: RegisteredModel | 
         "question": f"What was in production in {project.name} on {span.words}, and who allowed it?",
         "project": project.slug, "model": model.name if model else None, "from": span.start, "to": span.end,
         "production": rows, "rules": past.policies(project, span)[0].rows,
-        **{section.key: section.rows for section in people.members(project, span)}, "made_at": timezone.now(),
-        "made_by": by.name,
+        **{section.key: section.rows for section in people.members(project, span)},
+        **{section.key: section.rows for section in people.legal_holds(project, span)},
+        "made_at": timezone.now(), "made_by": by.name,
     }  # fmt: skip
     with transaction.atomic():
         told = {"as_of": span.end.isoformat(), "model": model.name if model else "", "rows": len(rows)}

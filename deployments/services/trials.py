@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from deployments.models import Endpoint, EndpointRevision, PromotionRequest, Trial, TrialLook
 from deployments.proof import canonical
-from deployments.services import dividing, divisions, endpoints, guardrails, holds, outcomes, trial_plans
+from deployments.services import dividing, divisions, endpoints, guardrails, holds, outcomes, splits, trial_plans
 from deployments.traffic import evidence, sequence
 from deployments.traffic.criteria import SPLIT_ALPHA, Seen
 from deployments.traffic.sequence import Arm, Interval
@@ -129,7 +129,9 @@ def tick(*, now: datetime) -> int:
     """
     rows = Trial.objects.with_subject().filter(state=State.RUNNING).order_by(F("looked_at").asc(nulls_first=True))
     due = [row for row in rows[:AT_ONCE] if row.looked_at is None or now - row.looked_at >= LOOK_EVERY]
-    return sum(apart.do(partial(_is_looked_at, row, now), what="trial", row=row.pk) for row in due)
+    looked = sum(apart.do(partial(_is_looked_at, row, now), what="trial", row=row.pk) for row in due)
+    splits.end_left()
+    return looked
 
 
 def _is_looked_at(trial: Trial, now: datetime) -> bool:
@@ -158,6 +160,7 @@ def look(trial: Trial, *, now: datetime) -> TrialLook | None:
             words = f"{made.assigned_treatment} of {made.assigned_control + made.assigned_treatment} requests"
             facts = {"trial": held.name, "endpoint": held.endpoint.name, "found": words, "share": held.share}
             events.record(by, "trial.mismatch", project=held.endpoint.project, target=held, data=facts)
+    splits.tell(held, made)
     return made
 
 

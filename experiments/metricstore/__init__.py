@@ -22,7 +22,7 @@ from .names import search as search_names
 from .narrowing import narrowed
 from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order, step_of
 from .predicates import Context
-from .reading import Latest, at_step, latest, latest_rows, many_series, sampled, series, sparks
+from .reading import Latest, at_step, latest, many_series, points_column, points_json, sampled, series, sparks
 from .recording import append, begin, drop_tag
 from .scope import Scope
 from .sorting import Key, Sort, Source
@@ -82,7 +82,6 @@ __all__ = [
     "keys_used",
     "known_keys",
     "latest",
-    "latest_rows",
     "many_series",
     "move_many",
     "names_of",
@@ -92,6 +91,8 @@ __all__ = [
     "parse",
     "parse_order",
     "pieces",
+    "points_column",
+    "points_json",
     "ranges",
     "retag_many",
     "retried",

@@ -19,6 +19,7 @@ PRESENT, NAN, MISSING = 0, 1, 2
 Scalar = str | int | float | None
 Ranked = tuple[int, Scalar]
 Key = tuple[Ranked, ...]
+_MISSING: Ranked = (MISSING, None)
 # The protocol's words for states; orders and filters see these.
 STATUS = {
     "running": "RUNNING", "queued": "SCHEDULED", "finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED",
@@ -30,12 +31,16 @@ _TEXTS = {"run_name": "{}.name", "user_id": "{}.user_name", "run_id": "{}.uuid",
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Runs of one experiment, living or deleted; ``prefix`` + run id + ``suffix`` is where their files are."""
+    """Runs of one experiment, living or deleted; ``prefix`` + run id + ``suffix`` is where their files are.
+
+    ``is_folded`` says that the caller saw nothing that waits to be folded.
+    """
 
     experiment_id: int
     lifecycle: str = "active"
     prefix: str = ""
     suffix: str = ""
+    is_folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,7 @@ def ranks(sort: Sort) -> tuple[int, ...]:
 
 
 def columns(sort: Sort, source: Source) -> tuple[list[str], Params]:
-    """SQL that reads a sort's value of the run `r`, one column or two; `ranked` understands what comes."""
+    """SQL that reads a sort's value of the run `r`, one column or two; `ranker` understands what comes."""
     if sort.kind not in TABLES:
         value, params = _attribute(sort, source, "r")
         return [value], params
@@ -136,13 +141,21 @@ def columns(sort: Sort, source: Source) -> tuple[list[str], Params]:
     return [f"(SELECT {column} {look})" for column in wanted], [_key_id(sort)] * len(wanted)
 
 
-def ranked(sort: Sort, values: Sequence[Any]) -> Ranked:
-    """Turn what `columns` read into (rank, value)."""
-    if values[0] is None:
-        return (MISSING, None)
-    if sort.kind == "metric" and values[1]:
-        return (NAN, None)
-    return (PRESENT, values[0])
+def ranker(sorts: Sequence[Sort], at: int) -> Callable[[Sequence[Any]], Key]:
+    """Return what turns a row, in which `columns` of these sorts were read from a place on, into (rank, value) each."""
+    parts = []
+    for sort in sorts:
+        parts.append(_number_ranker(at) if sort.kind == "metric" else _value_ranker(at))
+        at += 2 if sort.kind == "metric" else 1
+    return lambda row: tuple([part(row) for part in parts])
+
+
+def _number_ranker(at: int) -> Callable[[Sequence[Any]], Ranked]:
+    return lambda row: _MISSING if row[at] is None else (NAN, None) if row[at + 1] else (PRESENT, row[at])
+
+
+def _value_ranker(at: int) -> Callable[[Sequence[Any]], Ranked]:
+    return lambda row: _MISSING if row[at] is None else (PRESENT, row[at])
 
 
 def equal(sort: Sort, source: Source, at: Ranked) -> Predicate:

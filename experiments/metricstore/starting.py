@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
+
+from mlportal.lib.sql import Statement
 
 from .predicates import Params, Predicate
 
@@ -15,6 +18,8 @@ from .predicates import Params, Predicate
 UNBOUNDED_FROM = 4000
 # What reading and sorting a run costs against testing an entry of a walk.
 DEARER = 3
+# Texts with long lists of values hardly come again.
+PLANNED_VALUES = 40
 
 
 def rows(sql: str, params: Params) -> list[tuple[Any, ...]]:
@@ -24,16 +29,33 @@ def rows(sql: str, params: Params) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def rarest(predicates: Sequence[Predicate], limit: int, *, by_index: bool = False) -> Predicate | None:
+def planned_rows(sql: str, params: Params) -> list[tuple[Any, ...]]:
+    """Run a query whose text comes again and again with other values: PostgreSQL plans it once a connection.
+
+    A limit must stand in the text: a plan for any limit is another one.
+    """
+    return _statement(sql).rows(params) if len(params) <= PLANNED_VALUES else rows(sql, params)
+
+
+@lru_cache(maxsize=128)
+def _statement(sql: str) -> Statement:
+    return Statement(sql, binary=True)
+
+
+def rarest(
+    predicates: Sequence[Predicate], limit: int, *, by_index: bool = False, planned: bool = False
+) -> Predicate | None:
     """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query.
 
-    With ``by_index`` only conditions count that their index holds.
+    With ``by_index`` only conditions count that their index holds; with ``planned`` the query is planned once.
     """
-    return _rarest(predicates, limit, math.inf if by_index else UNBOUNDED_FROM)[0]
+    return _rarest(predicates, limit, math.inf if by_index else UNBOUNDED_FROM, planned_rows if planned else rows)[0]
 
 
-def shortened(predicates: Sequence[Predicate], ahead: int) -> tuple[Predicate | None, list[Predicate]]:
+def shortened(predicates: Sequence[Predicate], ahead: int, few: int = 0) -> tuple[Predicate | None, list[Predicate]]:
     """Look for a shorter way than walking so many entries and testing each by primary key.
+
+    A condition that keeps at most ``few`` runs always is one.
 
     Returns
     -------
@@ -43,8 +65,8 @@ def shortened(predicates: Sequence[Predicate], ahead: int) -> tuple[Predicate | 
         The conditions to go on with: one that keeps no more than twice as many is read once as a set of runs, in
         which an entry is found for a tenth of what a look by primary key costs.
     """
-    rare, size = _rarest(predicates, 2 * ahead, UNBOUNDED_FROM)
-    if rare is None or DEARER * size <= ahead:
+    rare, size = _rarest(predicates, max(few, 2 * ahead), UNBOUNDED_FROM)
+    if rare is None or DEARER * size <= ahead or size <= few:
         return rare, [*predicates]
     rest = [p for p in predicates if p is not rare]
     return None, [_as_set(rare, size), *rest] if len(rest) < len(predicates) else [*predicates]
@@ -81,16 +103,18 @@ def all_hold(predicates: Sequence[Predicate]) -> tuple[str, Params]:
     return sql, [value for p in ordered for value in p.params]
 
 
-def _rarest(predicates: Sequence[Predicate], limit: int, unbounded: float) -> tuple[Predicate | None, int]:
+def _rarest(
+    predicates: Sequence[Predicate], limit: int, unbounded: float, ask: Callable[[str, Params], list[Any]] = rows
+) -> tuple[Predicate | None, int]:
     leaves = [leaf for leaf in _leaves(predicates) if leaf.start and (leaf.bounded or limit >= unbounded)]
     if not leaves:
         return None, 0
     counts, params = [], []
     for leaf in leaves:
         table, test, given = leaf.near or leaf.start or ("", "", [])
-        counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT %s) few)")
-        params += [*given, limit + 1]
-    found = rows(f"SELECT {', '.join(counts)}", params)[0]
+        counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT {limit + 1}) few)")
+        params += given
+    found = ask(f"SELECT {', '.join(counts)}", params)[0]
     sizes = {id(leaf): size for leaf, size in zip(leaves, found, strict=True)}
     size, rare = min((_best(p, sizes) for p in predicates), key=lambda pair: pair[0])
     return (rare, int(size)) if size <= limit else (None, 0)

@@ -3,9 +3,9 @@
 In each experiment the index of the first sort is walked and the conditions are tested by primary key. Runs
 that share a value are one group, put in order by the sorts behind; a group that is long becomes a search of
 its own, in which having that value is one more condition. Where a condition keeps few runs, they are all
-read and sorted instead; its size is looked up, to a cap, before the walk and again whenever the walk has gone
-twice as far. So no search costs much more than the better of the two ways. The streams of the experiments
-are merged.
+read and sorted instead; its size is looked up, to a cap, before the walk, and again whenever the walk has gone
+twice as far. For a first page the first cap is low, since mostly its first window fills it. So no search
+costs much more than the better of the two ways. The streams of the experiments are merged.
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ from .sorting import (
     comparer,
     complete,
     equal,
-    ranked,
+    ranker,
     ranks,
     walked,
 )
-from .starting import all_hold, entries, rarest, rows, run_of_each, shortened
+from .starting import all_hold, entries, planned_rows, rarest, rows, run_of_each, shortened
 
 FEW = 1000
+FIRST_FEW = 300
 FIRST_WINDOW = 600
 FIRST_CHECK = 800
 GROUP = 100
@@ -53,10 +54,11 @@ _Place = tuple[object, int]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A run that was found: its values in the order asked for, and its number."""
+    """A run that was found: its values in the order asked for, its number, and what was to be carried, if it was."""
 
     key: Key
     run_id: int
+    carried: tuple[Any, ...] = ()
 
 
 def find(
@@ -66,6 +68,7 @@ def find(
     *,
     limit: int,
     after: Key | None = None,
+    carry: str = "",
 ) -> list[Hit]:
     """Return the first runs of an order, or those behind a place.
 
@@ -80,15 +83,20 @@ def find(
     limit : int
     after : Key, optional
         The key of the last hit of the page before.
+    carry : str
+        SQL of columns to read of the run `r` with it. Where all runs of a condition are read to be sorted, or those
+        of several experiments to be merged, most would be read in vain: then nothing is carried.
     """
-    folding.fold_experiments(sorted({s.experiment_id for s in sources}))
+    folding.fold_experiments(sorted({s.experiment_id for s in sources if not s.is_folded}))
     sorts = complete(sorts)
     if len(sources) > MANY_SOURCES:
         sources = _not_empty(sources)
     want = max(20, 2 * limit // max(1, len(sources))) if len(sources) > 1 else limit
+    if len(sources) == 1:
+        only = _Search(sources[0], _compiled(conditions, sources[0]), sorts, want, carry)
+        only.is_first = after is None
+        return list(islice(only.hits(after), limit))
     walks = [_Search(s, _compiled(conditions, s), sorts, want).hits(after) for s in sources]
-    if len(walks) == 1:
-        return list(islice(walks[0], limit))
     return list(islice(heapq.merge(*walks, key=lambda hit: comparable(sorts, hit.key)), limit))
 
 
@@ -130,13 +138,17 @@ class _Group:
 class _Search:
     """The search in one source by the sorts from one level on."""
 
-    def __init__(self, source: Source, conditions: list[Predicate], sorts: tuple[Sort, ...], want: int) -> None:
+    def __init__(
+        self, source: Source, conditions: list[Predicate], sorts: tuple[Sort, ...], want: int, carry: str = ""
+    ) -> None:
         self.source, self.conditions, self.sorts, self.want = source, conditions, sorts, want
-        self.is_filtered = len(conditions) > 1
+        self.carry = carry
+        self.is_first = False  # whether nothing of a first page was walked yet
+        self._behind, self._carried = ranker(sorts[1:], 2), 2 + sum(2 if s.kind == "metric" else 1 for s in sorts[1:])
 
     def hits(self, after: Key | None) -> Iterator[Hit]:
         """Yield the hits in order, those behind `after`."""
-        few = rarest(self.conditions, FEW)
+        few = rarest(self.conditions, FIRST_FEW if self.is_first else FEW, planned=self.is_first)
         if few:
             yield from self._gathered(few, after or ())
             return
@@ -157,9 +169,9 @@ class _Search:
         if len(self.sorts) == 1:
             return
         same = equal(self.sorts[0], self.source, at)
-        inner = _Search(self.source, [*self.conditions, same], self.sorts[1:], self.want)
+        inner = _Search(self.source, [*self.conditions, same], self.sorts[1:], self.want, self.carry)
         for hit in inner.hits(after[1:] if after else None):
-            yield Hit((at, *hit.key), hit.run_id)
+            yield Hit((at, *hit.key), hit.run_id, hit.carried)
 
     def _walk(self, beyond: Scalar) -> Generator[Hit, None, bool]:
         """Walk the present values behind `beyond`; return whether the rest was found in another way."""
@@ -187,7 +199,8 @@ class _Search:
                 beyond, place, group = group.value, None, _Group(group.value)
             window, room = self._next(found, gone)
             if max(gone, window) >= check and place is not None:
-                few, self.conditions = shortened(self.conditions, max(gone, window))
+                few, self.conditions = shortened(self.conditions, max(gone, window), FEW if self.is_first else 0)
+                self.is_first = False
                 if few:
                     yield from self._gathered(few, () if beyond is None else ((PRESENT, beyond),))
                     return True
@@ -206,7 +219,8 @@ class _Search:
 
     def _sorted(self, group: _Group) -> list[Hit]:
         """Return a whole group, put in order by the sorts behind."""
-        hits = [Hit(((PRESENT, row[0]), *self._ranked(self.sorts[1:], row[2:])), row[1]) for row in group.rows]
+        behind, at = self._behind, self._carried
+        hits = [Hit(((PRESENT, row[0]), *behind(row)), row[1], row[at:]) for row in group.rows]
         if len(hits) > 1:
             hits.sort(key=lambda hit: comparable(self.sorts, hit.key))
         return hits
@@ -216,10 +230,11 @@ class _Search:
         inner, inner_params = way.sql(beyond, place)
         where, params = all_hold(self.conditions)
         read, read_params = self._columns(self.sorts[1:])
-        return rows(
-            f"""SELECT o.v, o.run_id{read} FROM ({inner} LIMIT %s) o {run_of_each()}{where}
-                ORDER BY {way.outer_order} LIMIT %s""",
-            [*read_params, *inner_params, window, *params, room],
+        carry = f", {self.carry}" if self.carry else ""
+        return (planned_rows if self.is_first else rows)(
+            f"""SELECT o.v, o.run_id{read}{carry} FROM ({inner} LIMIT {window}) o {run_of_each()}{where}
+                ORDER BY {way.outer_order} LIMIT {room}""",
+            [*read_params, *inner_params, *params],
         )
 
     def _end(self, way: Walked, beyond: object, place: _Place | None, window: int) -> _Place | None:
@@ -241,18 +256,11 @@ class _Search:
         if bound:
             found = [pair for pair in found if pair[0][: len(bound)] > bound]
         found.sort()
+        key_of = ranker(self.sorts, 1)
         for _, row in found:
-            yield Hit(self._ranked(self.sorts, row[1:]), row[0])
+            yield Hit(key_of(row), row[0])
 
     def _columns(self, sorts: Sequence[Sort]) -> tuple[str, Params]:
         """SQL that reads the values of sorts, each column with a comma in front."""
         read = [columns(sort, self.source) for sort in sorts]
         return "".join(f", {c}" for found, _ in read for c in found), [p for _, params in read for p in params]
-
-    def _ranked(self, sorts: Sequence[Sort], values: Sequence[Any]) -> Key:
-        found, at = [], 0
-        for sort in sorts:
-            width = 2 if sort.kind == "metric" else 1
-            found.append(ranked(sort, values[at : at + width]))
-            at += width
-        return tuple(found)

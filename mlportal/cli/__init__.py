@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
         demo,
         importing,
         keep,
+        legal_holds,
         line,
         model,
         papers,
@@ -61,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
         rollouts,
         trials,
         papers,
+        legal_holds,
         importing,
     ):
         module.add_commands(commands)

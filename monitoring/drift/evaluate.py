@@ -52,7 +52,8 @@ class Limits:
 class Facts:
     """One window as a rule sees it; ``scores`` are Score objects or rows with the same fields.
 
-    ``measured`` holds what `monitoring.drift.measures` names; a metric that is missing there has no data.
+    ``seconds`` is the time its requests came in. ``measured`` holds what `monitoring.drift.measures` names; a metric
+    that is missing there has no data.
     """
 
     labels: dict[str, str]
@@ -61,6 +62,7 @@ class Facts:
     others: dict[str, dict[str, int]]
     rows: int
     requests: int = 0
+    seconds: float = 0.0
     errors: int = 0
     latency_p99_us: float | None = None
     latency_p95_us: float | None = None
@@ -291,12 +293,18 @@ def _requests(facts: Facts) -> tuple[float | None, str]:
     return float(facts.requests), f"{facts.requests:,} requests arrived"
 
 
+def _rate(facts: Facts) -> tuple[float | None, str]:
+    value = facts.requests / facts.seconds if facts.seconds else None
+    return value, f"{value or 0.0:,.3g} requests a second arrived"
+
+
 TRAFFIC: dict[str, Callable[[Facts], tuple[float | None, str]]] = {
     "error.rate": _error_rate,
     "latency.p99_ms": _latency("latency_p99_us", "99th percentile"),
     "latency.p95_ms": _latency("latency_p95_us", "95th percentile"),
     "latency.p50_ms": _latency("latency_p50_us", "Median"),
     "traffic.requests": _requests,
+    "traffic.rps": _rate,
 }
 
 
@@ -304,7 +312,7 @@ def _traffic(question: Question, facts: Facts) -> Finding:
     value, title = TRAFFIC[question.metric](facts)
     if value is None:
         return Finding("no_data", reason="There were no requests in this window.")
-    if question.metric != "traffic.requests" and facts.requests < question.min_samples:
+    if not question.metric.startswith("traffic.") and facts.requests < question.min_samples:
         return Finding("too_few", reason=f"{facts.requests} requests, at least {question.min_samples} are needed.")
     signal = question.limits.signal(value)
     detail = f"{facts.errors:,} of {facts.requests:,} requests failed." if facts.errors else ""

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 if TYPE_CHECKING:
+    from monitoring.models.windows import Monitor
     from projects.actor import Actor
 
 
@@ -68,12 +69,18 @@ class Metric(models.TextChoices):
     LATENCY_P99 = "latency.p99_ms", "99th percentile latency (ms)"
     LOG_DROPPED = "log.dropped", "Predictions missing in the log"
     REQUESTS = "traffic.requests", "Requests a step"
+    RATE = "traffic.rps", "Requests a second"
     EXTERNAL = "external", "Sent by Alertmanager"
     RETRAINING = "retraining.stopped", "Retraining stopped by itself"
+    SPLIT = "experiment.srm", "Split of a trial is not the planned one"
 
 
+ABOUT_REQUESTS = (
+    Metric.ERROR_RATE, Metric.LATENCY_P50, Metric.LATENCY_P95, Metric.LATENCY_P99, Metric.LOG_DROPPED, Metric.REQUESTS,
+    Metric.RATE, Metric.SCHEMA,
+)  # fmt: skip
 # Their alerts come from elsewhere: no window measures them, nobody makes a rule of them.
-UNMEASURED = (Metric.EXTERNAL, Metric.RETRAINING)
+UNMEASURED = (Metric.EXTERNAL, Metric.RETRAINING, Metric.SPLIT)
 
 
 class Severity(models.TextChoices):
@@ -176,3 +183,18 @@ class AlertRule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_about_requests(self) -> bool:
+        """Whether it looks at requests, which are counted finer than values."""
+        return self.metric in ABOUT_REQUESTS
+
+    def reach_on(self, monitor: "Monitor") -> int:
+        """Seconds that a window of its own is long there, not finer than what it looks at is counted."""
+        grain = monitor.traffic_seconds if self.is_about_requests else monitor.bucket_seconds
+        return max((self.window_seconds or 0) // grain, 1) * grain
+
+    def pace_on(self, monitor: "Monitor") -> int | None:
+        """Seconds after which it looks again with a window of its own; None: whenever its monitor is judged."""
+        reach = self.reach_on(monitor) if self.window_seconds else monitor.step_seconds
+        return reach if reach < monitor.step_seconds else None

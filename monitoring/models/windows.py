@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Q_VALUE = 0.05
 HOUR = 3600
 DAY = 24 * HOUR
+# Requests, errors and latency are counted finer than values: whoever is woken by them must not wait for an hour.
+TRAFFIC_SECONDS = 300
 
 
 def _words(seconds: int) -> str:
@@ -132,10 +134,16 @@ class Monitor(models.Model):
         """Columns that are counted apart, those for fairness included."""
         return list(dict.fromkeys([*self.segment_columns, *self.sensitive_columns]))
 
-    def bucket_of(self, at: datetime) -> datetime:
-        """Start of the bucket that this moment falls into."""
-        seconds = int(at.timestamp())
-        return datetime.fromtimestamp(seconds - seconds % self.bucket_seconds, tz=at.tzinfo)
+    @property
+    def traffic_seconds(self) -> int:
+        """Length of the buckets of requests: five minutes where hours are made of the monitor's, and those of five."""
+        is_coarse = self.bucket_seconds % TRAFFIC_SECONDS == 0 and HOUR % self.bucket_seconds == 0
+        return TRAFFIC_SECONDS if is_coarse else self.bucket_seconds
+
+    def bucket_of(self, at: datetime, seconds: int | None = None) -> datetime:
+        """Start of the bucket that this moment falls into; ``seconds`` long, or as its values are counted."""
+        moment = int(at.timestamp())
+        return datetime.fromtimestamp(moment - moment % (seconds or self.bucket_seconds), tz=at.tzinfo)
 
 
 class Bucket(models.Model):

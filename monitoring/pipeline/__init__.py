@@ -1,7 +1,7 @@
 """What a worker runs: judge the windows that are due and apply the alert rules to them."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from monitoring.drift.shape import Counts
 from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, RuleEvaluation, Window
 from monitoring.models.rules import UNMEASURED
 from monitoring.models.windows import Verdict
+from monitoring.pipeline import prompt
 from monitoring.services import alerts
 from monitoring.services.course import Course
 from monitoring.services.waiting import ABOUT_A_SHARE, delay_of
@@ -26,9 +27,7 @@ from projects.permissions import Permission
 log = structlog.get_logger(__name__)
 
 LONGEST_MERGE = timedelta(days=7)
-MOST_WINDOWS = 200
-GRACE_SHARE = 0.25
-MOST_GRACE = timedelta(seconds=30)
+MOST_WINDOWS = prompt.MOST_WINDOWS
 SCORE_FIELDS = frozenset(field.name for field in DriftScore._meta.get_fields())
 
 
@@ -57,25 +56,22 @@ def roll_window(monitor_id: int, now: datetime | None = None) -> int:
         if _judge(monitor, end, now) is not None:
             judged += 1
         _settle_left(monitor, now)
+    _settle_prompt(monitor, now)
     return judged
 
 
 def due_ends(monitor: Monitor, now: datetime) -> list[datetime]:
     """Ends of the windows that are over and not judged, oldest first; of a long pause only the last 200."""
-    step = monitor.step_seconds
-    grace = min(monitor.step * GRACE_SHARE, MOST_GRACE)
-    since = monitor.rolled_to or monitor.valid_from
-    first = int(since.timestamp()) // step + 1
-    last = int((now - grace).timestamp()) // step
-    return [
-        datetime.fromtimestamp(number * step, tz=UTC) for number in range(max(first, last - MOST_WINDOWS + 1), last + 1)
-    ]
+    return prompt.ends(monitor.step_seconds, monitor.rolled_to or monitor.valid_from, now)
 
 
 def _waiting(monitor: Monitor, now: datetime) -> bool:
     if due_ends(monitor, now) or Window.objects.filter(monitor=monitor, settled_at=None).exists():
         return True
-    return any(_waited_for(rule, monitor, now) for rule in _rules(monitor) if delay_of(rule, monitor))
+    rules = _rules(monitor)
+    if prompt.due(monitor, rules, now):
+        return True
+    return any(_waited_for(rule, monitor, now) for rule in _with_windows(rules, monitor) if delay_of(rule, monitor))
 
 
 # --- judging ---------------------------------------------------------------------------------------
@@ -124,13 +120,7 @@ def _scores(monitor: Monitor, counts: dict[str, Counts]) -> list[score.Score]:
 
 def _add_traffic(window: Window, monitor: Monitor, end: datetime) -> None:
     """Requests, errors and latency of the last step: these must not wait for a whole window."""
-    held = history.traffic_of(monitor, end - monitor.step, end)
-    if held is None:
-        return
-    window.requests, window.errors = shape.size(held), held["nulls"]
-    window.latency_p50_us = shape.latency_us(held, 0.50)
-    window.latency_p95_us = shape.latency_us(held, 0.95)
-    window.latency_p99_us = shape.latency_us(held, 0.99)
+    history.add_requests(window, history.traffic_of(monitor, end - monitor.step, end))
 
 
 def _add_verdict(window: Window, scores: list[score.Score]) -> None:
@@ -154,17 +144,28 @@ def _row(window: Window, one: score.Score, counts: dict[str, Counts]) -> DriftSc
 
 def _settle_left(monitor: Monitor, now: datetime | None = None) -> None:
     now = now or timezone.now()
-    rules = _rules(monitor)
-    prompt = [rule for rule in rules if not delay_of(rule, monitor)]
+    rules = _with_windows(_rules(monitor), monitor)
+    without_delay = [rule for rule in rules if not delay_of(rule, monitor)]
     for window in Window.objects.filter(monitor=monitor, settled_at=None).order_by("ends_at"):
         window.monitor = monitor
-        _settle(window, prompt)
+        _settle(window, without_delay)
         Window.objects.filter(pk=window.pk).update(settled_at=timezone.now())
     for rule in rules:
         if delay_of(rule, monitor):
             for window in _waited_for(rule, monitor, now):
                 window.monitor = monitor
                 _settle(window, [rule])
+
+
+def _settle_prompt(monitor: Monitor, now: datetime) -> None:
+    """Apply the rules whose own windows are shorter than the step of the monitor to each of them that ended."""
+    for rule, end in prompt.due(monitor, _rules(monitor), now):
+        _settle(Window(monitor=monitor, starts_at=end, ends_at=end), [rule])
+
+
+def _with_windows(rules: list[AlertRule], monitor: Monitor) -> list[AlertRule]:
+    """Rules that look whenever the monitor is judged."""
+    return [rule for rule in rules if rule.pace_on(monitor) is None]
 
 
 def _waited_for(rule: AlertRule, monitor: Monitor, now: datetime) -> list[Window]:

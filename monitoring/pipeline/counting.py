@@ -23,14 +23,14 @@ def moment(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, tz=UTC)
 
 
-def by_bucket(monitor: Monitor, moments_ms: list[int]) -> BySecond:
+def by_bucket(monitor: Monitor, moments_ms: list[int], length: int | None = None) -> BySecond:
     """Places of the moments by the bucket they fall into; a bucket is never shorter than a second."""
     seconds: dict[int, list[int]] = {}
     for place, at_ms in enumerate(moments_ms):
         seconds.setdefault(at_ms // 1000, []).append(place)
     found: BySecond = {}
     for second, places in seconds.items():
-        found.setdefault(monitor.bucket_of(moment(second * 1000)), []).extend(places)
+        found.setdefault(monitor.bucket_of(moment(second * 1000), length), []).extend(places)
     return found
 
 
@@ -92,10 +92,14 @@ def filled(monitor: Monitor, columns: Columns, places: Iterable[int]) -> dict[st
 def add_traffic(
     monitor: Monitor, requests: list[tuple[int, int]], refusals: list[tuple[int, str]], gaps: list[dict[str, Any]]
 ) -> None:
-    """Add answered requests with their latency, refused ones with their reason, and rows the log lost."""
-    answered = by_bucket(monitor, [at for at, _us in requests])
-    refused = by_bucket(monitor, [at for at, _code in refusals])
-    lost = by_bucket(monitor, [gap["since"] for gap in gaps])
+    """Add answered requests with their latency, refused ones with their reason, and rows the log lost.
+
+    What was lost counts when it was told, since a window of the time it was lost in may have been judged long ago.
+    """
+    length = monitor.traffic_seconds
+    answered = by_bucket(monitor, [at for at, _us in requests], length)
+    refused = by_bucket(monitor, [at for at, _code in refusals], length)
+    lost = by_bucket(monitor, [gap["at"] for gap in gaps], length)
     for start in sorted({*answered, *refused, *lost}):
         latencies = [requests[place][1] for place in answered.get(start, [])]
         codes = [refusals[place][1] for place in refused.get(start, [])]
@@ -105,7 +109,7 @@ def add_traffic(
             counts[shape.SCHEMA] = _schema(len(latencies), codes)
         if start in lost:
             counts[shape.DROPPED] = {"counts": [sum(gaps[place]["rows"] for place in lost[start])], "nulls": 0}
-        monitors.add_counts(monitor, start, counts)
+        monitors.add_counts(monitor, start, counts, length=length)
 
 
 def _schema(answered: int, codes: list[str]) -> Counts:

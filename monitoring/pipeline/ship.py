@@ -7,7 +7,6 @@ next pass only removes the file.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import io
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +27,7 @@ from monitoring import spool
 from monitoring.drift import shape
 from monitoring.models import GroundTruth, IngestedSegment, Monitor, Prediction, PredictionChunk
 from monitoring.pipeline import counting, variants
-from monitoring.services import performance, units
+from monitoring.services import chunks, performance, units
 from projects.actor import Actor
 from projects.models import ApiToken, Project
 from projects.services import events, legal_holds
@@ -38,7 +37,6 @@ log = structlog.get_logger(__name__)
 BATCH_ROWS = 2_000
 MOST_SEGMENTS = 200
 VALUE_LENGTH = 200
-HASH_LENGTH = 16
 WAIT_FOR_PREDICTION = timedelta(days=30)
 NUMBERS = frozenset({"numeric", "integer"})
 
@@ -324,7 +322,7 @@ def _array(values: list[Any], kind: str, *, hashed: bool, salt: str) -> Any:
 
 
 def _hash(salt: str, value: Any) -> str:
-    return hashlib.sha256(f"{salt}|{as_text(value)}".encode()).hexdigest()[:HASH_LENGTH]
+    return chunks.hashed(salt, as_text(value))
 
 
 def as_text(value: Any) -> str:

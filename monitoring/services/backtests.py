@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count
 from django.utils import timezone
@@ -13,7 +13,7 @@ from monitoring.drift.evaluate import Facts, Finding, Question
 from monitoring.drift.lifecycle import Life, Policy, step
 from monitoring.drift.series import Comparison
 from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Window
-from monitoring.services.course import facts_of_all, own_facts, question_of
+from monitoring.services.course import facts_of_all, facts_of_requests, own_facts, question_of
 from monitoring.services.waiting import OF_THE_WHOLE, delay_of, of_one_version
 from projects.actor import Actor
 from projects.models import Project
@@ -120,29 +120,53 @@ def _since(monitors: Sequence[Monitor], rule: AlertRule, since: datetime) -> dat
 
 
 def _play_one(played: Played, monitor: Monitor, rule: AlertRule) -> None:
-    ready = played.until - timedelta(seconds=delay_of(rule, monitor))
-    rows = Window.objects.filter(monitor=monitor, ends_at__gt=played.since, ends_at__lte=ready)
-    counted = rule.metric in measures.WORDS or rule.window_seconds
-    most = MOST_MEASURED if counted else MOST_WINDOWS
-    windows = list(rows.order_by("-ends_at").defer("reasons")[:most])[::-1]
-    played.windows += len(windows)
-    if rule.window_seconds:
-        course = [own_facts(rule, monitor, window.ends_at) for window in windows]
-    else:
-        course = facts_of_all(monitor, windows, rule=rule)
+    ends, course = _course(played, monitor, rule)
+    played.windows += len(ends)
     lives: dict[str, Life] = {}
     open_: dict[str, Firing] = {}
     policy = Policy(rule.needed, rule.of, rule.keep_firing)
-    for window, finding in zip(windows, _findings(rule, course), strict=True):
+    for ends_at, finding in zip(ends, _findings(rule, course), strict=True):
         for sample in finding.samples:
             key = sample.labels.get("column", "")
             lives[key], moves = step(lives.get(key, Life()), sample.signal, policy)
             for move in moves:
                 if move.notice == "trigger" or (move.before == "resolved" and move.after == "firing"):
-                    open_[key] = Firing(window.ends_at, None, monitor.endpoint, sample.title, move.level)
+                    open_[key] = Firing(ends_at, None, monitor.endpoint, sample.title, move.level)
                 elif move.notice == "resolve" and key in open_:
-                    played.firings.append(_ended(open_.pop(key), window.ends_at))
+                    played.firings.append(_ended(open_.pop(key), ends_at))
     played.firings += open_.values()
+
+
+def _course(played: Played, monitor: Monitor, rule: AlertRule) -> tuple[list[datetime], list[Facts]]:
+    """Moments at which a rule looked at a monitor, and what it saw; where those are too many, the newest of them."""
+    ready = played.until - timedelta(seconds=delay_of(rule, monitor))
+    if rule.window_seconds and rule.is_about_requests:
+        ends = _ends(monitor, rule, max(played.since, monitor.valid_from), ready)
+        ends = _newest(played, ends, MOST_WINDOWS)
+        return ends, facts_of_requests(rule, monitor, ends)
+    rows = Window.objects.filter(monitor=monitor, ends_at__gt=played.since, ends_at__lte=ready)
+    counted = rule.metric in measures.WORDS or rule.window_seconds
+    most = MOST_MEASURED if counted else MOST_WINDOWS
+    windows = list(rows.order_by("-ends_at").defer("reasons")[: most + 1])[::-1]
+    ends = _newest(played, [window.ends_at for window in windows], most)
+    if rule.window_seconds:
+        return ends, [own_facts(rule, monitor, end) for end in ends]
+    return ends, facts_of_all(monitor, windows[-len(ends) :], rule=rule)
+
+
+def _newest(played: Played, ends: list[datetime], most: int) -> list[datetime]:
+    """Keep the newest; that not all were looked at is told by a later begin."""
+    if len(ends) > most:
+        played.since = max(played.since, ends[-most])
+    return ends[-most:]
+
+
+def _ends(monitor: Monitor, rule: AlertRule, since: datetime, ready: datetime) -> list[datetime]:
+    """When a rule about requests with a window of its own looked between two moments."""
+    pace = rule.pace_on(monitor) or monitor.step_seconds
+    ready = min(ready, monitor.valid_to) if monitor.valid_to else ready
+    numbers = range(int(since.timestamp()) // pace + 1, int(ready.timestamp()) // pace + 1)
+    return [datetime.fromtimestamp(number * pace, tz=UTC) for number in numbers]
 
 
 def _ended(one: Firing, at: datetime) -> Firing:

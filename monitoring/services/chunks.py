@@ -1,5 +1,6 @@
 """Read the file of a chunk of predictions. Workers only: it is Parquet."""
 
+import hashlib
 from typing import Any
 
 from mlportal.lib import blobs
@@ -7,6 +8,12 @@ from monitoring.drift import shape
 from monitoring.models import PredictionChunk
 
 Columns = dict[str, list[Any]]
+HASH_LENGTH = 16
+
+
+def hashed(salt: str, text: str) -> str:
+    """Return what the log keeps of a value of a masked column; ``salt`` is ``<project>|<column>``."""
+    return hashlib.sha256(f"{salt}|{text}".encode()).hexdigest()[:HASH_LENGTH]
 
 
 def read(chunk: PredictionChunk) -> Columns:

@@ -34,6 +34,7 @@ def facts_of(window: Window, monitor: Monitor, scores: Sequence[DriftScore], *, 
         others={one.column: one.others for one in scores if one.column not in hidden},
         rows=window.rows,
         requests=window.requests,
+        seconds=monitor.step_seconds,
         errors=window.errors,
         latency_p99_us=window.latency_p99_us,
         latency_p95_us=window.latency_p95_us,
@@ -86,21 +87,37 @@ def own_facts(rule: AlertRule, monitor: Monitor, end: datetime) -> Facts:
 
     It reaches back at least as far as one step of counting: there is nothing finer to look at.
     """
-    start = end - timedelta(seconds=max(rule.window_seconds or 0, monitor.bucket_seconds))
+    if rule.is_about_requests:
+        return facts_of_requests(rule, monitor, [end])[0]
+    start = end - timedelta(seconds=rule.reach_on(monitor))
+    if rule.metric in measures.WORDS:
+        bare = facts_of(Window(starts_at=start, ends_at=end), monitor, [])
+        return replace(bare, measured=history.measured(monitor, start, end))
     counts = history.counts_of(monitor, start, end)
     scores = [
         DriftScore(others=counts[one.column].get("others", {}), **_fields(one))
         for one in score.columns(monitor.reference, counts, min_samples=monitor.min_samples)
         if one.column in counts
     ]
-    window = Window(monitor=monitor, starts_at=start, ends_at=end, rows=history.rows_of(counts))
-    of_whom = history.own_traffic_of if waiting.of_one_version(rule) else history.traffic_of
-    if traffic := of_whom(monitor, start, end):
-        window.requests, window.errors = shape.size(traffic), traffic["nulls"]
-        window.latency_p50_us, window.latency_p95_us, window.latency_p99_us = (
-            shape.latency_us(traffic, share) for share in (0.50, 0.95, 0.99)
-        )
-    return facts_of(window, monitor, scores, measured=rule.metric in measures.WORDS)
+    return facts_of(Window(starts_at=start, ends_at=end, rows=history.rows_of(counts)), monitor, scores)
+
+
+def facts_of_requests(rule: AlertRule, monitor: Monitor, ends: Sequence[datetime]) -> list[Facts]:
+    """Return what a rule about requests with a window of its own looks at, at each of some moments, oldest first."""
+    if not ends:
+        return []
+    longest = max(timedelta(seconds=rule.reach_on(monitor)), monitor.step)
+    alone = waiting.of_one_version(rule)
+    read = history.requests_between(monitor, ends[0] - longest, ends[-1], alone=alone)
+    return [_of_requests(rule, monitor, end, read) for end in ends]
+
+
+def _of_requests(rule: AlertRule, monitor: Monitor, end: datetime, read: history.Requests) -> Facts:
+    start, counts = read.before(end, rule, monitor)
+    window = Window(starts_at=start, ends_at=end)
+    history.add_requests(window, counts.get(shape.TRAFFIC))
+    seconds = (end - start).total_seconds()
+    return replace(facts_of(window, monitor, []), seconds=seconds, measured=history.of_requests(counts))
 
 
 def _fields(one: score.Score) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from mlportal.lib import matchers
 from monitoring.models import Alert
 
 # An endpoint nobody reaches has no drift, no latency and no labels worth a message.
-DOWN = ["metric=traffic.requests, op=below"]
+DOWN = ["metric=traffic.requests, op=below", "metric=traffic.rps, op=below"]
 HIDDEN_KINDS = ("drift", "quality", "latency", "performance", "fairness", "labels", "no_data")
 
 

@@ -192,7 +192,9 @@ def _delay(seconds: object) -> int:
     return seconds
 
 
-def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts], *, segment: str = "") -> None:
+def add_counts(
+    monitor: Monitor, hour: datetime, counts: Mapping[str, Counts], *, segment: str = "", length: int | None = None
+) -> None:
     """Add counts of requests to the bucket of their time; call it inside the transaction that marks them counted.
 
     Parameters
@@ -207,6 +209,8 @@ def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts], *
     counts : mapping of column name to Counts
         ``monitoring.drift.fill(monitor.reference[column], values)`` of each column, ``__prediction__`` and
         ``__score__`` included, and ``__traffic__`` from ``monitoring.drift.shape.traffic``.
+    length : int, optional
+        Of the bucket in seconds; else ``monitor.bucket_seconds``.
 
     Raises
     ------
@@ -217,7 +221,7 @@ def add_counts(monitor: Monitor, hour: datetime, counts: Mapping[str, Counts], *
         raise RuntimeError("add_counts needs the transaction of the segment it counts")
     # one shipper at a time for a monitor: two that make the same bucket would collide on its unique key
     Monitor.objects.select_for_update(no_key=True).only("pk").get(pk=monitor.pk)
-    start = monitor.bucket_of(hour)
+    start = monitor.bucket_of(hour, length)
     kind: Any = SegmentBucket if segment else Bucket
     where = {"monitor": monitor, "hour": start} | ({"segment": segment} if segment else {})
     held = {bucket.column: bucket for bucket in kind.objects.filter(**where)}

@@ -64,7 +64,7 @@ def _batch_of(by: Actor, project: Project, endpoint: str, before: datetime) -> F
             return Forgotten()
         keys = [key for key, _chunk in found]
         labels, _ = GroundTruth.objects.filter(prediction__in=keys).delete()
-        _drop_what_hangs_on(keys)
+        drop_what_hangs_on(keys)
         rows = Prediction.objects.filter(pk__in=keys)
         gone = rows._raw_delete(rows.db)  # its labels are gone; collecting relations again would read every row
         chunks = PredictionChunk.objects.filter(pk__in={chunk for _key, chunk in found}, predictions=None)
@@ -78,7 +78,7 @@ def _batch_of(by: Actor, project: Project, endpoint: str, before: datetime) -> F
     return done
 
 
-def _drop_what_hangs_on(keys: list[uuid.UUID]) -> None:
+def drop_what_hangs_on(keys: list[uuid.UUID]) -> None:
     """Delete what other apps keep of these predictions, such as explanations, which hold their values."""
     for relation in Prediction._meta.get_fields(include_hidden=True):
         if getattr(relation, "on_delete", None) is CASCADE:

@@ -53,8 +53,18 @@ DEFAULTS: tuple[dict[str, Any], ...] = (
     {"name": "Missing values", "metric": Metric.NULL_SHARE, "warn": 0.05, "critical": 0.2},
     {"name": "Unseen values", "metric": Metric.UNSEEN, "warn": 0.01, "critical": 0.1, "severity": Severity.MEDIUM},
     {"name": "Out of range", "metric": Metric.OUTSIDE, "warn": 0.01, "critical": 0.1, "severity": Severity.MEDIUM},
-    {"name": "Failed requests", "metric": Metric.ERROR_RATE, "warn": 0.01, "critical": 0.05, "min_samples": 20},
-    {"name": "Slow answers", "metric": Metric.LATENCY_P99, "warn": 1000.0, "critical": 5000.0, "min_samples": 20},
+    {
+        "name": "Failed requests", "metric": Metric.ERROR_RATE, "warn": 0.01, "critical": 0.05, "min_samples": 20,
+        "window_seconds": 300,
+    },
+    {
+        "name": "Slow answers", "metric": Metric.LATENCY_P99, "warn": 1000.0, "critical": 5000.0, "min_samples": 20,
+        "window_seconds": 300,
+    },
+    {
+        "name": "Predictions not logged", "metric": Metric.LOG_DROPPED, "critical": 1.0, "needed": 1, "of": 1,
+        "severity": Severity.CRITICAL, "window_seconds": 300,
+    },
     {
         "name": "No requests", "metric": Metric.REQUESTS, "op": AlertRule.Op.BELOW, "critical": 1.0, "needed": 3,
         "severity": Severity.MEDIUM, "no_data_then": AlertRule.NoData.ALERT,

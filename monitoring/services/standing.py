@@ -1,4 +1,4 @@
-"""Alerts about the portal's own work, such as a retraining that stopped: no window measures them."""
+"""Alerts that no window measures: a retraining that stopped by itself, a trial that is split wrongly."""
 
 from collections.abc import Mapping
 
@@ -16,14 +16,17 @@ from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
 
-RULE = "Retraining stopped"
+RULES = {Metric.RETRAINING: "Retraining stopped", Metric.SPLIT: "Split of a trial"}
 
 
-def raise_alert(by: Actor, *, project: Project, labels: Mapping[str, str], title: str, detail: str) -> Alert:
+def raise_alert(
+    by: Actor, *, project: Project, labels: Mapping[str, str], title: str, detail: str,
+    metric: Metric = Metric.RETRAINING,
+) -> Alert:  # fmt: skip
     """Open an alert that stays until `end_alert`; one that is open already only counts once more."""
     require(by, Permission.ALERT_HANDLE, project)
     with transaction.atomic():
-        rule = _rule(project) or _made(project)
+        rule = _rule(project, metric) or _made(project, metric)
         known = timeline.newest(timeline.fingerprint(rule.pk, dict(labels)))
         if known is not None and known.state in OPEN:
             Alert.objects.filter(pk=known.pk).update(seen=known.seen + 1, detail=detail[:1000])
@@ -35,11 +38,13 @@ def raise_alert(by: Actor, *, project: Project, labels: Mapping[str, str], title
     return alert
 
 
-def end_alert(by: Actor, *, project: Project, labels: Mapping[str, str], text: str) -> Alert | None:
+def end_alert(
+    by: Actor, *, project: Project, labels: Mapping[str, str], text: str, metric: Metric = Metric.RETRAINING
+) -> Alert | None:
     """Resolve the alert with these labels, if it is open."""
     require(by, Permission.ALERT_HANDLE, project)
     with transaction.atomic():
-        rule = _rule(project)
+        rule = _rule(project, metric)
         known = timeline.newest(timeline.fingerprint(rule.pk, dict(labels))) if rule else None
         if known is None or known.state not in OPEN:
             return None
@@ -48,16 +53,17 @@ def end_alert(by: Actor, *, project: Project, labels: Mapping[str, str], text: s
     return known
 
 
-def _rule(project: Project) -> AlertRule | None:
+def _rule(project: Project, metric: Metric) -> AlertRule | None:
     """Return the rule such alerts hang on; the project is locked first, so that nobody makes a second."""
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-    return AlertRule.objects.filter(project=project, metric=Metric.RETRAINING).select_related("project").first()
+    return AlertRule.objects.filter(project=project, metric=metric).select_related("project").first()
 
 
-def _made(project: Project) -> AlertRule:
-    taken = AlertRule.objects.in_project(project).filter(name_key=names.key(RULE)).exists()
-    name = f"{RULE} (by the portal)" if taken else RULE
+def _made(project: Project, metric: Metric) -> AlertRule:
+    usual = RULES[metric]
+    taken = AlertRule.objects.in_project(project).filter(name_key=names.key(usual)).exists()
+    name = f"{usual} (by the portal)" if taken else usual
     return AlertRule.objects.create(
-        project=project, metric=Metric.RETRAINING, name=name, name_key=names.key(name), built_in=True, critical=1.0,
+        project=project, metric=metric, name=name, name_key=names.key(name), built_in=True, critical=1.0,
         severity=Severity.HIGH,
     )  # fmt: skip

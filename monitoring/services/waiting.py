@@ -5,7 +5,7 @@ from django.db.models import Q
 from monitoring.models import AlertRule, Monitor
 
 # Asked about an endpoint. Of a version only "at most" is asked: few requests are what a small share is for.
-OF_THE_WHOLE = ("traffic.requests",)
+OF_THE_WHOLE = ("traffic.requests", "traffic.rps")
 ABOUT_A_SHARE = ~Q(metric__in=OF_THE_WHOLE) | (~Q(version="") & Q(op=AlertRule.Op.ABOVE))
 LABELLED_FAIRNESS = ("fairness.tpr", "fairness.fpr", "fairness.accuracy")
 

@@ -9,10 +9,12 @@ from rest_framework.response import Response
 
 from mlportal.lib import names
 from mlportal.lib.errors import Invalid
+from mlportal.lib.moments import Span
 from projects.access import ScopedAPIView
 from projects.models import Dataset, LegalHold
 from projects.permissions import Permission
-from projects.services import legal_holds
+from projects.services import legal_holds, past
+from projects.services.past import Section
 
 P = Permission
 PAGES = [OpenApiParameter("limit", int), OpenApiParameter("cursor", str)]
@@ -53,6 +55,10 @@ class LegalHolds(ScopedAPIView):
 
     reads = LegalHold
     permissions: ClassVar = {"GET": P.AUDIT_VIEW, "POST": P.PROJECT_EDIT}
+
+    def past(self, span: Span) -> list[Section]:
+        """Those that stood then."""
+        return past.legal_holds(self.project, span)
 
     @extend_schema(
         operation_id="legal_holds_list", tags=["legal holds"], responses=LegalHoldSerializer(many=True),

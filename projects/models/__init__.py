@@ -22,6 +22,7 @@ from projects.models.legal_holds import LegalHold
 from projects.models.marks import Comment, Mention, Star
 from projects.models.projects import Membership, Project, Somewhere
 from projects.models.quality import Check, CheckResult, CheckRun, CheckSet, SplitRecipe
+from projects.models.removals import ProjectRemoval
 from projects.models.sessions import Session
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "ObjectState",
     "Particulars",
     "Project",
+    "ProjectRemoval",
     "RecoveryCode",
     "SecondFactor",
     "ServiceOwner",

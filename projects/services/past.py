@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Model, Q, QuerySet
 
 from mlportal.lib.moments import Span
-from projects.models import Event, Group, Project
+from projects.models import Event, Group, LegalHold, Project
 from projects.permissions import GRANTS, ROLE_LABELS, Permission, Role
 
 SHOWN = 500
@@ -141,6 +141,27 @@ def group(found: Group, span: Span) -> list[Section]:
         Section("people", "People", columns, lines, "Nobody was in it."),
         Section("roles", "Roles in projects", {"project": "Project", **_GIVEN}, held_roles, "It held no role."),
     ]
+
+
+def legal_holds(project: Project, span: Span) -> list[Section]:
+    """Which legal holds stood; one query."""
+    stood = Q(placed_at__lte=span.end) & (Q(lifted_at=None) | Q(lifted_at__gt=span.start))
+    rows = LegalHold.objects.filter(stood, project=project).select_related(
+        "project", "dataset", "placed_by", "lifted_by"
+    )
+    lines = [
+        {
+            "what": row.scope, "dataset": row.dataset.name if row.dataset else None, "reason": row.reason,
+            "since": row.placed_at, "placed_by": str(row.placed_by), "until": row.lifted_at,
+            "lifted_by": words(row.lifted_by), "lift_reason": row.lift_reason,
+        }
+        for row in rows.order_by("pk")
+    ]  # fmt: skip
+    columns = {
+        "what": "What", "reason": "Reason", "since": "Since", "placed_by": "Placed by", "until": "Until",
+        "lifted_by": "Lifted by", "lift_reason": "Because",
+    }  # fmt: skip
+    return [Section("legal_holds", "Legal holds", columns, lines, "No hold stood.")]
 
 
 def _on_folders(project: Project, span: Span) -> Section:

@@ -7,11 +7,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.forms.legal_holds import LiftHold, NewHold
 from projects.models import Dataset, LegalHold
 from projects.permissions import Permission, allowed
-from projects.services import legal_holds
+from projects.services import legal_holds, past
+from projects.services.past import Section
 from projects.views.accounts import see_other
 
 SHOWN = 100
@@ -53,6 +55,15 @@ class LegalHoldList(_Holds):
 
     reads = LegalHold
     permission = Permission.AUDIT_VIEW
+
+    def past(self, span: Span) -> list[Section]:
+        """Those that stood then."""
+        return past.legal_holds(self.project, span)
+
+    def past_heading(self, **kwargs: Any) -> str:
+        """Name of the page."""
+        del kwargs
+        return "Legal holds"
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """All of them."""

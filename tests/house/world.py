@@ -10,7 +10,17 @@ from django.utils import timezone
 from deployments import gates
 from deployments.cards import annex
 from deployments.cards.records import load
-from deployments.models import Batch, Delegation, Endpoint, ModelVersion, Reproduction, Rollout, TechnicalFile, Trial
+from deployments.models import (
+    Batch,
+    Delegation,
+    Endpoint,
+    ModelVersion,
+    PersonSearch,
+    Reproduction,
+    Rollout,
+    TechnicalFile,
+    Trial,
+)
 from experiments.models import Experiment, Folder, FolderRole, SavedView
 from experiments.services import artifacts, bulk, reports
 from mlportal.lib import blobs
@@ -36,6 +46,7 @@ from projects.models import (
     LegalHold,
     Membership,
     Project,
+    ProjectRemoval,
     ServiceOwner,
     Session,
     SplitRecipe,
@@ -94,6 +105,7 @@ def make_world() -> World:
     _runs(world)
     _marks(world)
     _deployments(world, team)
+    _persons(world)
     _monitoring(world)
     world.values["events"] = str(Event.objects.filter(project=team.project).latest("seq").seq)
     return world
@@ -108,6 +120,11 @@ def _people(world: World) -> None:
     world.values |= {"access": str(asked.pk), "access-requests": str(asked.pk)}
     hold = LegalHold.objects.create(project=world.project, reason="A letter.", placed_by=world.people["admin"])
     world.values["legal-holds"] = str(hold.pk)
+    removal = ProjectRemoval.objects.create(
+        project=world.project, name=world.project.name, reason="It is over.", asked_by=world.people["site"],
+        due_at=timezone.now() + timedelta(days=30), record_sha256=blobs.put_bytes(b"a record").sha256,
+    )  # fmt: skip
+    world.values["removals"] = str(removal.pk)
     group = Group.objects.create(name="Risk team", name_key="risk team", created_by=world.people["site"])
     person = GroupMember.objects.create(group=group, user=world.people["viewer"])
     grant = GroupGrant.objects.create(group=group, project=world.project, role="viewer")
@@ -253,6 +270,13 @@ def _marks(world: World) -> None:
         "comments": str(said.pk), "things/kind": "run", "things/number": run, "stars/kind": "run", "stars/number": run,
         "views": "1",
     }  # fmt: skip
+
+
+def _persons(world: World) -> None:
+    search = PersonSearch.objects.create(
+        project=world.project, ticket="Letter 1", asked_by=world.people["admin"], state="succeeded", result={}
+    )
+    world.values |= {"persons": str(search.pk)}
 
 
 def _deployments(world: World, team: Team) -> None:

@@ -44,7 +44,7 @@ def test_quiet_minute_is_judged_ok(monitor):
     assert (window.rows, window.verdict, window.reasons, window.requests) == (300, "ok", [], 300)
     assert window.latency_p99_us == pytest.approx(2000, rel=0.07)
     assert (window.scores.count(), Alert.objects.count(), window.settled_at is not None) == (4, 0, True)
-    assert RuleEvaluation.objects.count() == 8
+    assert RuleEvaluation.objects.count() == 9
 
 
 def test_shifted_traffic_opens_a_drift_alert_after_two_windows(monitor):
@@ -95,7 +95,7 @@ def test_window_judged_before_a_crash_is_settled_by_the_next_roll(monitor):
     RuleEvaluation.objects.all().delete()
     Window.objects.update(settled_at=None)
     assert roll(monitor, 1) == 0
-    assert (RuleEvaluation.objects.count(), Window.objects.filter(settled_at=None).count()) == (8, 0)
+    assert (RuleEvaluation.objects.count(), Window.objects.filter(settled_at=None).count()) == (9, 0)
 
 
 def test_window_that_has_not_ended_waits_for_the_shipper(monitor):

@@ -179,3 +179,21 @@ def test_by_rest(churn, ana):
     assert post(f"{made.json()['id']}/lift/", reason="The case is closed.").json()["lifted_by"] == "ana"
     [listed] = caller.get(API).json()["results"]
     assert listed["lift_reason"] == "The case is closed."
+
+
+def test_the_time_machine_tells_which_stood(churn, ana, client):
+    hold = legal_holds.place(actor(ana), project=churn, reason=WHY)
+    legal_holds.lift(actor(ana), hold=hold, reason="The case is closed.")
+    start = timezone.now() - timedelta(days=10)
+    LegalHold.objects.filter(pk=hold.pk).update(placed_at=start, lifted_at=start + timedelta(days=2))
+    caller = Client(headers={"Authorization": f"Bearer {make_token(ana, churn, ['read', 'admin'])}"})
+
+    def stood(days: int) -> list[str]:
+        at = (start + timedelta(days=days, minutes=1)).strftime("%Y-%m-%dT%H:%M")
+        return [row["reason"] for row in caller.get(API, {"as_of": at}).json()["legal_holds"]]
+
+    assert [stood(-1), stood(1), stood(3)] == [[], [WHY], []]
+    client.force_login(ana)
+    shown = client.get(PAGE, {"as_of": (start + timedelta(days=1)).strftime("%Y-%m-%d")}).content.decode()
+    assert "As it was on" in shown
+    assert WHY in shown

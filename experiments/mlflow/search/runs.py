@@ -42,10 +42,13 @@ def search(call: Call) -> dict[str, Any]:
     asked = (ids, clauses, order, lifecycles)
     sorts = complete([_sort(item) for item in order])
     after = _place(fields.text("page_token"), sorts, asked)
-    experiments = _experiments(call.project, ids)
-    sources = [_source(e, lifecycle) for e in experiments.values() for lifecycle in lifecycles]
-    hits = metricstore.find(sources, [_condition(c) for c in clauses], sorts, limit=size + 1, after=after)
-    found = page.runs([hit.run_id for hit in hits[:size]], experiments)
+    places = _places(call.project, ids)
+    experiments = {experiment.pk: experiment for experiment, _ in places}
+    sources = [_source(e, lifecycle, is_folded=folded) for e, folded in places for lifecycle in lifecycles]
+    hits = metricstore.find(
+        sources, [_condition(c) for c in clauses], sorts, limit=size + 1, after=after, carry=page.columns()
+    )
+    found = page.runs(hits[:size], experiments)
     return (
         {"runs": found, "next_page_token": _token(hits, size, asked)}
         if len(hits) > size
@@ -73,22 +76,30 @@ def experiment_ids(fields: Fields) -> set[int]:
 
 
 _SOME = ["id", "is_default", "artifact_location"]
-_PLACES = Among(
-    "SELECT id, is_default, artifact_location FROM experiments_experiment WHERE project_id = %s AND id IN (%s)"
-)
+_PLACES = Among("""
+    SELECT e.id, e.is_default, e.artifact_location,
+           NOT EXISTS (SELECT 1 FROM experiments_metricchunk c WHERE c.experiment_id = e.id AND c.key_id IS NULL)
+    FROM experiments_experiment e WHERE e.project_id = %s AND e.id IN (%s)
+""")
 
 
-def _experiments(project: Project, ids: Sequence[int]) -> dict[int, Experiment]:
-    """Load the experiments of the project among these; ids of others are as good as unknown."""
-    found = {row[0]: Experiment.from_db(connection.alias, _SOME, row) for row in _PLACES.of(ids, project.pk)}
+def _places(project: Project, ids: Sequence[int]) -> list[tuple[Experiment, bool]]:
+    """Load the experiments of the project among these, each with whether all its calls are folded.
+
+    Ids of other projects are as good as unknown.
+    """
+    found = {
+        row[0]: (Experiment.from_db(connection.alias, _SOME, row[:3]), row[3]) for row in _PLACES.of(ids, project.pk)
+    }
     if 0 in ids:
-        found |= {e.pk: e for e in Experiment.objects.in_project(project).filter(is_default=True).only(*_SOME)}
-    return found
+        default = Experiment.objects.in_project(project).filter(is_default=True).only(*_SOME)
+        found |= {e.pk: (e, False) for e in default}
+    return [*found.values()]
 
 
-def _source(experiment: Experiment, lifecycle: str) -> Source:
+def _source(experiment: Experiment, lifecycle: str, *, is_folded: bool) -> Source:
     prefix, _, suffix = wire.below(wire.location(experiment), "\0/artifacts").partition("\0")
-    return Source(experiment.pk, lifecycle, prefix, suffix)
+    return Source(experiment.pk, lifecycle, prefix, suffix, is_folded=bool(is_folded))
 
 
 def _condition(clause: Clause) -> Condition:

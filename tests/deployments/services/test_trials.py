@@ -13,7 +13,7 @@ from deployments.models import Endpoint, Trial
 from deployments.services import outcomes, promotions, timers, trials
 from deployments.traffic import assignment
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
-from monitoring.models import Division, DivisionUnit, GroundTruth, IngestedSegment, Prediction
+from monitoring.models import Alert, Division, DivisionUnit, GroundTruth, IngestedSegment, Prediction
 from monitoring.pipeline import ship
 from monitoring.services import predictions, units
 from projects.models import Event
@@ -188,12 +188,19 @@ def test_no_difference_and_a_broken_split_put_nothing_live(team, trial):
     found = trial.looks.get()
     assert (found.low < 0 < found.high, found.mismatch_p < 0.001) == (True, True)
     assert Event.objects.filter(verb="trial.mismatch").count() == 1
+    alert = Alert.objects.get(rule__metric="experiment.srm")
+    assert (alert.state, alert.severity, alert.labels["trial"]) == ("firing", "high", str(trial.pk))
+    trials.tick(now=timezone.now() + timedelta(minutes=11))
+    assert Alert.objects.filter(rule__metric="experiment.srm").count() == 1
     with pytest.raises(Conflict) as caught:
         trials.stop(team.ops, trial=trial, decision="promote", reason=REASON)
     assert "sample ratio mismatch" in caught.value.message
     kept = trials.stop(team.ops, trial=trial, decision="keep", reason="The split is broken.")
     trial.promotion.refresh_from_db()
     assert (kept.state, now_of(trial.endpoint).routes, trial.promotion.state) == ("stopped", [], "stale")
+    trials.tick(now=timezone.now())
+    alert.refresh_from_db()
+    assert alert.state == "resolved"
 
 
 def test_a_broken_guardrail_puts_nothing_live(team, trial):

@@ -37,7 +37,8 @@ def caller(project):
 
 
 STEPS = {
-    "FEW": (-1, 3, 500), "FIRST_CHECK": (1, 8, 800), "GROUP": (1, 4, 100), "WINDOW": (2, 7, 8000),
+    "FEW": (-1, 3, 500), "FIRST_FEW": (-1, 2, 300), "FIRST_CHECK": (1, 8, 800),
+    "GROUP": (1, 4, 100), "WINDOW": (2, 7, 8000),
     "FIRST_WINDOW": (2, 5, 1000), "MANY_SOURCES": (0, 8), "UNBOUNDED_FROM": (0, 4000), "DEARER": (0, 3, 10**6),
 }  # fmt: skip
 
@@ -276,6 +277,45 @@ def test_a_found_run_is_written_as_runs_get_writes_it(caller, project, zoo):
                 rows.sort(key=lambda row: row["key"])
         assert other == one
     assert got[run.uuid]["outputs"] == {"model_outputs": [{"model_id": model.uuid, "step": 4}]}
+
+
+# What looks like the seams of a JSON text, and numbers whose digits, sign or kind are easily lost.
+TEXTS = ["", ":", ",", '","', '":"', "a\\b", 'he said "x"', "}]", "line\nline", "\u00e9\u2028", "{}"]
+NUMBERS = [
+    0.0,
+    1.0,
+    -3.0,
+    0.1,
+    1 / 3,
+    1e15,
+    1e16,
+    123456789012345680.0,
+    5e-324,
+    -1.7976931348623157e308,
+    NAN,
+    INF,
+    -INF,
+]
+
+
+@pytest.mark.parametrize("order", [[], ["metrics.m0"]])
+def test_values_are_written_exactly(caller, project, order):
+    run = make_run(make_experiment(project), params={f"p{at}": text for at, text in enumerate(TEXTS)})
+    other = make_run(run.experiment, params={"p": ","}, tags={f"t{at}": text for at, text in enumerate(TEXTS)})
+    metricstore.append(run.pk, metrics=[(f"m{at}", value, NOW, at) for at, value in enumerate(NUMBERS)])
+    _, body = caller.post("runs/search", {"experiment_ids": [str(run.experiment_id)], "order_by": order})
+    found = {one["info"]["run_id"]: one["data"] for one in body["runs"]}
+    written = {m["key"]: (m["value"], m["timestamp"], m["step"]) for m in found[run.uuid]["metrics"]}
+    words = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
+    for at, value in enumerate(NUMBERS):
+        got, *place = written[f"m{at}"]
+        shown = got if isinstance(got, str) else repr(float(got))
+        assert (shown, *place) == (words.get(repr(value), repr(value)), NOW, at)
+    assert found[run.uuid]["params"] == [{"key": f"p{at}", "value": text} for at, text in enumerate(TEXTS)]
+    assert found[other.uuid]["params"] == [{"key": "p", "value": ","}]
+    tags = {pair["key"]: pair["value"] for pair in found[other.uuid]["tags"]}
+    assert {f"t{at}": text for at, text in enumerate(TEXTS)}.items() <= tags.items()
+    assert "metrics" not in found[other.uuid]
 
 
 def test_a_page_takes_the_same_number_of_queries_whatever_it_holds(caller, zoo, django_assert_max_num_queries):

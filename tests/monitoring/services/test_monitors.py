@@ -24,10 +24,10 @@ def test_bind_makes_a_live_monitor_with_default_rules_and_one_event():
     names = AlertRule.objects.in_project(project).order_by("pk").values_list("name", flat=True)
     assert list(names) == [
         "Data drift", "Prediction drift", "Missing values", "Unseen values", "Out of range", "Failed requests",
-        "Slow answers", "No requests",
+        "Slow answers", "Predictions not logged", "No requests",
     ]  # fmt: skip
     event = Event.objects.get(verb="monitor.bound")
-    assert event.data == {"endpoint": "churn-production", "version": "churn v1", "default_rules": 8}
+    assert event.data == {"endpoint": "churn-production", "version": "churn v1", "default_rules": 9}
 
 
 def test_bind_of_what_is_bound_changes_nothing():
@@ -42,7 +42,7 @@ def test_next_version_ends_the_monitor_before_and_keeps_its_pace():
     second = make_monitor(project, version="churn v2", pace=None)
     first.refresh_from_db()
     assert first.valid_to is not None
-    assert (second.step_seconds, second.valid_to, AlertRule.objects.count()) == (60, None, 8)
+    assert (second.step_seconds, second.valid_to, AlertRule.objects.count()) == (60, None, 9)
     assert Monitor.objects.of(project.pk, "churn-production", "churn v1") == first
 
 

@@ -160,7 +160,8 @@ def test_every_metric_has_its_own_evidence(metric, django_assert_max_num_queries
     assert [at for at, _value in found] == [window.ends_at for window in windows]
     wanted = {
         "error.rate": [0.05] * 2, "latency.p50_ms": [2.0] * 2, "latency.p95_ms": [5.0] * 2, "latency.p99_ms": [9.0] * 2,
-        "traffic.requests": [200.0] * 2, "drift.share": [0.4] * 2, "quality.null_share": [0.1] * 2,
+        "traffic.requests": [200.0] * 2, "traffic.rps": [200 / 60] * 2,
+        "drift.share": [0.4] * 2, "quality.null_share": [0.1] * 2,
         "quality.unseen": [0.2] * 2, "quality.outside": [0.05] * 2, "label.coverage": [0.5, 0.25],
         "performance.accuracy": [1.0, 1.0], "drift.psi": [0.3] * 2, "prediction.psi": [0.3] * 2,
     }  # fmt: skip
