@@ -145,9 +145,16 @@ class GroupTable:
                 Cell(ui.MISSING if stat.best is None else write_best(stat.best),
                      ui.MISSING if stat.mean is None else write_mean(stat.mean),
                      "" if half is None else write_mean(half), stat.count,
-                     stat.best is not None and stat.best == best, stat.mean is not None and stat.mean == mean)
+                     stat.best is not None and stat.best == best and self._is_judged("best", at),
+                     stat.mean is not None and stat.mean == mean and self._is_judged("mean", at))
             )  # fmt: skip
         return out
+
+    def _is_judged(self, what: str, at: int) -> bool:
+        """Whether the best of the page is the best of all groups: it shows them all, or begins with the best."""
+        page, order = self.page, self.page.order
+        leads = (order.what, order.at) == (what, at) and order.descending == (page.measures[at].best == "max")
+        return page.found.total == len(page.found.groups) or (leads and not page.skip)
 
     def _rows(self, text: str) -> list[OpenedRow]:
         """The best runs of an opened group."""
