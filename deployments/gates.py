@@ -309,14 +309,16 @@ def evaluation(request: PromotionRequest) -> tuple[dict[str, Any], str]:
 
 def told(request: PromotionRequest, hidden: Collection[str]) -> dict[str, Outcome]:
     """Return the verdicts about columns whose values are hidden from a reader, as told to them, by sealed name."""
-    if not hidden:
-        return {}
+    return saying.verdicts(request.policy.gates, seen_of(request), hidden) if hidden else {}
+
+
+def seen_of(request: PromotionRequest) -> saying.Evidence:
+    """Return what was measured for a request, to tell verdicts about it anew."""
     result, trouble = evaluation(request)
     dataset = request.version.dataset_version
-    found = saying.Evidence(
+    return saying.Evidence(
         result, trouble, primary(request.version), str(dataset.state) if dataset else None, _remarks(dataset)
     )
-    return saying.verdicts(request.policy.gates, found, hidden)
 
 
 def refusal(request: PromotionRequest, red: Sequence[Outcome]) -> Conflict:

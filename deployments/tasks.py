@@ -171,6 +171,12 @@ def forget_predictions() -> int:
     return retention.forget_due()
 
 
+@shared_task(name="deployments.forget_statistics")
+def forget_statistics() -> int:
+    """Forget statistics that are older than the installation keeps them."""
+    return retention.forget_statistics_due()
+
+
 @shared_task(name="deployments.suspend")
 def suspend(delivery_id: int) -> None:
     """React to an alert: conditions of approvals. A transaction of its own, because it holds locks of its own."""

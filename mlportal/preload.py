@@ -20,6 +20,7 @@ from typing import Any
 
 import setproctitle
 
+from mlportal.lib import forks
 from mlportal.process import die_with_parent
 
 # What the parts would import at their start or first use; a name that cannot be imported fails there.
@@ -42,6 +43,7 @@ def load() -> None:
     for name in MODULES:
         import_module(name)
     get_resolver().check()
+    forks.prepare()  # one for all workers
     gc.collect()
     gc.freeze()
     gc.enable()

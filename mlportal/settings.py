@@ -91,7 +91,12 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "projects.access.shell",
             ],
-            "builtins": ["mlportal.lib.ui", "django.templatetags.static", "projects.templatetags.marks"],
+            "builtins": [
+                "mlportal.lib.ui",
+                "mlportal.lib.folded",
+                "django.templatetags.static",
+                "projects.templatetags.marks",
+            ],
         },
     }
 ]
@@ -175,8 +180,12 @@ IMPORT_ROWS = environment.int("MLPORTAL_IMPORT_ROWS", default=100_000_000)
 FLUSH_SECONDS = environment.float("MLPORTAL_FLUSH_SECONDS", default=1.0)
 # How often a worker reads what a training and its machine use; 0: never.
 SAMPLE_SECONDS = environment.float("MLPORTAL_SAMPLE_SECONDS", default=2.0)
-# Days that predictions are kept where an endpoint says nothing else; 0 for ever.
+# Days that predictions are kept where an endpoint says nothing else; 0 for ever. A new endpoint says 30.
 PREDICTION_DAYS = environment.int("MLPORTAL_PREDICTION_DAYS", default=0)
+# Days that counts, windows and scores of monitoring are kept; 0 for ever. Rules look back 90 days at the most.
+STATISTICS_DAYS = environment.int("MLPORTAL_STATISTICS_DAYS", default=400)
+if STATISTICS_DAYS and STATISTICS_DAYS < 100:
+    raise RuntimeError(f"MLPORTAL_STATISTICS_DAYS is {STATISTICS_DAYS}; give 0 for ever, or at least 100.")
 # Days that approvals and manifests of a removed project are kept; regulators ask for half a year at least.
 RECORD_DAYS = environment.int("MLPORTAL_RECORD_DAYS", default=1096)
 if RECORD_DAYS < 183:
@@ -239,6 +248,9 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     },
     "forget-predictions": {
         "task": "deployments.forget_predictions", "schedule": 3600, "options": {"expires": 3000},
+    },
+    "forget-statistics": {
+        "task": "deployments.forget_statistics", "schedule": 21_600, "options": {"expires": 3000},
     },
     "remove-projects": {"task": "deployments.remove_projects", "schedule": 3600, "options": {"expires": 3000}},
     "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},

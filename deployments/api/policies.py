@@ -191,9 +191,11 @@ class PolicyBacktest(_OfEnvironment):
         """Read the newest back-test of a version, with its progress while it is under way."""
         del request
         policy = self.policy(name, number)
-        found = Backtest.objects.filter(policy=policy).select_related("asked_by").order_by("-pk").first()
+        joined = Backtest.objects.filter(policy=policy).select_related("asked_by", "policy__environment__project")
+        found = joined.order_by("-pk").first()
         if found is None:
             raise Missing(f"Version {number} was not back-tested yet. POST here to start one.", code="no_backtest")
+        found.result = backtests.told(self.actor, backtest=found)
         return Response(shapes.BacktestSerializer(found).data)
 
     @extend_schema(

@@ -59,7 +59,7 @@ class Endpoint(models.Model):
     logging = models.CharField(max_length=7, choices=Logging, default=Logging.SAFE)
     sample_share = models.FloatField(default=0.1, help_text="Share of requests whose features a sample keeps.")
     masked_columns = models.JSONField(default=list, help_text="Columns of which the log keeps only hashes.")
-    log_days = models.PositiveIntegerField(default=0, help_text="Days predictions are kept; 0: as the settings say.")
+    log_days = models.PositiveIntegerField(default=30, help_text="Days predictions are kept; 0: as the settings say.")
     requests_per_minute = models.PositiveIntegerField(default=0, help_text="Of all callers; 0 for no limit.")
     caller_requests_per_minute = models.PositiveIntegerField(default=0, help_text="Of each token; 0 for no limit.")
     current_revision = models.ForeignKey("deployments.EndpointRevision", models.PROTECT, null=True, related_name="+")

@@ -1,9 +1,7 @@
 """What a worker runs to convert a version: a child with a limit of time and memory, so that the worker stays small."""
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,14 +11,14 @@ from django.conf import settings
 from deployments import gates
 from deployments.models import Conversion, ModelVersion
 from deployments.services.conversions import TASK
-from mlportal.lib import blobs, lease
+from mlportal.lib import blobs, forks, lease
 from mlportal.lib.errors import DomainError, Unprocessable
 from mlportal.lib.lease import WorkState
 
 SECONDS = 240
 MEMORY_BYTES = 6 << 30
 MOST_MODEL_BYTES = 50 << 20
-KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+PRELOAD = ("deployments.runtime.conversion", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline", "skl2onnx")
 LAST_WORDS = 300
 Json = dict[str, Any]
 
@@ -61,8 +59,8 @@ def _convert(version: ModelVersion) -> tuple[bytes, Json]:
     if place.stat().st_size > MOST_MODEL_BYTES:
         return b"", {"passed": False, "reason": "The model file is over 50 MB."}
     files = {row["path"]: str(blobs.local_path(row["sha256"])) for row in version.manifest}
-    with tempfile.TemporaryDirectory(dir=settings.TEMP_DIR) as folder:
-        graph = Path(folder) / "graph.onnx"
+    with tempfile.TemporaryDirectory(dir=settings.TEMP_DIR) as name:
+        graph = Path(name) / "graph.onnx"
         asked = {
             "model": str(place),
             "signature": version.signature,
@@ -70,23 +68,20 @@ def _convert(version: ModelVersion) -> tuple[bytes, Json]:
             "graph": str(graph),
             "memory_bytes": MEMORY_BYTES,
         }
-        figures = _child(json.dumps(asked), folder)
+        figures = _child(json.dumps(asked), Path(name))
         return (graph.read_bytes() if graph.exists() else b""), figures
 
 
-def _child(question: str, folder: str) -> Json:
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+def _child(question: str, folder: Path) -> Json:
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "deployments.runtime.conversion"],
-            input=question, capture_output=True, text=True, cwd=settings.BASE_DIR, timeout=SECONDS, check=False,
-            env={**environment, **threads, "HOME": folder},
+        done = forks.run(
+            "deployments.runtime.conversion", question.encode(), folder=folder, seconds=SECONDS, preload=PRELOAD,
+            environment=forks.bare_environment(folder),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"passed": False, "reason": f"The conversion took more than {SECONDS} s."}
     if done.returncode == 0:
         found: Json = json.loads(done.stdout.splitlines()[-1])
         return found
-    last = done.stderr.strip().splitlines()[-1:]
+    last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
     return {"passed": False, "reason": f"It cannot be converted. {last[0][:LAST_WORDS] if last else ''}".strip()}

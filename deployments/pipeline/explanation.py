@@ -1,11 +1,9 @@
 """What a worker runs to explain a version or one prediction: a child process, so that the worker stays small."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +13,13 @@ from deployments import gates
 from deployments.models import Explanation, ModelVersion, PredictionExplanation
 from deployments.services import told
 from deployments.services.explanations import TASK
-from mlportal.lib import blobs, lease
+from mlportal.lib import blobs, forks, lease
 from mlportal.lib.errors import DomainError, Unprocessable
 from mlportal.lib.lease import Claim, WorkState
 from monitoring.services import predictions
 
 SECONDS = 600
-KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+PRELOAD = ("pandas", "sklearn.ensemble", "sklearn.linear_model", "sklearn.pipeline")
 EXAMPLE_BYTES = 4 * 2**20
 LAST_WORDS = 300
 EXAMPLE_FILE = "model/example.json"
@@ -108,33 +106,22 @@ def _examples(version: ModelVersion, columns: list[str]) -> list[list[Any]]:
 
 def _compute(held: Claim, question: Json, rows: Any) -> tuple[Json | None, str]:
     """Run the child and pass its progress on; the claim may be lost meanwhile."""
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    with tempfile.TemporaryDirectory(dir=settings.TEMP_DIR) as folder, (Path(folder) / "words").open("w+") as words:
-        with subprocess.Popen(
-            [sys.executable, "-m", "deployments.proof.explaining"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words, text=True, cwd=settings.BASE_DIR,
-            env={**environment, **threads, "NUMBA_CACHE_DIR": folder, "HOME": folder},
-        ) as child:  # fmt: skip
-            late = threading.Timer(SECONDS, child.kill)
-            late.start()
-            try:
-                answer, failure = _watch(child, held, json.dumps(question), rows)
-            finally:
-                late.cancel()
-                child.kill()
+    with tempfile.TemporaryDirectory(dir=settings.TEMP_DIR) as name, (Path(name) / "words").open("w+") as words:
+        folder = Path(name)
+        numba = {"NUMBA_NUM_THREADS": "1", "NUMBA_CACHE_DIR": name}
+        child = forks.lines(
+            "deployments.proof.explaining", json.dumps(question).encode(), folder=folder, seconds=SECONDS,
+            environment=forks.bare_environment(folder) | numba, preload=PRELOAD, stderr=words.fileno(),
+        )  # fmt: skip
+        with closing(child) as lines:
+            answer, failure = _heard(lines, held, rows)
         words.seek(0)
         last = words.read().strip().splitlines()[-1:]
         return answer, failure and f"{failure} {last[0][:LAST_WORDS] if last else ''}".strip()
 
 
-def _watch(child: subprocess.Popen[str], held: Claim, question: str, rows: Any) -> tuple[Json | None, str]:
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(question)
-    child.stdin.close()
-    for line in child.stdout:
-        said = json.loads(line)
+def _heard(lines: Iterator[bytes], held: Claim, rows: Any) -> tuple[Json | None, str]:
+    for said in map(json.loads, lines):
         if "result" in said:
             return said["result"], ""
         if not lease.heartbeat(rows, held, progress=said["progress"], phase="Explain predictions"):

@@ -1,11 +1,8 @@
 """What a worker does for a batch scoring: run the child, keep each finished chunk at once, file the whole result."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -21,15 +18,16 @@ from django.utils import timezone
 from deployments.models import Batch, BatchChunk, ModelVersion
 from deployments.runtime import scoring
 from deployments.services import batches
-from mlportal.lib import blobs, lease
+from mlportal.lib import blobs, forks, lease
 from mlportal.lib.errors import DomainError
 from mlportal.lib.failpoints import failpoint
+from mlportal.lib.forks import Fork
 from mlportal.lib.lease import Claim, WorkState
 from projects.services import tables
 from projects.tabular import child
 
 log = structlog.get_logger(__name__)
-KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+PRELOAD = ("deployments.runtime.scoring", "pandas", "pyarrow.parquet")
 POLL_SECONDS = 0.1
 SELF_FENCE_SECONDS = 30.0
 KEPT_DAYS = 7  # chunks of a scoring that did not succeed, so that it can go on
@@ -108,23 +106,20 @@ class _Attempt:
     def _child(self) -> tuple[int, str]:
         """Run the child and keep its chunks as they come; returns its exit code and last words."""
         with (self.place / "words").open("w+b") as words:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "deployments.runtime.scoring", str(self.place)], cwd=self.place,
-                env=_environment(self.place), stdin=subprocess.DEVNULL, stdout=words, stderr=words,
-                start_new_session=True,
+            process = forks.start(
+                "deployments.runtime.scoring", str(self.place), folder=self.place, preload=PRELOAD,
+                environment=forks.bare_environment(self.place), stdout=words.fileno(), stderr=words.fileno(),
             )  # fmt: skip
             try:
                 self._watch(process)
             finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                code = process.end()
             self._take()  # what it finished last
             words.seek(0)
             lines = words.read()[-4000:].decode("utf-8", "replace").strip().splitlines()
-        return process.returncode, lines[-1][:LAST_WORDS] if lines else ""
+        return code, lines[-1][:LAST_WORDS] if lines else ""
 
-    def _watch(self, process: "subprocess.Popen[bytes]") -> None:
+    def _watch(self, process: Fork) -> None:
         began = next_beat = time.monotonic()
         while True:
             with suppress(subprocess.TimeoutExpired):
@@ -219,15 +214,6 @@ def _files(version: ModelVersion) -> dict[str, str]:
     for row in version.manifest:
         blobs.verify(row["sha256"])
     return {row["path"]: str(blobs.local_path(row["sha256"])) for row in version.manifest}
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of the portal's environment: no secret, no database address."""
-    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    own = {"PYTHONPATH": str(settings.BASE_DIR), "HOME": str(folder), "TMPDIR": str(folder)}
-    thrift = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2",
-              "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
-    return kept | own | thrift
 
 
 def _crash(code: int, last: str) -> str:

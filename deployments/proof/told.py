@@ -49,13 +49,32 @@ def remarks(warnings: Sequence[Any] | None) -> list[Remark]:
 
 def verdicts(gates: Sequence[Mapping[str, Any]], found: Evidence, hidden: Collection[str]) -> dict[str, Outcome]:
     """Judge the rules about hidden columns again, in words without their values; by the name of the sealed verdict."""
+    return {sealed.name: outcome for sealed, outcome in _pairs(gates, found, hidden)}
+
+
+def by_title(gates: Sequence[Mapping[str, Any]], found: Evidence, hidden: Collection[str]) -> dict[str, Outcome]:
+    """Return the same by the title as it was kept, of several with one title the one that fails.
+
+    A title tells the metric by its label, which is known where the group was found: so it is judged by its name here.
+    """
+    told = [outcome for _sealed, outcome in _pairs(gates, found, hidden)]
+    kept = rules.judge(_about(gates, hidden), _facts(found, ()))
+    pairs = sorted(zip(kept, told, strict=True), key=lambda pair: not pair[1].passed)
+    return {sealed.title: outcome for sealed, outcome in pairs}
+
+
+def _about(gates: Sequence[Mapping[str, Any]], hidden: Collection[str]) -> tuple[Gate, ...]:
+    return tuple(gate for gate in rules.parse(list(gates)) if gate.column in hidden or gate.kind == REMARKS)
+
+
+def _pairs(
+    gates: Sequence[Mapping[str, Any]], found: Evidence, hidden: Collection[str]
+) -> list[tuple[Outcome, Outcome]]:
     known = veil.names(found.result, hidden)
-    about = tuple(gate for gate in rules.parse(list(gates)) if gate.column in hidden or gate.kind == REMARKS)
-    if not about:
-        return {}
+    about = _about(gates, hidden)
     facts = _facts(found, hidden)
     told = rules.judge(tuple(masked(gate, known.get(gate.column, {}), hidden) for gate in about), facts)
-    return {sealed.name: outcome for sealed, outcome in zip(rules.judge(about, facts), told, strict=True)}
+    return list(zip(rules.judge(about, facts), told, strict=True))
 
 
 def masked(gate: Gate, known: Mapping[str, str], hidden: Collection[str]) -> Gate:

@@ -179,6 +179,9 @@ async def answer(
     """Send a whole answer, JSON unless a header says otherwise; ``empty`` leaves its body out, for HEAD."""
     typed = b"content-type" in [name for name, _ in headers]
     sent = [*(_UNTYPED if typed else _TYPED), (b"content-length", b"%d" % len(body)), *headers]
+    give = getattr(getattr(send, "__self__", None), "give", None)
+    if give is not None and not empty and give(status, sent, body):
+        return
     await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": b"" if empty else body})
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from deployments.serve import cycle
 from deployments.serve.application import Application
 from deployments.serve.configuration import Configuration
 from mlportal.lib import spans
@@ -57,6 +58,7 @@ def application(configuration: Configuration) -> Application:
 def run(configuration: Configuration) -> None:
     """Serve until a signal comes; requests under way are finished first."""
     warm_up()
+    cycle.install()
     server = _Server(
         uvicorn.Config(
             application(configuration),

@@ -3,6 +3,7 @@
 The replay calls the evaluator of requests and decisions; it writes nothing but its own result.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,16 +15,20 @@ from django.utils import timezone
 from deployments import gates
 from deployments.models import Backtest, Endpoint, ModelVersion, Policy, PromotionRequest
 from deployments.proof import rules
+from deployments.proof import told as saying
 from deployments.services import policies
 from mlportal.lib import lease, queue
 from mlportal.lib.errors import DomainError, Invalid
 from mlportal.lib.lease import Claim, WorkState
 from projects.actor import Actor
 from projects.permissions import Permission, require
-from projects.services import events
+from projects.services import events, marks
 
 DEFAULT_LAST = 50
 MAX_LAST = 500
+PARTS = ("requests", "production")
+MARKED_RULE = "A rule about a marked column"
+NO_EVIDENCE = "no evaluation of this version is on record"
 JOINED = (
     "version__model", "version__run__job", "version__dataset_version__dataset", "version__logged_model", "evaluation",
     "requested_by", "baseline",
@@ -73,6 +78,44 @@ def start(by: Actor, *, policy: Policy, last: int = DEFAULT_LAST) -> Backtest:
         )
         queue.enqueue("deployments.run_backtest", made.pk)
     return made
+
+
+def told(by: Actor, *, backtest: Backtest) -> dict[str, Any] | None:
+    """Return the result of a back-test as the actor may read it, to be read and not to be saved.
+
+    It was kept in words that name groups of a column which somebody marked since. Whoever may not see those values is
+    told the verdict anew, from the evidence of the request.
+    """
+    project = backtest.policy.environment.project
+    require(by, Permission.MODEL_VIEW, project)
+    hidden = marks.hidden_anywhere(by, project=project)
+    if not backtest.result or not hidden:
+        return backtest.result
+    numbers = {row["request"] for part in PARTS for row in backtest.result[part] if row["gate"] and row["request"]}
+    asked = PromotionRequest.objects.filter(pk__in=numbers, project=project).select_related(*JOINED).in_bulk()
+    parts = {
+        part: [_told(row, backtest.policy, asked.get(row["request"]), hidden) for row in backtest.result[part]]
+        for part in PARTS
+    }
+    return {**backtest.result, **parts}
+
+
+def _told(
+    row: dict[str, Any], policy: Policy, request: PromotionRequest | None, hidden: dict[str, marks.Hidden]
+) -> dict[str, Any]:
+    """Return a line without values of hidden columns; a column counts that any dataset of the project marks."""
+    if not row["gate"]:
+        return row
+    seen = gates.seen_of(request) if request else saying.Evidence({}, NO_EVIDENCE, "")
+    data = request.version.dataset_version if request else None
+    columns = marks.Hidden(hidden, dataset=data.dataset_id if data else next(iter(hidden.values())).dataset)
+    anew = saying.by_title(policy.gates, seen, columns).get(row["gate"])
+    if anew is None:
+        words = " ".join((row["gate"], row["rule"], row["found"]))
+        about = any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", words) for name in columns)
+        return {**row, "gate": MARKED_RULE, "rule": "", "found": saying.UNTOLD} if about else row
+    found = saying.UNTOLD if anew.passed else anew.found
+    return {**row, "gate": anew.title, "rule": anew.rule, "found": found}
 
 
 def work(backtest_id: int, *, worker: str) -> bool:
@@ -194,7 +237,7 @@ def _judged(subject: Subject, policy: Policy, before: Policy, damaged: tuple[str
 
 def _outcomes(subject: Subject, policy: Policy, damaged: tuple[str, ...]) -> list[rules.Outcome]:
     result: dict[str, Any] = {}
-    trouble = "no evaluation of this version is on record"
+    trouble = NO_EVIDENCE
     if subject.request is not None:
         result, trouble = gates.evaluation(subject.request)
         # kept for everybody: also what was marked since names no group

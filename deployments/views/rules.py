@@ -18,6 +18,7 @@ from deployments.views.answers import see
 from mlportal.lib.errors import DomainError
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
+from projects.actor import Actor
 from projects.permissions import Permission
 from projects.services import marks
 from projects.services.past import Section
@@ -169,7 +170,7 @@ class PolicyVersion(_InEnvironment):
             "open": policies.would_end(policy.environment) if waits else 0,
             "outdated": policy.state == Policy.State.DRAFT and policy.based_on != in_force.number,
             "may_confirm": not holds.same_person(self.actor.user, policy.proposed_by),
-            **_tested(policy),
+            **_tested(self.actor, policy),
         }
         return render(request, "deployments/policy_version.html", found)
 
@@ -183,7 +184,7 @@ class PolicyBacktest(_InEnvironment):
 
     def get(self, request: HttpRequest, environment: str, number: int) -> HttpResponse:
         policy = self.load(environment, number)
-        return render(request, "deployments/_backtest.html", {"policy": policy, **_tested(policy)})
+        return render(request, "deployments/_backtest.html", {"policy": policy, **_tested(self.actor, policy)})
 
     def post(self, request: HttpRequest, environment: str, number: int) -> HttpResponse:
         policy = self.load(environment, number)
@@ -249,11 +250,12 @@ def _predecessor(policy: Policy, hidden: Mapping[str, marks.Hidden]) -> list[Any
     return policies.compared(policies.readable(before, hidden), policy) if before is not None else []
 
 
-def _tested(policy: Policy) -> dict[str, Any]:
-    found = Backtest.objects.filter(policy=policy).select_related("asked_by").order_by("-pk").first()
+def _tested(by: Actor, policy: Policy) -> dict[str, Any]:
+    joined = Backtest.objects.filter(policy=policy).select_related("asked_by", "policy__environment__project")
+    found = joined.order_by("-pk").first()
     if found is None:
         return {"backtest": None}
-    result = found.result or {}
+    result = backtests.told(by, backtest=found) or {}
     headings = (("production", "Live now"), ("requests", "Past requests"))
     parts = [
         {"key": part, "heading": heading, "counts": found.counts(part), "rows": result.get(part, [])}

@@ -48,6 +48,9 @@ class _Compared(ScopedAPIView):
         rows = self.rows().in_project(self.project).active().select_related("project")
         view = View(request._request.GET)
         place = self.find(rows.addressed(experiment)) if experiment else place_of(self, request.query_params)
+        if view.unread:
+            name, word = view.unread[0]
+            raise Invalid(f"{name} names runs by number; {word[:40]!r} is none.", field=name, got=word[:40])
         made = compared.compare(self.actor, place, view)
         if made.fault is not None:
             raise Invalid(made.fault.message, code="bad_filter", field="q")

@@ -1,6 +1,5 @@
 """One attempt: start the training process, pass on what it says, end it rightly."""
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -70,11 +69,11 @@ class Attempt:
         code: int | None = None
         timed_out = False
         try:
-            attempts.note_pid(self.held, child.pid)
-            machine, sample_at = Machine(child.pid, self.folder), began + settings.SAMPLE_SECONDS
+            machine, sample_at = None, began + settings.SAMPLE_SECONDS
             while not child.silent and self.verdict is None:
                 self._hear(child)
-                if settings.SAMPLE_SECONDS and time.monotonic() >= sample_at:
+                machine = machine or self._met(child)
+                if machine and settings.SAMPLE_SECONDS and time.monotonic() >= sample_at:
                     self._sample(machine)
                     passed = time.monotonic() - began
                     sample_at = time.monotonic() + max(settings.SAMPLE_SECONDS, passed / SAMPLES)
@@ -82,10 +81,18 @@ class Attempt:
                 if timed_out:
                     break
             if not timed_out and self.verdict is None:
-                code = child.process.wait(timeout=10)
+                code = child.wait(10)
         finally:
             ended = child.end()
         self._settle(timed_out=timed_out, code=ended if code is None else code)
+
+    def _met(self, child: Child) -> Machine | None:
+        """Note which process it is, once it is known."""
+        pid = child.pid
+        if pid is None:
+            return None
+        attempts.note_pid(self.held, pid)
+        return Machine(pid, self.folder)
 
     def _request(self) -> Message:
         version = self.held.job.dataset_version
@@ -98,7 +105,6 @@ class Attempt:
             "folder": str(self.folder),
             "threads": threads,
             "limits": limits_of(self._limits, threads),
-            "parent": os.getpid(),
         }
 
     def _hear(self, child: Child) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import threading
+import tempfile
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -16,11 +16,11 @@ from experiments.metricstore import Scope
 from experiments.models import Experiment, ImportanceStudy
 from experiments.queries import compared
 from experiments.services.importance import TASK, Question
-from mlportal.lib import lease
+from mlportal.lib import forks, lease
 from mlportal.lib.lease import Claim, WorkState
 
 SECONDS = 300
-KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+PRELOAD = ("sklearn.ensemble", "sklearn.inspection")
 CHANGED = "The runs changed while the study waited. Ask again."
 Json = dict[str, Any]
 
@@ -70,30 +70,17 @@ def _scope(study: ImportanceStudy) -> Scope:
 def _compute(held: Claim, asked: Question) -> tuple[Json | None, str]:
     """Run the child and pass its progress on; the claim may be lost meanwhile."""
     request = {"rows": [dict(d.params) for d in asked.dots], "target": [d.metrics[asked.metric] for d in asked.dots]}
-    environment = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    with subprocess.Popen(
-        [sys.executable, "-m", "experiments.training.param_importance"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=settings.BASE_DIR,
-        env={**environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    ) as child:  # fmt: skip
-        late = threading.Timer(SECONDS, child.kill)
-        late.start()
-        try:
-            return _watch(child, held, json.dumps(request))
-        finally:
-            late.cancel()
-            child.kill()
-
-
-def _watch(child: subprocess.Popen[str], held: Claim, request: str) -> tuple[Json | None, str]:
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(request)
-    child.stdin.close()
-    for line in child.stdout:
-        told = json.loads(line)
-        if "result" in told:
-            return told["result"], ""
-        if not lease.heartbeat(ImportanceStudy.objects.all(), held, progress=told["progress"], phase="computing"):
-            return None, "The claim was lost."
+    with tempfile.TemporaryDirectory(dir=settings.TEMP_DIR) as name:
+        folder = Path(name)
+        child = forks.lines(
+            "experiments.training.param_importance", json.dumps(request).encode(), folder=folder, seconds=SECONDS,
+            environment=forks.bare_environment(folder), preload=PRELOAD,
+        )  # fmt: skip
+        with closing(child) as lines:
+            for told in map(json.loads, lines):
+                if "result" in told:
+                    return told["result"], ""
+                rows = ImportanceStudy.objects.all()
+                if not lease.heartbeat(rows, held, progress=told["progress"], phase="computing"):
+                    return None, "The claim was lost."
     return None, f"The computation ended without an answer within {SECONDS} s."

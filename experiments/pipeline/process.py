@@ -1,13 +1,9 @@
 """Starts the training process, hears it, and ends it with everything it started."""
 
-import contextlib
 import json
 import os
 import resource
 import selectors
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +11,11 @@ from typing import Any
 
 from django.conf import settings
 
+from mlportal.lib import forks
+
 READ_BYTES = 1 << 20
 MAX_MESSAGE = 1 << 20
-KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+PRELOAD = ("experiments.training.fit", "experiments.training.load", "experiments.training.output")
 
 Message = dict[str, Any]
 
@@ -36,32 +34,38 @@ class Child:
     def __init__(self, request: Message, folder: Path) -> None:
         file = folder / "request.json"
         file.write_text(json.dumps(request), "utf-8")
-        reading, writing = os.pipe()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.training.child", str(file), str(writing)],
-            pass_fds=(writing,),
-            env=_environment(folder, int(request["threads"])),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        os.close(writing)
-        assert self.process.stdout is not None
-        self._reports = _Lines(reading)
-        self._prints = _Lines(self.process.stdout.fileno())
+        (reports, reporting), (prints, printing) = os.pipe(), os.pipe()
+        try:
+            self._fork = forks.start(
+                "experiments.training.child",
+                str(file),
+                folder=folder,
+                environment=_environment(folder, int(request["threads"])),
+                preload=PRELOAD,
+                stdout=printing,
+                stderr=printing,
+                also=[reporting],
+            )
+        except OSError:
+            os.close(reports)
+            os.close(prints)
+            raise
+        finally:
+            os.close(reporting)
+            os.close(printing)
+        self._reports, self._prints = _Lines(reports), _Lines(prints)
         self._selector = selectors.DefaultSelector()
         for lines in (self._reports, self._prints):
             self._selector.register(lines.descriptor, selectors.EVENT_READ, lines)
 
     @property
-    def pid(self) -> int:
-        """Process id, which is also the id of its group."""
-        return self.process.pid
+    def pid(self) -> int | None:
+        """Process id, which is also the id of its group; None until it is forked."""
+        return self._fork.pid
 
     def hear(self, seconds: float) -> Iterator[Message]:
         """Yield what it said within `seconds`; lines it printed come as log messages."""
+        self._fork.poll()
         for key, _ in self._selector.select(seconds):
             lines: _Lines = key.data
             if not lines.fill():
@@ -76,15 +80,16 @@ class Child:
         """Whether both pipes are closed: nothing more will come."""
         return not self._selector.get_map()
 
+    def wait(self, seconds: float) -> int:
+        """Wait for its own end and return the exit code; `subprocess.TimeoutExpired` after `seconds`."""
+        return self._fork.wait(seconds)
+
     def end(self) -> int:
         """Kill the whole group, reap, and return the exit code (negative: a signal)."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        code = self.process.wait()
+        code = self._fork.end()
         self._selector.close()
         os.close(self._reports.descriptor)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        os.close(self._prints.descriptor)
         return code
 
     def usage(self) -> dict[str, float]:
@@ -147,22 +152,9 @@ def _printed(line: str) -> Message:
 
 def _environment(folder: Path, threads: int) -> dict[str, str]:
     """Nothing of the portal's environment: no secret, no database address."""
-    kept = {key: os.environ[key] for key in KEPT_VARIABLES if key in os.environ}
-    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     tests = {key: os.environ[key] for key in ("MLPORTAL_TESTING", "MLPORTAL_FAILPOINT") if key in os.environ}
-    return {
-        **kept,
-        **dict.fromkeys(pools, str(threads)),
-        # threads that wait for one another sleep instead of spinning: on busy cores spinning costs minutes
-        "OMP_WAIT_POLICY": "PASSIVE",
-        **(tests if settings.TESTING else {}),
-        "PYTHONPATH": str(settings.BASE_DIR),
-        "PYTHONUNBUFFERED": "1",
-        "MALLOC_ARENA_MAX": "2",
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "JOBLIB_TEMP_FOLDER": str(folder),
-    }
+    own = {"JOBLIB_TEMP_FOLDER": str(folder), **(tests if settings.TESTING else {})}
+    return forks.bare_environment(folder, threads=threads) | own
 
 
 def limits_of(asked: dict[str, int], threads: int) -> dict[str, int]:

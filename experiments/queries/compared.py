@@ -55,7 +55,13 @@ class View:
 
     def numbers(self, *names: str) -> list[int]:
         """Run numbers; what is none is left out."""
-        return [int(n) for n in self.words(*names) if n.isascii() and n.isdigit() and len(n) < 19]
+        return [int(n) for n in self.words(*names) if _is_number(n.strip())]
+
+    @property
+    def unread(self) -> list[tuple[str, str]]:
+        """(field, word) of what stands where runs are named and is no number of a run."""
+        fields = ("runs", "base", "hi")
+        return [(name, word) for name in fields for word in self.words(name) if not _is_number(word.strip())]
 
     @property
     def axis(self) -> str:
@@ -66,7 +72,7 @@ class View:
     def folder(self) -> int | None:
         """The folder whose experiments are meant, None for all; what is no number is none that exists."""
         text = self.get("folder")
-        return None if not text else int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+        return None if not text else int(text) if _is_number(text) else -1
 
     def text(self, **changes: str | None) -> str:
         """The query string of this view, without what belongs to a page only."""
@@ -80,6 +86,10 @@ class View:
             else:
                 kept[name] = value
         return kept.urlencode()
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +121,7 @@ class Comparison:
     metrics: list[str]
     held: list[str] = field(default_factory=list)  # those of the metrics that a coloured run has
     total: int = 0
-    missing: int = 0
+    absent: list[int] = field(default_factory=list)  # asked for by number, and not of this place
     fault: FilterError | None = None
 
     @property
@@ -194,7 +204,7 @@ def compare(by: Actor, place: Place, view: View, *, around: bool = True) -> Comp
     compared = [pk for pk in wanted if pk in dots]
     made = Comparison(
         place, view, compared, _coloured(view, compared), dots, [],
-        total=len(given) if given else total, missing=len(wanted) - len(compared), fault=fault,
+        total=len(given) if given else total, absent=[pk for pk in wanted if pk not in dots], fault=fault,
     )  # fmt: skip
     made.metrics, made.held = _metrics(made)
     return made

@@ -15,13 +15,12 @@ from django.db.models.functions import Coalesce, Lower
 
 from experiments import metricstore
 from experiments.models import Experiment, ExperimentTag, Lifecycle, LoggedModel, Run
-from experiments.training import catalogue
 from mlportal.lib.errors import Invalid
 from projects.actor import Actor
 from projects.models import Project, Star
 
 from .folders import Tree
-from .metrics import arrow_of, higher_is_better, label_of
+from .metrics import USUAL, arrow_of, higher_is_better, label_of
 from .recorded import NOTE, own_tags
 
 SHOWN_TAGS = 4
@@ -249,11 +248,10 @@ def _lines(found: list[Experiment], tree: Tree | None) -> list[ExperimentLine]:
 
 def _best_of(found: list[Experiment]) -> dict[int, Best]:
     """The best value of each experiment's primary metric; where none is set, of the usual ones."""
-    usual = list(dict.fromkeys(catalogue.PRIMARY_METRIC.values()))
     asked = [
         metricstore.BestAsked(each.pk, name, higher_is_better(name))
         for each in found
-        for name in ([each.primary_metric] if each.primary_metric else usual)
+        for name in ([each.primary_metric] if each.primary_metric else USUAL)
     ]
     values = metricstore.best_each(asked)
     first = {each.experiment_id: each for each in reversed(asked) if each in values}

@@ -15,6 +15,18 @@ _LOWER_IS_BETTER = ("loss", "error", "rmse", "mse", "mae", "mape", "brier", "med
 _HIGHER_IS_BETTER = ("acc", "auc", "f1", "score", "precision", "recall", "iou", "dice", "r2", "bleu", "rouge", "map",
                      "ndcg", "reward", "psnr", "ssim", "mcc", "kappa", "hit")  # fmt: skip
 _WORD = re.compile(r"[^\W_]+")
+# By which runs are ranked where nobody said it: the first of these that they have.
+USUAL = (
+    *catalogue.PRIMARY_METRIC.values(),
+    "auc",
+    "val_auc",
+    "accuracy",
+    "val_accuracy",
+    "f1",
+    "r2",
+    "val_loss",
+    "loss",
+)
 SYSTEM = "system/"  # what clients log of the machine, not of the model
 ALL_AT_MOST = 200
 LOOKED_AT_RUNS = 3
@@ -68,7 +80,7 @@ def unit_of(metric: str) -> str:
 def default_metrics(place: Place, known: Sequence[str]) -> list[str]:
     """Order metrics for people: the primary first, then the catalogue's order, folds and the machine's last."""
     rank = {name: i for i, name in enumerate(catalogue.METRICS)}
-    primary = place.primary_metric or next((m for m in catalogue.PRIMARY_METRIC.values() if m in known), "")
+    primary = place.primary_metric or next((m for m in USUAL if m in known), "")
     return sorted(known, key=lambda m: (m != primary, _class_of(m), rank.get(m, len(rank)), m))
 
 
@@ -93,7 +105,7 @@ def leading_metrics(place: Place) -> list[str]:
     names = metricstore.some(scope, "metric", ALL_AT_MOST + 1) if scope.is_single else []
     if scope.is_single and len(names) <= ALL_AT_MOST:
         return default_metrics(place, names)
-    named = [place.primary_metric, *catalogue.METRICS, *catalogue.PRIMARY_METRIC.values()]
+    named = [place.primary_metric, *catalogue.METRICS, *USUAL]
     known = metricstore.have(scope, "metric", dict.fromkeys(n for n in named if n))
     newest = runs_of(place).active().order_by("-started_ms", "-pk")[:LOOKED_AT_RUNS]
     of_runs = metricstore.names_of(list(newest.values_list("pk", flat=True)), ALL_AT_MOST)

@@ -1,7 +1,7 @@
 """The training process: reads a request, trains, writes files, reports in JSON lines.
 
 Started by `experiments.pipeline` with an empty environment in its own session and
-folder: ``python -m experiments.training.child <request file> <report descriptor>``.
+folder: ``python -m experiments.training.child <request file>``; its reports go to descriptor 3.
 It never sees the database, the broker or a secret.
 """
 
@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any, Final
 
-PR_SET_PDEATHSIG: Final = 1
+REPORTS: Final = 3
 PR_SET_NO_NEW_PRIVS: Final = 38
 MAX_TEXT: Final = 4_000
 NEARLY_ALL: Final = 0.85
@@ -47,21 +47,16 @@ class Report:
         self.send("log", level=level, text=text[:MAX_TEXT])
 
 
-def confine(limits: dict[str, int], parent: int) -> None:
-    """Bind this process to its limits and to the life of its parent.
+def confine(limits: dict[str, int]) -> None:
+    """Bind this process to its limits.
 
     Parameters
     ----------
     limits : dict
         ``memory_bytes``, ``cpu_seconds``, ``file_bytes``, ``processes``.
-    parent : int
-        Process id of the parent.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the line above
-        os.kill(os.getpid(), signal.SIGKILL)
     for kind, name in (
         (resource.RLIMIT_AS, "memory_bytes"),
         (resource.RLIMIT_CPU, "cpu_seconds"),
@@ -130,11 +125,11 @@ def peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def main(request_file: str, descriptor: str) -> int:
+def main(request_file: str) -> int:
     """Run one training; the exit code is 0 when a result or a reason was reported."""
-    report = Report(int(descriptor))
+    report = Report(REPORTS)
     request = json.loads(Path(request_file).read_text("utf-8"))
-    confine(request["limits"], request["parent"])
+    confine(request["limits"])
     from mlportal.lib.errors import DomainError
 
     try:

@@ -23,6 +23,8 @@ from experiments.views.columns import Column
 from mlportal.lib import ui
 
 LONGEST_VALUE = 250
+FLAGS = frozenset({"", "1", "yes", "true"})  # values of a tag that say no more than its name
+LABEL, TELLING = 20, 3  # letters of a tag beside the name of a run, and of a value that stands without its tag
 UNSAID = "\0"  # a value that no filter can ask for, such as NaN
 MISSING = '<span class="dim">–</span>'
 SOURCES = {"job": "Training job", "mlflow": "MLflow client", "api": "REST API"}
@@ -34,7 +36,7 @@ class Line:
 
     facts: RunFacts
     cells: SafeString
-    labels: list[str]
+    labels: list[tuple[str, str]]
     children: int = 0
     is_open: bool = False
     is_child: bool = False
@@ -136,10 +138,19 @@ def _signed(text: str) -> str:
 
 def _line(row: RunFacts, cells: SafeString, families: Families) -> Line:
     number = row.run.pk
-    labels, count = sorted(queries.own_tags(row.tags))[:2], families.counts.get(number, 0)
+    labels = [_label(*tag) for tag in sorted(queries.own_tags(row.tags).items())[:2]]
+    count = families.counts.get(number, 0)
     is_open, is_child = number in families.opened, number in families.placed
     toggle = _toggled(families.query, families.opened, number) if count and not is_child else ""
     return Line(row, cells, labels, count if toggle else 0, is_open, is_child, toggle)
+
+
+def _label(name: str, value: str) -> tuple[str, str]:
+    """A tag beside the name of a run, and in whole: its value tells more than its name, unless it is only set."""
+    if value.lower() in FLAGS:
+        return name, name
+    text = f"{name} {value}" if len(value) < TELLING else value
+    return f"{text[:LABEL]}…" if len(text) > LABEL else text, f"{name}: {value[:LONGEST_VALUE]}"
 
 
 def _toggled(query: QueryDict, opened: Sequence[int], number: int) -> str:

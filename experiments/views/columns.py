@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from experiments import queries
-from experiments.metricstore import Order, spelling
+from experiments.metricstore import Group, Order, Question, spelling
 from experiments.queries import RunFacts, tokens
 from experiments.queries.tokens import CONTEXT, DEFAULT_CONTEXT, Token
 
@@ -74,15 +74,36 @@ class Column:
 
 
 STUCK = 3
+NAMED_METRICS = 3  # metrics of the order and the filter among the usual columns
 EXPERIMENT = Token("c", "experiment")
 
 
-def defaults(metrics: Sequence[str], varying: Sequence[str]) -> list[Token]:
-    """Return the first metrics with the curve of the first, the parameters that vary, the context."""
-    shown = [Token("m", name) for name in metrics[: queries.SHOWN_METRICS]]
+def defaults(metrics: Sequence[str], varying: Sequence[str], question: Question) -> list[Token]:
+    """Return the first metrics with the curve of the first, the parameters that vary, the context.
+
+    What runs are ordered or filtered by is among them.
+    """
+    named = [name for name in asked_for(question) if name in metrics or name == question.order.key]
+    first = list(dict.fromkeys([*metrics[:1], *named[:NAMED_METRICS], *metrics]))
+    shown = [Token("m", name) for name in first[: max(queries.SHOWN_METRICS, 1 + len(named[:NAMED_METRICS]))]]
     curve = [Token("m", metrics[0], curve=True)] if metrics else []
-    params = [Token("p", name) for name in varying[: queries.SHOWN_PARAMS]]
+    order = question.order
+    ordered = [order.key] if order.kind == "param" else []
+    params = [Token("p", name) for name in dict.fromkeys([*ordered, *varying][: queries.SHOWN_PARAMS])]
     return [*shown[:1], *curve, *shown[1:], *params, *(Token("c", name) for name in DEFAULT_CONTEXT)]
+
+
+def asked_for(question: Question) -> list[str]:
+    """Metrics by which runs are ordered, then names of which a filter asks that may be metrics."""
+    named = [question.order.key] if question.order.kind == "metric" else []
+    open_nodes = list(question.conditions)
+    while open_nodes:
+        node = open_nodes.pop(0)
+        if isinstance(node, Group):
+            open_nodes = [*node.parts, *open_nodes]
+        elif node.kind in ("metric", "bare"):
+            named.append(node.key)
+    return list(dict.fromkeys(named))
 
 
 def made(chosen: Sequence[Token], rows: Sequence[RunFacts], agg: str, order: Order) -> list[Column]:

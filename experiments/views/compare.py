@@ -18,6 +18,7 @@ from experiments.views.runs_of import Addresses, RunsOf
 
 CONTROLS = {"x": "step", "y": "lin", "smooth": "0", "clip": ""}
 LISTED = 200
+NAMED = 10
 Json = dict[str, Any]
 
 
@@ -78,7 +79,8 @@ def context(made: Comparison, chosen: list[RunFacts]) -> Json:
     made.load([*curves, *([made.primary] if made.primary else [])])
     cards = compare_table.cards(made, chosen)
     return {
-        **where(made), "made": made, "fault": made.fault, "cards": cards, "heading": heading(made),
+        **where(made), "made": made, "fault": made.fault, "absent": absent(made), "unread": unread(made.view),
+        "cards": cards, "heading": heading(made),
         "primary": made.primary, "primary_label": queries.label_of(made.primary),
         "curves": [_curve(made, name) for name in curves], "metric_choices": _metric_choices(made, curves),
         "has_contour": panels.has_surface(made, plan),
@@ -101,6 +103,23 @@ def where(made: Comparison) -> Json:
         "place": place, "at": Addresses.of(place), "state": made.view.text(),
         "experiment": queries.experiment_of(place), "folder_path": () if isinstance(place, Experiment) else place.path,
     }  # fmt: skip
+
+
+def absent(made: Comparison) -> str:
+    """Which runs that were asked for are not of the place compared."""
+    shown = made.absent[:NAMED]
+    if not shown:
+        return ""
+    more = f" and {len(made.absent) - NAMED:,} more" if made.absent[NAMED:] else ""
+    where = f"in {made.place.name}" if isinstance(made.place, Experiment) else "here"
+    words = "Run {} is not {}." if len(made.absent) == 1 else "Runs {} are not {}."
+    return words.format(f"{', '.join(map(str, shown))}{more}", where)
+
+
+def unread(view: View) -> str:
+    """What is wrong with the numbers of runs in an address."""
+    words = [word[:40] for _, word in view.unread]
+    return f"'{words[0]}' is no number of a run; write 2311,2304." if words else ""
 
 
 def heading(made: Comparison) -> str:

@@ -9,12 +9,16 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from experiments import metricstore
-from experiments.metricstore import FilterError
+from experiments import metricstore, queries
+from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError
+from experiments.queries import Place
 from experiments.views.runs_of import Asked
+from mlportal.lib import ui
+from projects.actor import Actor
 
 # What the form sends of its own; everything else in the address stays as it is.
 _OWN = ("q", "add", "edit", "cursor", "before", "col", "view")
+MOST_TRIED = 5  # conditions of a filter that nothing passes that are left out in turn to count what would
 EXAMPLES = (
     ("auc>0.87", "the latest value of a metric"),
     ("max_depth:4..8", "a range, both ends included"),
@@ -54,6 +58,27 @@ def field(request: HttpRequest, asked: Asked, fault: FilterError | None) -> dict
         "kept": _kept(request), "marked": marked(typed, fault),
         "rest": " ".join(chip["text"] for chip in chips), "editing": 0 <= at < len(pieces),
     }  # fmt: skip
+
+
+def remedies(request: HttpRequest, by: Actor, place: Place, asked: Asked) -> dict[str, Any]:
+    """Of a filter that no run passes: how many it hides, and its conditions, the one that hides most first."""
+
+    def passing(text: str) -> int:
+        state = "deleted" if asked.deleted else "active"
+        return metricstore.count(queries.question(by, place, text, NEWEST_FIRST, state))
+
+    pieces, found = parts(asked.text), []
+    for at, piece in enumerate(pieces):
+        rest = " ".join([*pieces[:at], *pieces[at + 1 :]])
+        found.append((passing(rest) if at < MOST_TRIED else 0, piece, address(request, rest)))
+    found.sort(key=lambda each: -each[0])
+    offers = [(piece, _counted(count) if count else "", link) for count, piece, link in found]
+    return {"hidden": _counted(passing("")), "offers": offers, "clear": address(request, "")}
+
+
+def _counted(count: int) -> str:
+    words = "10,000+" if count > COUNT_CAP else ui.num(count)
+    return f"{words} run" if count == 1 else f"{words} runs"
 
 
 def marked(typed: str, fault: FilterError | None) -> SafeString | str:

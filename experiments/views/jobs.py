@@ -176,13 +176,13 @@ def _metric(name: str, value: float, before: Any, line: Any) -> dict[str, Any]:
     }
 
 
-def _changes(job: TrainingJob) -> list[tuple[str, object, object]]:
-    """Return (name, baseline, this) of parameters that differ from the baseline's."""
+def _changes(job: TrainingJob) -> list[tuple[str, list[object]]]:
+    """Return (name, [baseline's value, this one's]) of parameters that differ from the baseline's."""
     if job.baseline is None:
         return []
     theirs, ours = json.loads(job.baseline.params), json.loads(job.run.params)
     return [
-        (name, theirs.get(name), ours.get(name))
+        (name, [theirs.get(name), ours.get(name)])
         for name in [*ours, *(name for name in theirs if name not in ours)]
         if theirs.get(name) != ours.get(name)
     ]

@@ -17,7 +17,7 @@ from experiments.queries.tokens import Token, step_of
 from experiments.views.cells import formatter
 from experiments.views.columns import agg_text
 from experiments.views.runs_of import Asked, whole
-from mlportal.lib import ui
+from mlportal.lib import folded, ui
 
 OPENED = 5
 RUNS_OF_A_GROUP = 20
@@ -37,9 +37,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class GroupLine:
-    """One group of the table; ``runs`` are those of an opened one."""
+    """One group of the table; ``rows`` are the runs of an opened one.
 
-    values: list[str]
+    ``values`` are (what is shown, the whole value): a long one shows where it begins to differ from the others.
+    """
+
+    values: list[tuple[str, str]]
     group: RunGroup
     cells: list[Cell]
     filter: str
@@ -80,8 +83,10 @@ class GroupTable:
         """Template context."""
         page = self.page
         following = page.next
+        columns = zip(*(group.values for group in page.found.groups), strict=True)
+        beside = [[_said(value) for value in column] for column in columns]
         return {
-            "groups": [self._line(group) for group in page.found.groups], "group_heads": self._heads(),
+            "groups": [self._line(group, beside) for group in page.found.groups], "group_heads": self._heads(),
             "group_total": page.found.total, "by": page.by, "measures": page.measures,
             "first_shown": page.skip + 1, "last_shown": page.skip + len(page.found.groups),
             "next": self._address(skip=str(following)) if following is not None else "",
@@ -112,7 +117,7 @@ class GroupTable:
         state = "descending" if order.descending else "ascending"
         return Head(label, note, numeric, state, f"{sort} {'ASC' if order.descending else 'DESC'}")
 
-    def _line(self, group: RunGroup) -> GroupLine:
+    def _line(self, group: RunGroup, beside: Sequence[Sequence[str]]) -> GroupLine:
         name, text = (
             json.dumps(group.values, ensure_ascii=False),
             groups.filter_of(group, self.page.by, self.asked.text),
@@ -122,7 +127,8 @@ class GroupTable:
         kept = [o for o in opened if o != name] if is_open else [*opened, name]
         link = self._address(group="", q=text, sort="", skip="", open="") if text else ""
         return GroupLine(
-            ["not set" if value is None else value or "empty" for value in group.values], group, self._cells(group),
+            [(folded.part_of(text, each), text) for text, each in zip(map(_said, group.values), beside, strict=True)],
+            group, self._cells(group),
             link, self._address_list("open", kept[-OPENED:]) if text else "", is_open,
             self._rows(text) if is_open and text else [],
         )  # fmt: skip
@@ -139,9 +145,16 @@ class GroupTable:
                 Cell(ui.MISSING if stat.best is None else write_best(stat.best),
                      ui.MISSING if stat.mean is None else write_mean(stat.mean),
                      "" if half is None else write_mean(half), stat.count,
-                     stat.best is not None and stat.best == best, stat.mean is not None and stat.mean == mean)
+                     stat.best is not None and stat.best == best and self._is_judged("best", at),
+                     stat.mean is not None and stat.mean == mean and self._is_judged("mean", at))
             )  # fmt: skip
         return out
+
+    def _is_judged(self, what: str, at: int) -> bool:
+        """Whether the best of the page is the best of all groups: it shows them all, or begins with the best."""
+        page, order = self.page, self.page.order
+        leads = (order.what, order.at) == (what, at) and order.descending == (page.measures[at].best == "max")
+        return page.found.total == len(page.found.groups) or (leads and not page.skip)
 
     def _rows(self, text: str) -> list[OpenedRow]:
         """The best runs of an opened group."""
@@ -173,6 +186,10 @@ class GroupTable:
         query = self.request.GET.copy()
         query.setlist(name, values)
         return f"?{query.urlencode()}"
+
+
+def _said(value: str | None) -> str:
+    return "not set" if value is None else value or "empty"
 
 
 def _note(agg: str) -> str:

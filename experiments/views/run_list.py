@@ -54,6 +54,8 @@ class RunList(RunsOf):
         context["shape_fault"] = shape_fault or self.order_fault
         context["fault"] = wrong or context["fault"]
         context |= filters.field(request, asked, context["fault"])
+        if not by and not context["lines"] and context["chips"]:
+            context["empty"] = filters.remedies(request, self.actor, found, asked)
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
         context |= {"place": found, "at": Addresses.of(found)}
@@ -140,6 +142,10 @@ class _Table:
         self.chosen = chosen = self._chosen(families.rows)
         shown = columns.made(chosen, families.rows, self.asked.agg, self.page.order)
         found = self._numbers(families.rows, shown)
+        if not asked_columns(self.request):  # nobody asked for a curve that no run of the page has
+            drawn = {name for (_, name), values in found.curves.items() if len(values) > 1}
+            self.chosen = chosen = [t for t in chosen if not t.curve or t.name in drawn]
+            shown = [c for c in shown if c.token in chosen]
         if self.asked.only:
             shown = cells.without_constant(shown, families.rows, found)
         primary = self.metrics[0] if self.metrics else ""
@@ -161,7 +167,7 @@ class _Table:
     def _chosen(self, rows: list[RunFacts]) -> list[Token]:
         if found := tokens.read(asked_columns(self.request)):
             return found
-        usual = columns.defaults(self.metrics, queries.varying_params(rows))
+        usual = columns.defaults(self.metrics, queries.varying_params(rows), self.question)
         return usual if isinstance(self.place, Experiment) else [columns.EXPERIMENT, *usual]
 
     def _numbers(self, rows: list[RunFacts], shown: list[Column]) -> Numbers:

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mlportal.cli.errors import MISSING, REFUSED, Failure
-from mlportal.cli.output import show
+from mlportal.cli.output import show, table
 
 if TYPE_CHECKING:
     from projects.actor import Actor
@@ -28,6 +28,10 @@ def add_commands(commands: Any) -> None:
     _add_project(_adder(things, "project", "add a project", run_project_add))
     _add_member(_adder(things, "member", "give a user a role in a project", run_member_add))
     _add_token(_adder(things, "token", "make an API token", run_token_add))
+    keeping = things.add_parser("retention", help="what is over its days").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    _action(keeping, "show", "tell what the scheduler would forget; nothing is changed", run_retention_show)
     files = things.add_parser("files", help="stored files").add_subparsers(metavar="ACTION", required=True)
     collect = files.add_parser("collect", help="remove files that nothing has named for a day")
     collect.add_argument("--dry-run", action="store_true", help="only tell how many there are, and how large")
@@ -189,6 +193,19 @@ def _actor(within: "Project | None") -> "Actor":
 
     grants = {Permission.SITE_ADMIN, Permission.MEMBER_MANAGE, Permission.TOKEN_CREATE}
     return Actor.system("command line", project=within, grants=grants)
+
+
+def run_retention_show(given: argparse.Namespace) -> int:
+    """Tell what is over its days."""
+    _load()
+    from dataclasses import asdict
+
+    from deployments.services import retention
+
+    found = retention.due()
+    lines = [[each.project, each.what, each.days, each.rows, each.kept or "goes"] for each in found]
+    show(given, [asdict(each) for each in found], table(["project", "what", "days", "rows", ""], lines))
+    return 0
 
 
 def _called(service: Any, within: "Project | None" = None, **values: Any) -> Any:

@@ -33,7 +33,7 @@ WORDS = {
     "trial.started": "started the trial", "trial.stopped": "decided the trial",
     "alert.resolved": "closed the alert", "alert.acknowledged": "acknowledged",
     "audit.exported": "exported the audit log", "predictions.unlogged": "lost predictions of",
-    "predictions.forgotten": "forgot old predictions in",
+    "predictions.forgotten": "forgot old predictions in", "statistics.forgotten": "forgot old statistics in",
 }  # fmt: skip
 
 

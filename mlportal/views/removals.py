@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from deployments.services import removals
-from mlportal.lib.errors import Missing
+from mlportal.lib.errors import Invalid, Missing
 from mlportal.lib.forms import Form
 from projects.access import ScopedAPIView, SiteView
 from projects.models import Project, ProjectRemoval
@@ -54,7 +54,7 @@ class RemovalList(SiteView):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Ask for the removal of one, or show what is wrong."""
-        project, form = self.load_project(self.actor, request.POST.get("project", "")[:60]), NewRemoval(request.POST)
+        project, form = _named(self, request.POST.get("project", "")), NewRemoval(request.POST)
         made = (
             form.attempt(lambda: removals.ask(self.actor, project=project, **form.cleaned_data))
             if form.is_valid()
@@ -180,7 +180,7 @@ class RemovalPreview(ScopedAPIView):
     )  # fmt: skip
     def get(self, request: Request) -> Response:
         """Count what would go; nothing is changed."""
-        project = self.load_project(self.actor, request.query_params.get("project", "")[:60])
+        project = _named(self, request.query_params.get("project", ""))
         rows = removals.tally(self.actor, project=project)
         kept = removals.kept_back(self.actor, project=project)
         return Response({"project": project.slug, "kept_back": kept, "rows": rows})
@@ -224,6 +224,12 @@ class RemovalRecords(OneRemoval):
         if not found.record_sha256:
             raise Missing("There is no record of this project: it is not removed yet, or its years are over.")
         return _zipped(found, removals.record(self.actor, removal=found))
+
+
+def _named(view: SiteView | ScopedAPIView, slug: str) -> Project:
+    if not slug:
+        raise Invalid("Say which project: its address.", field="project")
+    return view.load_project(view.actor, slug[:60])
 
 
 def _zipped(found: ProjectRemoval, content: bytes) -> HttpResponse:

@@ -229,15 +229,26 @@ def _text_counts(
     values: Iterable[Any], *, boolean: bool = False, longest: int | None = LONGEST_LEVEL
 ) -> tuple[Counter[str], int]:
     """Count values by their text; the second result is how many were empty."""
+    counted = _counted(values)
+    if not boolean and _are_short(counted, longest):
+        nulls = counted.pop(None, 0)
+        return cast(Counter[str], counted), nulls
     texts: Counter[str] = Counter()
     nulls = 0
-    for value, count in _counted(values).items():
+    for value, count in counted.items():
         text = value if type(value) is str else text_of(value)
         if text is None:
             nulls += count
         else:
             texts[truth_of(text) if boolean else text[:longest]] += count
     return texts, nulls
+
+
+def _are_short(counted: Counter[Hashable], longest: int | None) -> bool:
+    """Whether all values are texts that stay as they are, or none, as nearly always in a column of words."""
+    if not {str, type(None)}.issuperset(map(type, counted)):
+        return False
+    return longest is None or max((len(cast(str, text)) for text in counted if text), default=0) <= longest
 
 
 def _counted(values: Any) -> Counter[Hashable]:

@@ -141,6 +141,9 @@ def repeated_share(counts: Counts) -> float | None:
 
 def commonest(others: dict[str, int]) -> dict[str, int]:
     """Keep the 20 commonest values, ties by name, so that the result does not depend on order."""
+    if len(others) > MOST_OTHERS:
+        least = sorted(others.values(), reverse=True)[MOST_OTHERS - 1]
+        others = {name: count for name, count in others.items() if count >= least}
     ranked = sorted(others.items(), key=lambda item: (-item[1], item[0]))
     return dict(ranked[:MOST_OTHERS])
 

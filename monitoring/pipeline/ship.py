@@ -7,7 +7,6 @@ next pass only removes the file.
 from __future__ import annotations
 
 import fcntl
-import io
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.db.models import Q
 from django.utils import timezone
 
-from mlportal.lib import blobs
+from mlportal.lib import blobs, rowfile
 from mlportal.lib.failpoints import failpoint
 from monitoring import spool
 from monitoring.drift import shape
@@ -289,7 +288,6 @@ def _kept_columns(header: dict[str, Any]) -> list[str]:
 def store(draft: Draft) -> str:
     """Write features and full outputs as Parquet; the same segment always gives the same file."""
     import pyarrow as pa
-    from pyarrow import parquet
 
     header = draft.header
     names = _kept_columns(header)
@@ -304,9 +302,7 @@ def store(draft: Draft) -> str:
     arrays["__id__"] = pa.array(draft.ids)
     table = pa.table(arrays)
     table = table.replace_schema_metadata({"classes": "\x1f".join(as_text(value) for value in header["classes"])})
-    buffer = io.BytesIO()
-    parquet.write_table(table, buffer, compression="zstd", row_group_size=10_000)
-    return blobs.put_bytes(buffer.getvalue()).sha256
+    return blobs.put_bytes(rowfile.packed(table)).sha256
 
 
 def _array(values: list[Any], kind: str, *, hashed: bool, salt: str) -> Any:

@@ -1,6 +1,5 @@
 """Find the rows of one person in the files of the prediction log, and blank them."""
 
-import io
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from mlportal.lib import blobs
+from mlportal.lib import blobs, rowfile
 from monitoring.models import GroundTruth, Prediction, PredictionChunk
 from monitoring.services import chunks, retention
 from projects.models import Project
@@ -119,7 +118,5 @@ def blank(hits: Hits) -> bool:
         at = table.schema.get_field_index(name)
         values = [None if row in lost else value for row, value in enumerate(table.column(name).to_pylist())]
         table = table.set_column(at, table.schema.field(name), pa.array(values, type=table.schema.field(name).type))
-    buffer = io.BytesIO()
-    parquet.write_table(table, buffer, compression="zstd", row_group_size=10_000)
-    fresh = blobs.put_bytes(buffer.getvalue())
+    fresh = blobs.put_bytes(rowfile.packed(table))
     return bool(PredictionChunk.objects.filter(pk=hits.chunk.pk, sha256=before).update(sha256=fresh.sha256))

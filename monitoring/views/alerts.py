@@ -53,6 +53,10 @@ RUNBOOKS = {
     "errors": "Read the first refused requests in the log: a changed caller sends what the signature refuses.",
     "latency": "Compare with the number of rows a request and with other work on the machine.",
     "traffic": "Ask the caller first; then look whether the serving process is up.",
+    "log": "Callers got their answers, the log did not: look on Operations whether the disk of the serving host is "
+    "full or its log waits for the shipper. What is lost cannot be brought back; say so where these predictions count.",
+    "experiment": "Do not read the difference between the variants. Look for callers that lose or repeat requests of "
+    "one variant, and for units that are not what the plan calls one.",
 }
 RETRAINED = ("drift", "performance", "retraining")
 

@@ -1,11 +1,13 @@
 """The form of a saved split. It only parses; the engine judges."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 
 from mlportal.lib.forms import Form
+from projects.tabular.split.recipe import LEAST, MOST
 
 
 class SplitForm(Form):
@@ -40,21 +42,33 @@ class SplitForm(Form):
             assert isinstance(field, forms.ChoiceField)
             field.choices = [("", nothing), *((column, column) for column in columns)]
 
+    def clean_test_share(self) -> float:
+        """Return the share of the test part, as a part of one."""
+        return _share(self.cleaned_data["test_share"], LEAST)
+
+    def clean_validation_share(self) -> float:
+        """Return the share of the validation part, as a part of one."""
+        return _share(self.cleaned_data["validation_share"] or "0", 0.0)
+
     def recipe(self) -> dict[str, Any]:
         """Return the recipe as JSON, for the engine to check."""
         values = self.cleaned_data
         return {
             "kind": values["kind"],
-            "test_share": _share(values["test_share"]),
-            "validation_share": _share(values["validation_share"] or "0"),
+            "test_share": values["test_share"],
+            "validation_share": values["validation_share"],
             "seed": values["seed"],
             "column": values["column"],
             "balance": values["balance"],
         }
 
 
-def _share(text: str) -> float | str:
+def _share(text: str, least: float) -> float:
+    """Read a share written in percent, as the field asks for it."""
     try:
-        return float(text.strip().removesuffix("%")) / 100
+        share = float(text.strip().removesuffix("%")) / 100
     except ValueError:
-        return text
+        share = math.nan
+    if not least <= share <= MOST:
+        raise forms.ValidationError(f"{text[:20]!r} is not {least:.0%} to {MOST:.0%} of the rows.", code="share")
+    return share

@@ -1,11 +1,8 @@
 """What a worker does for the projects app: profile a dataset version in a child process."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,9 +15,10 @@ import structlog
 from django.conf import settings
 from django.db import OperationalError, transaction
 
-from mlportal.lib import blobs, lease
+from mlportal.lib import blobs, forks, lease
 from mlportal.lib.errors import DomainError
 from mlportal.lib.failpoints import failpoint
+from mlportal.lib.forks import Fork
 from mlportal.lib.lease import Claim, WorkState
 from projects.actor import Actor
 from projects.models import DatasetVersion
@@ -34,7 +32,7 @@ from .importing import import_dataset, sweep_imports
 __all__ = ["import_dataset", "profile_version", "sweep_imports", "sweep_profiles"]
 log = structlog.get_logger(__name__)
 POLL_SECONDS = 0.1
-KEPT_VARIABLES = ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+PRELOAD = ("projects.tabular.profile",)
 SELF_FENCE_SECONDS = 30.0
 
 
@@ -118,33 +116,24 @@ def _attempt(version: DatasetVersion, held: Claim, folder: Path) -> Outcome:
     try:
         stopped = _watch(process, held, folder)
     finally:
-        _end(process)
-    return stopped or _collect(process.returncode, version, path, folder)
+        code = process.end()
+    return stopped or _collect(code, version, path, folder)
 
 
-def _start(folder: Path) -> "subprocess.Popen[bytes]":
+def _start(folder: Path) -> Fork:
     with (folder / "errors.txt").open("wb") as errors:
-        return subprocess.Popen(
-            [sys.executable, "-m", "projects.tabular.child", str(folder)],
-            cwd=folder,
-            env=_environment(folder),
-            stdin=subprocess.DEVNULL,
-            stdout=errors,
-            stderr=errors,
-            start_new_session=True,
+        return forks.start(
+            "projects.tabular.child",
+            str(folder),
+            folder=folder,
+            environment=forks.bare_environment(folder, threads=2),
+            preload=PRELOAD,
+            stdout=errors.fileno(),
+            stderr=errors.fileno(),
         )
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """Nothing of the portal's environment: no secret, no database address."""
-    kept = {key: os.environ[key] for key in KEPT_VARIABLES if key in os.environ}
-    own = {"PYTHONPATH": str(settings.BASE_DIR), "HOME": str(folder), "TMPDIR": str(folder)}
-    # One memory arena and the system's allocator give memory back between blocks.
-    thrift = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "2"}
-    return kept | own | thrift
-
-
-def _watch(process: "subprocess.Popen[bytes]", held: Claim, folder: Path) -> Outcome | None:
+def _watch(process: Fork, held: Claim, folder: Path) -> Outcome | None:
     """Wait for the child while the lease is renewed; an outcome when it has to be ended from here."""
     began = spoke = time.monotonic()
     next_beat = began
@@ -181,13 +170,6 @@ def _progress(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {"phase": "Starting"}
     return {"progress": min(0.99, float(said["share"])), "phase": str(said["phase"])[:100]}
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Kill the child with everything it started, and reap it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def _collect(code: int, version: DatasetVersion, path: Path, folder: Path) -> Outcome:

@@ -21,6 +21,7 @@ from projects.tabular.checks.rules import Rule, limit_words, read
 
 log = structlog.get_logger(__name__)
 CHILD = "projects.tabular.checks.child"
+PRELOAD = ("projects.tabular.checks.measure",)
 GRACE_SECONDS = 15
 Found = dict[str, Any]
 
@@ -77,7 +78,12 @@ class _Measuring:
             if beat():
                 raise children.Stopped
             ended = children.run(
-                CHILD, self._request(rules, foreign=foreign), place, beat=beat, seconds=seconds + GRACE_SECONDS
+                CHILD,
+                self._request(rules, foreign=foreign),
+                place,
+                beat=beat,
+                seconds=seconds + GRACE_SECONDS,
+                preload=PRELOAD,
             )
         if ended.stopped in (children.LOST, children.CANCELLED):
             raise children.Stopped

@@ -2,14 +2,12 @@
 
 import json
 import os
+import selectors
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,14 @@ from django.conf import settings
 from django.db import OperationalError
 from django.db.models import QuerySet
 
-from mlportal.lib import lease
+from mlportal.lib import forks, lease
+from mlportal.lib.forks import Fork
 from mlportal.lib.lease import Claim, Work
-from projects.pipeline import POLL_SECONDS, SELF_FENCE_SECONDS, _environment
+from projects.pipeline import POLL_SECONDS, SELF_FENCE_SECONDS
 from projects.tabular import child
 
 log = structlog.get_logger(__name__)
+READ_BYTES = 1 << 20
 LOST, CANCELLED, LATE = "lost", "cancelled", "late"
 Beat = Callable[[], str]
 
@@ -98,38 +98,55 @@ def said(place: Path) -> tuple[float, str]:
     return float(told["share"]), str(told["phase"])[:100]
 
 
-def run(module: str, request: dict[str, Any], place: Path, *, beat: Beat, seconds: float) -> Ended:
+def run(
+    module: str, request: dict[str, Any], place: Path, *, beat: Beat, seconds: float, preload: Sequence[str]
+) -> Ended:
     """Start ``python -m module folder`` with a request and wait for it, no longer than ``seconds``."""
     (place / child.REQUEST).write_text(json.dumps(request))
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, str(place)],
-        cwd=place,
-        env=_environment(place) | {"PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    # Pipes and no files: a child may be forbidden to write any.
+    (out, saying), (err, complaining) = os.pipe(), os.pipe()
+    told = {out: bytearray(), err: bytearray()}
     try:
-        stopped, out, err = _wait(process, beat, seconds)
+        try:
+            process = forks.start(
+                module,
+                str(place),
+                folder=place,
+                environment=forks.bare_environment(place, threads=2),
+                preload=preload,
+                stdout=saying,
+                stderr=complaining,
+            )
+        finally:
+            os.close(saying)
+            os.close(complaining)
+        try:
+            stopped = _wait(process, told, beat, seconds)
+        finally:
+            code = process.end()
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if stopped:
-        process.communicate()
-    return Ended(process.returncode, out, err, stopped)
+        os.close(out)
+        os.close(err)
+    return Ended(code, bytes(told[out]), bytes(told[err]), stopped)
 
 
-def _wait(process: "subprocess.Popen[bytes]", beat: Beat, seconds: float) -> tuple[str, bytes, bytes]:
+def _wait(process: Fork, told: dict[int, bytearray], beat: Beat, seconds: float) -> str:
+    """Hear the child until its end; returns why it is not waited for any more, or nothing."""
     began = next_beat = time.monotonic()
-    while True:
-        with suppress(subprocess.TimeoutExpired):
-            return "", *process.communicate(timeout=POLL_SECONDS)
-        now = time.monotonic()
-        if now - began > seconds:
-            return LATE, b"", b""
-        if now >= next_beat:
-            next_beat = now + min(1.0, settings.HEARTBEAT_SECONDS)
-            if stop := beat():
-                return stop, b"", b""
+    with selectors.DefaultSelector() as ears:
+        for pipe in told:
+            ears.register(pipe, selectors.EVENT_READ)
+        while ears.get_map() or process.poll() is None:
+            for key, _ in ears.select(POLL_SECONDS):
+                if part := os.read(key.fd, READ_BYTES):
+                    told[key.fd] += part
+                else:
+                    ears.unregister(key.fd)
+            now = time.monotonic()
+            if now - began > seconds:
+                return LATE
+            if now >= next_beat:
+                next_beat = now + min(1.0, settings.HEARTBEAT_SECONDS)
+                if stop := beat():
+                    return stop
+    return ""

@@ -20,6 +20,7 @@ from projects.services import events, splits, tables
 
 log = structlog.get_logger(__name__)
 CHILD, ROWS = "projects.tabular.split.child", "rows.parquet"
+PRELOAD = ("projects.tabular.split.cut", "pyarrow.parquet")
 Changes = dict[str, Any]
 
 
@@ -56,7 +57,9 @@ def _cut(split: SplitRecipe, held: Claim) -> tuple[Changes, str]:
             return {"progress": min(0.99, share), "phase": phase or "Starting"}
 
         beat = children.heart(SplitRecipe.objects.all(), held, progress)
-        ended = children.run(CHILD, _request(split, place), place, beat=beat, seconds=settings.PROFILE_SECONDS)
+        ended = children.run(
+            CHILD, _request(split, place), place, beat=beat, seconds=settings.PROFILE_SECONDS, preload=PRELOAD
+        )
         if ended.stopped in (children.LOST, children.CANCELLED):
             raise children.Stopped
         if ended.stopped:

@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy import stats
 
+from mlportal.lib import rowfile
 from monitoring import drift
 
 ROWS, REFERENCE, NUMBERS, WORDS, CHUNK = 1_000_000, 1_000_000, 24, 6, 10_000
@@ -82,8 +84,11 @@ def write_log(current: pd.DataFrame, folder: Path) -> None:
     """Write the rows as the shipper does, a file a segment."""
     folder.mkdir()
     for start in range(0, len(current), CHUNK):
-        rows = current.iloc[start : start + CHUNK]
-        rows.to_parquet(folder / f"{start:09}.parquet", index=False, compression="zstd", row_group_size=CHUNK)
+        rows = pa.Table.from_pandas(current.iloc[start : start + CHUNK], preserve_index=False)
+        rows = pa.table(
+            {name: rows.column(name).cast(pa.string() if name[0] == "w" else pa.float64()) for name in current}
+        )
+        (folder / f"{start:09}.parquet").write_bytes(rowfile.packed(rows))
 
 
 def exact(reference: pd.DataFrame, current: pd.DataFrame, name: str) -> tuple[float, float]:

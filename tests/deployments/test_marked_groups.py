@@ -230,3 +230,44 @@ def test_rules_that_were_read_with_codes_are_not_written_back(team, marked_late)
     assert refused.status_code == 400
     assert (refused.json()["field"], code(marked_late, "Quagga") in refused.json()["detail"]) == ("gates.3.value", True)
     assert blind.send("patch", at, {"expiry_days": 3}).status_code == 200
+
+
+def test_a_back_test_from_before_the_mark_is_told_without_names(team):
+    rules = [
+        *GATES,
+        {"kind": "segment_at_least", "column": "tribe", "value": "Zebra", "metric": "roc_auc", "limit": 0.95},
+    ]
+    policies.change(team.admin, environment=environment(team), gates=rules)
+    made = make_request(team, found=result(**(FOUND | {"marked": []})))
+    policy = policies.draft(team.admin, environment=environment(team), expiry_days=3)
+    backtests.work(backtests.start(team.admin, policy=policy).pk, worker="test")
+    kept = Backtest.objects.get()
+    assert named(json.dumps(kept.result))  # nobody had marked the column
+    dataset = made.version.dataset_version.dataset
+    dataset.marks = {"tribe": "sensitive"}
+    dataset.save(update_fields=["marks"])
+    path = f"environments/production/policies/{policy.number}/backtest/"
+    [hidden] = Api(team, "manager", "read").get(path).json()["result"]["requests"]
+    assert named(json.dumps(hidden)) == []
+    assert hidden["found"] == between(made)
+    [shown] = Api(team, "scientist", "read", "write").get(path).json()["result"]["requests"]
+    assert shown == kept.result["requests"][0]
+    page = f"/p/{team.project.slug}/settings/policies/production/{policy.number}/"
+    assert named(browser(team, "manager").get(page).content.decode().split('id="backtest"')[1]) == []
+    kept.refresh_from_db()
+    assert named(json.dumps(kept.result))  # what was kept stays
+
+
+def test_a_back_test_of_a_named_group_does_not_name_it(team):
+    rules = [{"kind": "segment_at_least", "column": "tribe", "value": "Quagga", "metric": "roc_auc", "limit": 0.95}]
+    policies.change(team.admin, environment=environment(team), gates=rules)
+    made = make_request(team, found=result(**(FOUND | {"marked": []})))
+    policy = policies.draft(team.admin, environment=environment(team), expiry_days=3)
+    backtests.work(backtests.start(team.admin, policy=policy).pk, worker="test")
+    assert "Quagga" in json.dumps(Backtest.objects.get().result)
+    dataset = made.version.dataset_version.dataset
+    dataset.marks = {"tribe": "sensitive"}
+    dataset.save(update_fields=["marks"])
+    told = backtests.told(team.manager, backtest=Backtest.objects.get())
+    assert named(json.dumps(told)) == []
+    assert code(made, "Quagga") in json.dumps(told)

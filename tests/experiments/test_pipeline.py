@@ -161,9 +161,8 @@ def test_killed_process_fails_without_another_try(
     project: Project, children: list[Child], number: int, sentence: str
 ) -> None:
     def strike() -> None:
-        while not children:
+        while not children or children[0].pid is None:
             time.sleep(0.05)
-        time.sleep(1)
         os.kill(children[0].pid, number)
 
     killer = threading.Thread(target=strike)
@@ -179,8 +178,8 @@ def test_environment_of_the_process_holds_no_secret(project: Project, children: 
     seen: list[bytes] = []
 
     def look() -> None:
-        while not children:
-            time.sleep(0.05)
+        while not children or children[0].pid is None:
+            time.sleep(0.01)
         seen.append(Path(f"/proc/{children[0].pid}/environ").read_bytes())
 
     reader = threading.Thread(target=look)

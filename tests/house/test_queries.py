@@ -61,6 +61,7 @@ ASKED = {
     f"{P}runs/<int:run>/series/": "?key=auc",
     f"{P}datasets/<str:name>/checks/new/": "?kind=range",
     f"{P}models/register/run/": "?run={runs}",
+    "api/v1/removals/preview/": "?project={projects}",
     "search/": "?q=churn",
     f"{MLFLOW}artifacts/list": "?run_id={from-client}",
     f"{MLFLOW}runs/get": "?run_id={from-client}",

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -174,11 +175,18 @@ def wait_for_child(pid: int) -> int:
     """The child of worker `pid` once it reads the file: its own note tells, as a beat may come too late."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
-        if found and Path(f"/proc/{found[0]}/cwd/{PROGRESS}").exists():
-            return int(found[0])
+        for server in children(pid):  # the worker's own child forks the one that reads
+            for child in children(server):
+                if Path(f"/proc/{child}/cwd/{PROGRESS}").exists():
+                    return child
         time.sleep(0.01)
     raise AssertionError("the worker's child read nothing")
+
+
+def children(pid: int) -> list[int]:
+    with suppress(FileNotFoundError):
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return []
 
 
 def gone_within(pid: int, seconds: float) -> bool:

@@ -8,8 +8,18 @@ from django.utils import timezone
 from deployments import tasks
 from deployments.models import Endpoint
 from deployments.services import endpoints, registered, versions
+from deployments.services import retention as ledger
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
-from monitoring.models import Bucket, GroundTruth, IngestedSegment, LabelBucket, Prediction, PredictionChunk
+from monitoring.models import (
+    Bucket,
+    Day,
+    GroundTruth,
+    IngestedSegment,
+    LabelBucket,
+    Prediction,
+    PredictionChunk,
+    Window,
+)
 from monitoring.pipeline import ship
 from monitoring.services import predictions, retention
 from projects.models import Event
@@ -47,6 +57,8 @@ def counted() -> tuple[int, int, int]:
 def test_old_predictions_go_and_figures_stay(team, endpoint, tmp_path):
     predicted(team, endpoint, tmp_path, days=40)
     predicted(team, endpoint, tmp_path, days=2)
+    assert endpoint.log_days == 30  # a new one
+    endpoints.configure(team.ops, endpoint=endpoint, log_days=0)
     figures = Bucket.objects.count(), LabelBucket.objects.count()
     assert tasks.forget_predictions() == 0  # nothing was said, so they are kept
     endpoints.configure(team.ops, endpoint=endpoint, log_days=30)
@@ -129,3 +141,50 @@ def test_a_legal_hold_keeps_predictions_labels_versions_and_models(team, endpoin
     legal_holds.lift(team.admin, hold=hold, reason="The case is closed.")
     assert (ship.forget_unmatched(timezone.now()), tasks.forget_predictions()) == (3, 3)
     versions.delete(team.scientist, version=version)
+
+
+def counted_at(monitor, at) -> None:
+    """What is kept of a minute: counts, a day, a window."""
+    Bucket.objects.create(monitor=monitor, hour=at, column="age", counts={}, rows=5)
+    Day.objects.create(monitor=monitor, at=at)
+    Window.objects.create(
+        monitor=monitor, starts_at=at - timedelta(minutes=1), ends_at=at, rows=5, verdict="ok", computed_at=at
+    )
+
+
+def test_old_statistics_go_but_the_windows_that_rules_compare_with(team):
+    now = timezone.now()
+    monitor = make_monitor(team.project, since=now - 500 * DAY)
+    for day in range(500, 470, -1):  # 30 windows, of which 28 stay
+        counted_at(monitor, now - day * DAY)
+    counted_at(monitor, now - 399 * DAY)
+    hold = legal_holds.place(team.admin, project=team.project, reason="A letter of the regulator.")
+    assert tasks.forget_statistics() == 0
+    [told] = ledger.due()
+    assert (told.what, told.days, told.rows, told.kept) == ("statistics", 400, 62, "kept by a legal hold")
+    legal_holds.lift(team.admin, hold=hold, reason="The case is closed.")
+    assert tasks.forget_statistics() == 62
+    assert (Bucket.objects.count(), Day.objects.count(), Window.objects.count()) == (1, 1, 29)
+    told = Event.objects.filter(verb="statistics.forgotten").values_list("data__kind", "data__rows")
+    assert sorted(told) == [("counts", 30), ("days", 30), ("windows", 2)]
+    assert tasks.forget_statistics() == 0
+    assert ledger.due() == []
+
+
+def test_statistics_can_be_kept_for_ever(team, settings):
+    settings.STATISTICS_DAYS = 0
+    counted_at(make_monitor(team.project), timezone.now() - 900 * DAY)
+    assert tasks.forget_statistics() == 0
+    assert ledger.due() == []
+
+
+def test_what_is_due_is_told_by_endpoint(team, endpoint, tmp_path):
+    predicted(team, endpoint, tmp_path, days=40)
+    [told] = ledger.due()
+    assert (told.project, told.what, told.days, told.rows) == (
+        team.project.slug,
+        f"predictions of {endpoint.name}",
+        30,
+        3,
+    )
+    assert Prediction.objects.count() == 3

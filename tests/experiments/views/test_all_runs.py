@@ -246,4 +246,4 @@ def test_the_page_costs_the_same_queries_for_any_number_of_runs(web, project, co
     web.get(PAGE)
     with CaptureQueriesContext(connection) as seen:
         web.get(f"{PAGE}{query}")
-    assert len(seen) == {"": 29, "?group=e": 30}[query]
+    assert len(seen) == {"": 30, "?group=e": 31}[query]

@@ -142,15 +142,27 @@ def test_more_than_sixteen_are_grey_until_chosen(web, experiment):
     made = make_many(experiment, 20)
     page = web.get(BASE, {"runs": numbers(made), "hi": numbers(made[3:5])})
     assert "18 of 20 runs are grey; 2 are coloured." in text(page)
+    written = re.search(r'name="hi" value="([^"]*)"', page.content.decode())[1]
+    again = web.get(BASE, {"runs": numbers(made), "hi": written})  # the form as the page fills it in
+    assert "18 of 20 runs are grey; 2 are coloured." in text(again)
     found = series(web, made, m="roc_auc", hi=numbers(made[3:5])).json()
     assert [(r["id"], r["k"]) for r in found["runs"]][:3] == [(made[3].pk, 1), (made[4].pk, 2), (made[0].pk, 0)]
 
 
-def test_runs_of_other_experiments_are_left_out_and_counted(web, experiment, project):
+def test_runs_of_other_experiments_are_left_out_and_named(web, experiment, project):
     made = make_many(experiment, 2)
     foreign = make_run(make_experiment(project, "other"))
-    page = web.get(BASE, {"runs": numbers([*made, foreign])})
-    assert "1 of the runs asked for are not in this experiment." in text(page)
+    several = f"/p/churn/runs/compare/?runs={foreign.pk}"
+    for asked in ([*made, foreign], [foreign]):  # with others, and where nothing is left to compare
+        page = web.get(BASE, {"runs": numbers(asked)})
+        assert f"Run {foreign.pk} is not in churn-gbm. Compare runs of several experiments" in text(page)
+    assert several in page.content.decode()
+    assert "Compare 1 run" in text(web.get(several))
+
+
+@pytest.mark.usefixtures("experiment")
+def test_what_is_no_number_of_a_run_is_said(web):
+    assert "&#x27;best&#x27; is no number of a run; write 2311,2304." in text(web.get(BASE, {"runs": "best"}))
 
 
 def test_charts_of_single_values_say_what_they_show(web, experiment):

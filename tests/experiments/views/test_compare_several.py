@@ -89,7 +89,9 @@ def test_a_folder_keeps_its_runs_and_every_link_keeps_the_folder(web, pair, proj
     pair[0].experiment.save()
     page = web.get(BASE, {"runs": numbers(pair), "folder": folder.pk})
     shown = text(page)
-    assert ("Compare 2 runs" in shown, "Runs in 2026" in shown, "1 of the runs asked for" in shown) == (True,) * 3
+    assert ("Compare 2 runs" in shown, "Runs in 2026" in shown, f"Run {pair[2].pk} is not here." in shown) == (
+        True,
+    ) * 3
     addresses = re.findall(r'(?:href|data-url|action)="(/p/churn/runs/[^"]*)"', page.content.decode())
     assert [a for a in addresses if f"folder={folder.pk}" not in a and not re.search(r"/runs/\d+/", a)] == [BASE]
     assert web.get(BASE, {"folder": "999999"}).status_code == 404
@@ -101,7 +103,7 @@ def test_runs_of_other_projects_and_of_deleted_experiments_are_not_there(web, pa
     pair[2].experiment.lifecycle = "deleted"
     pair[2].experiment.save()
     page = web.get(BASE, {"runs": numbers([*pair, foreign])})
-    assert "2 of the runs asked for are not here." in text(page)
+    assert f"Runs {pair[2].pk}, {foreign.pk} are not here." in text(page)
     assert "hidden-name" not in page.content.decode()
     assert web.get("/p/secret/runs/compare/").status_code == 404
     drawn = web.get(f"{BASE}series/", {"runs": numbers([pair[0], foreign]), "m": "roc_auc"}).json()
@@ -187,3 +189,5 @@ def test_the_api_answers_the_same(api, pair):
     assert api.get(f"{API}/runs/importance/", asked).json()["refusal"].startswith("3 of the runs")
     assert api.get(f"{API}/runs/compare/", {"folder": "999999"}).status_code == 404
     assert api.get(f"{API}/runs/compare/", {"q": "depth >"}).json()["code"] == "bad_filter"
+    wrong = api.get(f"{API}/runs/compare/", {"base": "best"})
+    assert (wrong.status_code, wrong.json()["field"], wrong.json()["got"]) == (400, "base", "best")

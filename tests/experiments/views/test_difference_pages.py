@@ -106,6 +106,16 @@ def test_code_and_data_version_are_rows(web, project):
     assert [text for text, _ in rows["dataset"]] == ["churn v1", "churn v2"]
 
 
+def test_long_values_show_where_they_differ_and_open_to_the_whole(web, project):
+    place = make_experiment(project)
+    values = ["column," * 100 + last for last in ("first", "second")]
+    both = [make_run(place, params={"columns": value}) for value in values]
+    for page in (web.get(BASE, asked(both)), web.get(f"/p/churn/runs/{both[1].pk}/?baseline={both[0].pk}")):
+        shown = re.findall(r"<summary>([^<]*)</summary><div class=\"whole\"[^>]*>([^<]*)", page.content.decode())
+        assert [whole for _, whole in shown] == values
+        assert [part.endswith(last) for (part, _), last in zip(shown, ("first", "second"), strict=True)] == [True, True]
+
+
 def test_rows_are_found_by_name_and_bounded(web, made, monkeypatch):
     assert list(table(web.get(BASE, asked(made, dfind="AUC")))[1]) == ["ROC AUC ↑"]
     assert "No row with nothing in its name differs." in web.get(BASE, asked(made, dfind="nothing")).content.decode()

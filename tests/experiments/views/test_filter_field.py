@@ -84,6 +84,18 @@ def test_the_wrong_word_is_marked_and_the_last_result_stays(web):
 
 
 @pytest.mark.usefixtures("zoo")
+def test_a_filter_that_nothing_passes_says_what_hides_most(web):
+    shown = body(web, "?q=depth:4+team:red+solver:saga&limit=50")
+    assert "It hides 3 runs." in shown
+    offers = re.findall(r'<a class="btn[^"]*" href="([^"]*)"><svg(?:(?!</a>).)*</svg>(Without [^<]*)<', shown)
+    assert [words for _, words in offers] == [
+        "Without depth:4, 1 run", "Without solver:saga, 1 run", "Without team:red"
+    ]  # fmt: skip
+    assert chips(body(web, offers[0][0].removeprefix(PAGE).replace("&amp;", "&"))) == ["team:red", "solver:saga"]
+    assert "limit=50" in offers[0][0]
+
+
+@pytest.mark.usefixtures("zoo")
 def test_the_last_chip_removed_shows_all_even_with_a_default(web):
     shown = body(web, "?q=depth>4")
     assert f'href="{PAGE}?tab=all" aria-label="Remove filter depth&gt;4"' in shown

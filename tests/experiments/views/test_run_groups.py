@@ -9,6 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from experiments.metricstore import stepping
+from experiments.queries import groups
 from experiments.services import runs
 from projects.models import User
 from tests.factories.experiments import log, make_experiment, make_run, writer
@@ -64,10 +65,28 @@ def test_groups_are_counted_with_best_mean_and_interval(web):
     answer = web.get(f"{BASE}?group=p~depth&cols=m~auc")
     assert rows(answer) == [
         ["not set", "1", "0.9000", "0.9000"],
-        ["8", "2 1 failed", "0.8000", "0.8000"],
+        ["8", "2 , 1 failed", "0.8000", "0.8000 n = 1"],
         ["4", "2", "0.7000", "0.6000 ± 1.2706"],
     ]
     assert "1 to 3 of 3 groups" in answer.content.decode()
+
+
+def test_the_best_of_all_groups_is_marked_not_that_of_a_page(web, monkeypatch):
+    def marked(**asked):
+        page = web.get(BASE, {"group": "p~depth", "cols": "m~auc", **asked}).content.decode()
+        return re.findall(r'<td class="n best">([^<]*)', page)
+
+    assert marked() == ["0.9000", "0.9000"]
+    monkeypatch.setitem(groups.groups_of_runs.__kwdefaults__, "limit", 2)
+    assert marked() == ["0.9000"]  # the table begins with the best mean; of the best values others may be better
+    assert marked(skip="2") == marked(sort="group ASC") == []
+
+
+def test_groups_of_long_values_are_told_apart(web, experiment):
+    for last in ("a", "b"):
+        make_run(experiment, params={"columns": "column," * 40 + last})
+    page = web.get(BASE, {"group": "p~columns", "cols": "m~auc", "q": "columns IS NOT NULL"})
+    assert {row[0][-3:] for row in rows(page)} == {"n,a", "n,b"}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +197,7 @@ def test_groups_at_a_step_count_all_runs_that_came_so_far(web, ask):
     opened = quote('["16"]')
     answer = web.get(f"{BASE}?{query}&open={opened}")
     assert rows(answer) == [
-        ["32", "2", "0.6000", "0.6000"],
+        ["32", "2", "0.6000", "0.6000 n = 1"],
         ["16", "2", "0.3000", "0.2500 ± 0.6353"],
         [*rows(answer)[2][:2], "0.3000", ""],
         [*rows(answer)[3][:2], "0.2000", ""],

@@ -93,6 +93,44 @@ def test_columns_and_only_differences(web, experiment):
     assert re.findall(r'<a class="sort"[^>]*>([^<]*)<', different) == ["Run", "ROC AUC ↑", "depth"]
 
 
+def test_tags_beside_a_run_say_their_values(web, experiment):
+    make_run(experiment, tags={"sweep": "sweep-07", "candidate": "yes"})
+    make_run(experiment, tags={"fold": "3", "source": "a-very-long-value-of-a-tag"})
+    page = web.get(f"{BASE}/experiments/churn-gbm/").content.decode()
+    assert re.findall(r'<span class="tag line"(?: title="([^"]*)")?>([^<]*)<', page) == [
+        ("fold: 3", "fold 3"), ("source: a-very-long-value-of-a-tag", "a-very-long-value-of…"),
+        ("", "candidate"), ("sweep: sweep-07", "sweep-07"),
+    ]  # fmt: skip
+
+
+def test_what_runs_are_ordered_or_filtered_by_has_a_column(web, experiment):
+    for run in make_zoo(experiment):
+        for name in ("auc", "map", "ndcg", "psnr", "recall", "zeta"):
+            log(run, name, [0.5])
+
+    def heads(query):
+        page = web.get(f"{BASE}/experiments/churn-gbm/?{query}").content.decode()
+        return [re.sub(r"[ ↑↓]", "", h) for h in re.findall(r'data-c="m~([^"~@]*)', page)]
+
+    usual = heads("tab=all")
+    assert (usual[0], len(usual), "zeta" in usual) == ("roc_auc", 5, False)  # one of them the curve of the first
+    asked = heads("sort=metrics.zeta DESC&q=ndcg>0 (psnr>9 or recall>0)")
+    assert [*dict.fromkeys(asked)] == ["roc_auc", "zeta", "ndcg", "psnr"]
+    assert heads("q=f1:0.4&cols=") == usual
+    once = make_run(make_experiment(experiment.project, "once"))
+    log(once, "auc", [0.5])
+    page = web.get(f"{BASE}/experiments/once/").content.decode()
+    assert ("auc curve" in page, 'data-c="m~auc"' in page) == (False, True)  # a curve has more than one point
+
+
+def test_the_list_of_experiments_ranks_by_the_same_metric_as_the_table(web, experiment):
+    run = make_run(experiment)
+    for name, value in (("val_loss", 0.25), ("auc", 0.75)):
+        log(run, name, [value])
+    assert "auc ↑ 0.7500" in text(web.get(f"{BASE}/experiments/"))
+    assert "primary metric auc ↑" in text(web.get(f"{BASE}/experiments/churn-gbm/"))
+
+
 def test_pages_of_the_table_follow_one_another(web, experiment):
     for i in range(60):
         make_run(experiment, f"x{i}")
