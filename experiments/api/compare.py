@@ -54,6 +54,8 @@ class _Compared(ScopedAPIView):
         made = compared.compare(self.actor, place, view)
         if made.fault is not None:
             raise Invalid(made.fault.message, code="bad_filter", field="q")
+        for fault in compared.faults(made):
+            raise fault
         return made
 
 

@@ -14,6 +14,7 @@ from django.http import QueryDict
 from experiments import charts, metricstore
 from experiments.metricstore import FilterError, Question, Scope
 from experiments.models import Experiment, Run
+from mlportal.lib.errors import Invalid
 from projects.actor import Actor
 
 from . import metrics as named
@@ -27,6 +28,8 @@ POPULATION = 300
 MOST_METRICS = 8
 MOST_PARAMS = 500
 LONGEST_VALUE = 200
+MOST_SMOOTH = 95
+CHOICES = {"x": ("step", "rel", "time"), "y": ("lin", "log")}
 # What an address may say of a comparison; all else in it belongs to the page.
 STATE = ("folder", "runs", "q", "all", "deleted", "base", "hi", "m", "metric", "x", "y", "smooth", "clip", "axes",
          "axis", "sx", "sy", "cx", "cy", "cz", "group", "im", "keep", "diff", "dpage", "dfind", "orient", "system",
@@ -175,6 +178,27 @@ def load(dots: Mapping[int, Dot], metrics: Sequence[str]) -> None:
     """Read the latest values of these metrics of runs, in one query; only finite ones are kept."""
     for pk, points in metricstore.latest(list(dots), list(dict.fromkeys(metrics))).items():
         dots[pk].metrics.update({name: p.value for name, p in points.items() if math.isfinite(p.value)})
+
+
+def faults(made: Comparison) -> list[Invalid]:
+    """What an address asks of a comparison and cannot have: an axis, a smoothing, metrics that none of its runs has."""
+    view, found = made.view, []
+    for name, allowed in CHOICES.items():
+        if (value := view.get(name)) and value not in allowed:
+            words = f"{value[:40]!r} is none of {', '.join(allowed)}."
+            found.append(Invalid(words, field=name, got=value[:40], limit=list(allowed)))
+    smooth = view.get("smooth")
+    if smooth and not (_is_number(smooth) and int(smooth) <= MOST_SMOOTH):
+        words = f"{smooth[:40]!r} is no whole number from 0 to {MOST_SMOOTH}."
+        found.append(Invalid(words, field="smooth", got=smooth[:40], limit=MOST_SMOOTH))
+    asked = view.words("metric", "m")
+    if absent := [name for name in asked if name not in made.metrics]:
+        listed = ", ".join(repr(name[:60]) for name in absent[:MOST_METRICS])
+        found.append(Invalid(f"None of these runs has {listed}.", field="m", got=absent[0][:250]))
+    if len(asked) > MOST_METRICS:
+        words = f"At most {MOST_METRICS} metrics are drawn; the first {MOST_METRICS} are."
+        found.append(Invalid(words, field="m", got=len(asked), limit=MOST_METRICS))
+    return found
 
 
 def compare(by: Actor, place: Place, view: View, *, around: bool = True) -> Comparison:
