@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -58,7 +59,7 @@ class RunList(RunsOf):
             context["empty"] = filters.remedies(request, self.actor, found, asked)
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
-        context |= {"place": found, "at": Addresses.of(found)}
+        context |= {"place": found, "at": Addresses.of(found), "charts": _charts(found, asked, grouped=bool(by))}
         context |= selection.context(self, found, request)
         part = "_run_groups.html" if by else "_run_table.html"
         template = f"experiments/{part if request.headers.get('HX-Target') == 'runs' else 'run_list.html'}"
@@ -205,6 +206,16 @@ def _with_change(request: HttpRequest, change: str) -> str:
     if chosen:
         query["cols"] = tokens.written(chosen)
     return f"{request.path}?{query.urlencode()}"
+
+
+def _charts(place: Place, asked: Asked, *, grouped: bool) -> str:
+    """The query that compares what the table shows: its filter, its order, archived runs or not."""
+    folder = Addresses.of(place).folder_id
+    agg = "" if grouped or asked.agg == "last" else asked.agg
+    said = {"folder": folder, "q": asked.text, "sort": "" if grouped else asked.order_text, "agg": agg,
+            "deleted": "1" if asked.deleted else ""}  # fmt: skip
+    query = urlencode({name: value for name, value in said.items() if value})
+    return f"?{query}" if query else ""
 
 
 def _page_link(request: HttpRequest, **cursor: str) -> str:

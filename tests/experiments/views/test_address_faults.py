@@ -6,7 +6,8 @@ from html import unescape
 import pytest
 from django.test import Client
 
-from tests.factories.experiments import log, make_experiment, make_run
+from experiments.services import runs
+from tests.factories.experiments import log, make_experiment, make_run, writer
 from tests.factories.projects import make_project, make_user
 
 RUNS = "/p/churn/experiments/churn-gbm/"
@@ -16,7 +17,9 @@ RUNS = "/p/churn/experiments/churn-gbm/"
 def web(db):
     experiment = make_experiment(make_project())
     for depth in (3, 4):
-        log(make_run(experiment, params={"depth": str(depth)}), "auc", [depth / 10])
+        run = make_run(experiment, params={"depth": str(depth)})
+        log(run, "auc", [depth / 10])
+        runs.finish(writer(experiment.project), run=run, state="finished")
     client = Client()
     client.force_login(make_user("ana", role="scientist", project=experiment.project))
     return client
@@ -89,3 +92,15 @@ def test_a_file_is_never_of_something_else(web):
         answer = web.get(f"{RUNS}export.csv?{query}")
         assert answer.status_code == 400
         assert field in answer.content.decode()
+
+
+def test_charts_compare_in_the_order_of_the_table(web):
+    page = web.get(f"{RUNS}?q=auc>0&sort=params.depth+ASC&agg=max").content.decode()
+    link = unescape(re.search(r'href="([^"]*/compare/[^"]*)"', page)[1])
+    assert link.endswith("/compare/?q=auc%3E0&sort=params.depth+ASC&agg=max")
+    order = [
+        re.findall(r"/runs/(\d+)/", web.get(url).content.decode())[:2] for url in (link, link.replace("ASC", "DESC"))
+    ]
+    assert order[0] == order[1][::-1] != order[1]
+    assert "sort: Runs cannot be ordered by" in faults(web.get(f"{RUNS}compare/?q=auc>0&sort=nosuch"))
+    assert "agg: 'mean' is no aggregate" in faults(web.get(f"{RUNS}compare/?q=auc>0&sort=auc&agg=mean"))
