@@ -9,7 +9,7 @@ from experiments.mlflow import door
 from mlportal.lib.errors import DomainError, Forbidden, Invalid, Missing
 from mlportal.lib.pages import error_page
 
-# What MLflow's pages, its later clients and senders of OpenTelemetry ask an MLflow server; they are no readers of pages.
+# What MLflow's pages, its later clients and senders of OpenTelemetry ask an MLflow server: none of them reads a page.
 _OF_PROGRAMS = re.compile(
     r"(?:/p/[^/]+)?/(?:ajax-api/|api/[4-9]\.0/|(?:v1/(?:traces|metrics|logs)|graphql|(?:model-versions/)?get-artifact)\Z)"
 )
