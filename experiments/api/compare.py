@@ -23,7 +23,9 @@ from projects.permissions import Permission
 PARTS = ("series", "facts", "differences", "evaluations")
 ASKED = [
     OpenApiParameter("runs", str, description="Run numbers, parted by commas; at most 1,000."),
-    OpenApiParameter("q", str, description="A filter instead: its best 1,000 runs are compared."),
+    OpenApiParameter("q", str, description="A filter instead: its first 1,000 runs are compared, best first."),
+    OpenApiParameter("sort", str, description="The order of the filter's runs, as in a search of runs."),
+    OpenApiParameter("agg", str, description="What a metric in `sort` is ordered by, as in a search of runs."),
     OpenApiParameter("base", int, description="The run others are measured against."),
     OpenApiParameter("m", str, description="Metrics of the curves, parted by commas; at most 8."),
 ]
@@ -54,6 +56,8 @@ class _Compared(ScopedAPIView):
         made = compared.compare(self.actor, place, view)
         if made.fault is not None:
             raise Invalid(made.fault.message, code="bad_filter", field="q")
+        for fault in compared.faults(made):
+            raise fault
         return made
 
 

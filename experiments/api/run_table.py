@@ -62,7 +62,7 @@ def group_page(question: Question, asked: QueryDict, columns: list[Token], limit
     Raises
     ------
     Invalid
-        If the grouping, the aggregate or the cursor is none.
+        If the grouping, the aggregate, the order or the cursor is none.
     """
     by = groups.read_by(asked["group"])
     cursor = asked.get("cursor", "") or "g0"
@@ -70,6 +70,8 @@ def group_page(question: Question, asked: QueryDict, columns: list[Token], limit
     if not cursor.startswith("g") or not (place.isascii() and place.isdigit()) or len(place) > 9:
         raise Invalid("The page cursor does not belong to this list.", code="bad_cursor", field="cursor")
     measures = groups.measures_of(columns, tokens.aggregate(asked.get("agg", "")))
+    if fault := groups.order_fault(asked.get("sort", ""), measures, by):
+        raise fault
     return groups.groups_of_runs(question, by, measures, asked.get("sort", ""), limit=limit, skip=int(place))
 
 

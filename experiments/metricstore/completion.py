@@ -11,10 +11,10 @@ from .meaning import ATTRIBUTES
 LOOK_BACK = 500
 _BEFORE = r"(?:^|[\s(])-?"
 _KEY = r"(?P<entity>(?:metrics?|params?|parameters?|tags?|attributes?|attr|run)\.)?"
-_PLAIN = r"[^\s<>=!:|,()\"'`]"
+_PLAIN = r"[^\s<>=!:~|,()\"'`]"
 _NAME = re.compile(rf"{_BEFORE}(?P<all>{_KEY}(?P<name>[\"`][^\"`]*|{_PLAIN}*))$")
 _WRITTEN = rf"{_KEY}(?P<name>\"[^\"]*\"|`[^`]*`|{_PLAIN}+)"
-_OPERATOR = r"\s*(?P<op>:\s*(?:>=|<=|>|<)|>=|<=|!=|=|>|<|:)\s*"
+_OPERATOR = r"\s*(?P<op>:\s*(?:>=|<=|>|<)|>=|<=|!=|=|>|<|:|~)\s*"
 _IN = r"\s+(?:NOT\s+)?IN\s*\((?:[^()]*,)?\s*"
 _DONE = r"(?:(?:\"[^\"]*\"|'[^']*'|[^\s|,()\"']*)\|)*"
 _LAST = r"(?P<all>\"(?P<double>[^\"]*)|'(?P<single>[^']*)|(?P<value>[^\s\"'|,()]*))$"

@@ -22,9 +22,9 @@ ENTITIES = {
     **dict.fromkeys(("tags", "tag"), "tag"),
     **dict.fromkeys(("attributes", "attribute", "attr", "run"), "attribute"),
 }
-WORD_END = re.compile(r"[\s<>=!:|,()\"'`]")
+WORD_END = re.compile(r"[\s<>=!:~|,()\"'`]")
 VALUE_END = re.compile(r"[\s|,()\"'`]")
-SYMBOL = re.compile(r"\s*(:\s*(?:>=|<=|>|<)|>=|<=|!=|=|>|<|:)\s*")
+SYMBOL = re.compile(r"\s*(:\s*(?:>=|<=|>|<)|>=|<=|!=|=|>|<|:|~)\s*")
 WORDS = re.compile(r"\s+(NOT\s+IN|IN|ILIKE|LIKE|IS\s+NOT\s+NULL|IS\s+NULL)(?=\s|\(|\)|$)\s*", re.IGNORECASE)
 _JOIN = re.compile(r"(and|or)(?=[\s()]|$)", re.IGNORECASE)
 _NOT = re.compile(r"-|not(?=[\s(]|$)", re.IGNORECASE)

@@ -26,7 +26,8 @@ ATTRIBUTES = {
 FIELDS = tuple(sorted({*ATTRIBUTES.values(), "tag"}))
 _NULL_OPS = {"IS NULL": "null", "IS NOT NULL": "known"}
 _NUMBER_OPS = {":": "=", "=": "=", "!=": "!=", ">": ">", "<": "<", ">=": ">=", "<=": "<=", "IN": "=", "NOT IN": "!="}
-_TEXT_OPS = {":": "=", "=": "=", "!=": "!=", "LIKE": "like", "ILIKE": "ilike", "IN": "=", "NOT IN": "!="}
+_TEXT_OPS = {":": "=", "=": "=", "!=": "!=", "LIKE": "like", "ILIKE": "ilike", "~": "contains",
+             "IN": "=", "NOT IN": "!="}  # fmt: skip
 # What a run may lack, so that asking for its absence means something.
 _OPTIONAL = ("data", "user", "ended", "took")
 _ORDERED = {">", "<", ">=", "<="}
@@ -59,7 +60,7 @@ class Condition:
     """One thing that must hold of a run.
 
     ``kind`` is metric, param, tag, bare (a metric or a parameter), tagged, text or an attribute;
-    ``op`` is =, !=, <, <=, >, >=, like, ilike, null, known, range or day; several ``values`` mean any of them
+    ``op`` is =, !=, <, <=, >, >=, like, ilike, contains, null, known, range or day; several ``values`` mean any of them
     (for !=: none of them). A range holds both of its ends, and None stands for an open one; a day is
     a stretch of time without its last moment. ``name`` is where the name stands.
     """

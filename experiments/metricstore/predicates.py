@@ -15,6 +15,7 @@ HEAD_CHARS = 250
 Params = list[object]
 Start = tuple[str, str, Params]
 _COMPARE = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+PATTERNS = ("like", "ilike", "contains")
 _ORDERED = (">", "<", ">=", "<=", "range")
 TABLES = {"metric": "experiments_runmetric", "param": "experiments_runparam", "tag": "experiments_runtag"}
 
@@ -109,8 +110,9 @@ def _as_kind(condition: Condition, kind: str) -> Condition:
         values = tuple(number(str(v)) for v in values)
         if None in values:
             raise FilterError(f"{condition.key} is a metric; compare it with a number.", *condition.span)
-    elif kind == "metric" and condition.op in ("like", "ilike"):
-        raise FilterError(f"{condition.key} is a metric; it does not know {condition.op.upper()}.", *condition.span)
+    elif kind == "metric" and condition.op in PATTERNS:
+        written = "~" if condition.op == "contains" else condition.op.upper()
+        raise FilterError(f"{condition.key} is a metric; it does not know {written}.", *condition.span)
     elif kind == "tag" and condition.op in _ORDERED:
         raise FilterError(f"{condition.key} is a tag; tags are text and have no order.", *condition.span)
     return replace(condition, kind=kind, values=values)
@@ -138,7 +140,7 @@ def _keyed(condition: Condition, context: Context) -> Predicate:
         start = (rest, "1 = 1", given)
         return Predicate(f"{found} IS NOT TRUE", tested, start, bounded=False, narrow=True)
     start = (f"{table} x", own, given)
-    bounded = condition.op not in ("!=", "like", "ilike")
+    bounded = condition.op not in ("!=", *PATTERNS)
     return Predicate(f"{found} IS TRUE", tested, start, bounded, narrow=True, near=_near(condition, context, key_id))
 
 
@@ -196,8 +198,8 @@ def _text_test(condition: Condition) -> tuple[str, Params]:
     if condition.op in ("null", "known"):
         return "", []
     values = [str(v) for v in condition.values]
-    if condition.op in ("like", "ilike"):
-        tests = [compare_text("x.value", v, fold=condition.op == "ilike") for v in values]
+    if condition.op in PATTERNS:
+        tests = [matched("x.value", str(v), condition.op) for v in values]
         return f" AND ({' OR '.join(sql for sql, _ in tests)})", [p for _, params in tests for p in params]
     tests, params = [], []
     for value in values:
@@ -210,7 +212,7 @@ def _text_test(condition: Condition) -> tuple[str, Params]:
 
 def _tagged(condition: Condition, context: Context) -> tuple[str, Params]:
     """Any tag of that name or value, as ``tag:sweep-07`` is written."""
-    if condition.op in ("like", "ilike"):
+    if condition.op in PATTERNS:
         return _tagged_like(condition)
     values = [str(v) for v in condition.values]
     ids = list(keys.find(values).values())
@@ -223,7 +225,7 @@ def _tagged(condition: Condition, context: Context) -> tuple[str, Params]:
 
 def _tagged_like(condition: Condition) -> tuple[str, Params]:
     columns = ("n.name", "x.value")
-    found = [compare_text(c, str(v), fold=condition.op == "ilike") for v in condition.values for c in columns]
+    found = [matched(c, str(v), condition.op) for v in condition.values for c in columns]
     test = " OR ".join(sql for sql, _ in found)
     sql = f"""EXISTS (SELECT 1 FROM experiments_runtag x JOIN experiments_key n ON n.id = x.key_id
               WHERE x.run_id = r.id AND ({test}))"""
@@ -238,6 +240,11 @@ def compare_text(column: str, pattern: str, *, fold: bool) -> tuple[str, Params]
         return f"{column} LIKE %s", [pattern]
     glob = "".join(f"[{c}]" if c in "*?[" else {"%": "*", "_": "?"}.get(c, c) for c in pattern)
     return f"{column} GLOB %s", [glob]
+
+
+def matched(column: str, text: str, op: str) -> tuple[str, Params]:
+    """SQL of one of `PATTERNS`."""
+    return contains(column, text) if op == "contains" else compare_text(column, text, fold=op == "ilike")
 
 
 def contains(column: str, text: str) -> tuple[str, Params]:
@@ -255,6 +262,8 @@ def _texts(column: str) -> Callable[[Condition, Context], tuple[str, Params]]:
         elif condition.op == "ilike":
             # name:word means contains; a pattern of one's own keeps its wildcards.
             tests = [compare_text(column, v, fold=True) if "%" in v else contains(column, v) for v in values]
+        elif condition.op == "contains":
+            tests = [contains(column, v) for v in values]
         else:
             negative = "NOT " if condition.op == "!=" else ""
             return f"{column} {negative}IN ({_marks(values)})", list(values)
@@ -279,8 +288,8 @@ def _words(condition: Condition, context: Context) -> tuple[str, Params]:
 def _user(condition: Condition, context: Context) -> tuple[str, Params]:
     if condition.op in _PRESENCE:
         return f"r.created_by_id {_PRESENCE[condition.op]}", []
-    if condition.op in ("like", "ilike"):
-        tests = [compare_text("u.username", str(v), fold=condition.op == "ilike") for v in condition.values]
+    if condition.op in PATTERNS:
+        tests = [matched("u.username", str(v), condition.op) for v in condition.values]
         test = " OR ".join(sql for sql, _ in tests)
         sql = f"EXISTS (SELECT 1 FROM projects_user u WHERE u.id = r.created_by_id AND ({test}))"
         return sql, [p for _, params in tests for p in params]
@@ -299,8 +308,8 @@ def _user(condition: Condition, context: Context) -> tuple[str, Params]:
 def _data(condition: Condition, context: Context) -> tuple[str, Params]:
     if condition.op in _PRESENCE:
         return f"r.dataset_version_id {_PRESENCE[condition.op]}", []
-    if condition.op in ("like", "ilike"):
-        found = [compare_text("d.name", str(v), fold=condition.op == "ilike") for v in condition.values]
+    if condition.op in PATTERNS:
+        found = [matched("d.name", str(v), condition.op) for v in condition.values]
         test = " OR ".join(sql for sql, _ in found)
         sql = f"""EXISTS (SELECT 1 FROM projects_datasetversion v JOIN projects_dataset d ON d.id = v.dataset_id
                   WHERE v.id = r.dataset_version_id AND ({test}))"""
@@ -325,8 +334,8 @@ def _experiment(condition: Condition, context: Context) -> tuple[str, Params]:
 
 def experiments_named(condition: Condition, alias: str) -> tuple[str, Params]:
     """SQL of the test that an experiment has one of the names or numbers, or a name like one of the patterns."""
-    if condition.op in ("like", "ilike"):
-        found = [compare_text(f"{alias}.name", str(v), fold=condition.op == "ilike") for v in condition.values]
+    if condition.op in PATTERNS:
+        found = [matched(f"{alias}.name", str(v), condition.op) for v in condition.values]
     else:
         found = [(f"{alias}.{'name' if isinstance(v, str) else 'id'} = %s", [v]) for v in condition.values]
     return " OR ".join(sql for sql, _ in found), [p for _, params in found for p in params]

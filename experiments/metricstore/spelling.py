@@ -8,7 +8,7 @@ from .language import ENTITIES
 from .meaning import ATTRIBUTES
 
 PREFIXES = {"metric": "metrics.", "param": "params.", "tag": "tags."}
-_NAME_MARKS = re.compile(r"[\s<>=!:|,()\"'`]")
+_NAME_MARKS = re.compile(r"[\s<>=!:~|,()\"'`]")
 _VALUE_MARKS = re.compile(r"[\s|,()\"'`]")
 
 

@@ -12,13 +12,15 @@ from django.db import connection
 from django.http import QueryDict
 
 from experiments import charts, metricstore
-from experiments.metricstore import FilterError, Question, Scope
+from experiments.metricstore import FilterError, Order, Question, Scope
 from experiments.models import Experiment, Run
+from mlportal.lib.errors import Invalid
 from projects.actor import Actor
 
 from . import metrics as named
 from . import runs
 from .places import Place, RunSet, scope_of
+from .tokens import aggregate
 
 MOST_RUNS = 1000
 COLOURED = 16
@@ -27,10 +29,12 @@ POPULATION = 300
 MOST_METRICS = 8
 MOST_PARAMS = 500
 LONGEST_VALUE = 200
+MOST_SMOOTH = 95
+CHOICES = {"x": ("step", "rel", "time"), "y": ("lin", "log")}
 # What an address may say of a comparison; all else in it belongs to the page.
-STATE = ("folder", "runs", "q", "all", "deleted", "base", "hi", "m", "metric", "x", "y", "smooth", "clip", "axes",
-         "axis", "sx", "sy", "cx", "cy", "cz", "group", "im", "keep", "diff", "dpage", "dfind", "orient", "system",
-         "img", "table")  # fmt: skip
+STATE = ("folder", "runs", "q", "sort", "agg", "all", "deleted", "base", "hi", "m", "metric", "x", "y", "smooth",
+         "clip", "axes", "axis", "sx", "sy", "cx", "cy", "cz", "group", "im", "keep", "diff", "dpage", "dfind",
+         "orient", "system", "img", "table")  # fmt: skip
 
 
 class View:
@@ -123,6 +127,7 @@ class Comparison:
     total: int = 0
     absent: list[int] = field(default_factory=list)  # asked for by number, and not of this place
     fault: FilterError | None = None
+    order_fault: Invalid | None = None
 
     @property
     def colours(self) -> dict[int, tuple[int, int]]:
@@ -177,26 +182,56 @@ def load(dots: Mapping[int, Dot], metrics: Sequence[str]) -> None:
         dots[pk].metrics.update({name: p.value for name, p in points.items() if math.isfinite(p.value)})
 
 
+def faults(made: Comparison) -> list[Invalid]:
+    """What an address asks of a comparison and cannot have: an order, an axis, metrics that none of its runs has."""
+    view, found = made.view, [made.order_fault] if made.order_fault else []
+    for name, allowed in CHOICES.items():
+        if (value := view.get(name)) and value not in allowed:
+            words = f"{value[:40]!r} is none of {', '.join(allowed)}."
+            found.append(Invalid(words, field=name, got=value[:40], limit=list(allowed)))
+    smooth = view.get("smooth")
+    if smooth and not (_is_number(smooth) and int(smooth) <= MOST_SMOOTH):
+        words = f"{smooth[:40]!r} is no whole number from 0 to {MOST_SMOOTH}."
+        found.append(Invalid(words, field="smooth", got=smooth[:40], limit=MOST_SMOOTH))
+    asked = view.words("metric", "m")
+    hidden = [name for name in asked if name not in made.metrics and name.startswith(named.SYSTEM)]
+    if hidden and view.get("system") != "1":
+        found.append(Invalid("Metrics of the machine are drawn with system=1 only.", field="m", got=hidden[0][:250]))
+    elif absent := [name for name in asked if name not in made.metrics]:
+        listed = ", ".join(repr(name[:60]) for name in absent[:MOST_METRICS])
+        found.append(Invalid(f"None of these runs has {listed}.", field="m", got=absent[0][:250]))
+    if len(asked) > MOST_METRICS:
+        words = f"At most {MOST_METRICS} metrics are drawn; the first {MOST_METRICS} are."
+        found.append(Invalid(words, field="m", got=len(asked), limit=MOST_METRICS))
+    return found
+
+
 def compare(by: Actor, place: Place, view: View, *, around: bool = True) -> Comparison:
     """Find the runs of a view in a fixed number of queries.
 
-    ``runs`` names up to 1,000; else ``q``, or ``all`` without a filter, gives the first 1,000, best first; with neither
-    the best six
-    are compared. Few runs are compared before the filter's best 300, unless ``around`` is false. Over several
-    experiments the newest take the place of the best, and few runs are compared before those of their own experiments.
+    ``runs`` names up to 1,000; else ``q``, or ``all`` without a filter, gives the first 1,000, in the order of ``sort``
+    or best first; with neither the first six are compared. Few runs are compared before the filter's first 300, unless
+    ``around`` is false. Over several experiments the newest take the place of the best, and few runs are compared
+    before those of their own experiments.
     """
     given, text = view.numbers("runs"), view.get("q").strip()
     fault: FilterError | None = None
+    order_fault: Invalid | None = None
     crowd: list[int] = []
     total = 0
     is_whole = bool(text) or view.get("all") == "1"
     if not given or (around and len(given) <= COLOURED):
         near = _near(place, given)
+        order, order_fault = _order(near, view)
         try:
-            crowd, total = _found(by, near, view, text, most=MOST_RUNS if is_whole and not given else POPULATION)
+            most = MOST_RUNS if is_whole and not given else POPULATION
+            crowd, total = _found(by, near, view, text, order, most=most)
         except FilterError as error:
             fault = error
-            crowd, total = _found(by, near, view, "", most=POPULATION)
+            crowd, total = _found(by, near, view, "", runs.first_order(near), most=POPULATION)
+        except Invalid as error:  # too many runs for their values at a step
+            order_fault = error
+            crowd, total = _found(by, near, view, text, runs.first_order(near), most=most)
     wanted = [*given, *view.numbers("base")] if given else crowd if is_whole and not fault else crowd[:FIRST_COLOURED]
     wanted = list(dict.fromkeys(wanted))[:MOST_RUNS]
     metricstore.fold_runs(wanted)  # what was just logged counts; a search has folded all that it found
@@ -204,7 +239,8 @@ def compare(by: Actor, place: Place, view: View, *, around: bool = True) -> Comp
     compared = [pk for pk in wanted if pk in dots]
     made = Comparison(
         place, view, compared, _coloured(view, compared), dots, [],
-        total=len(given) if given else total, absent=[pk for pk in wanted if pk not in dots], fault=fault,
+        total=len(given) if given else total, absent=[pk for pk in wanted if pk not in dots],
+        fault=fault, order_fault=order_fault,
     )  # fmt: skip
     made.metrics, made.held = _metrics(made)
     return made
@@ -219,9 +255,21 @@ def _near(place: Place, given: Sequence[int]) -> Place:
     return RunSet(place.project, Scope(kept), place.path) if kept else place
 
 
-def _found(by: Actor, place: Place, view: View, text: str, *, most: int) -> tuple[list[int], int]:
+def _order(place: Place, view: View) -> tuple[Order, Invalid | None]:
+    """The order of the table that the address comes from, else best first."""
+    text = view.get("sort")
+    try:
+        agg = aggregate(view.get("agg"))
+        return runs.order_of(place, text, agg) if text else runs.first_order(place), None
+    except FilterError as fault:
+        return runs.first_order(place), Invalid(fault.message, field="sort", got=text[:100])
+    except Invalid as fault:
+        return runs.first_order(place), fault
+
+
+def _found(by: Actor, place: Place, view: View, text: str, order: Order, *, most: int) -> tuple[list[int], int]:
     lifecycle = "deleted" if view.get("deleted") == "1" else "active"
-    question: Question = runs.question(by, place, text, runs.first_order(place), lifecycle)
+    question: Question = runs.question(by, place, text, order, lifecycle)
     ids = metricstore.search(question, limit=most).run_ids
     return ids, metricstore.count(question) if len(ids) == most else len(ids)
 

@@ -134,6 +134,24 @@ def order_of_groups(text: str, measures: Sequence[Measure]) -> Sorted:
     return Sorted("mean", 0, measures[0].best == "max") if measures else Sorted()
 
 
+def order_fault(text: str, measures: Sequence[Measure], by: Sequence[By]) -> Invalid | None:
+    """What is wrong with an order of groups, None where it can be had."""
+    found = _SORT.fullmatch(text.strip())
+    if not text.strip() or (found and found["what"] in ("runs", "group")):
+        return None
+    if found and (len(by) > 1 if found["what"] == "group2" else any(m.name == found["name"] for m in measures)):
+        return None
+    ways = [
+        "runs",
+        *("group", "group2")[: len(by)],
+        *(f"{w} metrics.{m.name}" for m in measures for w in ("best", "mean")),
+    ]
+    return Invalid(
+        f"Groups cannot be ordered by {text[:60]!r}; write one of {', '.join(ways)}, then ASC or DESC.",
+        field="sort", got=text[:100], limit=", ".join(ways),
+    )  # fmt: skip
+
+
 def groups_of_runs(
     asked: Question, by: Sequence[By], measures: Sequence[Measure], sort: str, *, limit: int = PAGE, skip: int = 0
 ) -> GroupPage:

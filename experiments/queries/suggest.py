@@ -31,6 +31,7 @@ FIELDS = {
 KINDS = {"metric": "metric", "param": "parameter", "tag": "tag"}
 OPERATORS = {
     ":": "is", ">": "more than", ">=": "at least", "<": "less than", "<=": "at most", "!=": "is not",
+    "~": "contains",
 }  # fmt: skip
 TIMES = {"<1d": "the last day", "<7d": "the last week", "<30d": "the last 30 days", ">30d": "before that"}
 SPANS = {">1m": "over a minute", ">10m": "over ten minutes", ">1h": "over an hour"}
@@ -77,7 +78,8 @@ def _names(place: Place, here: Spot) -> Iterable[Suggestion]:
     # The very name that was written asks for an operator; else what begins alike comes first.
     exact = [s for s in out if s.label.lower() == wanted and not s.insert.endswith(":")]
     if exact and wanted:
-        return [Suggestion(exact[0].insert + op, exact[0].insert + op, words) for op, words in OPERATORS.items()]
+        offered = {op: words for op, words in OPERATORS.items() if op != "~" or not exact[0].note.startswith("metric")}
+        return [Suggestion(exact[0].insert + op, exact[0].insert + op, words) for op, words in offered.items()]
     return sorted(out, key=lambda s: not s.label.lower().startswith(wanted)) if wanted else out
 
 

@@ -19,6 +19,7 @@ from .metrics import higher_is_better
 
 MAX_COLUMNS = 40
 MAX_GROUPS = 2
+NAMED = 3  # wrong columns that a refusal quotes
 CONTEXT = {
     "state": "State", "data": "Data", "user": "By", "started": "Started", "ended": "Ended", "took": "Took",
     "name": "Name", "source": "Source", "experiment": "Experiment",
@@ -68,16 +69,25 @@ def checked(text: str) -> list[Token]:
     Invalid
         If a part is no column, or there are more than 40.
     """
-    parts = [part for part in text.split(",") if part]
-    if len(parts) > MAX_COLUMNS:
-        raise Invalid(f"At most {MAX_COLUMNS} columns.", field="cols", limit=MAX_COLUMNS, got=len(parts))
-    wrong = next((part for part in parts if one(part) is None), None)
-    if wrong is not None:
-        raise Invalid(
-            f"{wrong[:60]!r} is no column; write m~metric, m~metric@max, p~parameter, t~tag or c~state.",
-            field="cols", got=wrong[:60], limit=", ".join(["m~", "p~", "t~", *(f"c~{name}" for name in CONTEXT)]),
-        )  # fmt: skip
+    for fault in faults(text):
+        raise fault
     return read(text)
+
+
+def faults(text: str) -> list[Invalid]:
+    """What is wrong with ``cols``: too many, or the first part that is no column."""
+    parts, found = [part for part in text.split(",") if part], []
+    if len(parts) > MAX_COLUMNS:
+        found.append(Invalid(f"At most {MAX_COLUMNS} columns.", field="cols", limit=MAX_COLUMNS, got=len(parts)))
+    wrong = [part for part in parts if one(part) is None]
+    if wrong:
+        listed = ", ".join(repr(part[:60]) for part in wrong[:NAMED])
+        found.append(Invalid(
+            f"{listed} {'is' if len(wrong) == 1 else 'are'} no column{'s' if wrong[1:] else ''};"
+            " write m~metric, m~metric@max, p~parameter, t~tag or c~state.",
+            field="cols", got=wrong[0][:60], limit=", ".join(["m~", "p~", "t~", *(f"c~{name}" for name in CONTEXT)]),
+        ))  # fmt: skip
+    return found
 
 
 def one(text: str) -> Token | None:

@@ -12,7 +12,7 @@ from experiments import queries
 from experiments.models import Experiment
 from experiments.queries import RunFacts, compared, evaluations, panels
 from experiments.queries.compared import Comparison, View
-from experiments.views import compare_importance, compare_table, saved
+from experiments.views import address_faults, compare_importance, compare_table, saved
 from experiments.views.compare_recorded import recorded
 from experiments.views.runs_of import Addresses, RunsOf
 
@@ -80,6 +80,7 @@ def context(made: Comparison, chosen: list[RunFacts]) -> Json:
     cards = compare_table.cards(made, chosen)
     return {
         **where(made), "made": made, "fault": made.fault, "absent": absent(made), "unread": unread(made.view),
+        "address_faults": address_faults.of_comparison(made) if chosen else [],
         "cards": cards, "heading": heading(made),
         "primary": made.primary, "primary_label": queries.label_of(made.primary),
         "curves": [_curve(made, name) for name in curves], "metric_choices": _metric_choices(made, curves),

@@ -51,8 +51,10 @@ class ExperimentList(ProjectView):
     def _page(self, request: HttpRequest, error: DomainError | None = None) -> HttpResponse:
         tree = tree_of(self.project)
         asked = _asked(request, tree)
-        page = self._found(request, asked, tree)
+        wrong = _order_fault(request)
+        page = self._found(request, asked, tree, wrong)
         context = {
+            "address_faults": wrong,
             "asked": asked, "page": page, "lines": page.lines, "path": tree.path(asked.folder_id), "error": error,
             "folders": [] if asked.text else tree.lines(asked.folder_id), "given": request.POST,
             "heads": [_head(asked, key) for key in SORTS], "sort_words": SORTS[asked.key],
@@ -60,11 +62,12 @@ class ExperimentList(ProjectView):
         }  # fmt: skip
         return render(request, "experiments/experiment_list.html", context, status=error.status if error else 200)
 
-    def _found(self, request: HttpRequest, asked: Listing, tree: Tree) -> ExperimentPage:
+    def _found(self, request: HttpRequest, asked: Listing, tree: Tree, wrong: list[str]) -> ExperimentPage:
         place = {"after": request.GET.get("cursor", ""), "before": request.GET.get("before", "")}
         try:
             return queries.experiment_page(self.actor, self.project, asked, tree, limit=PAGE, **place)
         except Invalid:  # a cursor of another order: start from the first page
+            wrong.append("cursor: it is of another order or filter. This is the first page.")
             return queries.experiment_page(self.actor, self.project, asked, tree, limit=PAGE)
 
 
@@ -75,6 +78,13 @@ def _asked(request: HttpRequest, tree: Tree) -> Listing:
         raise Missing("There is no such folder here.", field="folder")
     known = sort.removeprefix("-") in SORTS
     return Listing(folder, request.GET.get("q", "").strip()[:200], sort if known else DEFAULT_SORT)
+
+
+def _order_fault(request: HttpRequest) -> list[str]:
+    sort = request.GET.get("sort", "")
+    if not sort or sort.removeprefix("-") in SORTS:
+        return []
+    return [f"sort: there is no order {sort[:40]!r}. Orders: {', '.join(SORTS)}."]
 
 
 def _head(asked: Listing, key: str) -> dict[str, str]:

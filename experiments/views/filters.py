@@ -28,6 +28,7 @@ EXAMPLES = (
     ("(auc>0.9 or f1>0.8) user:me", "parentheses group"),
     ("started:<7d", "in the last seven days"),
     ("started:>2026-11-01", "after a day"),
+    ("algorithm~forest", "contains, in any case of letters"),
     ("params.loss ILIKE 'huber%'", "a pattern"),
     ("tags.team IS NULL", "has no such tag"),
     ('"val loss"<1', "quotes hold blanks together"),

@@ -30,6 +30,12 @@ def _rows(view: ProjectView) -> TrainingJobQuerySet:
     return TrainingJob.objects.visible_to(view.actor).in_project(view.project).with_context()
 
 
+def _state_fault(state: str) -> list[str]:
+    if state in ("", "active") or state in WorkState.values:
+        return []
+    return [f"state: there is no state {state[:40]!r} of a job. All are shown."]
+
+
 class Jobs(ProjectView):
     """The jobs of a project, newest first; the table renews itself."""
 
@@ -52,6 +58,7 @@ class Jobs(ProjectView):
             "jobs": found[:PER_PAGE],
             "older": found[PER_PAGE - 1].pk if len(found) > PER_PAGE else None,
             "state": state,
+            "address_faults": _state_fault(state),
             "before": before,
             "filters": [("", "All"), ("active", "Active"), ("succeeded", "Succeeded"), ("failed", "Failed")],
             "lively": any(not job.is_terminal for job in found),

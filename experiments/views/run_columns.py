@@ -12,8 +12,7 @@ from experiments.models import Experiment
 from experiments.queries import Place, tokens
 from experiments.queries.tokens import CONTEXT, Token
 from experiments.views import columns
-from experiments.views.run_list import asked_columns
-from experiments.views.runs_of import Addresses, Asked, RunsOf
+from experiments.views.runs_of import Addresses, Asked, RunsOf, asked_columns
 from mlportal.lib import ui
 
 LISTED = 40

@@ -12,7 +12,7 @@ from experiments.queries import Place, exports, tokens
 from experiments.queries.exports import Wanted
 from experiments.services.exports import FORMS, begin
 from experiments.views.run_columns import AGGREGATES
-from experiments.views.runs_of import Addresses, Asked, RunsOf, numbers
+from experiments.views.runs_of import Addresses, Asked, RunsOf, asked_agg, numbers
 from experiments.views.selection import ALL, picked
 from mlportal.lib.errors import Invalid
 
@@ -21,16 +21,24 @@ class _Export(RunsOf):
     abstract = True
 
     def wanted(self, request: HttpRequest, found: Place) -> Wanted:
-        """Read the address: a filter in the table's order, or the chosen runs."""
-        asked = Asked.of(request)
-        order = self.order(found, asked.order_text, asked.agg)
+        """Read the address: a filter in the table's order, or the chosen runs.
+
+        Raises
+        ------
+        Invalid
+            If the filter, the order or the aggregate cannot be had: a file says nowhere what it holds instead.
+        """
+        asked, agg = Asked.of(request), asked_agg(request)
+        order = self.order(found, asked.order_text, agg)
+        if self.order_fault:
+            raise Invalid(self.order_fault, field="sort", got=asked.order_text[:100])
         try:
             question = queries.question(self.actor, found, asked.text, order, "deleted" if asked.deleted else "active")
         except FilterError as fault:
             raise Invalid(fault.message, code="bad_filter", field="q") from fault
         chosen = picked(self, found, request.GET)
         named = numbers(request.GET.get("runs", "")) or chosen.run_ids
-        return Wanted(question, None if chosen.mode == ALL or not named else named, asked.agg)
+        return Wanted(question, None if chosen.mode == ALL or not named else named, agg)
 
 
 class RunExport(_Export):

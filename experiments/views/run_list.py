@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -15,11 +16,11 @@ from experiments.queries import Place, RunFacts, RunPage, groups, tokens, versio
 from experiments.queries.folders import path_of
 from experiments.queries.groups import By
 from experiments.queries.tokens import Token
-from experiments.views import cells, columns, filters, saved, selection
+from experiments.views import address_faults, cells, columns, filters, saved, selection
 from experiments.views.cells import Numbers
 from experiments.views.columns import Column
 from experiments.views.run_groups import GroupTable
-from experiments.views.runs_of import PAGE_SIZES, Addresses, Asked, RunsOf, numbers
+from experiments.views.runs_of import PAGE_SIZES, Addresses, Asked, RunsOf, asked_columns, numbers
 from mlportal.lib.errors import Invalid
 from projects.models import Somewhere
 
@@ -49,16 +50,16 @@ class RunList(RunsOf):
         except Invalid as fault:
             if not by or fault.field != "group":
                 raise
-            by, shape_fault = [], str(fault)
+            by, shape_fault = [], address_faults.said(fault)
             context = self._rows(request, found, asked, by)
-        context["shape_fault"] = shape_fault or self.order_fault
+        context["address_faults"] += [fault for fault in (shape_fault, self.order_fault) if fault]
         context["fault"] = wrong or context["fault"]
         context |= filters.field(request, asked, context["fault"])
         if not by and not context["lines"] and context["chips"]:
             context["empty"] = filters.remedies(request, self.actor, found, asked)
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
-        context |= {"place": found, "at": Addresses.of(found)}
+        context |= {"place": found, "at": Addresses.of(found), "charts": _charts(found, asked, grouped=bool(by))}
         context |= selection.context(self, found, request)
         part = "_run_groups.html" if by else "_run_table.html"
         template = f"experiments/{part if request.headers.get('HX-Target') == 'runs' else 'run_list.html'}"
@@ -77,8 +78,13 @@ class RunList(RunsOf):
         place = {"after": request.GET.get("cursor", ""), "before": request.GET.get("before", "")}
         page, question, fault = self._search(found, replace(asked, limit=1) if by else asked, order, place)
         table = _Table(request, found, page, question)
-        context = {**table.context(), "fault": fault}
-        return context | GroupTable(request, question, by, table.chosen).context() if by else context
+        wrong = address_faults.of_table(request, found, order)
+        context = {**table.context(), "fault": fault, "address_faults": wrong}
+        if not by:
+            return context
+        grouped = GroupTable(request, question, by, table.chosen)
+        wrong += address_faults.of_groups(request, grouped.page)
+        return context | grouped.context()
 
     def _search(
         self, found: Place, asked: Asked, order: Order, place: dict[str, str]
@@ -91,9 +97,9 @@ class RunList(RunsOf):
             return page, question, fault
         except Invalid as fault:
             if fault.field == "sort":  # too many for their values at a step
-                self.order_fault, order = str(fault), NEWEST_FIRST
+                self.order_fault, order = address_faults.said(fault), NEWEST_FIRST
             elif place:  # a cursor of another order: start from the first page
-                place = {}
+                self.order_fault, place = "cursor: it is of another order or filter. This is the first page.", {}
             else:
                 raise
             return self._search(found, asked, order, place)
@@ -104,7 +110,7 @@ def _grouping(request: HttpRequest) -> tuple[list[By], str]:
     try:
         return groups.read_by(",".join(request.GET.getlist("group"))), ""
     except Invalid as fault:
-        return [], str(fault)
+        return [], address_faults.said(fault)
 
 
 def _about(place: Place) -> dict[str, Any]:
@@ -191,12 +197,6 @@ class _Table:
         )  # fmt: skip
 
 
-def asked_columns(request: HttpRequest) -> str:
-    """Return the columns an address asks for, also as the boxes of the chooser send them."""
-    picked = [text for text in request.GET.getlist("col") if text]
-    return ",".join(picked) if picked else request.GET.get("cols", "")
-
-
 def _with_change(request: HttpRequest, change: str) -> str:
     """Return the address with one column shown, hidden, pinned or moved."""
     query = request.GET.copy()
@@ -206,6 +206,16 @@ def _with_change(request: HttpRequest, change: str) -> str:
     if chosen:
         query["cols"] = tokens.written(chosen)
     return f"{request.path}?{query.urlencode()}"
+
+
+def _charts(place: Place, asked: Asked, *, grouped: bool) -> str:
+    """The query that compares what the table shows: its filter, its order, archived runs or not."""
+    folder = Addresses.of(place).folder_id
+    agg = "" if grouped or asked.agg == "last" else asked.agg
+    said = {"folder": folder, "q": asked.text, "sort": "" if grouped else asked.order_text, "agg": agg,
+            "deleted": "1" if asked.deleted else ""}  # fmt: skip
+    query = urlencode({name: value for name, value in said.items() if value})
+    return f"?{query}" if query else ""
 
 
 def _page_link(request: HttpRequest, **cursor: str) -> str:

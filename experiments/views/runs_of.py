@@ -17,6 +17,7 @@ from projects.access import ProjectView
 from projects.permissions import Permission
 
 PAGE_SIZES = (50, 100, 200)
+USUAL_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,17 @@ class Asked:
 
     @classmethod
     def of(cls, request: HttpRequest) -> Asked:
-        """Read the address; what is wrong falls back to the default."""
+        """Read the address; what is wrong falls back to the default, which `address_faults` says."""
         given = request.GET
         size = given.get("limit", "")
-        limit = int(size) if size in {str(n) for n in PAGE_SIZES} else 100
+        limit = int(size) if size in {str(n) for n in PAGE_SIZES} else USUAL_SIZE
         return cls(
             given.get("q", "").strip(),
             given.get("add", "").strip(),
             given.get("sort", ""),
             limit,
             given.get("deleted") == "1",
-            _agg(given.get("agg", ""), given.get("step", "")),
+            _agg(request),
             "1" in (given.get("only"), given.get("diff")),
         )
 
@@ -120,16 +121,33 @@ class RunsOf(ProjectView):
         try:
             return queries.order_of(place, text, agg) if text else queries.first_order(place, agg)
         except FilterError as fault:
-            self.order_fault = fault.message
+            self.order_fault = f"sort: {fault.message}"
             return NEWEST_FIRST
 
 
-def _agg(text: str, step: str) -> str:
-    """Read the aggregate; a form sends the word and the step apart."""
+def asked_agg(request: HttpRequest) -> str:
+    """Read the aggregate; a form sends the word and the step apart.
+
+    Raises
+    ------
+    Invalid
+        If there is no such aggregate.
+    """
+    text = request.GET.get("agg", "")
+    return tokens.aggregate(f"step:{request.GET.get('step', '')}" if text == "step" else text)
+
+
+def _agg(request: HttpRequest) -> str:
     try:
-        return tokens.aggregate(f"step:{step}" if text == "step" else text)
+        return asked_agg(request)
     except Invalid:
         return "last"
+
+
+def asked_columns(request: HttpRequest) -> str:
+    """Return the columns an address asks for, also as the boxes of the chooser send them."""
+    picked = [text for text in request.GET.getlist("col") if text]
+    return ",".join(picked) if picked else request.GET.get("cols", "")
 
 
 def whole(text: str, default: int) -> int:

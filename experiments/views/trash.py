@@ -34,8 +34,10 @@ class TrashPage(ProjectView):
 
     def page(self, request: HttpRequest, error: DomainError | None = None) -> HttpResponse:
         """Show what is in the trash: a little of each kind, or all of one."""
-        kind = request.GET.get("kind", "")
-        kind = kind if kind in KINDS else ""
+        kind, wrong = request.GET.get("kind", ""), []
+        if kind and kind not in KINDS:
+            wrong.append(f"kind: the trash holds {', '.join(KINDS)}; not {kind[:40]!r}.")
+            kind = ""
         limit, query = PAGE if kind else PART, request.GET.get("q", "").strip()[:200]
         found = trash_of(
             self.actor, self.project, limit=limit, before=_number(request, "before"), kind=kind, query=query
@@ -44,7 +46,7 @@ class TrashPage(ProjectView):
         counts = {"runs": found.run_count, "experiments": found.experiment_count, "datasets": datasets.count}
         context = {
             "trash": found, "datasets": datasets, "error": error, "kind": kind, "query": query, "counts": counts,
-            "total": sum(counts.values()),
+            "total": sum(counts.values()), "address_faults": wrong,
         }  # fmt: skip
         return render(request, "experiments/trash.html", context, status=error.status if error else 200)
 

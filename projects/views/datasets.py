@@ -37,14 +37,16 @@ class DatasetList(ProjectView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """One page; ``q`` filters, ``sort`` orders by a column, ``after`` continues."""
         query = request.GET.get("q", "").strip()[:200]
-        sort = request.GET.get("sort", "name")
+        sort, wrong = request.GET.get("sort") or "name", []
         if sort.removeprefix("-") not in dataset_listing.SORTS:
+            wrong.append(f"sort: there is no order {sort[:40]!r}. Orders: {', '.join(dataset_listing.SORTS)}.")
             sort = "name"
         page = dataset_listing.listed(
             self.actor, project=self.project, query=query, sort=sort, after=request.GET.get("after", "")
         )
         context = dataset_context.listing(self.actor, self.project, page.rows) | {
             "query": query, "after": page.after, "hidden": page.hidden, "heads": _heads(sort),
+            "address_faults": wrong, "sort": sort,
             "sort_words": dataset_listing.SORTS[sort.removeprefix("-")],
             "narrowed": bool(query or request.GET.get("after")),
         }  # fmt: skip

@@ -46,7 +46,7 @@ behaviour("filter-completion", (input) => {
 
   function take(item) {
     const { insert, start } = item.dataset;
-    const isWhole = !/[:<>=]$/.test(insert) && /[:<>=|]\s*$/.test(input.value.slice(0, Number(start)));
+    const isWhole = !/[:<>=~]$/.test(insert) && /[:<>=~|]\s*$/.test(input.value.slice(0, Number(start)));
     input.setRangeText(insert + (isWhole ? " " : ""), Number(start), input.selectionStart, "end");
     close();
     if (!isWhole) ask();

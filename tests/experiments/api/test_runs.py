@@ -327,7 +327,8 @@ def test_groups_come_in_pages_over_the_api(api, experiment):
     [
         ("cols=auc", "cols"), ("agg=mean", "agg"), ("group=depth", "group"), ("group=p~a&cursor=x", "cursor"),
         ("group=p~a&cols=m~a@step:x", "cols"), ("sort=metrics.auc@step:9999999999999999999", "sort"),
-        ("sort=nothing", "sort"), ("group=p~a,p~b,p~c", "group"),
+        ("sort=nothing", "sort"), ("group=p~a,p~b,p~c", "group"), ("group=p~a&sort=metrics.auc DESC", "sort"),
+        ("limit=0", "limit"),
     ],
 )  # fmt: skip
 def test_what_the_table_cannot_do_is_refused_by_name(api, experiment, query, field):

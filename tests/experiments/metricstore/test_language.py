@@ -51,6 +51,8 @@ def test_the_mlflow_spelling():
         ('metrics."a/b-c" = -.5', [("metric", "a/b-c", "=", (-0.5,), False)]),
         ("tags.team IS NOT NULL", [("tag", "team", "known", (), False)]),
         ("params.x ILIKE 'A%'", [("param", "x", "ilike", ("A%",), False)]),
+        ("params.x~A%|b", [("param", "x", "contains", ("A%", "b"), False)]),
+        ("-name ~ sweep", [("name", "", "contains", ("sweep",), True)]),
         ("cv/auc>0.5", [("bare", "cv/auc", ">", (0.5,), False)]),
         ('"val loss"<1', [("bare", "val loss", "<", (1.0,), False)]),
         ("forest", [("text", "", "ilike", ("forest",), False)]),
