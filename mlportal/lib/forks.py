@@ -134,9 +134,11 @@ class Server:
             if line is not None and self._line is line:
                 line.close()
                 self._line = None
-                with suppress(ProcessLookupError, ChildProcessError):  # another process may be its parent
-                    os.kill(self._pid, signal.SIGKILL)
-                    os.waitpid(self._pid, 0)
+                # Another process may be its parent and have reaped it: then its number may be somebody else's by now.
+                with suppress(ChildProcessError):
+                    if os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+                        os.kill(self._pid, signal.SIGKILL)
+                        os.waitpid(self._pid, 0)
 
 
 _server = Server()
