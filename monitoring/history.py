@@ -38,25 +38,30 @@ class Stored:
         return Stored(*kept)  # type: ignore[arg-type]
 
 
-def read(monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED) -> Stored:
-    """Read what figures of a stretch and of all its parts need; three queries at most."""
-    within = {"monitor": monitor, "hour__gte": start, "hour__lt": end}
-    buckets = Bucket.objects.filter(column__in=columns, **within).values_list("hour", "column", "counts")
-    answers = _selected(monitor, start, end) if monitor.sensitive_columns else []
-    return Stored(list(buckets), _labels(monitor, start, end), answers)
+def read(
+    monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED, *, segment: str = ""
+) -> Stored:
+    """Read what figures of a stretch and of all its parts need, of one segment as if it were all; three queries."""
+    rows = _Within(monitor, start, end, segment).buckets.filter(column__in=columns)
+    buckets = list(rows.values_list("hour", "column", "counts"))
+    return Stored(buckets, *_beside_counts(monitor, start, end, segment))
 
 
-def _labels(monitor: Monitor, start: datetime, end: datetime) -> list[tuple[datetime, str, Cells]]:
-    """Read the cells of labels of all requests and of every segment."""
+def _beside_counts(monitor: Monitor, start: datetime, end: datetime, segment: str) -> tuple[list[Any], list[Any]]:
+    """Read the cells of labels and, where groups are compared, their answers; of a segment its labels alone."""
+    if segment:
+        return [(hour, "", cells) for hour, cells in _Within(monitor, start, end, segment).labels()], []
     rows = LabelBucket.objects.filter(monitor=monitor, hour__gte=start, hour__lt=end)
-    return list(rows.values_list("hour", "segment", "cells"))
-
-
-def measured(monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED) -> dict[str, Measure]:
-    """Performance, its estimate, fairness, labels and quality between two moments, by the name of the metric."""
-    labels = _labels(monitor, start, end)
     answers = _selected(monitor, start, end) if monitor.sensitive_columns else []
-    return figures_of(monitor, Stored(sums.rows(monitor, start, end, columns=columns), labels, answers))
+    return list(rows.values_list("hour", "segment", "cells")), answers
+
+
+def measured(
+    monitor: Monitor, start: datetime, end: datetime, columns: Sequence[str] = MEASURED, *, segment: str = ""
+) -> dict[str, Measure]:
+    """Performance, its estimate, fairness, labels and quality between two moments, by the name of the metric."""
+    buckets = sums.rows(monitor, start, end, segment=segment, columns=columns)
+    return figures_of(monitor, Stored(buckets, *_beside_counts(monitor, start, end, segment)))
 
 
 def figures_of(monitor: Monitor, stored: Stored) -> dict[str, Measure]:

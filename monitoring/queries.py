@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from monitoring import charts, history
 from monitoring.drift import measures, shape
+from monitoring.drift.score import columns as scores_of
 from monitoring.drift.shape import Counts
 from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, RuleEvaluation, Silence, Window
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
@@ -89,10 +90,12 @@ def drift_rows(made: list[Cell], measure: str) -> tuple[list[Row], list[Row]]:
     return list(features.values()), list(outputs.values())
 
 
-def counts_of(monitor: Monitor, columns: Iterable[str], start: datetime, end: datetime) -> dict[str, Counts]:
-    """Counts of some columns between two moments, where they fit the reference."""
+def counts_of(
+    monitor: Monitor, columns: Iterable[str], start: datetime, end: datetime, segment: str = ""
+) -> dict[str, Counts]:
+    """Counts of some columns between two moments, of all requests or one segment, where they fit the reference."""
     grids = {column: monitor.reference[column] for column in columns if column in monitor.reference}
-    found = history.counts_of(monitor, start, end, columns=list(grids))
+    found = history.counts_of(monitor, start, end, segment=segment, columns=list(grids))
     return {column: counts for column, counts in found.items() if shape.fits(grids[column], counts)}
 
 
@@ -162,7 +165,9 @@ def evidence(alert: Alert) -> list[tuple[datetime, float | None]]:
     if alert.rule.is_about_requests and (pace := alert.rule.pace_on(alert.monitor)):
         return _of_requests(alert, alert.monitor, pace)
     if metric in measures.WORDS:
-        return _measured(alert.monitor, metric)
+        return _measured(alert.monitor, metric, alert.rule.segment)
+    if alert.rule.segment:
+        return _scored(alert, alert.monitor)
     if metric in OF_WINDOW:
         windows = Window.objects.filter(monitor=alert.monitor).defer("reasons").order_by("-ends_at")
         return [(window.ends_at, OF_WINDOW[metric](window)) for window in reversed(windows[:EVIDENCE_WINDOWS])]
@@ -194,13 +199,33 @@ def _value(
     return OF_WINDOW[rule.metric](window)
 
 
-def _measured(monitor: Monitor, metric: str) -> list[tuple[datetime, float | None]]:
-    """Figures of the newest windows from what is stored of all of them, read once."""
+def _spans(monitor: Monitor) -> list[tuple[datetime, datetime]]:
     rows = Window.objects.filter(monitor=monitor).order_by("-ends_at")
-    spans = list(rows.values_list("starts_at", "ends_at")[:MEASURED_WINDOWS])[::-1]
+    return list(rows.values_list("starts_at", "ends_at")[:MEASURED_WINDOWS])[::-1]
+
+
+def _scored(alert: Alert, monitor: Monitor) -> list[tuple[datetime, float | None]]:
+    """Values of one column of a segment over the newest windows, from counts that are read once."""
+    grid, spans = monitor.reference.get(alert.column), _spans(monitor)
+    if grid is None or not spans:
+        return []
+    first = min(start for start, _end in spans)
+    stored = history.read(monitor, first, spans[-1][1], [alert.column], segment=alert.rule.segment)
+    field, found = OF_SCORE.get(alert.rule.metric, "value"), []
+    for start, end in spans:
+        counts = [counts for _at, _column, counts in stored.within(start, end).buckets]
+        whole = {alert.column: history.merged(monitor, alert.column, counts)} if counts else {}
+        one = scores_of({alert.column: grid}, whole, min_samples=monitor.min_samples)[0] if whole else None
+        found.append((end, getattr(one, field) if one else None))
+    return found
+
+
+def _measured(monitor: Monitor, metric: str, segment: str) -> list[tuple[datetime, float | None]]:
+    """Figures of the newest windows from what is stored of all of them, read once."""
+    spans = _spans(monitor)
     if not spans:
         return []
-    stored = history.read(monitor, min(start for start, _end in spans), spans[-1][1])
+    stored = history.read(monitor, min(start for start, _end in spans), spans[-1][1], segment=segment)
     found = [history.figures_of(monitor, stored.within(start, end)).get(metric) for start, end in spans]
     return [(end, one.value if one else None) for (_start, end), one in zip(spans, found, strict=True)]
 

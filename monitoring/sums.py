@@ -7,14 +7,16 @@ from functools import reduce
 from operator import or_
 
 import orjson
-from django.db.models import Q, TextField
+from django.db.models import Max, Q, TextField
 from django.db.models.functions import Cast
 
+from monitoring.drift import shape
 from monitoring.drift.shape import Counts
 from monitoring.models import Bucket, Day, DaySum, Monitor, SegmentBucket
 
 DAY = timedelta(days=1)
 MOST_SPANS = 100
+LONGEST_MERGE = timedelta(days=7)
 
 Row = tuple[datetime, str, Counts]
 Span = tuple[datetime, datetime]
@@ -79,6 +81,32 @@ def _between(days: list[datetime], start: datetime, end: datetime) -> list[Span]
     """Stretches that the days leave over."""
     begins, ends = [start, *(day + DAY for day in days)], [*days, end]
     return [(first, last) for first, last in zip(begins, ends, strict=True) if first < last]
+
+
+def begin(monitor: Monitor, end: datetime, *, segment: str = "") -> datetime:
+    """Begin of the window that ends at a moment; it reaches back window by window, at most 7 days, for enough rows.
+
+    Parameters
+    ----------
+    segment : str
+        Whose rows are counted, ``region=north``; empty for all.
+    """
+    kind, of = (SegmentBucket, {"segment": segment}) if segment else (Bucket, {})
+    rows = dict(
+        kind.objects.filter(monitor=monitor, hour__gte=end - max(LONGEST_MERGE, monitor.window), hour__lt=end, **of)
+        .exclude(column__in=shape.NOT_ROWS)
+        .values_list("hour")
+        .annotate(most=Max("rows"))
+    )
+    start = end - monitor.window
+    if not any(hour >= start for hour in rows):
+        return start
+    oldest = min(rows)
+    while sum(count for hour, count in rows.items() if hour >= start) < monitor.min_samples:
+        if start <= oldest:
+            break
+        start -= monitor.window
+    return start
 
 
 def read(text: str) -> Counts:

@@ -11,6 +11,7 @@ can be tricked into calling the door and no CSRF token is asked for.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from projects.permissions import Permission, require
 from projects.services import entry, refusals
 
 log = structlog.get_logger(__name__)
+_TRACES = re.compile(r"/mlflow/traces(?:/|\Z)|/v1/traces\Z")
 WORKSPACE_HEADER = "HTTP_X_MLFLOW_WORKSPACE"
 Answer = dict[str, Any] | HttpResponseBase
 
@@ -82,8 +84,13 @@ def door(**endpoints: Endpoint) -> Callable[..., HttpResponseBase]:
 @csrf_exempt
 @public
 def unknown(request: HttpRequest, **words: Any) -> HttpResponse:
-    """Answer an address below the door that is none."""
-    return wire.refusal(Missing(f"There is no endpoint {request.path[:200]!r} here.", code="endpoint_not_found"))
+    """Answer an address below the door that is none; the client shows the sentence and mostly goes on."""
+    path = request.path[:200]
+    if _TRACES.search(path):
+        said = "Traces are not kept here; runs, models and prompts are. mlflow.tracing.disable() stops sending them."
+    else:
+        said = f"There is no endpoint {path!r} here."
+    return wire.refusal(Missing(said, code="endpoint_not_found"))
 
 
 def _call(found: Endpoint | None, request: HttpRequest, slug: str, words: dict[str, Any]) -> Answer:

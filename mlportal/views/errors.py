@@ -1,10 +1,18 @@
 """Pages for what went wrong outside any view."""
 
+import re
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from experiments.mlflow import door
 from mlportal.lib.errors import DomainError, Forbidden, Invalid, Missing
 from mlportal.lib.pages import error_page
+
+# What MLflow's pages, its later clients and senders of OpenTelemetry ask an MLflow server: none of them reads a page.
+_OF_PROGRAMS = re.compile(
+    r"(?:/p/[^/]+)?/(?:ajax-api/|api/[4-9]\.0/|(?:v1/(?:traces|metrics|logs)|graphql|(?:model-versions/)?get-artifact)\Z)"
+)
 
 
 class Defect(DomainError):
@@ -33,7 +41,9 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404."""
+    """404; programs are told in the words of the tracking door."""
+    if _OF_PROGRAMS.match(request.path):
+        return door.unknown(request)
     return error_page(request, Missing("There is nothing at this address."))
 
 

@@ -9,11 +9,13 @@ from rest_framework.request import Request
 from mlportal.lib.errors import Invalid
 from monitoring.models import Alert, AlertRoute, AlertRule, AlertTransition, DriftScore, Monitor, Silence, Window
 from monitoring.models.rules import Metric, Severity
+from monitoring.services import segments
+from projects.services import marks
 
 RULE_FIELDS = (
-    "name", "enabled", "endpoint", "version", "metric", "column", "group_by", "op", "warn", "critical", "clear",
-    "needed", "of", "keep_firing", "min_samples", "no_data_after", "no_data_then", "severity", "compare", "over",
-    "evaluation_delay", "window_seconds", "action", "cooldown", "labels", "inhibited_by",
+    "name", "enabled", "endpoint", "version", "metric", "column", "segment", "group_by", "op", "warn", "critical",
+    "clear", "needed", "of", "keep_firing", "min_samples", "no_data_after", "no_data_then", "severity", "compare",
+    "over", "evaluation_delay", "window_seconds", "action", "cooldown", "labels", "inhibited_by",
 )  # fmt: skip
 
 
@@ -104,6 +106,20 @@ class WindowDetailOut(WindowOut):
 class RuleOut(serializers.ModelSerializer):
     """An alert rule."""
 
+    segment = serializers.SerializerMethodField()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._hidden: dict[int, dict[str, marks.Hidden]] = {}
+
+    def get_segment(self, rule: AlertRule) -> str:
+        """Return the segment it is about; if its column was marked since, by the code of its value."""
+        if not rule.segment:
+            return ""
+        if rule.project_id not in self._hidden:
+            self._hidden[rule.project_id] = marks.anywhere(rule.project)
+        return segments.told(rule, self._hidden[rule.project_id])
+
     class Meta:
         model = AlertRule
         fields = ("id", *RULE_FIELDS, "built_in", "revision", "created_at", "updated_at")
@@ -120,6 +136,9 @@ class RuleChange(serializers.Serializer):
     )
     metric = serializers.ChoiceField(Metric.choices, required=False)
     column = serializers.CharField(max_length=500, required=False, allow_blank=True)
+    segment = serializers.CharField(
+        max_length=710, required=False, allow_blank=True, help_text="Such as region=north; empty: all requests."
+    )
     group_by = serializers.ChoiceField(AlertRule.GroupBy.choices, required=False)
     op = serializers.ChoiceField(AlertRule.Op.choices, required=False)
     warn = serializers.FloatField(required=False, allow_null=True)

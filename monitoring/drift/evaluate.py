@@ -1,7 +1,7 @@
 """Apply one rule to one window: values, limits and the sentence that says what happened. Plain Python."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from monitoring.drift import levels, measures, shape, verdict
@@ -98,6 +98,18 @@ def ask(question: Question, facts: Facts) -> Finding:
     ValueError
         When there is no such metric.
     """
+    found = _ask(question, facts)
+    segment = facts.labels.get("segment")
+    return _of_segment(found, segment) if segment else found
+
+
+def _of_segment(found: Finding, segment: str) -> Finding:
+    """Say in every sentence of which segment it is."""
+    samples = tuple(replace(one, title=f"{one.title} ({segment})") for one in found.samples)
+    return Finding(found.outcome, samples, f"{segment}: {found.reason}" if found.reason else "")
+
+
+def _ask(question: Question, facts: Facts) -> Finding:
     if question.metric in TRAFFIC:
         return _traffic(question, facts)
     if question.metric in measures.WORDS:

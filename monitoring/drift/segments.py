@@ -2,16 +2,12 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import pairwise
 from math import isnan
 from typing import Any
 
 from monitoring.drift.grid import numbers, text_of, truth_of
+from monitoring.drift.parts import EMPTY, MOST, OTHER, bands, edges
 from monitoring.drift.shape import Grid
-
-MOST = 20
-OTHER, EMPTY = "(other)", "(empty)"
-BANDS = (1, 4, 7)  # the second, fifth and eighth decile
 
 
 def values(grid: Grid, column: Sequence[Any]) -> list[str]:
@@ -39,9 +35,5 @@ def values(grid: Grid, column: Sequence[Any]) -> list[str]:
 
 
 def _bands(grid: Grid, column: Sequence[Any]) -> list[str]:
-    cuts = grid["cuts"]
-    edges = sorted({grid["edges"][cuts[place]] for place in BANDS if place < len(cuts)})
-    shown = [f"{edge:.4g}" for edge in edges]
-    names = [f"up to {shown[0]}", *(f"over {low} to {high}" for low, high in pairwise(shown)),
-             f"over {shown[-1]}"] if shown else [OTHER]  # fmt: skip
-    return [EMPTY if isnan(value) else names[bisect_left(edges, value)] for value in numbers(column).tolist()]
+    ends, names = edges(grid), bands(grid)
+    return [EMPTY if isnan(value) else names[bisect_left(ends, value)] for value in numbers(column).tolist()]

@@ -7,6 +7,7 @@ from django import forms
 from mlportal.lib.forms import Form
 from monitoring.models import AlertRule, Monitor
 from monitoring.models.rules import UNMEASURED, Metric, Severity
+from monitoring.services import segments
 from monitoring.services.monitors import PACE_FIELDS
 from monitoring.services.rules import FIELDS
 
@@ -23,6 +24,10 @@ class RuleForm(Form):
     endpoint = forms.ChoiceField(required=False)
     version = forms.CharField(max_length=200, required=False, help_text="Empty: every version, each by itself.")
     column = forms.CharField(max_length=500, required=False, help_text="Empty: every column.")
+    segment = forms.CharField(
+        max_length=710, required=False, help_text="Such as region=north, of a column that is counted apart. "
+        "Empty: all requests.", widget=forms.TextInput(attrs={"list": "segments", "autocomplete": "off"}),
+    )  # fmt: skip
     group_by = forms.ChoiceField(choices=AlertRule.GroupBy.choices, label="Grouping")
     compare = forms.ChoiceField(
         choices=AlertRule.Compare.choices, label="What is compared", initial="static", required=False
@@ -80,13 +85,20 @@ class RuleForm(Form):
             given[field] = given[field] or usual
         return given | {"labels": _labels(given["labels"]), "inhibited_by": _lines(given["inhibited_by"])}
 
+    def changes(self, rule: AlertRule) -> dict[str, Any]:
+        """Return them without a segment that was shown by its code and is still that one."""
+        given = self.values()
+        if given["segment"] == segments.told(rule):
+            del given["segment"]
+        return given
+
     @staticmethod
     def initial_of(rule: AlertRule) -> dict[str, Any]:
         """What the form shows of a stored rule."""
         shown = {field: getattr(rule, field) for field in (*FIELDS, "revision")}
         labels = ", ".join(f"{name}={text}" for name, text in rule.labels.items())
         hidden = "; ".join(rule.inhibited_by or ["none"]) if rule.inhibited_by is not None else ""
-        return shown | {"labels": labels, "inhibited_by": hidden}
+        return shown | {"labels": labels, "inhibited_by": hidden, "segment": segments.told(rule)}
 
 
 def _labels(text: str) -> dict[str, str]:

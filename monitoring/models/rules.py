@@ -79,6 +79,13 @@ ABOUT_REQUESTS = (
     Metric.ERROR_RATE, Metric.LATENCY_P50, Metric.LATENCY_P95, Metric.LATENCY_P99, Metric.LOG_DROPPED, Metric.REQUESTS,
     Metric.RATE, Metric.SCHEMA,
 )  # fmt: skip
+# Counted of all requests together, never of one segment of them.
+OF_ALL = (
+    *ABOUT_REQUESTS,
+    Metric.DUPLICATES,
+    Metric.ESTIMATED_MAE,
+    *(one for one in Metric if one.startswith("fairness.")),
+)
 # Their alerts come from elsewhere: no window measures them, nobody makes a rule of them.
 UNMEASURED = (Metric.EXTERNAL, Metric.RETRAINING, Metric.SPLIT)
 
@@ -144,6 +151,7 @@ class AlertRule(models.Model):
     version = models.CharField(max_length=200, blank=True, help_text="Empty: every version that answers.")
     metric = models.CharField(max_length=60, choices=Metric)
     column = models.CharField(max_length=500, blank=True, help_text="Empty: every column.")
+    segment = models.CharField(max_length=710, blank=True, help_text="Such as region=north; empty: all requests.")
     group_by = models.CharField(max_length=8, choices=GroupBy, default=GroupBy.ENDPOINT)
     compare = models.CharField(max_length=12, choices=Compare, default=Compare.STATIC)
     over = models.PositiveSmallIntegerField(default=1, help_text="Windows whose mean is judged.")
@@ -183,6 +191,10 @@ class AlertRule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def concerns(self, monitor: "Monitor") -> bool:
+        """Whether it can look at a monitor at all: one segment only where its column is counted apart."""
+        return not self.segment or any(self.segment.startswith(f"{name}=") for name in monitor.watched_columns)
 
     @property
     def is_about_requests(self) -> bool:

@@ -19,7 +19,8 @@ DAY = 24 * HOUR
 TRAFFIC_SECONDS = 300
 
 
-def _words(seconds: int) -> str:
+def spoken(seconds: int) -> str:
+    """Return a time in its largest whole unit: "hour", "5 minutes"."""
     for size, unit in ((DAY, "day"), (HOUR, "hour"), (60, "minute"), (1, "second")):
         if seconds % size == 0:
             count = seconds // size
@@ -108,14 +109,14 @@ class Monitor(models.Model):
         return timedelta(seconds=self.step_seconds)
 
     @property
-    def step_words(self) -> str:
+    def stepspoken(self) -> str:
         """How often, for a sentence: "hour", "5 minutes"."""
-        return _words(self.step_seconds)
+        return spoken(self.step_seconds)
 
     @property
-    def window_words(self) -> str:
+    def windowspoken(self) -> str:
         """How much, for a sentence: "day", "5 minutes"."""
-        return _words(self.window_seconds)
+        return spoken(self.window_seconds)
 
     @property
     def window(self) -> timedelta:

@@ -11,10 +11,10 @@ from django.db.models import Max
 from django.utils import timezone
 
 from mlportal.lib import apart
-from monitoring import history
-from monitoring.drift import score, shape, verdict
+from monitoring import history, sums
+from monitoring.drift import score, verdict
 from monitoring.drift.shape import Counts
-from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, RuleEvaluation, Window
+from monitoring.models import AlertRule, DriftScore, Monitor, RuleEvaluation, Window
 from monitoring.models.rules import UNMEASURED
 from monitoring.models.windows import Verdict
 from monitoring.pipeline import prompt
@@ -26,7 +26,6 @@ from projects.permissions import Permission
 
 log = structlog.get_logger(__name__)
 
-LONGEST_MERGE = timedelta(days=7)
 MOST_WINDOWS = prompt.MOST_WINDOWS
 SCORE_FIELDS = frozenset(field.name for field in DriftScore._meta.get_fields())
 
@@ -83,7 +82,7 @@ def _judge(monitor: Monitor, end: datetime, now: datetime) -> Window | None:
         held = Monitor.objects.select_for_update(no_key=True).defer("reference").get(pk=monitor.pk)
         if held.rolled_to is not None and held.rolled_to >= end:
             return None
-        start = _start(monitor, end)
+        start = sums.begin(monitor, end)
         counts = history.counts_of(monitor, start, end)
         window = Window(monitor=monitor, starts_at=start, ends_at=end, computed_at=now, rows=history.rows_of(counts))
         _add_traffic(window, monitor, end)
@@ -93,25 +92,6 @@ def _judge(monitor: Monitor, end: datetime, now: datetime) -> Window | None:
         DriftScore.objects.bulk_create(_row(window, one, counts) for one in scores)
         Monitor.objects.filter(pk=monitor.pk).update(rolled_to=end)
     return window
-
-
-def _start(monitor: Monitor, end: datetime) -> datetime:
-    """Begin of the window; it reaches back window by window, at most 7 days, until there are enough rows."""
-    rows = dict(
-        Bucket.objects.filter(monitor=monitor, hour__gte=end - max(LONGEST_MERGE, monitor.window), hour__lt=end)
-        .exclude(column__in=shape.NOT_ROWS)
-        .values_list("hour")
-        .annotate(most=Max("rows"))
-    )
-    start = end - monitor.window
-    if not any(hour >= start for hour in rows):
-        return start
-    oldest = min(rows)
-    while sum(count for hour, count in rows.items() if hour >= start) < monitor.min_samples:
-        if start <= oldest:
-            break
-        start -= monitor.window
-    return start
 
 
 def _scores(monitor: Monitor, counts: dict[str, Counts]) -> list[score.Score]:
@@ -194,4 +174,5 @@ def _rules(monitor: Monitor) -> list[AlertRule]:
         enabled=True, endpoint__in=["", monitor.endpoint], version__in=["", monitor.version]
     )
     rows = rows.filter(ABOUT_A_SHARE) if monitor.variant else rows
-    return list(rows.exclude(metric__in=UNMEASURED).select_related("project").order_by("pk"))
+    found = rows.exclude(metric__in=UNMEASURED).select_related("project").order_by("pk")
+    return [rule for rule in found if rule.concerns(monitor)]

@@ -13,6 +13,7 @@ from monitoring.drift.evaluate import Facts, Finding, Question
 from monitoring.drift.lifecycle import Life, Policy, step
 from monitoring.drift.series import Comparison
 from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, Window
+from monitoring.models.windows import spoken
 from monitoring.services.course import facts_of_all, facts_of_requests, own_facts, question_of
 from monitoring.services.waiting import OF_THE_WHOLE, delay_of, of_one_version
 from projects.actor import Actor
@@ -23,7 +24,9 @@ DAYS = 90
 MOST_SCORES = 150_000
 MOST_WINDOWS = 26_000  # 90 days in steps of five minutes
 MOST_MEASURED = 400  # cells of a window are read for each
+MOST_OF_SEGMENT = 120  # counts of all columns are read and compared for each
 NEAR = timedelta(hours=1)
+DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,15 @@ class Firing:
 
 @dataclass
 class Played:
-    """The outcome; ``since`` is later than asked for when there are too many scores to look at at once."""
+    """The outcome; ``since`` is later than asked for when there are too many scores to look at at once.
+
+    ``every_seconds`` says that not each window was looked at, but one in this time.
+    """
 
     since: datetime
     until: datetime
     windows: int = 0
+    every_seconds: int = 0
     firings: list[Firing] = field(default_factory=list)
     missed: int = 0
 
@@ -64,6 +71,11 @@ class Played:
         """Share of the judged ones that were real."""
         judged = self.real + self.false
         return self.real / judged if judged else None
+
+    @property
+    def every(self) -> str:
+        """One window in which time was looked at, in words; empty when each was."""
+        return spoken(self.every_seconds) if self.every_seconds else ""
 
     @property
     def sentence(self) -> str:
@@ -100,11 +112,11 @@ def _monitors(project: Project, rule: AlertRule) -> list[Monitor]:
     rows = rows.filter(endpoint=rule.endpoint) if rule.endpoint else rows
     rows = rows.filter(version=rule.version) if rule.version else rows
     rows = rows.main() if rule.metric in OF_THE_WHOLE and not of_one_version(rule) else rows
-    return list(rows.defer("reference").order_by("endpoint", "valid_from"))
+    return [one for one in rows.defer("reference").order_by("endpoint", "valid_from") if rule.concerns(one)]
 
 
 def _scored(rule: AlertRule) -> bool:
-    return rule.metric not in evaluate.TRAFFIC and rule.metric not in measures.WORDS
+    return not rule.segment and rule.metric not in evaluate.TRAFFIC and rule.metric not in measures.WORDS
 
 
 def _since(monitors: Sequence[Monitor], rule: AlertRule, since: datetime) -> datetime:
@@ -145,6 +157,8 @@ def _course(played: Played, monitor: Monitor, rule: AlertRule) -> tuple[list[dat
         ends = _newest(played, ends, MOST_WINDOWS)
         return ends, facts_of_requests(rule, monitor, ends)
     rows = Window.objects.filter(monitor=monitor, ends_at__gt=played.since, ends_at__lte=ready)
+    if rule.segment:
+        return _of_segment(played, monitor, rule, list(rows.order_by("ends_at").values_list("ends_at", flat=True)))
     counted = rule.metric in measures.WORDS or rule.window_seconds
     most = MOST_MEASURED if counted else MOST_WINDOWS
     windows = list(rows.order_by("-ends_at").defer("reasons")[: most + 1])[::-1]
@@ -152,6 +166,21 @@ def _course(played: Played, monitor: Monitor, rule: AlertRule) -> tuple[list[dat
     if rule.window_seconds:
         return ends, [own_facts(rule, monitor, end) for end in ends]
     return ends, facts_of_all(monitor, windows[-len(ends) :], rule=rule)
+
+
+def _of_segment(
+    played: Played, monitor: Monitor, rule: AlertRule, ends: list[datetime]
+) -> tuple[list[datetime], list[Facts]]:
+    """Look at one window in a while where there are many: nothing is stored of a segment but its counts."""
+    step = monitor.step_seconds
+    paces = [step * number for number in range(1, DAY // step + 1) if DAY % (step * number) == 0]
+    fits = (pace for pace in paces if len(ends) * step <= MOST_OF_SEGMENT * pace)
+    pace = next(fits, max(paces, default=step))
+    if pace > step:
+        ends = [end for end in ends if int(end.timestamp()) % pace == 0]
+        played.every_seconds = max(played.every_seconds, pace)
+    ends = _newest(played, ends, MOST_OF_SEGMENT)
+    return ends, [own_facts(rule, monitor, end) for end in ends]
 
 
 def _newest(played: Played, ends: list[datetime], most: int) -> list[datetime]:

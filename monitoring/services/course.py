@@ -10,12 +10,12 @@ from typing import Any
 
 import structlog
 
-from monitoring import history
+from monitoring import history, sums
 from monitoring.drift import measures, score, series, shape
 from monitoring.drift.evaluate import TRAFFIC, Facts, Finding, Limits, Question
 from monitoring.drift.series import Comparison
 from monitoring.models import AlertRule, Bucket, DriftScore, Monitor, Window
-from monitoring.services import marked, waiting
+from monitoring.services import marked, segments, waiting
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +55,8 @@ def facts_of_all(monitor: Monitor, windows: Iterable[Window], *, rule: AlertRule
     listed, column = list(windows), rule.column
     measured = rule.metric in measures.WORDS
     scored = not measured and rule.metric not in TRAFFIC
+    if rule.segment:
+        return [own_facts(rule, monitor, window.ends_at) for window in listed]
     if waiting.of_one_version(rule):
         return _with_own_requests(monitor, listed)
     held: dict[int, list[DriftScore]] = {window.pk: [] for window in listed}
@@ -83,23 +85,37 @@ def _with_own_requests(monitor: Monitor, windows: Sequence[Window]) -> list[Fact
 
 
 def own_facts(rule: AlertRule, monitor: Monitor, end: datetime) -> Facts:
-    """Return what a rule with a window of its own looks at, from the counts of that time.
+    """Return what a rule with a window of its own, or about one segment, looks at, from the counts of that time.
 
-    It reaches back at least as far as one step of counting: there is nothing finer to look at.
+    A window of its own is at least one step of counting long: there is nothing finer to look at. Without one, a
+    segment of few requests is looked at over a longer time, as all requests are.
     """
     if rule.is_about_requests:
         return facts_of_requests(rule, monitor, [end])[0]
-    start = end - timedelta(seconds=rule.reach_on(monitor))
+    start = _start(rule, monitor, end)
     if rule.metric in measures.WORDS:
         bare = facts_of(Window(starts_at=start, ends_at=end), monitor, [])
-        return replace(bare, measured=history.measured(monitor, start, end))
-    counts = history.counts_of(monitor, start, end)
+        found = history.measured(monitor, start, end, segment=rule.segment)
+        return replace(bare, labels=_labels(rule, bare), measured=found)
+    counts = history.counts_of(monitor, start, end, segment=rule.segment)
     scores = [
         DriftScore(others=counts[one.column].get("others", {}), **_fields(one))
         for one in score.columns(monitor.reference, counts, min_samples=monitor.min_samples)
         if one.column in counts
     ]
-    return facts_of(Window(starts_at=start, ends_at=end, rows=history.rows_of(counts)), monitor, scores)
+    window = Window(starts_at=start, ends_at=end, rows=history.rows_of(counts))
+    facts = facts_of(window, monitor, scores)
+    return replace(facts, labels=_labels(rule, facts))
+
+
+def _start(rule: AlertRule, monitor: Monitor, end: datetime) -> datetime:
+    if rule.window_seconds:
+        return end - timedelta(seconds=rule.reach_on(monitor))
+    return sums.begin(monitor, end, segment=rule.segment)
+
+
+def _labels(rule: AlertRule, facts: Facts) -> dict[str, str]:
+    return facts.labels | ({"segment": segments.told(rule)} if rule.segment else {})
 
 
 def facts_of_requests(rule: AlertRule, monitor: Monitor, ends: Sequence[datetime]) -> list[Facts]:
@@ -151,6 +167,8 @@ class Course:
         """Apply a rule; one that fails must not stop the others, so the failure becomes an outcome."""
         try:
             comparison = Comparison(rule.compare, rule.over)
+            if rule.segment and segments.is_counted_again(rule, self.monitor):
+                return Finding("too_few", reason="Stored predictions are still being counted by this column.")
             if rule.window_seconds:
                 return series.ask(question_of(rule), comparison, [own_facts(rule, self.monitor, self.window.ends_at)])
             return series.ask(question_of(rule), comparison, [*self._past(rule, comparison), self._now(rule)])
@@ -159,14 +177,14 @@ class Course:
             return Finding("error", reason=f"{type(error).__name__}: {error}"[:500])
 
     def _now(self, rule: AlertRule) -> Facts:
-        if waiting.of_one_version(rule):
+        if rule.segment or waiting.of_one_version(rule):
             return facts_of_all(self.monitor, [self.window], rule=rule)[0]
         return self.measured if rule.metric in measures.WORDS else self.facts
 
     def _past(self, rule: AlertRule, comparison: Comparison) -> list[Facts]:
         if not comparison.needs_past:
             return []
-        is_light = rule.metric in TRAFFIC or bool(rule.column)
+        is_light = not rule.segment and (rule.metric in TRAFFIC or bool(rule.column))
         most = MOST_BEFORE if is_light else MOST_SCORED
         wanted = self.before[-min(most, comparison.reach - 1) :] if comparison.reach > 1 else []
         return facts_of_all(self.monitor, wanted, rule=rule)

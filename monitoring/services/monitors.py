@@ -12,7 +12,7 @@ from mlportal.lib.errors import Conflict, Invalid
 from monitoring.drift import shape
 from monitoring.drift.shape import Counts, Grid
 from monitoring.models import Bucket, Monitor, SegmentBucket
-from monitoring.services import alerts, backfills, days, rules
+from monitoring.services import alerts, backfills, days, rules, segments
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
@@ -146,6 +146,8 @@ def update_watch(
 
     Raises
     ------
+    Conflict
+        When a rule looks at a segment of a column that would be counted apart no longer.
     Invalid
         Naming the column that the reference does not have or that is free text, more than 10 columns together, or
         a delay over 90 days.
@@ -165,6 +167,7 @@ def update_watch(
                 f"At most {MOST_WATCHED} columns are counted apart.", field="segment_columns", limit=MOST_WATCHED,
                 got=len(held.watched_columns),
             )  # fmt: skip
+        segments.check_free(held, [name for name in before if name not in held.watched_columns])
         data = {field: getattr(held, field) for field in WATCH_FIELDS}
         held.save(update_fields=list(WATCH_FIELDS))
         events.record(by, "monitor.updated", project=held.project, target=held, data=data)

@@ -9,14 +9,14 @@ from django.db import IntegrityError, transaction
 from mlportal.lib import matchers, names
 from mlportal.lib.errors import Conflict, DomainError, Invalid
 from monitoring.models import AlertRule
-from monitoring.models.rules import UNMEASURED, Metric, Severity
-from monitoring.services import alerts
+from monitoring.models.rules import OF_ALL, UNMEASURED, Metric, Severity
+from monitoring.services import alerts, segments
 from projects.actor import Actor
 from projects.models import Project
 from projects.permissions import Permission, require
 from projects.services import events
 
-TEXTS = {"name": 100, "endpoint": 210, "version": 200, "column": 500}
+TEXTS = {"name": 100, "endpoint": 210, "version": 200, "column": 500, "segment": 710}
 NUMBERS = ("warn", "critical", "clear")
 COUNTS = {
     "needed": (1, 20),
@@ -44,7 +44,7 @@ WITH_COLUMN = (Metric.DRIFT_PSI, Metric.PREDICTION_PSI, Metric.NULL_SHARE, Metri
 WITHOUT_COLUMN = tuple(metric for metric in Metric if metric not in WITH_COLUMN)
 MOST_LABELS = 20
 LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-OWN_LABELS = ("alertname", "severity", "endpoint", "version", "column", "kind", "metric", "op")
+OWN_LABELS = ("alertname", "severity", "endpoint", "version", "column", "segment", "kind", "metric", "op")
 
 # What a project watches without setting anything up. Sources: serving-monitoring.md 5.3 and 6.1.
 DEFAULTS: tuple[dict[str, Any], ...] = (
@@ -167,7 +167,7 @@ def _save(rule: AlertRule) -> None:
 
 
 def _facts(rule: AlertRule) -> dict[str, Any]:
-    return {field: getattr(rule, field) for field in FIELDS}
+    return {field: getattr(rule, field) for field in FIELDS} | {"segment": segments.told(rule)}
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
@@ -269,5 +269,14 @@ def _check_whole(rule: AlertRule) -> None:
         raise Invalid("A rule that rolls back needs a critical limit; it acts at that one.", field="critical")
     if rule.needed > rule.of:
         raise Invalid(f"{rule.needed} of {rule.of} windows is not possible.", field="needed", limit=rule.of)
+    _check_part(rule)
+
+
+def _check_part(rule: AlertRule) -> None:
+    """Check the column and the segment of a rule; those of one that is off may have gone."""
     if rule.column and rule.metric in WITHOUT_COLUMN:
         raise Invalid("This metric is not measured by column.", field="column")
+    if rule.segment and rule.metric in OF_ALL:
+        raise Invalid("This metric is measured of all requests together.", field="segment")
+    if rule.segment and rule.enabled:
+        segments.check(rule)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
@@ -278,7 +279,8 @@ def _evidence(by: Actor, alert: Alert) -> dict[str, Any]:
     window = queries.latest_window(alert.monitor) if alert.monitor and alert.column else None
     if window is None or alert.monitor is None or alert.column not in alert.monitor.reference:
         return made
-    counts = queries.counts_of(alert.monitor, [alert.column], window.starts_at, window.ends_at).get(alert.column)
+    within = window.starts_at, window.ends_at, alert.rule.segment
+    counts = queries.counts_of(alert.monitor, [alert.column], *within).get(alert.column)
     called = marked.hidden_from(by, monitor=alert.monitor).namer(alert.column)
     bars = charts.bars(alert.monitor.reference[alert.column], counts, called=called) if counts else None
     made["bars_name"] = shape.display(alert.column)
@@ -308,11 +310,23 @@ def _steps(view: ProjectView, alert: Alert, kind: str) -> list[dict[str, str]]:
             {"icon": "activity", "href": reverse("monitoring:monitor-overview", args=[view.project.slug]) + query,
              "words": "Open the drift map", "small": alert.endpoint}
         )  # fmt: skip
+    if isinstance(alert.monitor, Monitor) and alert.rule.segment:
+        steps.append(_to_segment(view, alert, alert.monitor))
+    if alert.endpoint:
         steps.append(
             {"icon": "server-2", "href": f"{root}deployments/{alert.endpoint}/", "words": "Open the deployment",
              "small": "traffic, history and settings"}
         )  # fmt: skip
     return steps
+
+
+def _to_segment(view: ProjectView, alert: Alert, monitor: Monitor) -> dict[str, str]:
+    name = next(iter(marked.called([alert.rule.segment], marked.hidden_from(view.actor, monitor=monitor))))
+    query = urlencode(
+        {"endpoint": alert.endpoint, "segment": name} | ({"column": alert.column} if alert.column else {})
+    )
+    href = f"{reverse('monitoring:monitor-window', args=[view.project.slug])}?{query}"
+    return {"icon": "filter", "href": href, "words": "Look at this segment alone", "small": name}
 
 
 def _timeline(alert: Alert) -> list[dict[str, Any]]:

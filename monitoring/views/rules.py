@@ -9,9 +9,10 @@ from django.shortcuts import redirect, render
 from mlportal.lib.errors import DomainError
 from monitoring.forms.rules import PaceForm, RuleForm
 from monitoring.models import AlertRule, Monitor
-from monitoring.services import backtests, monitors, rules
+from monitoring.services import backtests, monitors, rules, segments
 from projects.access import ProjectView
 from projects.permissions import Permission
+from projects.services import marks
 
 
 def _endpoints(view: ProjectView) -> list[str]:
@@ -52,8 +53,9 @@ class RuleList(ProjectView):
         live = Monitor.objects.visible_to(self.actor).in_project(self.project).live().defer("reference")
         records = backtests.records(self.project)
         rows = self.rows().in_project(self.project).order_by("-enabled", "name")
+        hidden = marks.anywhere(self.project)
         context = {
-            "rules": [(rule, records.get(rule.pk, backtests.Record())) for rule in rows],
+            "rules": [(rule, records.get(rule.pk, backtests.Record()), segments.told(rule, hidden)) for rule in rows],
             "monitors": live.order_by("endpoint"),
         }
         return render(request, "monitoring/rules.html", context)
@@ -73,7 +75,7 @@ class RuleCreate(ProjectView):
         """Store it, play it back without storing, or show what is wrong."""
         form = RuleForm(request.POST, endpoints=_endpoints(self))
         if "try" in request.POST:
-            return render(request, "monitoring/rule.html", {"form": form, "rule": None, **_played(self, form)})
+            return self.show(request, form, **_played(self, form))
         if form.is_valid():
             try:
                 rule = rules.create(self.actor, project=self.project, **form.values())
@@ -84,9 +86,10 @@ class RuleCreate(ProjectView):
                 return _back(self)
         return self.show(request, form, status=422)
 
-    def show(self, request: HttpRequest, form: RuleForm, status: int = 200) -> HttpResponse:
+    def show(self, request: HttpRequest, form: RuleForm, status: int = 200, **played: Any) -> HttpResponse:
         """Render the form."""
-        return render(request, "monitoring/rule.html", {"form": form, "rule": None}, status=status)
+        context = {"form": form, "rule": None, "segments": segments.offered(self.project), **played}
+        return render(request, "monitoring/rule.html", context, status=status)
 
 
 class RuleEdit(ProjectView):
@@ -106,10 +109,10 @@ class RuleEdit(ProjectView):
         rule = self.rule(number)
         form = RuleForm(request.POST, endpoints=[*_endpoints(self), rule.endpoint])
         if "try" in request.POST:
-            return render(request, "monitoring/rule.html", {"form": form, "rule": rule, **_played(self, form)})
+            return self.show(request, form, rule, **_played(self, form))
         if form.is_valid():
             try:
-                rules.update(self.actor, rule=rule, revision=form.cleaned_data["revision"], **form.values())
+                rules.update(self.actor, rule=rule, revision=form.cleaned_data["revision"], **form.changes(rule))
             except DomainError as error:
                 form.refuse(error)
             else:
@@ -122,9 +125,12 @@ class RuleEdit(ProjectView):
         found: AlertRule = self.find(self.rows().in_project(self.project), pk=number)
         return found
 
-    def show(self, request: HttpRequest, form: RuleForm, rule: AlertRule, status: int = 200) -> HttpResponse:
+    def show(
+        self, request: HttpRequest, form: RuleForm, rule: AlertRule, status: int = 200, **played: Any
+    ) -> HttpResponse:
         """Render the form."""
-        return render(request, "monitoring/rule.html", {"form": form, "rule": rule}, status=status)
+        context = {"form": form, "rule": rule, "segments": segments.offered(self.project), **played}
+        return render(request, "monitoring/rule.html", context, status=status)
 
 
 class MonitorPace(ProjectView):

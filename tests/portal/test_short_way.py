@@ -121,12 +121,19 @@ def test_everything_else_keeps_the_middlewares_of_pages(path):
 
 
 @pytest.mark.parametrize(
-    ("path", "code"),
-    [("/api/2.0/mlflow/absent", "ENDPOINT_NOT_FOUND"), ("/p/not a slug/api/2.0/mlflow/runs/get", "ENDPOINT_NOT_FOUND")],
+    ("path", "said"),
+    [
+        ("/api/2.0/mlflow/absent", "There is no endpoint"),
+        ("/p/not a slug/api/2.0/mlflow/runs/get", "There is no such endpoint"),
+        ("/api/3.0/mlflow/traces/search", "Traces are not kept here"),
+        ("/p/churn/v1/traces", "Traces are not kept here"),
+        ("/ajax-api/2.0/mlflow/runs/search", "There is no endpoint"),
+    ],
 )
-def test_an_unknown_address_is_refused_in_json(path, code):
+def test_an_unknown_address_is_refused_in_json(path, said):
     status, _, body = call(path)
-    assert (status, body["error_code"]) == (404, code)
+    assert (status, body["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
+    assert body["message"].startswith(said)
 
 
 def test_a_foreign_host_is_refused(run, token):

@@ -60,7 +60,7 @@ def some_params(mixed):
     return {key: value for key, value in {"depth": depth, "note": note}.items() if value is not None}
 
 
-def build(project, count=60, seed=3):
+def build(project, count=40, seed=3):
     """Runs of every kind in three experiments, one of them with files elsewhere."""
     mixed = random.Random(seed)
     places = [make_experiment(project, name) for name in ("one", "two", "three")]
@@ -230,7 +230,7 @@ def test_every_order_is_the_model_s_order(caller, zoo, small_steps):
     ids = [str(place.pk) for place in places]
     mixed = random.Random(2)
     for text in ORDERS:
-        for size in (3, 50):
+        for size in (5, 30):
             small_steps(mixed)
             found = walk_pages(caller, experiment_ids=ids, order_by=[text], max_results=size)
             assert (text, found) == (text, expected(model, "", [text]))
@@ -239,7 +239,7 @@ def test_every_order_is_the_model_s_order(caller, zoo, small_steps):
 @pytest.mark.parametrize("seed", range(6))
 def test_random_questions_get_the_model_s_answer(caller, project, small_steps, seed):
     mixed = random.Random(seed)
-    places = build(project, count=40, seed=seed + 10)
+    places = build(project, count=28, seed=seed + 10)
     model = [facts(run) for run in Run.objects.select_related("experiment")]
     for _ in range(30):
         small_steps(mixed)

@@ -1,5 +1,10 @@
 """What a client or a load balancer asks first, and addresses that are none."""
 
+import logging
+import os
+import time
+
+import mlflow
 import pytest
 import requests
 from packaging.version import Version
@@ -33,6 +38,9 @@ def case_server_info_is_public(wire):
         "/api/2.0/mlflow-artifacts/nothing",
         "/api/3.0/mlflow/traces/search",
         "/api/3.0/mlflow/nothing",
+        "/api/4.0/mlflow/nothing",
+        "/ajax-api/2.0/mlflow/runs/search",
+        "/v1/traces",
         "/api/2.0/mlflow/runs",
     ],
 )
@@ -62,3 +70,25 @@ def case_doubled_slash_of_a_tracking_uri(wire, name):
     """A tracking URI with a slash at its end is common; the client strips it, other clients do not."""
     answer = wire.get("experiments/get-by-name", experiment_name=name)
     assert answer.status_code == 404
+
+
+@pytest.mark.portal
+@pytest.mark.mlflow3
+@pytest.mark.once
+def case_traced_code_goes_on(client, run, caplog, monkeypatch):
+    """Traces are not kept here: the client says so in one line and neither waits nor fails."""
+    monkeypatch.setitem(os.environ, "MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
+    monkeypatch.setitem(os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "7")
+    monkeypatch.setattr(logging.getLogger("mlflow"), "propagate", True)
+    started = time.monotonic()
+
+    @mlflow.trace
+    def double(value):
+        with mlflow.start_span("inner"):
+            return 2 * value
+
+    with mlflow.start_run(run):
+        mlflow.log_metric("doubled", double(4))
+    assert time.monotonic() - started < 60  # an answer that the client repeats would take minutes
+    assert client.get_run(run).data.metrics == {"doubled": 8}
+    assert [line for line in caplog.messages if "Traces are not kept here" in line]
