@@ -109,6 +109,7 @@ def test_charts_compare_in_the_order_of_the_table(web):
     page = web.get(f"{RUNS}?q=auc>0&sort=params.depth+ASC&agg=max").content.decode()
     link = unescape(re.search(r'href="([^"]*/compare/[^"]*)"', page)[1])
     assert link.endswith("/compare/?q=auc%3E0&sort=params.depth+ASC&agg=max")
+    assert unescape(re.search(r'data-every="([^"]*)"', page)[1]) == f"{link}&all=1"
     order = [
         re.findall(r"/runs/(\d+)/", web.get(url).content.decode())[:2] for url in (link, link.replace("ASC", "DESC"))
     ]
