@@ -94,7 +94,8 @@ def current_snapshot(request: PromotionRequest) -> str:
 def same_person(one: User | None, other: User | None) -> bool:
     """Tell whether two accounts are one person: the same row, or mail that reaches the same box.
 
-    A service account is each person who answered for it or minted a token of it.
+    An address that somebody typed and no administrator confirmed does not make them another person: the one before it
+    counts beside it. A service account is each person who answered for it or minted a token of it.
     """
     if one is None or other is None:
         return False
@@ -103,7 +104,12 @@ def same_person(one: User | None, other: User | None) -> bool:
 
 def persons(user: User) -> frozenset[str]:
     """Return what makes an account one person with another: the boxes that mail of those behind it reaches."""
-    return frozenset(mailbox(each.email) if each.email else f"#{each.pk}" for each in service_accounts.behind(user))
+    return frozenset(box for each in service_accounts.behind(user) for box in _boxes(each))
+
+
+def _boxes(user: User) -> list[str]:
+    known = [mailbox(address) for address in (user.email, user.email_before) if address]
+    return known or [f"#{user.pk}"]
 
 
 def mailbox(email: str) -> str:

@@ -12,19 +12,22 @@ def sha256(value):
 
 def check(archive, key):
     manifest = json.loads(archive.read("manifest.json"))
-    seq, prev, count = 0, manifest["prev"], 0
+    seq, prev, count, content = 0, manifest["prev"], 0, hashlib.sha256()
     for text in archive.open("entries.jsonl"):
+        content.update(text)
         line = json.loads(text)
         entry, people = line["entry"], line["people"]
         broken = manifest["whole"] and entry["prev"] != prev  # each entry holds the hash of the one before
         if broken or entry["seq"] <= seq or sha256(entry) != line["hash"]:
             return 1, f"entry {entry['seq']} was altered, or entries before it are missing"
-        if any(person[0] and sha256(person) != entry[role] for role, person in people.items()):
+        named = set(people) == {role for role in ("who", "whom") if entry[role]}  # an erased person has no word left
+        if not named or any(sha256(p) != entry[role] if p[0] else any(p) for role, p in people.items()):
             return 1, f"the name or address in entry {entry['seq']} was altered"
         seq, prev, count = entry["seq"], line["hash"], count + 1
     if count < manifest["count"]:
         return 2, f"{manifest['count'] - count} entries are missing"
-    if (count, prev if count else "") != (manifest["count"], manifest["head"]):
+    found = (count, prev if count else "", content.hexdigest())
+    if found != (manifest["count"], manifest["head"], manifest["sha256"]):
         return 1, "the manifest does not describe these entries"
     try:
         from cryptography.hazmat.primitives.serialization import load_pem_public_key

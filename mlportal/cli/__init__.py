@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
         batch,
         client,
         demo,
+        erasing,
         importing,
         keep,
         legal_holds,
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         trials,
         papers,
         legal_holds,
+        erasing,
         importing,
     ):
         module.add_commands(commands)

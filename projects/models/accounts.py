@@ -51,6 +51,10 @@ class User(AbstractBaseUser):
     must_change_password = models.BooleanField(default=False)
     # An address that its owner typed links no account of an identity provider: anybody can type anybody's.
     email_confirmed = models.BooleanField(default=True, help_text="Given or confirmed by an administrator.")
+    # Whoever types another address stays the person they were, until an administrator says that it is theirs.
+    email_before = models.EmailField(
+        max_length=254, blank=True, help_text="Address that held before one that nobody has confirmed yet."
+    )
     second_factor_at = models.DateTimeField(null=True, help_text="Since when sign-in asks for a second factor.")
     created_at = models.DateTimeField(auto_now_add=True)
     # A service account: it works in this project only, has no password, and somebody answers for it.

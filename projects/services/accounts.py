@@ -228,6 +228,7 @@ def edit_profile(by: Actor, *, display_name: str, email: str, theme: str, densit
     user = cast(User, by.user)
     if email.strip().casefold() != user.email.casefold():
         stepup.require_recent(by)
+        user.email_before = user.email_before or user.email
         user.email_confirmed = False
     user.display_name = names.clean_text(display_name, field="display_name", limit=100)
     user.email = _clean_email(email, user)
@@ -238,7 +239,8 @@ def edit_profile(by: Actor, *, display_name: str, email: str, theme: str, densit
     with transaction.atomic():
         user.save(
             update_fields=[
-                "display_name", "email", "email_confirmed", "theme", "density", "time_zone", "single_keys",
+                "display_name", "email", "email_before", "email_confirmed", "theme", "density", "time_zone",
+                "single_keys",
             ]
         )  # fmt: skip
         events.record(by, "user.edited", project=None, target=user, data={"fields": "profile and preferences"})
@@ -365,7 +367,7 @@ def confirm_email(by: Actor, *, user: User) -> User:
     require(by, Permission.SITE_ADMIN, None)
     _refuse_service(user)
     with transaction.atomic():
-        if not User.objects.filter(pk=user.pk, email_confirmed=False).update(email_confirmed=True):
+        if not User.objects.filter(pk=user.pk, email_confirmed=False).update(email_confirmed=True, email_before=""):
             raise Conflict(f"The address of {user.username} is confirmed already.")
         events.record(by, "user.email_confirmed", project=None, target=user)
     user.email_confirmed = True
@@ -391,9 +393,9 @@ def erase(by: Actor, *, user: User, reason: str) -> User:
         if held.is_erased:
             raise Conflict("This account is erased already.", field="user")
         held.username = f"erased-{held.pk}"
-        held.email, held.display_name = f"{held.username}@erased.invalid", ""
+        held.email, held.email_before, held.display_name = f"{held.username}@erased.invalid", "", ""
         held.set_unusable_password()
-        held.save(update_fields=["username", "email", "display_name", "password"])
+        held.save(update_fields=["username", "email", "email_before", "display_name", "password"])
         states.forget(held)
         SocialAccount.objects.filter(user=held).delete()
         Particulars.objects.filter(owner_id=held.pk).erase()

@@ -1,5 +1,6 @@
 """Prove that nothing in the audit log was changed: walk the chain, compare it with the anchors."""
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -53,7 +54,8 @@ class _Walk:
         if (self.linked and entry["prev"] != self.before) or seq <= self.seq or chain.sha256(entry) != digest:
             raise _Found(ALTERED, f"Entry {seq} was altered.", seq)
         for held, particulars in people:
-            if particulars[0] and self._person(particulars) != held:
+            # Who was erased has neither salt nor words: words without a salt are somebody's forgery.
+            if self._person(particulars) != held if particulars[0] else any(particulars):
                 raise _Found(ALTERED, f"The name or address in entry {seq} was altered.", seq)
         if self.pinned.get(seq, digest) != digest:
             raise _Found(ANCHOR_MISMATCH, f"Entry {seq} differs from its anchor.", seq)
@@ -161,8 +163,9 @@ def verify_export(path: Path, *, anchors_file: Path | None = None, ring: signing
             if anchors_file is not None:
                 walk.pinned = {each["seq"]: each["hash"] for each in anchors.read(anchors_file, ring)}
             with archive.open("entries.jsonl") as lines:
-                _walk_lines(walk, lines)
-            _check_manifest(archive, manifest, walk, ring)
+                content = _walk_lines(walk, lines)
+            _check_manifest(manifest, walk, content)
+            _check_signature(archive, manifest, walk, ring)
     except _Found as found:
         return Verdict(found.code, str(found), walk.checked if walk else 0, found.seq)
     except anchors.Unanchored as found:
@@ -172,22 +175,32 @@ def verify_export(path: Path, *, anchors_file: Path | None = None, ring: signing
     return Verdict(INTACT, f"{walk.checked:,} entries are intact, signed by key {manifest['key']}.", walk.checked)
 
 
-def _walk_lines(walk: _Walk, lines: IO[bytes]) -> None:
+def _walk_lines(walk: _Walk, lines: IO[bytes]) -> str:
+    """Check every line; return the hash of all, which alone binds the entries of an export with gaps."""
+    content = hashlib.sha256()
     while text := lines.readline(LONGEST_LINE):
+        content.update(text)
         given = json.loads(text)
         entry, people = given["entry"], given["people"]
-        pairs = [(entry[role], people[role]) for role in ("who", "whom") if people.get(role)]
+        if set(people) != {role for role in ("who", "whom") if entry[role]}:
+            raise _Found(ALTERED, f"Who entry {entry['seq']} names was altered.", int(entry["seq"]))
+        pairs = [(entry[role], held) for role, held in people.items()]
         walk.step(entry, given["hash"], pairs)
+    return content.hexdigest()
 
 
-def _check_manifest(
-    archive: zipfile.ZipFile, manifest: dict[str, Any], walk: _Walk, ring: signing.Keyring | None
-) -> None:
+def _check_manifest(manifest: dict[str, Any], walk: _Walk, content: str) -> None:
     if walk.checked < manifest["count"]:
         text = f"{manifest['count'] - walk.checked:,} of {manifest['count']:,} entries are missing."
         raise _Found(TAIL_MISSING, text, walk.seq + 1)
-    if walk.checked != manifest["count"] or (walk.checked and walk.before != manifest["head"]):
+    found = (walk.checked, walk.before if walk.checked else "", content)
+    if found != (manifest["count"], manifest["head"], manifest["sha256"]):
         raise _Found(ALTERED, "The manifest does not describe these entries.", walk.seq)
+
+
+def _check_signature(
+    archive: zipfile.ZipFile, manifest: dict[str, Any], walk: _Walk, ring: signing.Keyring | None
+) -> None:
     own = signing.public_ring(archive.read("public-key.pem"))
     signature = archive.read("manifest.sig").decode().strip()
     message = chain.canonical(manifest)

@@ -22,7 +22,8 @@ from experiments.models import Artifact
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing, Unprocessable
 from monitoring.models import Monitor
 from projects.actor import Actor
-from projects.models import ApiToken, Event, Group, Membership
+from projects.models import ApiToken, Event, Group, Membership, User
+from projects.services import accounts
 from tests.deployments.services.test_registry import tamper
 from tests.factories.deployments import (
     difference,
@@ -226,6 +227,22 @@ def test_e1_nor_by_a_second_account_of_the_same_mail_box(team, email):
     with pytest.raises(Forbidden) as caught:
         approve(actor(second), request)
     assert code_of(caught) == "four_eyes"
+
+
+def test_e1_nor_after_typing_another_address(team):
+    """An address that nobody confirmed makes nobody another person; a site administrator's word does."""
+    email = "churn-scientist2+two@example.org"
+    second = make_user("second", role="manager", project=team.project, email=email)
+    for typed in ("other@example.org", "third@example.org"):
+        kept = {"display_name": "", "theme": "", "density": "compact", "time_zone": "UTC", "single_keys": True}
+        accounts.edit_profile(actor(second), email=typed, **kept)
+    request = make_request(team)
+    with pytest.raises(Forbidden) as caught:
+        approve(actor(second), request)
+    assert code_of(caught) == "four_eyes"
+    accounts.confirm_email(actor(make_user("chief", is_site_admin=True)), user=second)
+    approve(actor(User.objects.get(pk=second.pk)), request)
+    assert state_of(request) == "approved"
 
 
 def test_e2_who_trained_registered_or_uploaded_counts_as_requester(team):

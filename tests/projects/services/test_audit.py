@@ -162,7 +162,10 @@ def test_an_altered_entry_is_found(log, intruder, change):
     assert (verdict.code, verdict.seq) == (verification.ALTERED, log[1].seq)
 
 
-@pytest.mark.parametrize("change", [{"name": "eve"}, {"address": "10.9.9.9"}, {"digest": "0" * 64}])
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "eve"}, {"address": "10.9.9.9"}, {"digest": "0" * 64}, {"name": "eve", "address": "", "salt": ""}],
+)
 def test_altered_particulars_are_found(log, intruder, change):
     raw(Particulars).filter(pk=log[0].who_id).update(**change)
     verdict = verification.verify()
@@ -359,7 +362,22 @@ def forged_manifest(content):
     return json.dumps(json.loads(content) | {"made_at": "2020-01-01"}).encode()
 
 
+def with_people(change):
+    """Change whom the first entry names."""
+
+    def edit(content):
+        lines = content.splitlines(keepends=True)
+        first = json.loads(lines[0])
+        change(first["people"])
+        return b"".join([json.dumps(first).encode() + b"\n", *lines[1:]])
+
+    return edit
+
+
 TAMPERED = [
+    ({"entries_jsonl": with_people(lambda people: people.update(who=["", "eve", "10.0.0.1"]))}, 1),
+    ({"entries_jsonl": with_people(lambda people: people.pop("who"))}, 1),
+    ({"entries_jsonl": with_people(lambda people: people.update(who=["", "", ""]))}, 1),
     ({}, 0), ({"entries_jsonl": lambda content: content.replace(b"member.added", b"member.other", 1)}, 1),
     ({"entries_jsonl": lambda content: content.replace(b'"ana"', b'"eve"', 1)}, 1),
     ({"entries_jsonl": drop_line(1)}, 1),
@@ -400,6 +418,22 @@ def test_an_export_is_an_entry_itself_and_keeps_to_its_project(log, churn, ana, 
     assert (manifest["whole"], manifest["scope"], manifest["count"]) == (False, churn.slug, 4)
     assert Event.objects.latest("seq").verb == "audit.exported"
     assert verification.verify_export(path).code == verification.INTACT
+
+
+def test_an_entry_amid_an_export_with_gaps_cannot_be_written_anew(log, churn, ana, tmp_path):
+    """No link leads from one of its entries to the next: the signed hash of all lines holds them."""
+
+    def edit(content):
+        lines = content.splitlines(keepends=True)
+        forged = json.loads(lines[1])
+        forged["entry"]["reason"] = "asked by somebody else"
+        forged["hash"] = chain.sha256(forged["entry"])
+        return b"".join([lines[0], json.dumps(forged).encode() + b"\n", *lines[2:]])
+
+    path = repacked(tmp_path / "log.zip", exported(actor(ana), churn), entries_jsonl=edit)
+    assert verification.verify_export(path).code == verification.ALTERED
+    done = subprocess.run([sys.executable, "-I", str(VERIFIER), str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
 
 
 def test_export_needs_the_right_to_read_the_log(churn):
