@@ -7,11 +7,9 @@ threads (``docs/adr/0011-short-way-for-tracking.md``).
 """
 
 import asyncio
-import gc
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -36,9 +34,6 @@ _pages: Any = WSGIMiddleware(_django, workers=THREADS)
 
 from mlportal import live, short, streams  # noqa: E402 - its views need the applications that were loaded above
 
-# A body of 1,000 metrics makes 1,000 objects that end with the request: no reason to look for circles (Python: 700).
-COLLECTED_AT = (10_000, 10, 10)
-
 # Threads of their own: a slow sender of a large file keeps one for long.
 _LIVE = re.compile(r"/p/[^/]+/live/")
 _file_threads = ThreadPoolExecutor(FILE_THREADS, thread_name_prefix="files")
@@ -49,7 +44,6 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request."""
     if scope["type"] != "http":
         return
-    _begin()
     path = scope["path"]
     if _LIVE.fullmatch(path) and scope["method"] == "GET":
         await live.respond(_django, _pages.executor, scope, receive, send)
@@ -61,12 +55,6 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _file(scope, receive, send)
     else:
         await _short(scope, receive, send)
-
-
-@cache
-def _begin() -> None:
-    """Prepare the process when it serves: others import this module too."""
-    gc.set_threshold(*COLLECTED_AT)
 
 
 async def _streamed(pages: Any, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,6 +1,5 @@
 """Fixtures of every test. Servers are started by ``scripts/test``, before Django reads its settings."""
 
-import importlib
 import os
 import shutil
 import sys
@@ -13,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.core.cache import caches
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from experiments.metricstore import folding, keys
 from mlportal.lib import queue, throttle
@@ -22,11 +22,6 @@ from projects.services import passwords
 settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 settings.STATIC_ROOT = str(settings.DATA_DIR / "static")
 Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # whitenoise warns when it is missing
-if connection.vendor == "postgresql":
-    # On a handful of rows any order of joins is a good one: to weigh those of ten tables takes longer than the rest.
-    connection.settings_dict["OPTIONS"]["options"] += " -c join_collapse_limit=4"
-append_only = importlib.import_module("projects.migrations.0002_append_only_events")
-frozen_papers = importlib.import_module("deployments.migrations.0007_frozen_papers")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -92,45 +87,51 @@ def django_db_keepdb(django_db_keepdb):
 
 # What Django writes behind each migration and never changes: left in place, it need not be written again.
 OF_MIGRATIONS = ("django_content_type", "auth_permission")
+GUARDS = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%RAISE(ABORT%'"
 
 
-def empty_on_postgres() -> None:
-    """Delete the rows of the few tables that have some: to truncate all makes the files of a hundred anew."""
-    quote = connection.ops.quote_name
+def empty() -> None:
+    """Delete the rows of the few tables that have some: to truncate all makes the files of a hundred anew.
+
+    The append-only tables are emptied the only way there is: without their triggers.
+    """
     tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
     tables = [name for name in tables if name not in OF_MIGRATIONS]
-    filled = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {quote(name)})" for name in tables)
     with transaction.atomic(), connection.cursor() as cursor:
-        # Waits for whoever still writes, as a truncation does.
-        cursor.execute(f"LOCK TABLE {', '.join(map(quote, tables))}")
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute(filled)
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"DELETE FROM {quote(name)}")
+        emptied = empty_on_postgres if connection.vendor == "postgresql" else empty_on_sqlite
+        emptied(cursor, tables)
+
+
+def empty_on_postgres(cursor: CursorWrapper, tables: list[str]) -> None:
+    """Wait for whoever still writes, as a truncation does, and delete."""
+    quote = connection.ops.quote_name
+    cursor.execute(f"LOCK TABLE {', '.join(map(quote, tables))}")
+    cursor.execute("SET LOCAL session_replication_role = replica")
+    cursor.execute(" UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {quote(name)})" for name in tables))
+    for (name,) in cursor.fetchall():
+        cursor.execute(f"DELETE FROM {quote(name)}")
+
+
+def empty_on_sqlite(cursor: CursorWrapper, tables: list[str]) -> None:
+    """Delete, and put the triggers back as they were."""
+    quote = connection.ops.quote_name
+    cursor.execute(GUARDS)
+    guards = cursor.fetchall()
+    filled = [name for name in tables if cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {quote(name)})").fetchone()[0]]
+    guards = [(name, sql) for name, table, sql in guards if table in filled]
+    for name, _ in guards:
+        cursor.execute(f"DROP TRIGGER {quote(name)}")
+    for name in filled:
+        cursor.execute(f"DELETE FROM {quote(name)}")
+    for _, sql in guards:
+        cursor.execute(sql)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """Empty the append-only tables between tests the only way there is: without their triggers."""
-    operations = type(connection.ops)
-    flush = operations.execute_sql_flush
-
-    def flush_without_triggers(self, sql_list):
-        if connection.vendor == "postgresql":
-            empty_on_postgres()
-            return
-        with connection.schema_editor() as editor:
-            append_only.remove(None, editor)
-            frozen_papers.remove(None, editor)
-        try:
-            flush(self, [sql for sql in sql_list if not any(f'"{name}"' in sql for name in OF_MIGRATIONS)])
-        finally:
-            with connection.schema_editor() as editor:
-                append_only.add(None, editor)
-                frozen_papers.add(None, editor)
-
+    """Empty the tables behind a test that commits by our own statements."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "execute_sql_flush", flush_without_triggers)
+        patch.setattr(type(connection.ops), "execute_sql_flush", lambda *_: empty())
         patch.setattr("django.core.management.commands.flush.emit_post_migrate_signal", lambda *_, **__: None)
         yield
 

@@ -86,8 +86,8 @@ def told(by: Actor, *, backtest: Backtest) -> dict[str, Any] | None:
     It was kept in words that name groups of a column which somebody marked since. Whoever may not see those values is
     told the verdict anew, from the evidence of the request.
     """
+    require(by, Permission.MODEL_VIEW, backtest.policy.environment.project)
     project = backtest.policy.environment.project
-    require(by, Permission.MODEL_VIEW, project)
     hidden = marks.hidden_anywhere(by, project=project)
     if not backtest.result or not hidden:
         return backtest.result

@@ -43,6 +43,7 @@ NO_PAGE = {
     f"{P}models/<str:name>/v/<int:number>/card/files/<slug:form>/": FILE,
     f"{P}models/<str:name>/technical-files/<int:number>/download/": FILE,
     f"{P}models/<str:name>/v/<int:number>/technical-file/issues/": PART,
+    "admin/removals/<int:number>/record/": FILE,
     f"{P}reports/<int:report>/blocks/<str:block>/": NUMBERS,
     f"{P}live/": "a line of events",
 }  # fmt: skip

@@ -72,7 +72,8 @@ def test_percent():
     ("before", "sentence", "column"),
     [(timedelta(seconds=20), "now", "now"), (timedelta(minutes=9), "9 min ago", "9 min"),
      (timedelta(hours=3), "3 h ago", "3 h"), (timedelta(days=2), "2 d ago", "2 d"),
-     (-timedelta(days=2), "in 2 d", "in 2 d"), (timedelta(days=31), "20 Oct 2026", "20 Oct 2026")],
+     (-timedelta(days=2), "in 2 d", "in 2 d"), (-timedelta(days=29, hours=23), "in 30 d", "in 30 d"),
+     (timedelta(days=31), "20 Oct 2026", "20 Oct 2026")],
 )  # fmt: skip
 def test_times_are_relative_up_to_thirty_days(before, sentence, column):
     for tag, text in ((ui.ago, sentence), (ui.age, column)):

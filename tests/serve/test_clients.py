@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 import boto3
@@ -11,11 +12,14 @@ import pytest
 import tritonclient.http as triton
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from django.utils import timezone
 from tritonclient.utils import InferenceServerException
 
+from deployments.models import EnvironmentMove, Policy, PromotionRequest
 from monitoring import spool
 from tests.deployments.runtime import recipes
 from tests.deployments.serve.test_protocols import tensors_of
+from tests.factories.projects import make_token, make_user
 from tests.serve.harness import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -32,15 +36,23 @@ def interpreter(variable: str, folder: str) -> str:
     return path
 
 
-def run(python: str, script: str, given: dict) -> dict:
+def run(python: str, script: str, given: dict, **environment: str) -> dict:
     done = subprocess.run(
-        [python, str(HERE / "clients" / script)], input=json.dumps(given), capture_output=True, text=True, check=False
-    )
+        [python, str(HERE / "clients" / script)], input=json.dumps(given), capture_output=True, text=True, check=False,
+        env=os.environ | environment,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_unmodified_clients(serve, scene, token):
+@pytest.fixture
+def web(serve, live_server, settings):
+    """The portal's own address, in front of the serving process."""
+    settings.SERVE_URL = f"http://127.0.0.1:{serve.port}"
+    return live_server
+
+
+def test_unmodified_clients(serve, scene, token, web):
     """One process for all: starting one takes longer than asking it."""
     expected = serve.predict(token, {"records": RECORDS})[1]["predictions"]
     labels = [row["prediction"] for row in expected]
@@ -49,6 +61,7 @@ def test_unmodified_clients(serve, scene, token):
     by_boto3(serve, token, labels)
     by_mlflow(serve, token, labels)
     by_kserve(serve, token, labels, shares)
+    by_plugin(scene, web, labels)
     serve.stop()
     lines = [entry for path in spool.closed_segments(serve.spool) for entry in spool.read(path).records]
     assert {tuple(entry["ref"]) for entry in lines if entry.get("ref")} == {tuple(f"order-7:{row}" for row in range(3))}
@@ -128,6 +141,38 @@ def by_mlflow(serve, token, labels):
     assert "Row 0, column 'age': expected a number, got text" in said["refused"]
 
 
+def by_plugin(scene, web, labels):
+    """The portal's own target of MLflow's deployments client, found by its entry point as pip would write it."""
+    source = ROOT / "clients" / "mlflow"
+    targets = tomllib.loads((source / "pyproject.toml").read_text())["project"]["entry-points"]["mlflow.deployments"]
+    facts = scene.folder / "plugin" / "mlflow_mlportal-0.1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: mlflow-mlportal\nVersion: 0.1.0\n")
+    lines = "".join(f"{name} = {module}\n" for name, module in targets.items())
+    (facts / "entry_points.txt").write_text(f"[mlflow.deployments]\n{lines}")
+    scene.make_version(2)
+    Policy.objects.create(environment=scene.environment, number=1, gates=[], valid_from=timezone.now())
+    EnvironmentMove.objects.create(project=scene.project, environment_to=scene.environment)
+    boss = make_user("boss", role="admin", project=scene.project)
+    given = {
+        "target": web.url.replace("http://", "mlportal+http://") + "/churn", "endpoint": NAME, "records": RECORDS,
+        "token": make_token(boss, scene.project, ["read", "register", "deploy", "predict"]),
+    }  # fmt: skip
+    path = os.pathsep.join([str(source), str(facts.parent)])
+    said = run(interpreter("MLFLOW3_PYTHON", ".venv-mlflow3"), "with_plugin.py", given, PYTHONPATH=path)
+    assert (said["client"], said["names"], said["one"]["version"]) == ("PortalDeploymentClient", [NAME], 1)
+    assert said["frame"] == said["body"]["predictions"] == labels
+    assert [len(one) for one in (said["body"]["prediction_ids"], said["body"]["probabilities"])] == [3, 3]
+    assert said["gap"] == 3
+    assert (said["wrong"][0], "column 'age'" in said["wrong"][1]) == ("INVALID_PARAMETER_VALUE", True)
+    assert said["twice"][0] == "RESOURCE_ALREADY_EXISTS"
+    assert said["elsewhere"][0] == said["file"][0] == "INVALID_PARAMETER_VALUE"
+    assert (said["asked"]["state"], said["asked"]["version"]) == ("pending", 2)
+    assert PromotionRequest.objects.get(pk=said["asked"]["promotion"]).reason == "Better on the new quarter"
+    assert said["alias"] == ["RESOURCE_DOES_NOT_EXIST", "churn has no alias 'best'."]
+    assert (said["set"], said["off"]) == (7, False)
+
+
 def by_kserve(serve, token, labels, shares):
     given = {
         "host": f"127.0.0.1:{serve.port}", "token": token, "endpoint": NAME, "tensors": tensors_of(FRAME),
@@ -141,8 +186,6 @@ def by_kserve(serve, token, labels, shares):
 
 
 def test_which_project_and_which_endpoint(serve, scene, token):
-    from tests.factories.projects import make_token, make_user
-
     body = {"instances": RECORDS}
     js = {"Content-Type": "application/json"}
     anywhere = make_token(scene.user, None, ["predict"])

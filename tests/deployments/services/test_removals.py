@@ -1,12 +1,10 @@
 """A project is removed for good: with all its rows, never under a hold, and the audit log verifies."""
 
-import importlib
 import json
 import zipfile
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -29,15 +27,6 @@ def site(db):
     return actor(make_user("root", is_site_admin=True))
 
 
-@pytest.fixture
-def papers_go(db):
-    """Tests that empty the whole database put older triggers back on SQLite."""
-    if connection.vendor == "sqlite":
-        module = importlib.import_module("deployments.migrations.0020_released_papers")
-        connection.needs_rollback = False
-        module.add(None, connection.schema_editor(atomic=False))
-
-
 def late() -> object:
     return timezone.now() + timedelta(days=31)
 
@@ -55,7 +44,7 @@ def quiet(project: Project) -> None:
     removals.TrainingJob.objects.filter(project=project).update(state="cancelled")
 
 
-def test_every_table_is_emptied_of_the_project_and_of_no_other(site, papers_go):
+def test_every_table_is_emptied_of_the_project_and_of_no_other(site):
     world = make_world()
     anchors.drop(cause=Anchor.Cause.HOUR)
     fill(world)
