@@ -248,10 +248,11 @@ RULE = {
 
 
 def test_rules_page_lists_rules_and_windows(site, project):
-    make_monitor(project)
+    make_monitor(project, pace={"bucket_seconds": 60, "step_seconds": 300, "window_seconds": 86_400})
     text = site.get("/p/churn/monitoring/rules/").content.decode()
     assert text.count("Feature drift (PSI)") == 1
     assert "Judged every" in text
+    assert "<td>5 minutes</td><td>day</td>" in text
 
 
 def test_rule_is_created_and_changed(site, project):
