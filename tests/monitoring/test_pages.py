@@ -253,6 +253,7 @@ def test_rules_page_lists_rules_and_windows(site, project):
     assert text.count("Feature drift (PSI)") == 1
     assert "Judged every" in text
     assert "<td>5 minutes</td><td>day</td>" in text
+    assert 'Segments<span class="vh"> of churn-production' in text
 
 
 def test_rule_is_created_and_changed(site, project):
