@@ -52,6 +52,17 @@ def firing(project, number=1, **labels):
     return Alert.objects.latest("pk")
 
 
+@pytest.mark.parametrize(("value", "said"), [(0.02, "Back inside the clear limit"), (0.88, "matters too little")])
+def test_a_drift_that_matters_no_more_is_not_called_small(site, project, value, said):
+    """A column nobody weighs may drift far beyond the limit while the rule is quiet about it."""
+    alert = firing(project)
+    window = make_window(alert.monitor, 2)
+    found = [sample("clear", value)]
+    alerts.settle(watcher(project), rule=alert.rule, window=window, outcome="ok", samples=found)
+    text = site.get(f"/p/churn/alerts/{alert.pk}/").content.decode()
+    assert (said in text, f"value {value}" in text) == (True, True)
+
+
 # --- overview ------------------------------------------------------------------------------------------
 
 
