@@ -45,8 +45,6 @@ def of_comparison(made: Comparison, every: Sequence[str]) -> list[str]:
             found.append(f"{name}: these runs do not differ in {listed}, and have no such metric.")
     if (metric := view.get("im")) and metric not in made.metrics:
         found += _none_has("metric", "im", [metric])
-    if view.get("dpage") and not whole(view.get("dpage"), 0):
-        found.append(f"dpage: {view.get('dpage')[:40]!r} is no number of a page.")
     return found
 
 

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -111,6 +112,17 @@ def test_every_state_uses_an_icon_of_the_sprite():
     sprite = Path("static/vendor/icons.svg").read_text()
     missing = {name for name, _colour in ui.STATES.values() if f'id="{name}"' not in sprite}
     assert missing == set()
+
+
+def test_every_template_uses_icons_of_the_sprite():
+    known = set(re.findall(r'id="([^"]+)"', Path("static/vendor/icons.svg").read_text()))
+    used = {
+        (name, str(path))
+        for path in Path("templates").rglob("*.html")
+        for name in re.findall(r'(?:{% icon |icon=)"([a-z0-9-]+)"', path.read_text())
+    }
+    assert {(name, path) for name, path in used if name not in known} == set()
+    assert ("cloud-upload", "templates/monitoring/performance.html") in used
 
 
 def test_avatar_names_the_person():
