@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from deployments.models import RegisteredModel
+from deployments.proof import filed
 from deployments.services import packs, past
 from mlportal.lib.moments import Span
 from projects.actor import Actor
@@ -18,7 +19,6 @@ from projects.permissions import Permission, require
 from projects.services import events
 from projects.services import past as people
 
-DOMAIN = b"mlportal audit evidence v1\n"
 COLUMNS = (
     "environment", "endpoint", "model", "version", "share", "revision", "kind", "enabled", "since", "until",
     "switched_by", "reason", "run", "dataset", "manifest_sha256", "promotion", "requested_by", "requested_at", "policy",
@@ -45,7 +45,7 @@ def export(by: Actor, *, project: Project, span: Span, model: RegisteredModel | 
     return packs.pack(
         {"evidence.json": _json(found), "evidence.csv": _csv(rows).encode()},
         {"project": project.slug, "rows": len(rows)},
-        domain=DOMAIN,
+        domain=filed.EVIDENCE,
     )
 
 

@@ -17,6 +17,7 @@ from django.db.models import AutoField, BigAutoField, Max
 from django.utils import timezone
 
 from deployments.models import Endpoint, PaperRelease, PromotionRequest, Reproduction, TechnicalFile
+from deployments.proof import filed
 from deployments.services import packs
 from experiments.models import TrainingJob
 from mlportal.lib import blobs, lease, names
@@ -31,7 +32,6 @@ from projects.services.belongings import Kind
 DAYS = 30
 BATCH = 5_000
 MOST_BATCHES = 400
-DOMAIN = b"mlportal project record v1\n"
 GONE = "Removed project"
 NOTHING = ""
 # What the zip holds: who allowed what by which rules, and what was allowed.
@@ -276,7 +276,7 @@ def _record(removal: ProjectRemoval, now: datetime) -> bytes:
         "project": project.slug, "name": removal.name, "number": project.pk, "made_at": now.isoformat(),
         "reason": removal.reason, "rows": dict(counts),
     }  # fmt: skip
-    return packs.pack(files, about, domain=DOMAIN)
+    return packs.pack(files, about, domain=filed.RECORD)
 
 
 def _lines(kind: Kind, project: Project) -> Iterator[bytes]:

@@ -39,7 +39,8 @@ def check(archive, key):
         public.verify(base64.b64decode(archive.read("manifest.sig")), message)
     except Exception:
         return 3, "the signature over the manifest does not match"
-    return 0, f"{count} entries are intact, signed by key {manifest['key']}"
+    known = "the key that was given" if key else "the key in the export; compare it with the portal's"
+    return 0, f"{count} entries are intact, signed by key {manifest['key']}, {known}"
 
 try:
     code, words = check(zipfile.ZipFile(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)

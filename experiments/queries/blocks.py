@@ -55,7 +55,7 @@ def resolve(by: Actor, project: Project, block: Json) -> Json:
     made = compared.compare(by, place, view)
     if made.fault is not None:
         return {**block, "problem": made.fault.message}
-    makers = {"chart": _chart, "table": _table, "runs": _runs}
+    makers = {"chart": _chart, "table": _table, "runs": _runs, "matrices": _matrices}
     data = makers[block["kind"]](made, block)
     found = {**block, "experiment_name": place.name, "compared": len(made.compared), "colours": _legend(made)}
     found["run_ids"] = made.compared
@@ -148,6 +148,11 @@ def _runs(made: Comparison, _block: Json) -> Json | None:
     ]  # fmt: skip
     heads = [f"{named.label_of(m)} {named.arrow_of(m)}".strip() for m in metrics]
     return {"metrics": heads, "params": params, "rows": rows, "total": max(made.total, len(made.compared))}
+
+
+def _matrices(made: Comparison, _block: Json) -> Json | None:
+    found = evaluations.read(made)["matrices"]
+    return {"matrices": found} if found else None
 
 
 def shown(by: Actor, report: Report) -> list[Json]:

@@ -193,6 +193,9 @@ def faults(made: Comparison) -> list[Invalid]:
     if smooth and not (_is_number(smooth) and int(smooth) <= MOST_SMOOTH):
         words = f"{smooth[:40]!r} is no whole number from 0 to {MOST_SMOOTH}."
         found.append(Invalid(words, field="smooth", got=smooth[:40], limit=MOST_SMOOTH))
+    page = view.get("dpage")
+    if page and not (_is_number(page) and int(page)):
+        found.append(Invalid(f"{page[:40]!r} is no number of a page.", field="dpage", got=page[:40]))
     asked = view.words("metric", "m")
     hidden = [name for name in asked if name not in made.metrics and name.startswith(named.SYSTEM)]
     if hidden and view.get("system") != "1":

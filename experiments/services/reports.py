@@ -26,7 +26,7 @@ LONGEST_TEXT = 50_000
 LONGEST_STATE = 20_000
 LONGEST_TITLE = 200
 MOST_FROZEN = 32 * 2**20
-KINDS = ("text", "chart", "table", "runs")
+KINDS = ("text", "chart", "table", "runs", "matrices")
 FIELDS = {"id", "kind", "heading", "text", "experiment", "state", "chart", "metric", "study"}
 Json = dict[str, Any]
 

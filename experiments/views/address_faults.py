@@ -10,11 +10,12 @@ from experiments import metricstore, queries
 from experiments.metricstore import Order
 from experiments.queries import Place, compared, groups, tokens
 from experiments.queries.compared import Comparison
-from experiments.views.runs_of import PAGE_SIZES, USUAL_SIZE, asked_agg, asked_columns
+from experiments.views.runs_of import PAGE_SIZES, USUAL_SIZE, asked_agg, asked_columns, whole
 from mlportal.lib.errors import Invalid
 
 KINDS = {"m": ("metric", "metric"), "p": ("param", "parameter"), "t": ("tag", "tag")}
 NAMED = 5
+AXES = ("sx", "sy", "cx", "cy", "cz", "axes", "axis", "group")
 
 
 def of_table(request: HttpRequest, place: Place, order: Order) -> list[str]:
@@ -29,13 +30,22 @@ def of_table(request: HttpRequest, place: Place, order: Order) -> list[str]:
 
 def of_groups(request: HttpRequest, page: groups.GroupPage) -> list[str]:
     """Of a table of groups: their order."""
-    fault = groups.order_fault(request.GET.get("sort", ""), page.measures, page.by)
-    return [said(fault)] if fault else []
+    fault, skip = groups.order_fault(request.GET.get("sort", ""), page.measures, page.by), request.GET.get("skip", "")
+    found = [said(fault)] if fault else []
+    return found if not skip or whole(skip, -1) >= 0 else [*found, f"skip: {skip[:40]!r} is no number of groups."]
 
 
-def of_comparison(made: Comparison) -> list[str]:
-    """Of a comparison: how its curves are drawn, and metrics that no run of it has."""
-    return [said(fault) for fault in compared.faults(made)]
+def of_comparison(made: Comparison, every: Sequence[str]) -> list[str]:
+    """Of a comparison: its order, how its curves are drawn, and axes that are not among ``every`` one there is."""
+    found, view = [said(fault) for fault in compared.faults(made)], made.view
+    for name in AXES:
+        known = [word for word in every if name != "group" or word.startswith("p.")]
+        if wrong := [word for word in view.words(name) if word not in known]:
+            listed = ", ".join(repr(word[:60]) for word in wrong[:NAMED])
+            found.append(f"{name}: these runs do not differ in {listed}, and have no such metric.")
+    if (metric := view.get("im")) and metric not in made.metrics:
+        found += _none_has("metric", "im", [metric])
+    return found
 
 
 def said(fault: Invalid) -> str:

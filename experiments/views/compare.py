@@ -80,7 +80,7 @@ def context(made: Comparison, chosen: list[RunFacts]) -> Json:
     cards = compare_table.cards(made, chosen)
     return {
         **where(made), "made": made, "fault": made.fault, "absent": absent(made), "unread": unread(made.view),
-        "address_faults": address_faults.of_comparison(made) if chosen else [],
+        "address_faults": address_faults.of_comparison(made, plan["every"]) if chosen else [],
         "cards": cards, "heading": heading(made),
         "primary": made.primary, "primary_label": queries.label_of(made.primary),
         "curves": [_curve(made, name) for name in curves], "metric_choices": _metric_choices(made, curves),

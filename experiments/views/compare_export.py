@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 
 from experiments import charts, queries
 from experiments.models import Experiment, Report
-from experiments.queries import blocks, panels
+from experiments.queries import blocks, evaluations, panels
 from experiments.queries.compared import Comparison
 from experiments.services import reports
 from experiments.views import compare_file, compare_importance, standalone
@@ -23,6 +23,7 @@ from projects.actor import Actor
 from projects.permissions import Permission
 
 MOST_COLUMNS = 1000
+STORED = (*evaluations.CURVES, "matrices")
 Json = dict[str, Any]
 
 
@@ -36,7 +37,7 @@ def blocks_of(by: Actor, made: Comparison, wanted: list[str] | None = None) -> l
         {**base, "kind": "chart", "chart": kind, "metric": "", **(_study(by, made) if kind == "importance" else {})}
         for kind in blocks.CHARTS if kind != "curves"
     ]  # fmt: skip
-    every = [{**base, "kind": "runs"}, *curves, *others, {**base, "kind": "table"}]
+    every = [{**base, "kind": "runs"}, *curves, *others, {**base, "kind": "matrices"}, {**base, "kind": "table"}]
     return [b for b in every if wanted is None or b.get("chart", b["kind"]) in wanted]
 
 
@@ -56,7 +57,8 @@ class CompareExport(Compared):
         asked = [{**b, "id": f"b{at}"} for at, b in enumerate(blocks_of(self.actor, made))]
         resolved = [blocks.resolve(self.actor, self.project, block) for block in asked]
         # A chart that these runs have no values for is left out: nobody asked for it by name.
-        parts = [prepared(b) for b in resolved if "data" in b]
+        # What runs stored beside metrics stands below the blocks, with their images and tables.
+        parts = [prepared(b) for b in resolved if "data" in b and b.get("chart", b["kind"]) not in STORED]
         title = f"{heading(made)} · {made.place.name}"
         stored = compare_file.stored(made, queries.facts_of(made.coloured, ()))
         text = standalone.page(title, parts, source=request.build_absolute_uri(_page(made)), stored=stored)
@@ -110,7 +112,7 @@ class CompareReport(Compared):
     def get(self, request: HttpRequest, experiment: str = "") -> HttpResponse:
         """Choose the report and the parts."""
         made = self.comparison(request, experiment)
-        kinds = {"runs": "Run set", **blocks.CHARTS, "table": "Differences"}
+        kinds = {"runs": "Run set", **blocks.CHARTS, "matrices": "Confusion matrices", "table": "Differences"}
         mine = Report.objects.visible_to(self.actor).in_project(self.project).filter(frozen_at=None)
         return render(request, "experiments/compare_report.html", {
             **where(made), "made": made, "heading": heading(made),

@@ -105,7 +105,7 @@ def prepared(block: Json) -> Json:
 
 def heading(block: Json) -> str:
     """What stands above a block."""
-    words = {"text": "", "table": "Differences", "runs": "Runs"}
+    words = {"text": "", "table": "Differences", "runs": "Runs", "matrices": "Confusion matrices"}
     return str(block["heading"] or words.get(block["kind"], "") or blocks.CHARTS.get(block.get("chart", ""), ""))
 
 
@@ -153,7 +153,7 @@ class ReportChange(_OneReport):
         """Append a chart, table or run set that asks a filter of an experiment."""
         what, number = given.get("what", ""), given.get("experiment", "")
         block = {
-            "kind": what if what in ("table", "runs") else "chart", "heading": given.get("heading", ""),
+            "kind": what if what in ("table", "runs", "matrices") else "chart", "heading": given.get("heading", ""),
             "experiment": None if number == EVERY else _whole(number),
             "state": View.of_text("").text(q=given.get("q", "")), "chart": what,
         }  # fmt: skip

@@ -60,6 +60,7 @@ class RunList(RunsOf):
         context["counts"] = queries.state_counts(found)
         context |= _about(found) | saved.context(request, self.actor, found)
         context |= {"place": found, "at": Addresses.of(found), "charts": _charts(found, asked, grouped=bool(by))}
+        context["charts_of_all"] = _charts(found, asked, grouped=bool(by), every=True)
         context |= selection.context(self, found, request)
         part = "_run_groups.html" if by else "_run_table.html"
         template = f"experiments/{part if request.headers.get('HX-Target') == 'runs' else 'run_list.html'}"
@@ -208,12 +209,15 @@ def _with_change(request: HttpRequest, change: str) -> str:
     return f"{request.path}?{query.urlencode()}"
 
 
-def _charts(place: Place, asked: Asked, *, grouped: bool) -> str:
-    """The query that compares what the table shows: its filter, its order, archived runs or not."""
+def _charts(place: Place, asked: Asked, *, grouped: bool, every: bool = False) -> str:
+    """The query that compares what the table shows: its filter, its order, archived runs or not.
+
+    ``every`` compares all of it, also where there is no filter.
+    """
     folder = Addresses.of(place).folder_id
     agg = "" if grouped or asked.agg == "last" else asked.agg
     said = {"folder": folder, "q": asked.text, "sort": "" if grouped else asked.order_text, "agg": agg,
-            "deleted": "1" if asked.deleted else ""}  # fmt: skip
+            "deleted": "1" if asked.deleted else "", "all": "1" if every else ""}  # fmt: skip
     query = urlencode({name: value for name, value in said.items() if value})
     return f"?{query}" if query else ""
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlportal.cli import offline
 from mlportal.cli.errors import MISSING, REFUSED, USAGE, Failure
 from mlportal.cli.output import show
 
@@ -18,6 +19,13 @@ def add_commands(commands: Any) -> None:
     actions = audit.add_subparsers(metavar="ACTION", required=True)
     _add_verify(actions)
     _add_export(actions)
+    check = actions.add_parser(
+        "check", help="check evidence, or the record of a removed project, without the portal", epilog=offline.CODES
+    )
+    check.add_argument("file", type=Path, metavar="FILE.zip")
+    check.add_argument("--key", type=Path, metavar="FILE", help="public key that must have signed it (PEM)")
+    check.add_argument("--json", action="store_true", help="print the result as JSON")
+    check.set_defaults(run=run_check)
     anchor = actions.add_parser("anchor", help="sign where the log stands now and send it to the second places")
     anchor.add_argument("--json", action="store_true", help="print the result as JSON")
     anchor.set_defaults(run=run_anchor)
@@ -75,6 +83,13 @@ def run_verify(given: argparse.Namespace) -> int:
     value = {"code": verdict.code, "message": verdict.message, "checked": verdict.checked, "entry": verdict.seq}
     show(given, value, verdict.message)
     return verdict.code
+
+
+def run_check(given: argparse.Namespace) -> int:
+    """Check a file that was given away; needs neither settings nor a database."""
+    from deployments.proof import filed
+
+    return offline.told(given, given.file, filed.verify_pack)
 
 
 def run_export(given: argparse.Namespace) -> int:

@@ -202,10 +202,11 @@ def duration(value: object) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _span(seconds: float) -> str:
+def _span(seconds: float, *, ahead: bool = False) -> str:
+    """A stretch of time: what is past in whole units, what is ahead to the nearest one."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
+            return f"{round(seconds / size) if ahead else int(seconds // size)} {unit}"
     return ""
 
 
@@ -214,7 +215,7 @@ def _time(value: object, now: datetime | None, *, words: bool) -> SafeString | s
         return MISSING
     moment = timezone.localtime(value)
     seconds = ((now or timezone.now()) - value).total_seconds()
-    text = _span(abs(seconds))
+    text = _span(abs(seconds), ahead=seconds < 0)
     if abs(seconds) >= 30 * 86400:
         text = f"{moment:%-d %b %Y}"
     elif not text:

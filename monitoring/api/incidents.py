@@ -77,6 +77,10 @@ class PlayedOut(serializers.Serializer):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
     windows = serializers.IntegerField()
+    undecided = serializers.IntegerField(help_text="Windows with too little data for a verdict.")
+    every_seconds = serializers.IntegerField(
+        help_text="Of a segment only one window in this time was looked at; 0: each."
+    )
     real = serializers.IntegerField()
     false = serializers.IntegerField()
     missed = serializers.IntegerField()

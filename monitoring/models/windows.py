@@ -109,12 +109,12 @@ class Monitor(models.Model):
         return timedelta(seconds=self.step_seconds)
 
     @property
-    def stepspoken(self) -> str:
+    def step_words(self) -> str:
         """How often, for a sentence: "hour", "5 minutes"."""
         return spoken(self.step_seconds)
 
     @property
-    def windowspoken(self) -> str:
+    def window_words(self) -> str:
         """How much, for a sentence: "day", "5 minutes"."""
         return spoken(self.window_seconds)
 

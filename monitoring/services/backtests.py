@@ -46,12 +46,14 @@ class Firing:
 class Played:
     """The outcome; ``since`` is later than asked for when there are too many scores to look at at once.
 
+    ``undecided`` counts windows with too little data for a verdict: a rule that never had one is not a quiet one.
     ``every_seconds`` says that not each window was looked at, but one in this time.
     """
 
     since: datetime
     until: datetime
     windows: int = 0
+    undecided: int = 0
     every_seconds: int = 0
     firings: list[Firing] = field(default_factory=list)
     missed: int = 0
@@ -138,6 +140,7 @@ def _play_one(played: Played, monitor: Monitor, rule: AlertRule) -> None:
     open_: dict[str, Firing] = {}
     policy = Policy(rule.needed, rule.of, rule.keep_firing)
     for ends_at, finding in zip(ends, _findings(rule, course), strict=True):
+        played.undecided += finding.outcome not in ("ok", "breach")
         for sample in finding.samples:
             key = sample.labels.get("column", "")
             lives[key], moves = step(lives.get(key, Life()), sample.signal, policy)

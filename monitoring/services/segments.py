@@ -28,7 +28,7 @@ def check(rule: AlertRule) -> None:
         raise Invalid(f"Values of {named} are marked. Everybody reads a rule, so it cannot name one.", field="segment")
     known = _names(_live(rule))
     if rule.segment not in known:
-        said = f"Nothing is counted of {rule.segment}. Choose its column under Monitoring, Segments first."
+        said = f"Nothing is counted of {rule.segment}. Choose its column on the rules page, under Segments, first."
         raise Invalid(said, field="segment", limit=known[:MOST_OFFERED])
 
 

@@ -17,8 +17,8 @@ from mlportal.lib.errors import DomainError, Invalid, Missing
 from mlportal.lib.moments import Span
 from monitoring import charts, queries
 from monitoring.drift import shape
-from monitoring.models import Alert, AlertTransition, Monitor
-from monitoring.models.rules import Severity
+from monitoring.models import Alert, AlertRule, AlertTransition, Monitor
+from monitoring.models.rules import Metric, Severity
 from monitoring.services import alerts, marked, past, response
 from projects.access import ProjectView
 from projects.actor import Actor
@@ -47,6 +47,7 @@ STATE_WORDS = {
     "no_data": "Opened: no data",
     "error": "Opened: the rule fails",
 }
+LITTLE = "What drifts now matters too little to the model, or may be chance"
 RUNBOOKS = {
     "drift": "Drift is a change of what comes in, not proof of worse predictions. Look whether the change is real, "
     "then retrain with data that has it.",
@@ -331,7 +332,19 @@ def _to_segment(view: ProjectView, alert: Alert, monitor: Monitor) -> dict[str, 
 
 def _timeline(alert: Alert) -> list[dict[str, Any]]:
     rows = alert.transitions.select_related("by").order_by("-seq")[:100]
-    return [{"row": row, "icon": _line_icon(row), "words": _line_words(row)} for row in rows]
+    return [{"row": row, "icon": _line_icon(row), "words": _line_words(row, alert.rule)} for row in rows]
+
+
+def state_words(row: AlertTransition, rule: AlertRule) -> str:
+    """Say what a change of state means."""
+    return LITTLE if row.after == "recovering" and _is_beyond(row, rule) else STATE_WORDS[row.after]
+
+
+def _is_beyond(row: AlertTransition, rule: AlertRule) -> bool:
+    """Whether a value passes a limit still: of many columns only those count that matter to the model."""
+    limits = [limit for limit in (rule.warn, rule.critical) if limit is not None]
+    drift = rule.metric == Metric.DRIFT_PSI and rule.compare == AlertRule.Compare.STATIC
+    return drift and row.value is not None and bool(limits) and row.value >= min(limits)
 
 
 def _line_icon(row: AlertTransition) -> str:
@@ -340,11 +353,10 @@ def _line_icon(row: AlertTransition) -> str:
     return LINE_ICONS[row.kind]
 
 
-def _line_words(row: AlertTransition) -> str:
+def _line_words(row: AlertTransition, rule: AlertRule) -> str:
     value = f", value {row.value:.3g}" if row.value is not None else ""
     if row.kind == AlertTransition.Kind.STATE:
-        words = STATE_WORDS[row.after]
-        return words + value
+        return state_words(row, rule) + value
     if row.kind == AlertTransition.Kind.LEVEL:
         return f"Now at the {'critical' if row.level == 'critical' else 'warning'} level{value}"
     return row.get_kind_display().capitalize()

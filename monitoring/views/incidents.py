@@ -16,7 +16,7 @@ from monitoring.models.alerts import SHOWN
 from monitoring.models.rules import Severity
 from monitoring.services import alerts, causes, incidents
 from monitoring.services.causes import VERBS, is_near
-from monitoring.views.alerts import LINE_ICONS, SEVERITY_LOOK, STATE_WORDS, silence_until
+from monitoring.views.alerts import LINE_ICONS, SEVERITY_LOOK, silence_until, state_words
 from projects.access import ProjectView
 from projects.models import Event
 from projects.permissions import Permission
@@ -143,11 +143,13 @@ def _line(incident: Incident) -> dict[str, Any]:
 
 def _timeline(incident: Incident, own: list[Alert]) -> list[dict[str, Any]]:
     """Moves of its alerts and changes around it, newest first; deploys stand out."""
-    titles = {alert.pk: alert.title for alert in own}
-    rows = AlertTransition.objects.filter(alert__in=list(titles)).select_related("by").order_by("-at", "-seq")[:100]
+    alerts_by = {alert.pk: alert for alert in own}
+    rows = AlertTransition.objects.filter(alert__in=list(alerts_by)).select_related("by").order_by("-at", "-seq")[:100]
+    root = f"/p/{incident.project.slug}/alerts"
     lines = [
-        {"at": row.at, "icon": LINE_ICONS.get(row.kind, "alert-triangle"), "words": _words(row), "by": row.by,
-         "what": titles[row.alert_id], "href": f"/p/{incident.project.slug}/alerts/{row.alert_id}/", "is_change": False}
+        {"at": row.at, "icon": LINE_ICONS.get(row.kind, "alert-triangle"), "is_change": False, "by": row.by,
+         "words": _words(row, alerts_by[row.alert_id]), "what": alerts_by[row.alert_id].title,
+         "href": f"{root}/{row.alert_id}/"}
         for row in rows
     ]  # fmt: skip
     end = (incident.closed_at or timezone.now()) + timedelta(minutes=1)
@@ -169,9 +171,9 @@ def _when(line: dict[str, Any]) -> datetime:
     return at
 
 
-def _words(row: AlertTransition) -> str:
+def _words(row: AlertTransition, alert: Alert) -> str:
     if row.kind == AlertTransition.Kind.STATE:
-        return STATE_WORDS[row.after]
+        return state_words(row, alert.rule)
     if row.kind == AlertTransition.Kind.LEVEL:
         return f"Now at the {'critical' if row.level == 'critical' else 'warning'} level"
     return row.get_kind_display().capitalize()

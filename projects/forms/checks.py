@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from mlportal.lib.errors import DomainError
 from mlportal.lib.forms import Form
 from projects.tabular.checks.rules import EXPECTATIONS, KINDS, Rule
 
@@ -38,6 +39,21 @@ class CheckForm(Form):
         self.kind, self.expected = kind, EXPECTATIONS[kind]
         self.__dict__["base_fields"] = _fields(kind, columns)  # of this object: the fields follow the kind
         super().__init__(*args, **kwargs)
+
+    def refuse(self, error: DomainError) -> None:
+        """Show the engine's refusal at its fields, in the words and the percent of this form."""
+        for fault in error.errors or [{"field": error.field, "message": error.message}]:
+            name, text = fault["field"], fault["message"]
+            if name not in self.fields:
+                self.add_error(None, text)
+                continue
+            said = text.removeprefix(f"{name} ")
+            if said.startswith("was "):  # what was written stands in the field
+                said = said.partition(". ")[2] or said
+            if name in PERCENT.get(self.kind, ()):
+                said = said.replace("a share from 0 to 1.", "a share from 0 to 100 %.")
+            said = said.replace("below min,", "below the least,")
+            self.add_error(name, said[:1].upper() + said[1:])
 
     def rule(self) -> dict[str, Any]:
         """Return the rule as JSON, for the engine to check."""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from projects.actor import Actor
 
 
+MOST_WORDS = 20
+
+
 def _facet(key: str, value: str) -> Q:
     """Condition on one thing that is said of a dataset."""
     if key == "tag":
@@ -54,7 +57,7 @@ class DatasetQuerySet(models.QuerySet["Dataset"]):
         error, none) look at one of these only; ``is:starred`` keeps what ``me`` has starred.
         """
         found = self
-        for word in text.split()[:20]:
+        for word in text.split()[:MOST_WORDS]:
             key, colon, value = word.partition(":")
             if word == "is:starred":
                 stars = Star.objects.filter(user__username=me, target_type="dataset")

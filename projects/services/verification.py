@@ -172,7 +172,9 @@ def verify_export(path: Path, *, anchors_file: Path | None = None, ring: signing
         return Verdict(ANCHOR_MISMATCH, str(found))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         return Verdict(UNREADABLE, f"Cannot read: {error}")
-    return Verdict(INTACT, f"{walk.checked:,} entries are intact, signed by key {manifest['key']}.", walk.checked)
+    known = "the key that was given" if ring else "the key in the export; compare it with the portal's"
+    text = f"{walk.checked:,} entries are intact, signed by key {manifest['key']}, {known}."
+    return Verdict(INTACT, text, walk.checked)
 
 
 def _walk_lines(walk: _Walk, lines: IO[bytes]) -> str:

@@ -37,6 +37,17 @@ def asked_of(given: QueryDict) -> grid.Asked:
     )
 
 
+def _faults(given: QueryDict) -> list[str]:
+    """What the address asks for and cannot have; the filter, the order and columns are refused by the grid."""
+    found = [f"{name}: {given[name][:40]!r} is no number of a row." for name in ("from", "after", "before")
+             if given.get(name) and _number(given[name]) is None]  # fmt: skip
+    size = given.get("rows", "")
+    if size and size not in {str(each) for each in PAGE_SIZES}:
+        sizes = ", ".join(map(str, PAGE_SIZES))
+        found.append(f"rows: {size[:40]!r} is no size of a page ({sizes}); 100 are shown.")
+    return found
+
+
 def _number(text: str | None) -> int | None:
     return int(text[:15]) if text and text.isascii() and text.isdigit() else None
 
@@ -62,7 +73,7 @@ class DatasetVersionRows(OneVersion):
             context |= {"problem": error, "waits": error.status == 503}
             return render(request, "projects/dataset_rows.html", context, status=422 if error.status < 500 else 503)
         context |= _table(version, page, asked)
-        context |= _pager(request.GET, page, asked)
+        context |= _pager(request.GET, page, asked) | {"address_faults": _faults(request.GET)}
         return render(request, "projects/dataset_rows.html", context)
 
 

@@ -14,12 +14,14 @@ from projects.access import ProjectView
 from projects.forms.datasets import DatasetUpload, SampleChoice
 from projects.forms.uploads import StoredUpload, TableUploadHandler
 from projects.models import Dataset, DatasetVersion
+from projects.models.datasets import MOST_WORDS
 from projects.permissions import Permission
 from projects.services import dataset_listing, datasets
 from projects.views import dataset_context
 from projects.views.dataset_files import download
 
 PAGE_ROWS = 100
+FILTER_FIELDS = ("tag", "owner", "column", "source", "checks", "is")
 
 
 def version_url(version: DatasetVersion) -> str:
@@ -41,6 +43,7 @@ class DatasetList(ProjectView):
         if sort.removeprefix("-") not in dataset_listing.SORTS:
             wrong.append(f"sort: there is no order {sort[:40]!r}. Orders: {', '.join(dataset_listing.SORTS)}.")
             sort = "name"
+        wrong += _filter_faults(query)
         page = dataset_listing.listed(
             self.actor, project=self.project, query=query, sort=sort, after=request.GET.get("after", "")
         )
@@ -51,6 +54,24 @@ class DatasetList(ProjectView):
             "narrowed": bool(query or request.GET.get("after")),
         }  # fmt: skip
         return render(request, "projects/datasets.html", context)
+
+
+def _filter_faults(query: str) -> list[str]:
+    """Words of a filter that look like a condition and are none: they are looked for as text."""
+    found = []
+    for word in query.split():
+        key, colon, value = word.partition(":")
+        if not colon or not value or not key.isalpha() or value.startswith("//"):
+            continue
+        if key == "checks" and value not in dataset_listing.CHECK_RANK:
+            states = ", ".join(dataset_listing.CHECK_RANK)
+            found.append(f"q: checks: is one of {states}; not {value[:40]!r}.")
+        elif key not in FILTER_FIELDS or (key == "is" and value != "starred"):
+            fields = ", ".join(f"{name}:" for name in FILTER_FIELDS[:-1])
+            found.append(f"q: {word[:40]!r} is looked for as text. Fields: {fields}, is:starred.")
+    if len(query.split()) > MOST_WORDS:
+        found.append(f"q: the first {MOST_WORDS} words are looked for.")
+    return found
 
 
 def _heads(sort: str) -> dict[str, dict[str, str]]:

@@ -1,5 +1,5 @@
 // Choosing rows over all pages of a table: <table data-behaviour="table-select" data-select="#bar">.
-// The bar knows what is chosen: data-ids (numbers parted by commas), or data-all with data-total and data-q.
+// The bar knows what is chosen: data-ids (numbers parted by commas), or data-all with data-total.
 // Up to 100 numbers live in the address (?sel=), more in the selection of the person at data-store.
 import { $, $$, announce, behaviour, csrfToken } from "./behaviour.js";
 
@@ -43,13 +43,14 @@ behaviour("table-select", (table) => {
     const form = $("#bulk");
     if (form) form.elements.sel.value = every ? "all" : ids();
     const all = $("[data-select-all]", bar);
-    if (all) all.hidden = every || !boxes().length || boxes().some((box) => !box.checked);
+    const whole = chosen.size.toLocaleString("en") === bar.dataset.total;
+    if (all) all.hidden = every || whole || !boxes().length || boxes().some((box) => !box.checked);
     const compare = $("[data-compare]", bar);
     if (compare) {
       const few = !every && chosen.size < 2;
       compare.setAttribute("aria-disabled", String(few));
-      const query = every ? { q: bar.dataset.q, all: 1 } : { runs: ids() };
-      compare.href = `${compare.dataset.href}${new URLSearchParams(query)}`;
+      const some = `${compare.dataset.href}${new URLSearchParams({ runs: ids() })}`;
+      compare.href = every ? compare.dataset.every : some;
     }
     const register = $("[data-register]", bar);
     if (register) {

@@ -143,6 +143,29 @@ def piece(kind, data):
     return struct.pack("<IHB", zlib.crc32(data, zlib.crc32(bytes([kind]))), len(data), kind) + data
 
 
+def message(number, value):
+    """A field of bytes as protobuf writes it; short ones only."""
+    tag = number << 3 | 2
+    head = bytes([tag]) if tag < 128 else bytes([tag & 127 | 128, tag >> 7])
+    return head + bytes([len(value)]) + value
+
+
+def test_repository_and_program_come_from_what_the_package_saw(tmp_path):
+    """wandb 0.31 writes them to records of the environment: field 26, and in them 2, 6, 9, and what the machine has."""
+    place, path = copied(tmp_path)
+    assert "mlflow.source.name" not in only(place)[1].tags
+    git = message(1, b"https://git.example/a.git") + message(2, b"c0ffee")
+    seen = message(26, message(2, b"3.12.1") + message(6, b"train.py") + message(9, git))
+    machine = message(26, message(18, b"none"))
+    run = next(record for record in log.records(path) if any(number == 17 for number, _ in log.fields(record)))
+    path.write_bytes(log.MAGIC + b"\xe1\xbe\x00" + piece(1, run) + piece(1, seen) + piece(1, machine))
+    tags = only(place)[1].tags
+    assert (tags["mlflow.source.name"], tags["wandb.python"]) == ("train.py", "3.12.1")
+    assert (tags["mlflow.source.git.repoURL"], tags["mlflow.source.git.commit"]) == (
+        "https://git.example/a.git", "c0ffee",
+    )  # fmt: skip
+
+
 def test_records_longer_than_a_block_are_joined(tmp_path):
     """The first block holds seven bytes less; six bytes that are left at its end are no head."""
     head = log.MAGIC + b"\xe1\xbe\x00"

@@ -11,7 +11,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from deployments.models import Alias, EndpointInterval
-from deployments.services import aliases, endpoints, past, policies
+from deployments.proof import filed
+from deployments.services import aliases, endpoints, packs, past, policies
+from mlportal.cli import main
 from mlportal.lib.moments import Span
 from projects.models import Event, Membership
 from projects.services import accounts, members
@@ -182,7 +184,7 @@ def test_times_with_and_without_a_zone_mean_the_same(as_manager, team, history, 
     assert "12 March 2026 14:00 UTC" in answer.content.decode()
 
 
-def test_the_evidence_is_exported_signed_and_logged(as_manager, team, history):
+def test_the_evidence_is_exported_signed_and_logged(as_manager, team, history, tmp_path):
     answer = as_manager.post("/p/churn/settings/audit/production/evidence/", {"as_of": DAY, "model": "churn"})
     assert answer["Content-Disposition"] == 'attachment; filename="evidence-churn-2026-03-12.zip"'
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
@@ -197,6 +199,11 @@ def test_the_evidence_is_exported_signed_and_logged(as_manager, team, history):
     assert (found["group_roles"], found["folder_roles"]) == ([], [])
     event = Event.objects.latest("seq")
     assert (event.verb, event.data["model"], event.data["rows"]) == ("evidence.exported", "churn", 2)
+    path = tmp_path / "evidence.zip"
+    path.write_bytes(answer.content)
+    assert main(["audit", "check", str(path)]) == 0
+    path.write_bytes(packs.pack({"evidence.json": b"{}"}, {"project": "churn", "rows": 2}, domain=filed.DOMAIN))
+    assert main(["audit", "check", str(path)]) == 3, "a signature for something else fits no evidence"
 
 
 def test_only_who_may_read_the_log_exports_evidence(client, team, history):

@@ -47,6 +47,8 @@ def test_a_worker_tells_what_each_logged_value_added(team, logged):
     assert Event.objects.filter(verb="prediction.explanation_asked").count() == 1
     client = browser(team, "scientist")
     page = f"/p/churn/predictions/{prediction.pk}/explanation/"
+    before = browser(team, "ops").get(f"/p/churn/monitoring/predictions/{prediction.pk}/").content.decode()
+    assert f'<form method="post" action="{page}">' in before
     assert b"Waits for a worker" in client.get(page).content
     tasks.explain_prediction(work.pk)
     work.refresh_from_db()

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from experiments.models import ImportanceStudy, Report, Run
+from experiments.models import Artifact, ImportanceStudy, Report, Run
 from experiments.queries import environments
 from experiments.services import artifacts, reports
 from experiments.views import standalone
@@ -169,6 +169,7 @@ def test_the_file_holds_evaluations_images_and_tables(web, experiment, monkeypat
     own = text.replace(standalone.library(), "")
     assert json.loads(re.search(r'id="d-evaluations">(.*?)</script>', own)[1])["roc"]["lines"][0]["y"] == [0.0, 1.0]
     assert own.count('<caption class="vh">Confusion matrix of run') == 2
+    assert own.count('data-figure="ROC"') == 1
     picture = base64.b64encode(b"\x89PNG" + bytes(60)).decode()
     assert own.count(f'src="data:image/png;base64,{picture}"') == 2
     assert (own.count("&lt;/td&gt;</td>"), own.count("first 20 rows</span>")) == (40, 2)
@@ -176,6 +177,13 @@ def test_the_file_holds_evaluations_images_and_tables(web, experiment, monkeypat
     monkeypatch.setattr("experiments.views.compare_file.IMAGE_BYTES", 100)
     assert web.get(f"{address}&file=1").content.decode().count(f"base64,{picture}") == 1
     assert "1 image is left out: together they may have 100" in web.get(address).content.decode()
+    wanted = {"state": address.partition("?")[2], "part": ["matrices", "runs"], "title": "Matrices"}
+    web.post(f"{P}/experiments/churn-gbm/compare/report/", wanted)
+    report = Report.objects.get(title="Matrices")
+    web.post(f"{P}/reports/{report.pk}/change/", {"do": "freeze"})
+    Artifact.objects.filter(path="confusion_matrix.json").delete()
+    for page in (f"{P}/reports/{report.pk}/", f"{P}/reports/{report.pk}/export/"):
+        assert web.get(page).content.decode().count('<caption class="vh">Confusion matrix of run') == 2
 
 
 def store(run, path, content, media_type):

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -72,7 +73,8 @@ def test_percent():
     ("before", "sentence", "column"),
     [(timedelta(seconds=20), "now", "now"), (timedelta(minutes=9), "9 min ago", "9 min"),
      (timedelta(hours=3), "3 h ago", "3 h"), (timedelta(days=2), "2 d ago", "2 d"),
-     (-timedelta(days=2), "in 2 d", "in 2 d"), (timedelta(days=31), "20 Oct 2026", "20 Oct 2026")],
+     (-timedelta(days=2), "in 2 d", "in 2 d"), (-timedelta(days=29, hours=23), "in 30 d", "in 30 d"),
+     (timedelta(days=31), "20 Oct 2026", "20 Oct 2026")],
 )  # fmt: skip
 def test_times_are_relative_up_to_thirty_days(before, sentence, column):
     for tag, text in ((ui.ago, sentence), (ui.age, column)):
@@ -110,6 +112,17 @@ def test_every_state_uses_an_icon_of_the_sprite():
     sprite = Path("static/vendor/icons.svg").read_text()
     missing = {name for name, _colour in ui.STATES.values() if f'id="{name}"' not in sprite}
     assert missing == set()
+
+
+def test_every_template_uses_icons_of_the_sprite():
+    known = set(re.findall(r'id="([^"]+)"', Path("static/vendor/icons.svg").read_text()))
+    used = {
+        (name, str(path))
+        for path in Path("templates").rglob("*.html")
+        for name in re.findall(r'(?:{% icon |icon=)"([a-z0-9-]+)"', path.read_text())
+    }
+    assert {(name, path) for name, path in used if name not in known} == set()
+    assert ("cloud-upload", "templates/monitoring/performance.html") in used
 
 
 def test_avatar_names_the_person():

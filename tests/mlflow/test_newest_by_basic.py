@@ -5,7 +5,7 @@ import pytest
 from tests.mlflow.harness import modules, play
 
 pytestmark = pytest.mark.slow
-PLAYED = modules(without=("case_race",))
+PLAYED = modules(without=("case_overload", "case_race"))
 
 
 @pytest.fixture(scope="module")

@@ -52,6 +52,17 @@ def firing(project, number=1, **labels):
     return Alert.objects.latest("pk")
 
 
+@pytest.mark.parametrize(("value", "said"), [(0.02, "Back inside the clear limit"), (0.88, "matters too little")])
+def test_a_drift_that_matters_no_more_is_not_called_small(site, project, value, said):
+    """A column nobody weighs may drift far beyond the limit while the rule is quiet about it."""
+    alert = firing(project)
+    window = make_window(alert.monitor, 2)
+    found = [sample("clear", value)]
+    alerts.settle(watcher(project), rule=alert.rule, window=window, outcome="ok", samples=found)
+    text = site.get(f"/p/churn/alerts/{alert.pk}/").content.decode()
+    assert (said in text, f"value {value}" in text) == (True, True)
+
+
 # --- overview ------------------------------------------------------------------------------------------
 
 
@@ -248,10 +259,12 @@ RULE = {
 
 
 def test_rules_page_lists_rules_and_windows(site, project):
-    make_monitor(project)
+    make_monitor(project, pace={"bucket_seconds": 60, "step_seconds": 300, "window_seconds": 86_400})
     text = site.get("/p/churn/monitoring/rules/").content.decode()
     assert text.count("Feature drift (PSI)") == 1
     assert "Judged every" in text
+    assert "<td>5 minutes</td><td>day</td>" in text
+    assert 'Segments<span class="vh"> of churn-production' in text
 
 
 def test_rule_is_created_and_changed(site, project):

@@ -95,7 +95,10 @@ def test_a_wrong_value_is_shown_at_its_field(version, ana):
         f"{ROOT}checks/new/", {"kind": "range", "columns": "age", "severity": "gate", "min": "9", "max": "1"}
     )
     assert answer.status_code == 422
-    assert answer.context["form"].errors["max"] == ["max is 1, which is below min, 9."]
+    assert answer.context["form"].errors["max"] == ["Is 1, which is below the least, 9."]
+    values = {"kind": "rows", "severity": "gate", "min": "few", "max": "12", "change": "250"}
+    form = client.post(f"{ROOT}checks/new/", values).context["form"]
+    assert form.errors == {"min": ["It must be a number."], "change": ["It is a share from 0 to 100 %."]}
     assert client.get(f"{ROOT}checks/new/?kind=magic").status_code == 400
     assert client.get(f"{ROOT}checks/nothing/").status_code == 404
 

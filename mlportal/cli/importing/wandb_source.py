@@ -28,7 +28,7 @@ from mlportal.cli.importing.things import (
 )
 
 # Fields of a Record, and of the messages in them.
-HISTORY, SUMMARY, CONFIG, STATS, ARTIFACT, RUN, EXIT = 2, 3, 5, 7, 8, 17, 18
+HISTORY, SUMMARY, CONFIG, STATS, ARTIFACT, RUN, EXIT, ENVIRONMENT = 2, 3, 5, 7, 8, 17, 18, 26
 UPDATE, REMOVE, KEY, NESTED, VALUE = 1, 2, 1, 2, 16
 WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 PIECE, MAX_PARAM, MAX_TAG = 1000, 6000, 8000
@@ -42,6 +42,7 @@ class Found:
     logs: list[Path]
     project: str = ""
     run: bytes = b""
+    environment: bytes = b""
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     last: dict[str, float] = field(default_factory=dict)
@@ -168,6 +169,8 @@ def _take(found: Found, number: int, body: bytes) -> None:
         _update(found.config, body)
     elif number == SUMMARY:
         _update(found.summary, body)
+    elif number == ENVIRONMENT:
+        found.environment += body  # it comes in parts, and such messages are joined by writing one behind the other
     elif number == EXIT:
         found.exit, found.runtime = log.whole(body, 1), log.whole(body, 2)
     elif number == HISTORY:
@@ -180,7 +183,7 @@ def _joined(first: Found, then: Found) -> Found:
     then.logs = [*first.logs, *then.logs]
     then.config, then.summary = first.config | then.config, first.summary | then.summary
     then.last = first.last | then.last
-    then.run = first.run
+    then.run, then.environment = first.run, first.environment or then.environment
     return then
 
 
@@ -292,9 +295,10 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _tags(found: Found) -> dict[str, str]:
-    run = found.run
+    run, around = found.run, found.environment
     labels = [label.decode("utf-8", "replace") for label in log.messages(run, 10)]
-    git = next(log.messages(run, 21), b"")
+    # The run names a repository where its settings do; newer packages say elsewhere what they saw themselves.
+    git = next(log.messages(run, 21), b"") or next(log.messages(around, 9), b"")
     tags = {
         "mlflow.note.content": log.text(run, 9),
         "wandb.id": log.text(run, 1),
@@ -304,6 +308,8 @@ def _tags(found: Found) -> dict[str, str]:
         "wandb.job_type": log.text(run, 7),
         "wandb.sweep": log.text(run, 12),
         "wandb.host": log.text(run, 13),
+        "wandb.python": log.text(around, 2),
+        "mlflow.source.name": log.text(around, 6),
         "mlflow.source.git.repoURL": log.text(git, 1),
         "mlflow.source.git.commit": log.text(git, 2),
     }

@@ -265,9 +265,11 @@ def read_all(given: object) -> list[Rule]:
         try:
             rule = read(one)
         except Invalid as fault:
-            place = f"rules[{at}].{fault.field}"
+            place, told = f"rules[{at}].{fault.field}", [
+                {"field": f"rules[{at}].{each['field']}", "message": each["message"]} for each in fault.errors
+            ]  # fmt: skip
             raise Invalid(f"{place}: {fault.message}", code=fault.code, field=place, limit=fault.limit,
-                          got=fault.got) from fault  # fmt: skip
+                          got=fault.got, errors=told or None) from fault  # fmt: skip
         if rule.key in found:
             raise Invalid(f"rules[{at}] has the key {rule.key!r}, as another check has.", code="check_invalid",
                           field=f"rules[{at}].key", got=rule.key)  # fmt: skip
@@ -288,10 +290,21 @@ def _columns(given: Any, expected: Expectation) -> tuple[str, ...]:
 
 
 def _values(given: Mapping[str, Any], expected: Expectation) -> Values:
-    values = {name: read_(name, given[name]) for name, read_ in expected.fields.items() if given.get(name) is not None}
-    for name in expected.needs:
-        if name not in values:
-            raise _fail(name, "is missing.", None)
+    """Read the values; several wrong ones are refused together, each by its name."""
+    values: Values = {}
+    faults: list[Invalid] = []
+    for name, read_ in expected.fields.items():
+        if given.get(name) is None:
+            faults += [_fail(name, "is missing.", None)] if name in expected.needs else []
+            continue
+        try:
+            values[name] = read_(name, given[name])
+        except Invalid as fault:
+            faults.append(fault)
+    if faults:
+        first, told = faults[0], [{"field": each.field, "message": each.message} for each in faults]
+        raise Invalid(first.message, code=first.code, field=first.field, limit=first.limit, got=first.got,
+                      errors=told if faults[1:] else None)  # fmt: skip
     if expected.one_of and not any(name in values for name in expected.one_of):
         raise _fail(expected.one_of[0], f"is missing. Give one of {', '.join(expected.one_of)}.", None)
     low, high = values.get("min"), values.get("max")

@@ -56,7 +56,7 @@ async function saveImage(plot, format, filename) {
 }
 
 async function act(button, figure) {
-  const name = (figure.dataset.figure || "chart").replace(/[^\w.-]+/g, "-");
+  const name = (figure.dataset.figure || "chart").replace(/[^\w.-]+/g, "-").replace(/^-+|-+$/g, "") || "chart";
   const what = button.dataset.figureAct;
   const plot = $(".plot[data-chart]", figure) || $(".pc", figure);
   const isPlot = plot.matches(".plot");

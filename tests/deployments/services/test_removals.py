@@ -1,6 +1,5 @@
 """A project is removed for good: with all its rows, never under a hold, and the audit log verifies."""
 
-import io
 import json
 import zipfile
 from datetime import timedelta
@@ -10,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from deployments.models import ModelVersion, PaperRelease, Reproduction, TechnicalFile
+from deployments.proof import filed
 from deployments.services import removals
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.models import Anchor, Event, ObjectState, Project, ProjectRemoval
@@ -78,14 +78,20 @@ def test_every_table_is_emptied_of_the_project_and_of_no_other(site):
     assert removals.work(now=late()) == 0
 
 
-def test_the_record_keeps_who_allowed_what(site, team):
+def test_the_record_keeps_who_allowed_what(site, team, tmp_path):
     make_live(team)
     version = ModelVersion.objects.get(model__project=team.project)
     quiet(team.project)
     asked = removals.ask(site, project=team.project, confirm=team.project.slug, reason=WHY)
     removals.work(now=late())
     asked.refresh_from_db()
-    with zipfile.ZipFile(io.BytesIO(removals.record(site, removal=asked))) as archive:
+    given = tmp_path / "record.zip"
+    given.write_bytes(removals.record(site, removal=asked))
+    checked = filed.verify_pack(given)
+    assert (checked.code, checked.message.partition(" is intact")[0]) == (
+        0, f"The record of the removed project {team.project.slug}",
+    )  # fmt: skip
+    with zipfile.ZipFile(given) as archive:
         manifest = json.loads(archive.read("manifest.json"))
         [kept] = [json.loads(line) for line in archive.read("records/modelversion.jsonl").splitlines()]
         assert "manifest.sig" in archive.namelist()

@@ -189,5 +189,8 @@ def test_the_api_answers_the_same(api, pair):
     assert api.get(f"{API}/runs/importance/", asked).json()["refusal"].startswith("3 of the runs")
     assert api.get(f"{API}/runs/compare/", {"folder": "999999"}).status_code == 404
     assert api.get(f"{API}/runs/compare/", {"q": "depth >"}).json()["code"] == "bad_filter"
+    for field, value in {"x": "banana", "m": "nosuch", "sort": "nosuch", "smooth": "150", "dpage": "x"}.items():
+        refused = api.get(f"{API}/runs/compare/", {"q": "depth > 0", field: value})
+        assert (refused.status_code, refused.json()["field"]) == (400, field)
     wrong = api.get(f"{API}/runs/compare/", {"base": "best"})
     assert (wrong.status_code, wrong.json()["field"], wrong.json()["got"]) == (400, "base", "best")

@@ -116,7 +116,7 @@ def test_the_past_is_played_back_from_stored_counts_one_window_in_a_while():
     by = system(monitor.project, Permission.MONITOR_VIEW)
     draft = rules.draft(by, project=monitor.project, **NORTH, segment="plan=b")
     played = backtests.play(by, project=monitor.project, rule=draft, now=NOON + timedelta(minutes=185))
-    assert (played.windows, played.every) == (90, "2 minutes")
+    assert (played.windows, played.undecided, played.every) == (90, 1, "2 minutes")
     assert [(one.at, one.until) for one in played.firings] == [
         (NOON + timedelta(minutes=62), NOON + timedelta(minutes=94))
     ]
