@@ -104,6 +104,8 @@ def close(by: Actor, *, incident: Incident, outcome: str, cause: str, event: int
 def _event(incident: Incident, number: int | None) -> Event | None:
     if number is None:
         return None
+    if type(number) is not int:
+        raise Invalid("event must be the number of a change.", field="event", got=str(number)[:80])
     found = Event.objects.filter(pk=number, project=incident.project).first()
     if found is None:
         raise Invalid(f"There is no change {number} in this project.", field="event", got=number)

@@ -54,7 +54,7 @@ def test_alerts_of_one_endpoint_are_one_incident_until_it_is_closed(project, ops
         alerts.resolve(ops, alert=alert)
     incident.refresh_from_db()
     assert incident.quiet_at is not None
-    for outcome, cause, event in [("", "x", None), ("real", "", None), ("real", "x", 10**9)]:
+    for outcome, cause, event in [("", "x", None), ("real", "", None), ("real", "x", 10**9), ("real", "x", {})]:
         with pytest.raises(Invalid):
             incidents.close(ops, incident=incident, outcome=outcome, cause=cause, event=event)
     change = Event.objects.filter(verb="monitor.bound").get()
