@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("monitoring", "0011_watch"),
+        ("monitoring", "0011_traffic_rules"),
     ]
 
     operations = [
