@@ -117,3 +117,10 @@ if (printed) {
   if (id) location.replace(`/from-client/${id}/`);
   else if (project) location.replace(`${project}experiments/${experiment === "0" ? "" : `${experiment}/`}`);
 }
+
+/* tabs that do not fit: the one of this page is in sight */
+for (const tab of $$(".tabs [aria-current='page']")) {
+  const tabs = tab.closest(".tabs");
+  const [box, seen] = [tab.getBoundingClientRect(), tabs.getBoundingClientRect()];
+  if (box.right > seen.right) tabs.scrollLeft += box.right - seen.right + seen.width / 4;
+}

@@ -58,6 +58,14 @@ def test_the_main_action_is_in_a_bar_at_the_bottom(finger, stage, name, bar):
         assert box["y"] + box["height"] == pytest.approx(SIZES["phone"]["height"], abs=1)
 
 
+def test_the_tab_of_the_page_is_in_sight(finger):
+    """Ten tabs of settings do not fit beside each other."""
+    finger.go("/p/churn/settings/environments/")
+    tab = finger.page.locator(".tabs [aria-current='page']")
+    expect(tab).to_have_text("Environments")
+    expect(tab).to_be_in_viewport(ratio=0.9)  # the line below the tabs covers a pixel
+
+
 def test_nothing_moves_for_who_wants_no_motion(finger):
     """No colour fades: thousands of cells that each fade for a hundredth of a millisecond hold a page for seconds."""
     finger.go("/")
