@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deployments.proof.package import ALTERED, INTACT, MISMATCH, UNREADABLE, Verdict
-from mlportal.lib import chain, signing
+from mlportal.lib import chain, signing, zips
 from mlportal.lib.signing import Keyring
 
 DOMAIN: Final = b"mlportal technical file v1\n"
@@ -49,7 +49,7 @@ def _read(path: Path, ring: Keyring | None, kinds: Mapping[bytes, Callable[[Any]
     try:
         with zipfile.ZipFile(path) as archive:
             return _check(archive, ring, kinds)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, *zips.DAMAGED) as error:
         return Verdict(UNREADABLE, f"Cannot read: {type(error).__name__}: {error}")
 
 
@@ -63,8 +63,11 @@ def _check(archive: zipfile.ZipFile, given: Keyring | None, kinds: Mapping[bytes
     if key not in ring.publics:
         return Verdict(MISMATCH, f"It is signed by key {key}, not by {', '.join(ring.publics)}.", KEY)
     message, signature = chain.canonical(about), archive.read(SIGNATURE).decode().strip()
-    fits = lambda domain: signing.verify(ring, domain, message, signature=signature, signed_by=key)  # noqa: E731
-    named = next((words for domain, words in kinds.items() if fits(domain)), None)
+    signed = (
+        words for domain, words in kinds.items()
+        if signing.verify(ring, domain, message, signature=signature, signed_by=key)
+    )  # fmt: skip
+    named = next(signed, None)
     if named is None:
         return Verdict(
             MISMATCH, f"The signature does not fit {MANIFEST}: it was edited, or signed elsewhere.", MANIFEST
@@ -93,6 +96,6 @@ def _digest(archive: zipfile.ZipFile, name: str) -> str:
         with archive.open(name) as stream:
             while part := stream.read(PART):
                 found.update(part)
-    except zipfile.BadZipFile:
+    except (OSError, *zips.DAMAGED):
         return ""
     return found.hexdigest()

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from mlportal.lib import zips
 from mlportal.lib.errors import Unprocessable
 
 TRUSTED = frozenset(
@@ -78,7 +79,7 @@ def content_sha256(path: Path) -> str:
                 name: hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist() if name != _SCHEMA
             }
             schema = json.loads(archive.read(_SCHEMA))
-    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+    except (KeyError, ValueError, *zips.DAMAGED) as error:
         raise ModelRefused(f"The file is not a skops model: {type(error).__name__}.") from error
     schema.pop("_skops_version", None)
     plain = _nameless(schema, arrays, {})

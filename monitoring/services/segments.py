@@ -62,6 +62,8 @@ def told(rule: AlertRule, hidden: Mapping[str, Hidden] | None = None) -> str:
     hidden : mapping, optional
         Marked columns of the project as `marks.anywhere` returns them, for who reads many rules.
     """
+    if not rule.segment:
+        return ""
     hidden = marks.anywhere(rule.project) if hidden is None else hidden
     column = marked.column_of(rule.segment, hidden)
     if not column:

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from django.db import DatabaseError
 
-from mlportal.lib import chain, signing
+from mlportal.lib import chain, signing, zips
 from projects.models import AnchorCopy, ChainHead, Event
 from projects.services import anchors
 from projects.services.audit import DOMAIN
@@ -170,7 +170,7 @@ def verify_export(path: Path, *, anchors_file: Path | None = None, ring: signing
         return Verdict(found.code, str(found), walk.checked if walk else 0, found.seq)
     except anchors.Unanchored as found:
         return Verdict(ANCHOR_MISMATCH, str(found))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, *zips.DAMAGED) as error:
         return Verdict(UNREADABLE, f"Cannot read: {error}")
     known = "the key that was given" if ring else "the key in the export; compare it with the portal's"
     text = f"{walk.checked:,} entries are intact, signed by key {manifest['key']}, {known}."

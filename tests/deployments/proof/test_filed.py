@@ -74,3 +74,18 @@ def test_another_key_and_no_zip_are_said(issued, tmp_path):
     issued.write_bytes(b"no zip")
     assert filed.verify(issued).code == 4
     assert filed.verify(tmp_path / "none.zip").code == 4
+
+
+def test_a_damaged_byte_is_named_and_never_stops_the_check(issued):
+    """A broken stream raises other errors than a broken zip does."""
+    whole = issued.read_bytes()
+    with zipfile.ZipFile(issued) as archive:
+        entry = archive.getinfo("technical-file.pdf")
+    start = entry.header_offset + 30 + len(entry.filename)
+    inside = range(start, start + entry.compress_size)
+    for at in {*range(0, len(whole), 5), *inside}:
+        issued.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        verdict = filed.verify(issued)
+        if at in inside:
+            assert (verdict.code, verdict.path) == (1, entry.filename)
+        assert verdict.code in (0, 1, 3, 4)  # what is not read, such as the time of an entry, may be anything

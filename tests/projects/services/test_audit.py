@@ -436,6 +436,17 @@ def test_an_entry_amid_an_export_with_gaps_cannot_be_written_anew(log, churn, an
     assert done.returncode == 1, done.stdout + done.stderr
 
 
+def test_an_export_with_a_damaged_byte_is_not_called_intact_nor_stops_the_check(log, churn, ana, tmp_path):
+    path, whole = tmp_path / "log.zip", exported(actor(ana), churn)
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        entry = archive.getinfo("entries.jsonl")
+    extra = entry.header_offset + 28  # where the length of its extra fields stands
+    start = extra + 2 + len(entry.filename) + int.from_bytes(whole[extra : extra + 2], "little")
+    for at in range(start, start + entry.compress_size - 8, 3):  # the last ones may hold nothing of the lines
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        assert verification.verify_export(path).code in (verification.ALTERED, verification.UNREADABLE)
+
+
 def test_export_needs_the_right_to_read_the_log(churn):
     sam = make_user("sam", role="scientist", project=churn)
     with pytest.raises(Forbidden):
