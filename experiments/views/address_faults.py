@@ -11,6 +11,7 @@ from experiments.metricstore import Order
 from experiments.queries import Place, compared, groups, tokens
 from experiments.queries.compared import Comparison
 from experiments.views.runs_of import PAGE_SIZES, USUAL_SIZE, asked_agg, asked_columns, whole
+from mlportal.lib import addresses
 from mlportal.lib.errors import Invalid
 
 KINDS = {"m": ("metric", "metric"), "p": ("param", "parameter"), "t": ("tag", "tag")}
@@ -22,7 +23,8 @@ def of_table(request: HttpRequest, place: Place, order: Order) -> list[str]:
     """Of a table of runs: its columns, its aggregate, its page size, and the name that it is sorted by."""
     found = [said(fault) for fault in tokens.faults(asked_columns(request))]
     found += _unknown(place, request)
-    found += _size(request.GET.get("limit", "")) + _aggregate(request)
+    found += addresses.size_fault("limit", request.GET.get("limit", ""), PAGE_SIZES, usual=USUAL_SIZE)
+    found += _aggregate(request)
     if request.GET.get("sort") and not request.GET.get("group"):
         found += _unknown_order(place, order)
     return found
@@ -51,13 +53,6 @@ def of_comparison(made: Comparison, every: Sequence[str]) -> list[str]:
 def said(fault: Invalid) -> str:
     """A refusal as a page says it, with the field."""
     return f"{fault.field}: {fault.message}" if fault.field else fault.message
-
-
-def _size(text: str) -> list[str]:
-    if not text or text in {str(size) for size in PAGE_SIZES}:
-        return []
-    sizes = ", ".join(map(str, PAGE_SIZES))
-    return [f"limit: {text[:40]!r} is no size of a page ({sizes}); {USUAL_SIZE} rows are shown."]
 
 
 def _aggregate(request: HttpRequest) -> list[str]:

@@ -15,6 +15,7 @@ from experiments.queries.folders import Tree, tree_of
 from experiments.services import experiments, folders
 from experiments.views.folders import address, chosen
 from experiments.views.runs_of import RunsOf
+from mlportal.lib import addresses
 from mlportal.lib.errors import DomainError, Invalid, Missing
 from projects.access import ProjectView
 from projects.permissions import Permission
@@ -51,7 +52,7 @@ class ExperimentList(ProjectView):
     def _page(self, request: HttpRequest, error: DomainError | None = None) -> HttpResponse:
         tree = tree_of(self.project)
         asked = _asked(request, tree)
-        wrong = _order_fault(request)
+        wrong = addresses.order_fault(request.GET.get("sort", ""), SORTS)
         page = self._found(request, asked, tree, wrong)
         context = {
             "address_faults": wrong,
@@ -78,13 +79,6 @@ def _asked(request: HttpRequest, tree: Tree) -> Listing:
         raise Missing("There is no such folder here.", field="folder")
     known = sort.removeprefix("-") in SORTS
     return Listing(folder, request.GET.get("q", "").strip()[:200], sort if known else DEFAULT_SORT)
-
-
-def _order_fault(request: HttpRequest) -> list[str]:
-    sort = request.GET.get("sort", "")
-    if not sort or sort.removeprefix("-") in SORTS:
-        return []
-    return [f"sort: there is no order {sort[:40]!r}. Orders: {', '.join(SORTS)}."]
 
 
 def _head(asked: Listing, key: str) -> dict[str, str]:

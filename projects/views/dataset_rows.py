@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpRespo
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
+from mlportal.lib import addresses
 from mlportal.lib.errors import DomainError
 from projects.models import DatasetVersion
 from projects.permissions import Permission
@@ -17,6 +18,7 @@ from projects.views import dataset_context
 from projects.views.datasets import OneVersion
 
 PAGE_SIZES = (50, 100, 200)
+USUAL_SIZE = 100
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 _NUMBERS = ("numeric", "integer")
 
@@ -30,7 +32,7 @@ def asked_of(given: QueryDict) -> grid.Asked:
         q=q,
         sort=sort,
         columns=tuple(given.getlist("col")),
-        limit=size if size in PAGE_SIZES else 100,
+        limit=size if size in PAGE_SIZES else USUAL_SIZE,
         start=max(0, (_number(given.get("from")) or 1) - 1) if plain else 0,
         after=None if plain else _number(given.get("after")),
         before=None if plain else _number(given.get("before")),
@@ -41,11 +43,7 @@ def _faults(given: QueryDict) -> list[str]:
     """What the address asks for and cannot have; the filter, the order and columns are refused by the grid."""
     found = [f"{name}: {given[name][:40]!r} is no number of a row." for name in ("from", "after", "before")
              if given.get(name) and _number(given[name]) is None]  # fmt: skip
-    size = given.get("rows", "")
-    if size and size not in {str(each) for each in PAGE_SIZES}:
-        sizes = ", ".join(map(str, PAGE_SIZES))
-        found.append(f"rows: {size[:40]!r} is no size of a page ({sizes}); 100 are shown.")
-    return found
+    return found + addresses.size_fault("rows", given.get("rows", ""), PAGE_SIZES, usual=USUAL_SIZE)
 
 
 def _number(text: str | None) -> int | None:

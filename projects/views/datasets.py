@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from mlportal.lib import names
+from mlportal.lib import addresses, names
 from mlportal.lib.errors import Conflict, DomainError, Invalid
 from projects.access import ProjectView
 from projects.forms.datasets import DatasetUpload, SampleChoice
@@ -39,10 +39,9 @@ class DatasetList(ProjectView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """One page; ``q`` filters, ``sort`` orders by a column, ``after`` continues."""
         query = request.GET.get("q", "").strip()[:200]
-        sort, wrong = request.GET.get("sort") or "name", []
-        if sort.removeprefix("-") not in dataset_listing.SORTS:
-            wrong.append(f"sort: there is no order {sort[:40]!r}. Orders: {', '.join(dataset_listing.SORTS)}.")
-            sort = "name"
+        sort = request.GET.get("sort") or "name"
+        wrong = addresses.order_fault(sort, dataset_listing.SORTS)
+        sort = "name" if wrong else sort
         wrong += _filter_faults(query)
         page = dataset_listing.listed(
             self.actor, project=self.project, query=query, sort=sort, after=request.GET.get("after", "")

@@ -156,7 +156,7 @@ def test_page_says_what_is_wrong_and_keeps_the_words(version, ana):
     assert client.get(ROWS, {"q": "age>400"}).content.decode().count("No row passes") == 1
     said = client.get(f"{ROWS}?from=last&rows=7").content.decode()
     assert "from: &#x27;last&#x27; is no number of a row." in said
-    assert "rows: &#x27;7&#x27; is no size of a page (50, 100, 200); 100 are shown." in said
+    assert "rows: &#x27;7&#x27; is no size of a page (50, 100, 200); 100 rows are shown." in said
 
 
 def test_export_of_filtered_rows_as_csv_and_parquet(version, ana):
