@@ -105,7 +105,8 @@ class DatasetNew(ProjectView):
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """Take the body with the handler that stores while it arrives."""
         handler = TableUploadHandler(request)
-        request.upload_handlers = [handler]
+        if request.content_type == "multipart/form-data":  # another form brings no file, and was read for a proof by now
+            request.upload_handlers = [handler]
         try:
             return csrf_protect(self._take)(request, handler)
         finally:
