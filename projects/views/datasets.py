@@ -105,7 +105,7 @@ class DatasetNew(ProjectView):
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """Take the body with the handler that stores while it arrives."""
         handler = TableUploadHandler(request)
-        if request.content_type == "multipart/form-data":  # another form brings no file, and was read for a proof by now
+        if request.content_type == "multipart/form-data":  # else there is no file, and the form may have been read
             request.upload_handlers = [handler]
         try:
             return csrf_protect(self._take)(request, handler)

@@ -1,4 +1,4 @@
-"""Two questions to every route: does it open a row of another project than its address names, and does looking write?"""
+"""Two questions to every route: does it open a row of another project than that of its address; does looking write?"""
 
 import json
 import re
