@@ -8,7 +8,7 @@ from django.shortcuts import render
 
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Invalid
-from mlportal.lib.ui import num
+from mlportal.lib.quantities import num
 from projects import charts
 from projects.access import ProjectView
 from projects.models import Dataset, DatasetVersion
