@@ -10,7 +10,7 @@ from django.db import connection
 
 from mlportal.lib.sql import Among
 
-from . import codec, points
+from . import codec, kept, points
 from .codec import SEGMENT_POINTS, Points
 from .turn import writing
 
@@ -87,6 +87,7 @@ def fold(run_id: int) -> int:
         series = dict(points.by_key(fresh))
         _write_segments(run_id, experiment_id, series, [row[0] for row in blocks])
         _write_latest(run_id, experiment_id, series)
+        kept.refresh([run_id], experiment_id, series)
         return len(blocks)
 
 
