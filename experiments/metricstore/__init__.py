@@ -12,8 +12,11 @@ from .codec import DamagedChunk
 from .finding import COUNT_CAP, Found, count, first, known_keys, numbers, search
 from .folding import count_call, fold, fold_experiment, fold_runs
 from .groups import Grouping, Measure, RunGroup, Sorted, Stat, grouped
+from .kept import Reading
+from .kept import forget as forget_steps
 from .language import clauses, parse, pieces
 from .leaders import Top, tops
+from .leaders import read_on as read_on_for_tops
 from .limits import check_batch, check_keys, check_texts
 from .many import key_names, keys_used, move_many, retag_many
 from .meaning import Condition, FilterError, Group, Node
@@ -51,6 +54,7 @@ __all__ = [
     "Node",
     "Order",
     "Question",
+    "Reading",
     "RunGroup",
     "Scope",
     "Series",
@@ -77,6 +81,7 @@ __all__ = [
     "fold",
     "fold_experiment",
     "fold_runs",
+    "forget_steps",
     "grouped",
     "have",
     "key_names",
@@ -94,6 +99,7 @@ __all__ = [
     "parse_order",
     "pieces",
     "ranges",
+    "read_on_for_tops",
     "retag_many",
     "retried",
     "sampled",

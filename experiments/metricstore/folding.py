@@ -11,7 +11,7 @@ from django.db import connection
 
 from mlportal.lib.sql import Among, Statement
 
-from . import codec, packing, points
+from . import codec, kept, packing, points
 from .codec import SEGMENT_POINTS, Points
 from .turn import writing
 
@@ -104,6 +104,7 @@ def fold(run_id: int) -> int:
         _write_segments(run_id, experiment_id, series, [row[0] for row in blocks])
         _write_latest(run_id, experiment_id, series)
         packing.pack(run_id)
+        kept.refresh([run_id], experiment_id, series)
         return len(blocks)
 
 

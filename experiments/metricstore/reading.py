@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from itertools import groupby, pairwise
 import numpy as np
 from django.db import connection
 
-from . import codec, folding, glances, keys
+from . import codec, folding, glances, keys, placing
 from .codec import Points
 from .thinning import Choice, Series, joined, nothing, spark, spread, thinned, whole
 
@@ -210,41 +209,7 @@ def at_step(run_ids: Sequence[int], names: Sequence[str], step: int) -> dict[tup
         return {}
     folding.fold_runs(run_ids)
     back = {number: name for name, number in key_ids.items()}
-    return {(run, back[key]): value for (run, key), value in values_at(run_ids, [*back], step).items()}
-
-
-def values_at(run_ids: Sequence[int], key_ids: Sequence[int], step: int) -> dict[tuple[int, int], float]:
-    """Return the same of folded runs, by the numbers of the metrics."""
-    parts: dict[tuple[int, int], list[bytes]] = defaultdict(list)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT c.run_id, c.key_id, c.data FROM (
-                  SELECT id, last_step, max(CASE WHEN last_step <= %s THEN last_step END)
-                    OVER (PARTITION BY run_id, key_id) AS near
-                  FROM experiments_metricchunk
-                  WHERE run_id IN ({marks(run_ids)}) AND key_id IN ({marks(key_ids)}) AND first_step <= %s
-                ) s JOIN experiments_metricchunk c ON c.id = s.id WHERE s.last_step > %s OR s.last_step = s.near""",
-            [step, *run_ids, *key_ids, step, step],
-        )
-        for run_id, key_id, data in cursor.fetchall():
-            parts[run_id, key_id].append(bytes(data))
-    return {pair: _value_at(of, step) for pair, of in parts.items()}
-
-
-def _value_at(parts: Sequence[bytes], step: int) -> float:
-    """The value at a step, of the segments that may hold it; mostly that is one, of which little is unpacked."""
-    if len(parts) == 1 and (value := codec.value_at(parts[0], step)) is not None:
-        return value
-    _, _, is_nan, value = max(_point_at(codec.unpack_segment(part), step) for part in parts)
-    return math.nan if is_nan else value
-
-
-def _point_at(part: Points, step: int) -> tuple[int, int, bool, float]:
-    """The latest point of a sorted part at a step or before, as what compares."""
-    at = int(np.searchsorted(part.steps, step, "right")) - 1
-    value = float(part.values[at])
-    nan = math.isnan(value)
-    return int(part.steps[at]), int(part.stamps[at]), nan, 0.0 if nan else value
+    return {(run, back[key]): value for (run, key), value in placing.values_at(run_ids, [*back], step).items()}
 
 
 def marks(items: Iterable[object]) -> str:

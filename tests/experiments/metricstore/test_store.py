@@ -284,7 +284,7 @@ def test_runs_of_before_get_their_latest_points_as_a_text(experiment):
     metricstore.append(run.pk, metrics=[("loss", NAN, 5, 1), ("auc", 0.1 + 0.2, 7, 3), ("f1", -INF, 0, 0)])
     metricstore.fold(run.pk)
     Run.objects.update(latest=None)
-    migration = importlib.import_module("experiments.migrations.0006_pack_latest_points")
+    migration = importlib.import_module("experiments.migrations.0008_pack_latest_points")
     migration.pack(None, SimpleNamespace(connection=connection))
     assert packed(run) == {"loss": ("NaN", 5, 1), "auc": (0.1 + 0.2, 7, 3), "f1": ("-Infinity", 0, 0)}
     assert Run.objects.get(pk=empty.pk).latest is None

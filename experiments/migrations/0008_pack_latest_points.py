@@ -38,5 +38,5 @@ def number(value):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("experiments", "0005_latest_points")]
+    dependencies = [("experiments", "0007_latest_points")]
     operations = [migrations.RunPython(pack, migrations.RunPython.noop)]
