@@ -12,7 +12,7 @@ from mlportal.lib.errors import Conflict, Forbidden
 from projects.actor import Actor
 from projects.models import ApiToken, Membership, User
 from projects.permissions import ROLE_LABELS, Permission, Role, require
-from projects.services import factors
+from projects.services import factors, terms
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,25 @@ def check(by: Actor, request: PromotionRequest) -> Standing:
     Conflict
         When the person, or whoever they decide for, has decided on it before.
     """
-    if by.user is not None:
-        User.objects.select_for_update(no_key=True).filter(pk=by.user.pk).first()
-        Membership.objects.select_for_update(no_key=True).filter(
-            project=request.project, user=by.user, valid_to=None
-        ).first()
+    hold_rights(by, request)
     return judge(by, request)
+
+
+def hold_rights(by: Actor, request: PromotionRequest) -> None:
+    """Lock what somebody's right rests on: whoever takes it away waits, and is in the audit log behind what it allowed.
+
+    Roles, also those through groups, change under the lock of the project; then the accounts of the person and of
+    whoever handed a right over, what they handed over, and the token.
+    """
+    if by.user is None:
+        return
+    terms.lock([request.project_id])
+    handed = Delegation.objects.in_project(request.project).active(timezone.now()).filter(taker=by.user)
+    people = [by.user.pk, *handed.values_list("giver_id", flat=True)]
+    list(User.objects.select_for_update(no_key=True).filter(pk__in=people).order_by("pk").values_list("pk"))
+    list(handed.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    if by.token is not None:
+        list(ApiToken.objects.select_for_update(no_key=True).filter(pk=by.token.pk).values_list("pk"))
 
 
 def judge(by: Actor, request: PromotionRequest) -> Standing:
@@ -136,6 +149,15 @@ def role_words(roles: tuple[str, ...] | list[str]) -> str:
 
 def involved(request: PromotionRequest) -> list[tuple[User | None, str]]:
     """List who counts as requester, each with the reason."""
+    rules = [
+        (request.policy.proposed_by, "last changed the rules of this environment"),
+        (request.policy.confirmed_by, "put the rules of this environment into force"),
+    ]
+    return [*_interested(request), *(rules if request.policy.exclude_trainer else [])]
+
+
+def _interested(request: PromotionRequest) -> list[tuple[User | None, str]]:
+    """List who gains by a yes to this request: who asked, and unless the rules say otherwise who made the version."""
     asker = (request.requested_by, "asked for this promotion")
     if not request.policy.exclude_trainer:
         return [asker]
@@ -148,8 +170,6 @@ def involved(request: PromotionRequest) -> list[tuple[User | None, str]]:
         (version.logged_model.created_by if version.logged_model else None, "logged the model of this version"),
         (job.created_by if job else None, "launched the training of this version"),
         *((item.created_by, "uploaded a file of this version") for item in _uploads(request)),
-        (request.policy.proposed_by, "last changed the rules of this environment"),
-        (request.policy.confirmed_by, "put the rules of this environment into force"),
     ]
 
 
@@ -179,11 +199,8 @@ def _standing(person: User, request: PromotionRequest) -> Standing:
     if found is not None:
         return found
     step = asked(request)
-    if step and set(request.project.roles_of(person)) & set(step.roles):
-        raise Forbidden(
-            "You gave yourself the right to decide after this request was made. Another person has to decide.",
-            code="four_eyes",
-        )
+    if step and (row := _given_by_who_gains(person, request, set(step.roles), person)):
+        raise Forbidden(f"{_giver_words(person, row)} Another person has to decide.", code="four_eyes")
     words = f"{step.name} asks for {role_words(step.roles)}" if step else "Nobody is asked any more"
     raise Forbidden(
         f"{words}; your role does not decide now.", code="not_asked", limit=list(step.roles) if step else []
@@ -196,12 +213,9 @@ def _delegations(person: User, request: PromotionRequest) -> Any:
 
 
 def _role_in(person: User, request: PromotionRequest, step: quorum.Step, *, decider: User) -> str:
-    """Return the person's role that the step asks for; one the decider gave after the request does not count.
-
-    Whoever uses it gains by it: a role given to somebody who then hands the right back is given to oneself.
-    """
+    """Return the person's role that the step asks for; one that somebody gave who gains by it does not count."""
     held = set(request.project.roles_of(person)) & set(step.roles)
-    if not held or (request.policy.four_eyes and _gave_it_to_oneself(person, request, held, decider)):
+    if not held or (request.policy.four_eyes and _given_by_who_gains(person, request, held, decider)):
         return ""
     return min(held)
 
@@ -230,13 +244,28 @@ def _fresh_person(by: Actor) -> User:
     return person
 
 
-def _gave_it_to_oneself(person: User, request: PromotionRequest, roles: set[str], decider: User) -> bool:
-    """Tell whether every role that gives the right was given by who uses it, after the request was made."""
+def _given_by_who_gains(person: User, request: PromotionRequest, roles: set[str], decider: User) -> Membership | None:
+    """Return the role that does not count, if every one that gives the right was given so after the request was made.
+
+    Whoever uses a role gains by it, also when it was given to somebody who then handed the right back; so does who
+    wants the version live.
+    """
     rows = Membership.objects.open().filter(project=request.project, user=person, role__in=roles)
-    held = list(rows.select_related("granted_by"))
+    held = list(rows.select_related("granted_by").order_by("pk"))
     late = [row for row in held if row.valid_from > request.requested_at]
-    own = [row for row in late if any(holds.same_person(row.granted_by, each) for each in (person, decider))]
-    return bool(own) and len(own) == len(held)
+    if not late or len(late) < len(held):
+        return None
+    gain = [person, decider, *(other for other, _ in _interested(request))]
+    mine = [row for row in late if any(holds.same_person(row.granted_by, each) for each in gain)]
+    return mine[-1] if len(mine) == len(late) else None
+
+
+def _giver_words(person: User, row: Membership) -> str:
+    if holds.same_person(row.granted_by, person):
+        return "You gave yourself the right to decide after this request was made."
+    return (
+        f"{row.granted_by}, who has a part in this version or request, gave you the right to decide after it was made."
+    )
 
 
 def _uploads(request: PromotionRequest) -> list[Any]:

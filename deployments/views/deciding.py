@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from deployments.models import Condition, PromotionRequest
 from deployments.proof.quorum import Progress
-from deployments.services import deciders, delegations
+from deployments.services import deciders, delegations, late_roles
 from monitoring.models.rules import Metric
 from projects.actor import Actor
 from projects.models import User
@@ -45,6 +45,7 @@ def context(actor: Actor, held: PromotionRequest) -> dict[str, Any]:
     return {
         "approvals": sum(progress.counts),
         "steps": _lines(held, progress),
+        "late_roles": late_roles.since(held),
         "conditions": list(held.conditions.all()),
         "may_decide": standing is not None,
         "deciding_for": standing.delegation.giver if standing and standing.delegation else None,

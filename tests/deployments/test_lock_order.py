@@ -4,23 +4,35 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, connections, transaction
+from django.utils import timezone
 
 from deployments.models import Condition, Endpoint, PromotionRequest
-from deployments.services import endpoints, promotions, rollout_clock, rollouts, suspensions
+from deployments.services import delegations, endpoints, promotions, rollout_clock, rollouts, suspensions
 from mlportal.lib.errors import DomainError
 from monitoring.models import Alert, AlertRule, Monitor, RuleEvaluation
 from monitoring.services import alerts
-from projects.models import ChainHead
-from projects.services import events, members, verification
+from projects.actor import Actor
+from projects.models import ChainHead, Event
+from projects.services import (
+    accounts,
+    credentials,
+    events,
+    group_roles,
+    groups,
+    members,
+    tokens,
+    verification,
+)
 from tests.deployments.services.test_rollouts import STEPS, load
 from tests.deployments.test_concurrency import again as another
-from tests.factories.deployments import Team, make_live, make_request, set_policy
+from tests.factories.deployments import Team, make_live, make_request, set_policy, step
 from tests.factories.monitoring import make_window, sample, watcher
-from tests.factories.projects import make_user
+from tests.factories.projects import actor, make_token, make_user
 
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "15"))
 HEAD = ChainHead._meta.db_table
@@ -183,6 +195,40 @@ def test_a_new_member_meets_any_other_entry_of_the_project(serial_team):
 
     meet(lambda: members.add(team.admin, project=team.project, user=guest, role="viewer"), elsewhere)
     assert list(team.project.roles_of(guest)) == ["viewer"]
+
+
+def order(*verbs: str) -> list[str]:
+    """The entries of these kinds, in their order."""
+    return list(Event.objects.filter(verb__in=verbs).order_by("seq").values_list("verb", flat=True))
+
+
+def test_who_takes_a_right_away_stands_in_the_log_behind_what_it_allowed(serial_team):
+    """Each thing a right rests on, taken away while the decision waits for the log: it waits for the decision."""
+    team = serial_team
+    set_policy(team, steps=[step("manager", needed=2)], exclude_trainer=False)
+    manager, ops = team.people["manager"], team.people["ops"]
+    until = timezone.now() + timedelta(days=3)
+    handed = delegations.give(
+        team.manager, project=team.project, taker=ops.username, until=until, reason="On leave until Monday."
+    )
+    token = make_token(team.people["manager2"], team.project, ["approve"])
+    row = team.project.memberships.get(user=manager)
+    group = groups.create(actor(team.project.created_by), name="Signers")
+    entered = groups.add(actor(team.project.created_by), group=group, user=team.people["scientist"])
+    group_roles.grant(team.admin, project=team.project, group=group, role="manager")
+    held = credentials.find(token)
+    root = actor(team.project.created_by)
+    cases: list[tuple[Any, Act, str]] = [
+        (team.ops, lambda: delegations.revoke(team.manager, delegation=handed), "delegation.revoked"),
+        (Actor.for_token(held), lambda: tokens.revoke(team.manager2, token=held), "token.revoked"),
+        (team.manager, lambda: members.remove(team.admin, member=row), "member.removed"),
+        (team.scientist, lambda: groups.remove(root, member=entered), "group.member_removed"),
+        (team.manager2, lambda: accounts.deactivate(root, user=team.people["manager2"]), "user.deactivated"),
+    ]
+    for by, take, verb in cases:
+        request = make_request(team)
+        meet(lambda by=by, request=request: promotions.decide(by, request=request, verdict="approve"), take)
+        assert order("promotion.approval_added", verb)[-1] == verb
 
 
 @pytest.mark.slow
