@@ -5,8 +5,9 @@ from typing import Any
 import structlog
 from celery import Task, shared_task, signals
 from django.db import connections
+from django.utils import timezone
 
-from experiments import pipeline
+from experiments import metricstore, pipeline
 from experiments.pipeline import importance
 from experiments.services import folder_roles, trash
 
@@ -47,6 +48,12 @@ def sweep_bulk() -> dict[str, int]:
 def expire_trash() -> int:
     """Remove for good what lay in the trash for as long as its project keeps it."""
     return trash.expire()
+
+
+@shared_task(name="experiments.forget_steps", ignore_result=True)
+def forget_steps() -> int:
+    """Forget values at steps that nobody asked for in a week."""
+    return metricstore.forget_steps(timezone.now())
 
 
 @shared_task(name="experiments.study_importance", bind=True, ignore_result=True)

@@ -105,6 +105,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/compare/report/", compare_export.CompareReport.as_view(), name="compare-report-all"),
     path("runs/compare/importance/", compare_importance.CompareImportance.as_view(), name="compare-importance-all"),
     path("runs/<int:run>/", runs.RunShow.as_view(), name="run-show"),
+    re_path(
+        r"^runs/(?P<run>[0-9]{1,18})/(?P<part>metrics|params|logs|system|code)/$",
+        runs.RunPart.as_view(),
+        name="run-part",
+    ),
     path("runs/<int:run>/live/", runs.RunLive.as_view(), name="run-live"),
     path("runs/<int:run>/series/", runs.RunSeries.as_view(), name="run-series"),
     path("runs/<int:run>/notes/", runs.RunNotes.as_view(), name="run-notes"),

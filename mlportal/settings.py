@@ -216,6 +216,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "anchor-audit": {"task": "projects.anchor_audit", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-bulk-actions": {"task": "experiments.sweep_bulk", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
+    "forget-steps": {"task": "experiments.forget_steps", "schedule": 86_400, "options": {"expires": 3600}},
     "empty-trash": {"task": "experiments.expire_trash", "schedule": 3600, "options": {"expires": 1800}},
     "sweep-studies": {"task": "experiments.sweep_studies", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
     "sweep-splits": {"task": "projects.sweep_splits", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},

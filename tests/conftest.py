@@ -1,10 +1,12 @@
 """Fixtures of every test. Servers are started by ``scripts/test``, before Django reads its settings."""
 
+import gc
 import os
 import shutil
 import sys
 import uuid
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from projects.services import passwords
 settings.STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 settings.STATIC_ROOT = str(settings.DATA_DIR / "static")
 Path(settings.STATIC_ROOT).mkdir(exist_ok=True)  # whitenoise warns when it is missing
+settings.WHITENOISE_USE_FINDERS = False  # it would look for every static file again for each client of a test
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -29,6 +32,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     expected = os.environ.get("EXPECT_DB")
     if expected and connection.vendor != expected:
         raise pytest.UsageError(f"EXPECT_DB is {expected}, but the settings give {connection.vendor}")
+
+
+def pytest_collection_finish() -> None:
+    """Look seldom for circles of objects, and never among thousands of collected tests: a tenth of the processor."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 # Minutes in one file: begun last, they would leave the other worker idle.
@@ -136,7 +146,15 @@ def django_db_setup(django_db_setup, django_db_blocker):
         yield
 
 
-GENERATORS: dict[int, tuple[np.random.Generator, dict]] = {}
+GENERATORS: dict[str, list[tuple[np.random.Generator, dict]]] = {}
+
+
+def generators(room: ModuleType) -> list[tuple[np.random.Generator, dict]]:
+    """Return the random generators of a module, each with where it started."""
+    if room.__name__ not in GENERATORS:
+        found = [value for value in vars(room).values() if isinstance(value, np.random.Generator)]
+        GENERATORS[room.__name__] = [(generator, generator.bit_generator.state) for generator in found]
+    return GENERATORS[room.__name__]
 
 
 @pytest.fixture(autouse=True)
@@ -146,11 +164,9 @@ def _same_numbers_in_any_order(request):
     Tests run in a random order; what a statistical test draws must not hang on who drew before it.
     """
     rooms = [request.module, *(module for name, module in sys.modules.items() if name.startswith("tests.factories."))]
-    for generator in (
-        value for room in rooms for value in vars(room).values() if isinstance(value, np.random.Generator)
-    ):
-        _, start = GENERATORS.setdefault(id(generator), (generator, generator.bit_generator.state))
-        generator.bit_generator.state = start
+    for room in rooms:
+        for generator, start in generators(room):
+            generator.bit_generator.state = start
 
 
 @pytest.fixture(autouse=True)

@@ -3,13 +3,11 @@
 from typing import Any
 
 from django.db import transaction
-from django.db.models.functions import Now
 
 from deployments import gates
 from deployments.models import Explanation, ModelVersion
 from mlportal.lib import lease, queue
 from mlportal.lib.errors import Conflict
-from mlportal.lib.lease import WorkState
 from projects.actor import Actor
 from projects.permissions import Permission, require
 from projects.services import events, marks
@@ -74,14 +72,8 @@ def ask(by: Actor, *, version: ModelVersion) -> Explanation:
 def queued(version: ModelVersion, *, asked_by: Actor) -> tuple[Explanation, bool]:
     """Return the explanation of a version and whether this call queued it, in the caller's transaction."""
     made, fresh = Explanation.objects.get_or_create(version=version, defaults={"asked_by": asked_by.user})
-    if not fresh and made.state in lease.TERMINAL and made.state != WorkState.SUCCEEDED:
-        fresh = bool(
-            Explanation.objects.filter(pk=made.pk, state=made.state).update(
-                state=WorkState.QUEUED, attempt=0, failure="", phase="", progress=0.0, ended_at=None,
-                published_at=None, queued_at=Now(),
-            )
-        )  # fmt: skip
-        made.refresh_from_db()
+    if not fresh:
+        fresh = lease.again(Explanation.objects.all(), made)
     if fresh:
         queue.enqueue(TASK, made.pk)
     return made, fresh

@@ -19,7 +19,7 @@ from experiments.services import jobs
 from mlportal.lib.errors import Conflict, DomainError
 from monitoring.models import Alert, AlertRule
 from monitoring.models.alerts import AlertState
-from monitoring.services.timeline import is_silenced
+from monitoring.services.alert_facts import is_silenced
 from projects.actor import Actor
 from projects.models import Event
 from projects.permissions import Permission

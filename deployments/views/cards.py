@@ -3,7 +3,6 @@
 from itertools import zip_longest
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,10 +12,9 @@ from deployments.cards.writing import own, written
 from deployments.models import ModelVersion, PaperVersion, PromotionRequest
 from deployments.proof import papers
 from deployments.services import cards, past_models, writings
-from deployments.views.answers import see
 from deployments.views.models import OneVersion
-from deployments.views.papers import MENDABLE, TextForm, file_name, file_of, taken, text_form
-from mlportal.lib.errors import DomainError
+from deployments.views.paper_edit import PaperEdit
+from deployments.views.papers import TextForm, file_name, file_of, taken, text_form
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.permissions import Permission
@@ -67,32 +65,23 @@ class VersionCard(OneVersion):
         return f"Model card of {kwargs['name']} v{kwargs['number']}"
 
 
-class VersionCardEdit(OneVersion):
-    """Write texts of the card, with a preview of the Markdown."""
+class VersionCardEdit(PaperEdit):
+    """Write texts of the card."""
 
     reads = ModelVersion
     permission = Permission.MODEL_REGISTER
+    paper = "model card"
 
-    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
-        version = self.load(name, number)
-        return self._show(request, version, self._form(request, version))
+    def write(self, version: ModelVersion, form: TextForm) -> PaperVersion | None:
+        return cards.write(self.actor, version=version, texts=form.texts(), level=form.level, seen=form.seen)
 
-    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
-        version = self.load(name, number)
-        form = self._form(request, version)
-        if form.preview:
-            return self._show(request, version, form)
-        try:
-            made = cards.write(self.actor, version=version, texts=form.texts(), level=form.level, seen=form.seen)
-        except DomainError as error:
-            if error.status not in MENDABLE:
-                raise
-            form.refuse(error)
-            return self._show(request, version, form, status=409 if error.status == 409 else 422)
-        messages.success(request, f"Card {made.number} is saved." if made else "Nothing was changed.")
-        return see(address(version))
+    def saved(self, made: PaperVersion) -> str:
+        return f"Card {made.number} is saved."
 
-    def _form(self, request: HttpRequest, version: ModelVersion) -> TextForm:
+    def address(self, version: ModelVersion) -> str:
+        return address(version)
+
+    def form(self, request: HttpRequest, version: ModelVersion) -> TextForm:
         level = (request.POST if request.method == "POST" else request.GET).get("level", "")
         of_model = {part: said["text"] for part, said in own(version, "card", level="model").items()}
         of_model |= {part: getattr(version.model, part) for part in OF_MODEL if getattr(version.model, part)}
@@ -102,13 +91,6 @@ class VersionCardEdit(OneVersion):
         seen = written(version, "card").number
         stands = of_model if special else {}
         return text_form(request, rows, own=here if special else of_model, stands=stands, seen=seen)
-
-    def _show(self, request: HttpRequest, version: ModelVersion, form: TextForm, *, status: int = 200) -> HttpResponse:
-        words = {
-            "version": version, "form": form, "paper_words": "model card", "back": address(version),
-            "heading": f"Edit the model card of {version if form.level == 'version' else version.model.name}",
-        }  # fmt: skip
-        return render(request, "deployments/paper_edit.html", words, status=status)
 
 
 class VersionCardFile(OneVersion):

@@ -2,20 +2,19 @@
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
 from deployments.cards import annex
 from deployments.cards.writing import own, written
-from deployments.models import ModelVersion, TechnicalFile
+from deployments.models import ModelVersion, PaperVersion, TechnicalFile
 from deployments.proof import papers
 from deployments.services import technical_files, writings
 from deployments.views.answers import see
 from deployments.views.models import OneVersion
-from deployments.views.papers import MENDABLE, TextForm, file_name, text_form
-from mlportal.lib.errors import DomainError
+from deployments.views.paper_edit import PaperEdit
+from deployments.views.papers import TextForm, file_name, text_form
 from projects.access import ProjectView
 from projects.permissions import Permission
 
@@ -62,34 +61,23 @@ class TechnicalFileIssues(OneVersion):
         return render(request, "deployments/_issues.html", {"version": version, **_issues(self, version)})
 
 
-class TechnicalFileEdit(OneVersion):
-    """Write what no record can tell, with a preview of the Markdown."""
+class TechnicalFileEdit(PaperEdit):
+    """Write what no record can tell."""
 
     reads = ModelVersion
     permission = Permission.MODEL_REGISTER
+    paper = "technical file"
 
-    def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
-        version = self.load(name, number)
-        return self._show(request, version, self._form(request, version))
+    def write(self, version: ModelVersion, form: TextForm) -> PaperVersion | None:
+        return technical_files.write(self.actor, version=version, texts=form.texts(), level=form.level, seen=form.seen)
 
-    def post(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
-        version = self.load(name, number)
-        form = self._form(request, version)
-        if form.preview:
-            return self._show(request, version, form)
-        try:
-            made = technical_files.write(
-                self.actor, version=version, texts=form.texts(), level=form.level, seen=form.seen
-            )
-        except DomainError as error:
-            if error.status not in MENDABLE:
-                raise
-            form.refuse(error)
-            return self._show(request, version, form, status=409 if error.status == 409 else 422)
-        messages.success(request, "The technical file is saved." if made else "Nothing was changed.")
-        return see(address(version))
+    def saved(self, made: PaperVersion) -> str:
+        return "The technical file is saved."
 
-    def _form(self, request: HttpRequest, version: ModelVersion) -> TextForm:
+    def address(self, version: ModelVersion) -> str:
+        return address(version)
+
+    def form(self, request: HttpRequest, version: ModelVersion) -> TextForm:
         level = (request.POST if request.method == "POST" else request.GET).get("level", "")
         texts = {
             each: {part: said["text"] for part, said in own(version, "file", level=each).items()}
@@ -100,14 +88,6 @@ class TechnicalFileEdit(OneVersion):
         stands = texts["model"] if special else {}
         seen = written(version, "file").number
         return text_form(request, rows, own=texts["version" if special else "model"], stands=stands, seen=seen)
-
-    def _show(self, request: HttpRequest, version: ModelVersion, form: TextForm, *, status: int = 200) -> HttpResponse:
-        subject = version if form.level == "version" else version.model.name
-        words = {
-            "version": version, "form": form, "paper_words": "technical file", "back": address(version),
-            "heading": f"Edit the technical file of {subject}",
-        }  # fmt: skip
-        return render(request, "deployments/paper_edit.html", words, status=status)
 
 
 class OneIssue(ProjectView):

@@ -32,8 +32,8 @@ MAX_POINTS = 10_000
 FILTER = "Conditions such as auc>0.87 algorithm:ridge|svm -tag:old, or MLflow syntax."
 COLS = "Columns, at most 40: m~metric, m~metric@max, m~metric@step:100, m~metric~ (its curve), p~parameter, t~tag, "
 COLS += "c~state."
-AGG = "What metrics show and are sorted by: last (default), best, min, max or step:<number> (to sort and group by "
-AGG += "it at most 10,000 runs may pass the filter)."
+AGG = "What metrics show and are sorted by: last (default), best, min, max or step:<number>. Of more than 10,000 runs "
+AGG += "the values at a step are read when they are first asked for: the answer is 503 with Retry-After until they are."
 GROUP = "One or two of p~parameter, t~tag, e (experiment): groups of all runs in place of runs, sorted by "
 GROUP += "`group ASC`, `runs DESC`, `best metrics.auc DESC` or `mean metrics.auc DESC`."
 SORT = "A metric, parameter or attribute; a leading - or DESC for descending."
@@ -366,7 +366,7 @@ def series_body(name: str, series: metricstore.Series) -> dict[str, Any]:
 
 def _order(place: Place, asked: QueryDict, agg: str) -> Order:
     try:
-        return queries.order_of(place, asked["sort"], agg) if asked.get("sort") else NEWEST_FIRST
+        return queries.checked_order(place, asked["sort"], agg) if asked.get("sort") else NEWEST_FIRST
     except FilterError as fault:
         raise Invalid(fault.message, code="bad_filter", field="sort", got=asked["sort"][:100]) from fault
 

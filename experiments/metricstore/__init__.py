@@ -12,8 +12,11 @@ from .codec import DamagedChunk
 from .finding import COUNT_CAP, Found, count, first, known_keys, numbers, search
 from .folding import count_call, fold, fold_experiment, fold_runs
 from .groups import Grouping, Measure, RunGroup, Sorted, Stat, grouped
+from .kept import Reading
+from .kept import forget as forget_steps
 from .language import clauses, parse, pieces
 from .leaders import Top, tops
+from .leaders import read_on as read_on_for_tops
 from .limits import check_batch, check_keys, check_texts
 from .many import key_names, keys_used, move_many, retag_many
 from .meaning import Condition, FilterError, Group, Node
@@ -21,8 +24,9 @@ from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
 from .names import search as search_names
 from .narrowing import narrowed
 from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order, step_of
+from .packing import packed
 from .predicates import Context
-from .reading import Latest, at_step, latest, many_series, points_column, points_json, sampled, series, sparks
+from .reading import Latest, at_step, latest, many_series, sampled, series, sparks
 from .recording import append, begin, drop_tag
 from .scope import Scope
 from .sorting import Key, Sort, Source
@@ -50,6 +54,7 @@ __all__ = [
     "Node",
     "Order",
     "Question",
+    "Reading",
     "RunGroup",
     "Scope",
     "Series",
@@ -76,6 +81,7 @@ __all__ = [
     "fold",
     "fold_experiment",
     "fold_runs",
+    "forget_steps",
     "grouped",
     "have",
     "key_names",
@@ -88,12 +94,12 @@ __all__ = [
     "narrowed",
     "newest_each",
     "numbers",
+    "packed",
     "parse",
     "parse_order",
     "pieces",
-    "points_column",
-    "points_json",
     "ranges",
+    "read_on_for_tops",
     "retag_many",
     "retried",
     "sampled",

@@ -63,6 +63,8 @@ def search(question: Question, *, limit: int = 100, after: str = "", before: str
         If a condition names something unknown.
     Invalid
         If a cursor is not one of ours for this order.
+    Reading
+        If the values at a step are not yet kept of so many runs; asking again reads on.
     """
     folding.fold_experiments(question.context.scope.ids)
     place = _decoded(after or before, question)
@@ -130,8 +132,10 @@ _Place = tuple[object, int]
 
 
 def _collect(question: Question, place: _Row | None, want: int, *, backward: bool) -> list[_Row]:
-    if step_of(question.order.agg) is not None:
-        return stepping.collect(question, place, want, backward=backward)
+    order, step = question.order, step_of(question.order.agg)
+    passing = None if step is None else stepping.few(question, order.key, step, "sort")
+    if passing is not None:
+        return stepping.collect(passing, order, place, want, backward=backward)
     predicates = [compiled(c, question.context) for c in question.conditions]
     few = rarest(predicates, FEW)
     phases = phases_of(question.order, question.lifecycle)

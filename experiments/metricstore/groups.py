@@ -6,7 +6,7 @@ second look at the same rows, because a sum of squares loses its digits where va
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.db import connection
 
 from . import folding, keys, stepping
 from .asking import FEW_TO_COUNT, Question, matching
-from .orders import column_of, step_of
+from .orders import KEPT, column_of, step_of
 from .predicates import TABLES, Params
 from .starting import rows
 
@@ -95,12 +95,12 @@ def grouped(
 
     Raises
     ------
-    Invalid
-        If a value at a step is asked of more runs than it is read for.
+    Reading
+        If the values at a step are not yet kept of so many runs; asking again reads on.
     """
     folding.fold_experiments(question.context.scope.ids)
-    tables, given = _tables(question, measures)
-    read, params = _rows_sql(question, by, measures)
+    tables, given, joined = _joined(question, measures)
+    read, params = _rows_sql(question, by, measures, joined)
     names = [f"a{i}" for i in range(len(by))]
     same = " AND ".join(f"s.{n} = g.{n}" for n in names)
     listed = ", ".join(names)
@@ -119,24 +119,37 @@ def grouped(
     return Grouping([_group(row, len(by), len(measures)) for row in found], found[0][len(by) + 2] if found else 0)
 
 
-def _tables(question: Question, measures: Sequence[Measure]) -> tuple[str, Params]:
-    """SQL of a table of the values of each measure at a step, in front of what joins it."""
-    wanted = [(at, m.name, step) for at, m in enumerate(measures) if (step := step_of(m.agg)) is not None]
-    if not wanted:
-        return "", []
-    run_ids = [run[0] for run in stepping.passing(question, "group")]
-    sql, params = "", []
-    for at, name, step in wanted:
-        known = stepping.values(run_ids, name, step)
+def _joined(question: Question, measures: Sequence[Measure]) -> tuple[str, Params, dict[int, tuple[str, Params]]]:
+    """SQL of tables of values that are read, in front of what joins them; and the join of each measure."""
+    sql = ""
+    params: Params = []
+    joined: dict[int, tuple[str, Params]] = {}
+    for at, measure in enumerate(measures):
+        step = step_of(measure.agg)
+        if step is None:
+            joined[at] = _join(TABLES["metric"], f"m{at}"), [_key(measure.name)]
+            continue
+        passing = stepping.few(question, measure.name, step, "group")
+        if passing is None:
+            joined[at] = f"{_join(KEPT, f'm{at}')} AND m{at}.step = %s", [_key(measure.name), step]
+            continue
+        known = stepping.values([run[0] for run in passing], measure.name, step)
         read, given = stepping.table({run: value for run, value in known.items() if abs(value) <= LARGEST})
-        sql += f"t{at} (run_id, value) AS MATERIALIZED ({read}), "
+        sql += f"t{at} (run_id, value, is_nan) AS MATERIALIZED ({read}), "
         params += given
-    return sql, params
+        joined[at] = f"LEFT JOIN t{at} m{at} ON m{at}.run_id = r.id", []
+    return sql, params, joined
 
 
-def _rows_sql(question: Question, by: Sequence[tuple[str, str]], measures: Sequence[Measure]) -> tuple[str, Params]:
+def _rows_sql(
+    question: Question,
+    by: Sequence[tuple[str, str]],
+    measures: Sequence[Measure],
+    joined: Mapping[int, tuple[str, Params]],
+) -> tuple[str, Params]:
     """SQL of one row a run: group values, whether it failed, a number a measure."""
-    columns, joins, params = [], [], []
+    columns, joins = [], []
+    params: Params = []
     for at, (kind, name) in enumerate(by):
         if kind == "experiment":
             columns.append(f"'=' || g{at}.name AS a{at}, NULL AS n{at}")
@@ -151,16 +164,13 @@ def _rows_sql(question: Question, by: Sequence[tuple[str, str]], measures: Seque
     for at, measure in enumerate(measures):
         is_at_step = step_of(measure.agg) is not None
         value = f"m{at}.{'value' if is_at_step else column_of(measure.agg)}"
-        known = f" AND NOT m{at}.is_nan" if measure.agg == "last" else ""
+        known = f" AND NOT m{at}.is_nan" if is_at_step or measure.agg == "last" else ""
         columns.append(
             f"CASE WHEN r.state <> 'failed'{known} AND {value} BETWEEN {-LARGEST!r} AND {LARGEST!r}"
             f" THEN {value} END AS v{at}"
         )
-        if is_at_step:
-            joins.append(f"LEFT JOIN t{at} m{at} ON m{at}.run_id = r.id")
-            continue
-        joins.append(_join(TABLES["metric"], f"m{at}"))
-        params.append(_key(measure.name))
+        joins.append(joined[at][0])
+        params += joined[at][1]
     source, before, where, behind = matching(question, FEW_TO_COUNT)
     sql = f"SELECT {', '.join(columns)} FROM {source} {' '.join(joins)} WHERE {where}"
     return sql, [*before, *params, *behind]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import orjson
 from django.db import connection
 
-from . import keys
+from . import kept, keys
 from .limits import check_batch
 from .predicates import TABLES
 
@@ -71,6 +71,8 @@ def move_many(run_ids: Sequence[int], experiment_id: int) -> None:
                 f"UPDATE experiments_{table} SET experiment_id = %s WHERE run_id IN ({marks})",
                 [experiment_id, *run_ids],
             )
+    kept.drop(run_ids)
+    kept.refresh(run_ids, experiment_id)
 
 
 def keys_used(run_ids: Sequence[int]) -> dict[str, set[int]]:

@@ -43,6 +43,7 @@ _EXPRESSIONS: dict[str, tuple[str, type]] = {
     "id": ("q.id", int),
 }
 _OPTIONAL = {"ended": "q.ended_ms", "took": "q.ended_ms", "data": "q.dataset_version_id"}
+KEPT = "experiments_stepvalue"  # see `kept`
 _RUNS, _STARTED = "experiments_run", "q.started_ms"
 _REST = "r.state IN ('failed', 'queued')"
 
@@ -173,7 +174,7 @@ def phases_of(order: Order, lifecycle: str) -> list[Phase]:
     else:
         key_id = keys.find([order.key]).get(order.key, -1)
         build = {"metric": _metric_phases, "param": _param_phases, "tag": _tag_phases}[order.kind]
-        found = [*build(order, key_id), _without(TABLES[order.kind], key_id, lifecycle)]
+        found = [*build(order, key_id), _without(order, key_id, lifecycle)]
     if not order.settled_first:
         return found
     good = [replace(p, guard=f"NOT {_REST}") for p in found]
@@ -233,6 +234,9 @@ def _kind_of(name: str, scope: Scope) -> str:
 
 
 def _metric_phases(order: Order, key_id: int) -> list[Phase]:
+    step = step_of(order.agg)
+    if step is not None:
+        return _step_phases(order, key_id, step)
     column = _AGGREGATED[order.agg]
     # The least and the greatest of a metric that was only ever NaN are null.
     number, no_number = (
@@ -247,6 +251,13 @@ def _metric_phases(order: Order, key_id: int) -> list[Phase]:
         whole, value="q.value", own=f" AND q.key_id = %s AND {no_number}", own_params=params[1], descending=True
     )
     return [whole, rest]
+
+
+def _step_phases(order: Order, key_id: int, step: int) -> list[Phase]:
+    """Those of a step that is kept."""
+    own = " AND q.key_id = %s AND q.step = %s AND q.is_nan = %s"
+    whole = Phase(KEPT, "q.run_id", "q.value", float, own, (key_id, step, False), order.descending)
+    return [whole, replace(whole, own_params=(key_id, step, True), descending=True)]
 
 
 def _tag_phases(order: Order, key_id: int) -> list[Phase]:
@@ -278,10 +289,11 @@ def _attribute_phases(order: Order, lifecycle: str) -> list[Phase]:
     return phases
 
 
-def _without(table: str, key_id: int, lifecycle: str) -> Phase:
-    base = _newest(lifecycle)
-    absent = f" AND NOT EXISTS (SELECT 1 FROM {table} z WHERE z.run_id = q.id AND z.key_id = %s)"
-    return replace(base, own=base.own + absent, own_params=(*base.own_params, key_id))
+def _without(order: Order, key_id: int, lifecycle: str) -> Phase:
+    base, step = _newest(lifecycle), step_of(order.agg)
+    table, at, given = (TABLES[order.kind], "", ()) if step is None else (KEPT, " AND z.step = %s", (step,))
+    absent = f" AND NOT EXISTS (SELECT 1 FROM {table} z WHERE z.run_id = q.id AND z.key_id = %s{at})"
+    return replace(base, own=base.own + absent, own_params=(*base.own_params, key_id, *given))
 
 
 def _newest(lifecycle: str) -> Phase:

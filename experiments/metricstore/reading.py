@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 import numpy as np
-import orjson
 from django.db import connection
 
-from mlportal.lib.sql import Among
-
-from . import codec, folding, glances, keys
+from . import codec, folding, glances, keys, placing
 from .codec import Points
 from .thinning import Choice, Series, joined, nothing, spark, spread, thinned, whole
 
@@ -60,49 +56,6 @@ def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[i
         for run_id, name, value, is_nan, *rest in cursor.fetchall():
             found[run_id][name] = Latest(float("nan") if is_nan else value, *rest)
     return found
-
-
-_LATEST = Among("SELECT run_id, key_id, value, is_nan, step, stamp_ms FROM experiments_runmetric WHERE run_id IN (%s)")
-# PostgreSQL writes a double in the fewest digits that tell it from others, as Python does; a whole one has no point.
-_POINTS = """(SELECT string_agg(m.key_id || '|' || CASE WHEN m.is_nan THEN '"NaN"'
-             WHEN m.value > '-Infinity' AND m.value < 'Infinity' THEN m.value::text ELSE '"' || m.value || '"' END
-           || ',"timestamp":' || m.stamp_ms || ',"step":' || m.step || '}', '|')
-         FROM experiments_runmetric m WHERE m.run_id = r.id)"""
-
-
-def points_column() -> str:
-    """SQL of what `points_json` makes the latest points of a run `r` of; SQLite's doubles as text are not exact."""
-    return _POINTS if connection.vendor == "postgresql" else "NULL"
-
-
-def points_json(columns: Mapping[int, str | None]) -> dict[int, str]:
-    """Return the latest points of folded runs as a JSON list of key, value, timestamp and step, in no order.
-
-    For pages of many runs, which are read but not looked into: no object is made for a point. A number that JSON
-    cannot write is a word. Runs without a metric are left out.
-
-    Parameters
-    ----------
-    columns : mapping of int to str or None
-        What `points_column` gave for each run.
-    """
-    texts = columns if connection.vendor == "postgresql" else _written(_LATEST.of(columns))
-    parts = {run_id: text.split("|") for run_id, text in texts.items() if text}
-    found = keys.names({int(number) for number in {n for part in parts.values() for n in part[::2]}})
-    heads = {str(number): f'{{"key":{orjson.dumps(name).decode()},"value":' for number, name in found.items()}
-    return {
-        run_id: f"[{','.join([heads[n] + rest for n, rest in zip(part[::2], part[1::2], strict=True)])}]"
-        for run_id, part in parts.items()
-    }
-
-
-def _written(rows: Sequence[tuple[int, int, float, bool, int, int]]) -> dict[int, str]:
-    """Write rows as PostgreSQL does: for each run numbers of keys and the rest of their points in turn."""
-    found: dict[int, list[str]] = defaultdict(list)
-    for run_id, key_id, value, is_nan, step, stamp in rows:
-        shown = '"NaN"' if is_nan else repr(value) if math.isfinite(value) else f'"{"-" if value < 0 else ""}Infinity"'
-        found[run_id].append(f'{key_id}|{shown},"timestamp":{stamp},"step":{step}}}')
-    return {run_id: "|".join(points) for run_id, points in found.items()}
 
 
 def series(run_id: int, name: str, *, at_most: int | None = None) -> Series:
@@ -256,41 +209,7 @@ def at_step(run_ids: Sequence[int], names: Sequence[str], step: int) -> dict[tup
         return {}
     folding.fold_runs(run_ids)
     back = {number: name for name, number in key_ids.items()}
-    return {(run, back[key]): value for (run, key), value in values_at(run_ids, [*back], step).items()}
-
-
-def values_at(run_ids: Sequence[int], key_ids: Sequence[int], step: int) -> dict[tuple[int, int], float]:
-    """Return the same of folded runs, by the numbers of the metrics."""
-    parts: dict[tuple[int, int], list[bytes]] = defaultdict(list)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT c.run_id, c.key_id, c.data FROM (
-                  SELECT id, last_step, max(CASE WHEN last_step <= %s THEN last_step END)
-                    OVER (PARTITION BY run_id, key_id) AS near
-                  FROM experiments_metricchunk
-                  WHERE run_id IN ({marks(run_ids)}) AND key_id IN ({marks(key_ids)}) AND first_step <= %s
-                ) s JOIN experiments_metricchunk c ON c.id = s.id WHERE s.last_step > %s OR s.last_step = s.near""",
-            [step, *run_ids, *key_ids, step, step],
-        )
-        for run_id, key_id, data in cursor.fetchall():
-            parts[run_id, key_id].append(bytes(data))
-    return {pair: _value_at(of, step) for pair, of in parts.items()}
-
-
-def _value_at(parts: Sequence[bytes], step: int) -> float:
-    """The value at a step, of the segments that may hold it; mostly that is one, of which little is unpacked."""
-    if len(parts) == 1 and (value := codec.value_at(parts[0], step)) is not None:
-        return value
-    _, _, is_nan, value = max(_point_at(codec.unpack_segment(part), step) for part in parts)
-    return math.nan if is_nan else value
-
-
-def _point_at(part: Points, step: int) -> tuple[int, int, bool, float]:
-    """The latest point of a sorted part at a step or before, as what compares."""
-    at = int(np.searchsorted(part.steps, step, "right")) - 1
-    value = float(part.values[at])
-    nan = math.isnan(value)
-    return int(part.steps[at]), int(part.stamps[at]), nan, 0.0 if nan else value
+    return {(run, back[key]): value for (run, key), value in placing.values_at(run_ids, [*back], step).items()}
 
 
 def marks(items: Iterable[object]) -> str:

@@ -16,6 +16,7 @@ from experiments.models.runs import (
     RunParam,
     RunTag,
 )
+from experiments.models.steps import StepColumn, StepValue
 from experiments.models.studies import ImportanceStudy
 from experiments.models.tracked import (
     InputDataset,
@@ -57,5 +58,7 @@ __all__ = [
     "RunTag",
     "SavedView",
     "Selection",
+    "StepColumn",
+    "StepValue",
     "TrainingJob",
 ]

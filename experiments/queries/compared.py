@@ -12,9 +12,9 @@ from django.db import connection
 from django.http import QueryDict
 
 from experiments import charts, metricstore
-from experiments.metricstore import FilterError, Order, Question, Scope
+from experiments.metricstore import FilterError, Order, Question, Reading, Scope
 from experiments.models import Experiment, Run
-from mlportal.lib.errors import Invalid
+from mlportal.lib.errors import DomainError, Invalid
 from projects.actor import Actor
 
 from . import metrics as named
@@ -127,7 +127,7 @@ class Comparison:
     total: int = 0
     absent: list[int] = field(default_factory=list)  # asked for by number, and not of this place
     fault: FilterError | None = None
-    order_fault: Invalid | None = None
+    order_fault: DomainError | None = None
 
     @property
     def colours(self) -> dict[int, tuple[int, int]]:
@@ -182,7 +182,7 @@ def load(dots: Mapping[int, Dot], metrics: Sequence[str]) -> None:
         dots[pk].metrics.update({name: p.value for name, p in points.items() if math.isfinite(p.value)})
 
 
-def faults(made: Comparison) -> list[Invalid]:
+def faults(made: Comparison) -> list[DomainError]:
     """What an address asks of a comparison and cannot have: an order, an axis, metrics that none of its runs has."""
     view, found = made.view, [made.order_fault] if made.order_fault else []
     for name, allowed in CHOICES.items():
@@ -219,7 +219,7 @@ def compare(by: Actor, place: Place, view: View, *, around: bool = True) -> Comp
     """
     given, text = view.numbers("runs"), view.get("q").strip()
     fault: FilterError | None = None
-    order_fault: Invalid | None = None
+    order_fault: DomainError | None = None
     crowd: list[int] = []
     total = 0
     is_whole = bool(text) or view.get("all") == "1"
@@ -232,7 +232,7 @@ def compare(by: Actor, place: Place, view: View, *, around: bool = True) -> Comp
         except FilterError as error:
             fault = error
             crowd, total = _found(by, near, view, "", runs.first_order(near), most=POPULATION)
-        except Invalid as error:  # too many runs for their values at a step
+        except Reading as error:
             order_fault = error
             crowd, total = _found(by, near, view, text, runs.first_order(near), most=most)
     wanted = [*given, *view.numbers("base")] if given else crowd if is_whole and not fault else crowd[:FIRST_COLOURED]
@@ -263,7 +263,7 @@ def _order(place: Place, view: View) -> tuple[Order, Invalid | None]:
     text = view.get("sort")
     try:
         agg = aggregate(view.get("agg"))
-        return runs.order_of(place, text, agg) if text else runs.first_order(place), None
+        return runs.checked_order(place, text, agg) if text else runs.first_order(place), None
     except FilterError as fault:
         return runs.first_order(place), Invalid(fault.message, field="sort", got=text[:100])
     except Invalid as fault:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments import charts
-from mlportal.lib import ui
+from mlportal.lib import quantities
 from projects.models import Project
 
 from . import environments, recorded, runs, spread
@@ -208,7 +208,7 @@ def _cell(difference: Difference, values: Sequence[object], at: int, *, best: fl
     if found and not judged:
         found |= {"way": "", "word": ""}
     if found.get("delta") is not None:
-        found["text"] = ui.signed(found["delta"]) if difference.is_number else _plain(found["delta"])
+        found["text"] = quantities.signed(found["delta"]) if difference.is_number else _plain(found["delta"])
     return {
         "value": value, "best": best is not None and value == best, "is_base": at == 0,
         "changed": not difference.is_number and value != base, **found,
@@ -229,7 +229,7 @@ def _number(value: object) -> float | None:
 
 
 def _plain(value: float) -> str:
-    return f"{value:+.4g}".replace("-", ui.MINUS)
+    return f"{value:+.4g}".replace("-", quantities.MINUS)
 
 
 def _joined(values: Any) -> str | None:

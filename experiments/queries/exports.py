@@ -13,7 +13,7 @@ from .runs import RunFacts, aggregated, dataset_label, facts_of, values_at
 from .tokens import settled, step_of
 
 ROWS_AT_ONCE = 200
-ORDERED_AT_ONCE = 1000  # an order by the value at a step is made anew for each part
+ORDERED_AT_ONCE = 1000  # an order by the value at a step of few runs is made anew for each part
 IDS_AT_ONCE = 1000
 METRICS_AT_ONCE = 200
 FACTS = (
@@ -61,16 +61,14 @@ def names(wanted: Wanted) -> Names:
     return Names(*(metricstore.key_names(found[kind]) for kind in ("metric", "param", "tag")))
 
 
-def check_order(wanted: Wanted) -> None:
-    """Find out whether the runs can be put in order, before a file of them is begun.
-
-    Raises
-    ------
-    Invalid
-        If they are too many to be ordered by the value at a step.
-    """
-    if wanted.run_ids is None and step_of(wanted.question.order.agg) is not None:
-        metricstore.first(wanted.question)
+def prepare(wanted: Wanted) -> None:
+    """Read all values that the order of a file needs, before it is begun."""
+    while wanted.run_ids is None and step_of(wanted.question.order.agg) is not None:
+        try:
+            metricstore.first(wanted.question)
+        except metricstore.Reading:
+            continue
+        return
 
 
 def rows(wanted: Wanted) -> Iterator[list[RunFacts]]:

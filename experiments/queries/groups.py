@@ -159,8 +159,8 @@ def groups_of_runs(
 
     Raises
     ------
-    Invalid
-        If a value at a step is asked of more runs than it is read for.
+    Reading
+        If the values at a step are not yet kept of so many runs; asking again reads on.
     """
     order = order_of_groups(sort, measures)
     if order.what == "value" and order.at >= len(by):

@@ -14,6 +14,7 @@ from django.utils import timezone
 from experiments import metricstore
 from experiments.metricstore import NEWEST_FIRST, Context, Latest, Order, Question, Scope
 from experiments.models import Experiment, Lifecycle, MetricChunk, Run, TrainingJob
+from mlportal.lib.errors import Invalid
 from mlportal.lib.lease import TERMINAL
 from projects.actor import Actor
 from projects.services.dataset_removal import Hold
@@ -155,6 +156,24 @@ def order_of(place: Place, text: str, agg: str = "last") -> Order:
     if found.kind == "metric":
         found = replace(found, agg=settled(found.agg, found.key))
     return replace(found, settled_first=found.kind != "attribute")
+
+
+def checked_order(place: Place, text: str, agg: str = "last") -> Order:
+    """Read an order whose name some run here has.
+
+    Raises
+    ------
+    FilterError
+        If runs cannot be ordered so.
+    Invalid
+        If no run has the metric, parameter or tag.
+    """
+    found = order_of(place, text, agg)
+    is_written_out = text.strip().removeprefix("-").startswith(("metrics.", "params.", "tags."))  # others are looked up
+    if is_written_out and not metricstore.have(scope_of(place), found.kind, [found.key]):
+        word = {"param": "parameter"}.get(found.kind, found.kind)
+        raise Invalid(f"No run here has the {word} {found.key[:60]!r}.", field="sort", got=text[:100])
+    return found
 
 
 def first_order(place: Place, agg: str = "last") -> Order:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from experiments.models import Artifact, JobAttempt, JobLog, MetricChunk, Run, RunMetric, TrainingJob
+from experiments.models import Artifact, JobAttempt, JobLog, MetricChunk, Run, RunMetric, StepValue, TrainingJob
 from experiments.services import artifacts, runs
 from mlportal.lib import lease
 from mlportal.lib.failpoints import failpoint
@@ -82,8 +82,10 @@ def begin(job_id: int, *, worker: str) -> Held | None:
 
 def _forget_earlier(run: Run) -> None:
     """Remove what an interrupted attempt recorded, so that one attempt's results count."""
+    Run.objects.filter(pk=run.pk).update(latest=None)
     MetricChunk.objects.filter(run=run).delete()
     RunMetric.objects.filter(run=run).delete()
+    StepValue.objects.filter(run=run).delete()
     Artifact.objects.filter(run=run).delete()
 
 

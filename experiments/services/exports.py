@@ -34,13 +34,13 @@ def begin(by: Actor, *, place: Place, wanted: Wanted, form: str) -> Iterator[byt
     Raises
     ------
     Invalid
-        If the form or the aggregate is unknown, or the runs are too many for their order.
+        If the form or the aggregate is unknown.
     """
     require(by, Permission.RUN_VIEW, place.project)
     if form not in FORMS:
         raise Invalid(f"Export as one of {', '.join(FORMS)}.", field="form", got=form[:20])
     tokens.aggregate(wanted.agg)
-    exports.check_order(wanted)
+    exports.prepare(wanted)
     data = {"form": form, "runs": exports.count(wanted), "agg": wanted.agg}
     target = place if isinstance(place, Experiment) else place.project
     with transaction.atomic():

@@ -12,7 +12,7 @@ from experiments.queries import Place, compared, groups, tokens
 from experiments.queries.compared import Comparison
 from experiments.views.runs_of import PAGE_SIZES, USUAL_SIZE, asked_agg, asked_columns, whole
 from mlportal.lib import addresses
-from mlportal.lib.errors import Invalid
+from mlportal.lib.errors import DomainError, Invalid
 
 KINDS = {"m": ("metric", "metric"), "p": ("param", "parameter"), "t": ("tag", "tag")}
 NAMED = 5
@@ -50,7 +50,7 @@ def of_comparison(made: Comparison, every: Sequence[str]) -> list[str]:
     return found
 
 
-def said(fault: Invalid) -> str:
+def said(fault: DomainError) -> str:
     """A refusal as a page says it, with the field."""
     return f"{fault.field}: {fault.message}" if fault.field else fault.message
 

@@ -20,7 +20,7 @@ from experiments import queries
 from experiments.models import Run
 from experiments.queries import RunFacts, tokens
 from experiments.views.columns import Column
-from mlportal.lib import ui
+from mlportal.lib import quantities, ui
 
 LONGEST_VALUE = 250
 FLAGS = frozenset({"", "1", "yes", "true"})  # values of a tag that say no more than its name
@@ -133,7 +133,7 @@ def formatter(values: Sequence[float]) -> Callable[[float], str]:
 
 
 def _signed(text: str) -> str:
-    return f"{ui.MINUS}{text[1:]}" if text.startswith("-") else text
+    return f"{quantities.MINUS}{text[1:]}" if text.startswith("-") else text
 
 
 def _line(row: RunFacts, cells: SafeString, families: Families) -> Line:
@@ -191,7 +191,7 @@ def _metrics(column: Column, values: list[float | None], numbers: Numbers, *, ha
     out = []
     for value in values:
         if value is None or not math.isfinite(value):
-            text = MISSING if value is None else f'<span class="dim">{ui.metric(value)}</span>'
+            text = MISSING if value is None else f'<span class="dim">{quantities.metric(value)}</span>'
         elif high > low:
             text = _bar(f"{15 + 85 * (value - low) / (high - low):.0f}", shown(value))
         else:
@@ -218,7 +218,7 @@ def _context(column: Column, run: Run, known: dict[object, str]) -> str:
         return _td(column, str(ui.age(run.ended_at)), "muted", value=_day(run.ended_at))
     if name == "took":
         seconds = None if run.took_seconds is None else f"{run.took_seconds:g}s"
-        return _td(column, ui.duration(run.took_seconds), "muted", value=seconds)
+        return _td(column, quantities.duration(run.took_seconds), "muted", value=seconds)
     key: object = {
         "data": run.dataset_version_id,
         "user": run.created_by_id,

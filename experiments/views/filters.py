@@ -13,7 +13,7 @@ from experiments import metricstore, queries
 from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError
 from experiments.queries import Place
 from experiments.views.runs_of import Asked
-from mlportal.lib import ui
+from mlportal.lib import quantities
 from projects.actor import Actor
 
 # What the form sends of its own; everything else in the address stays as it is.
@@ -78,7 +78,7 @@ def remedies(request: HttpRequest, by: Actor, place: Place, asked: Asked) -> dic
 
 
 def _counted(count: int) -> str:
-    words = "10,000+" if count > COUNT_CAP else ui.num(count)
+    words = "10,000+" if count > COUNT_CAP else quantities.num(count)
     return f"{words} run" if count == 1 else f"{words} runs"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from experiments import metricstore, queries
 from experiments.metricstore import Series
 from experiments.queries import RunFacts
-from mlportal.lib import ui
+from mlportal.lib import quantities
 
 FOLDS = "cv/"
 FIRST_OF_GROUP = 6
@@ -79,7 +79,7 @@ def system_text(name: str, value: float) -> str:
     """A system metric's value with its unit."""
     unit = unit_of(name)
     if not math.isfinite(value):
-        return ui.metric(value)
+        return quantities.metric(value)
     text = f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{text}{'' if unit == '%' else ' '}{unit}".strip()
 

@@ -13,7 +13,7 @@ from experiments.queries import Place, tokens
 from experiments.queries.tokens import CONTEXT, Token
 from experiments.views import columns
 from experiments.views.runs_of import Addresses, Asked, RunsOf, asked_columns
-from mlportal.lib import ui
+from mlportal.lib import quantities
 
 LISTED = 40
 LEFT_OUT = frozenset({"find", "col", "cols", "part", "cursor", "before", "step"})
@@ -123,7 +123,7 @@ def _context(text: str, shown: set[str]) -> Group:
 def _range(ends: tuple[float, float] | None) -> str:
     if ends is None:
         return ""
-    low, high = (ui.metric(end) for end in ends)
+    low, high = (quantities.metric(end) for end in ends)
     return low if low == high else f"{low} to {high}"
 
 

@@ -17,7 +17,7 @@ from experiments.queries.tokens import Token, step_of
 from experiments.views.cells import formatter
 from experiments.views.columns import agg_text
 from experiments.views.runs_of import Asked, whole
-from mlportal.lib import folded, ui
+from mlportal.lib import folded, quantities
 
 OPENED = 5
 RUNS_OF_A_GROUP = 20
@@ -142,8 +142,8 @@ class GroupTable:
             best, mean = pick(bests, default=None), pick(means, default=None)
             write_best, write_mean = formatter(bests), formatter(means)
             out.append(
-                Cell(ui.MISSING if stat.best is None else write_best(stat.best),
-                     ui.MISSING if stat.mean is None else write_mean(stat.mean),
+                Cell(quantities.MISSING if stat.best is None else write_best(stat.best),
+                     quantities.MISSING if stat.mean is None else write_mean(stat.mean),
                      "" if half is None else write_mean(half), stat.count,
                      stat.best is not None and stat.best == best and self._is_judged("best", at),
                      stat.mean is not None and stat.mean == mean and self._is_judged("mean", at))
@@ -168,7 +168,7 @@ class GroupTable:
         known = {at: queries.values_at(rows, [m.name], step) for at, m in enumerate(measures)
                  if (step := step_of(m.agg)) is not None}  # fmt: skip
         return [
-            OpenedRow(row, [ui.metric(known[at].get((row.run.pk, m.name, step_of(m.agg) or 0)) if at in known
+            OpenedRow(row, [quantities.metric(known[at].get((row.run.pk, m.name, step_of(m.agg) or 0)) if at in known
                                       else queries.aggregated(row.metrics.get(m.name), m.agg))
                             for at, m in enumerate(measures)])
             for row in rows

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 
 from experiments import metricstore, queries
-from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question
+from experiments.metricstore import COUNT_CAP, NEWEST_FIRST, FilterError, Order, Question, Reading
 from experiments.models import Experiment, LoggedModel
 from experiments.queries import Place, RunFacts, RunPage, groups, tokens, versions
 from experiments.queries.folders import path_of
@@ -31,6 +31,9 @@ SHOWN_TAGS = 6
 class RunList(RunsOf):
     """Runs as a table: of one experiment, or without one of all."""
 
+    # What is still being read of values at a step; the page asks again by itself.
+    reading: Reading | None = None
+
     def get(self, request: HttpRequest, experiment: str = "") -> HttpResponseBase:
         """Show the page that the address describes."""
         asked, found = Asked.of(request), self.place(experiment)
@@ -47,13 +50,12 @@ class RunList(RunsOf):
         by, shape_fault = _grouping(request)
         try:
             context = self._rows(request, found, asked, by)
-        except Invalid as fault:
-            if not by or fault.field != "group":
-                raise
-            by, shape_fault = [], address_faults.said(fault)
-            context = self._rows(request, found, asked, by)
+        except Reading as reading:  # of the groups: the runs alone do not raise it
+            self.reading, by = reading, []
+            context = self._rows(request, found, replace(asked, order_text=""), by)
         context["address_faults"] += [fault for fault in (shape_fault, self.order_fault) if fault]
         context["fault"] = wrong or context["fault"]
+        context["reading"] = self.reading or context["reading"]
         context |= filters.field(request, asked, context["fault"])
         if not by and not context["lines"] and context["chips"]:
             context["empty"] = filters.remedies(request, self.actor, found, asked)
@@ -78,9 +80,9 @@ class RunList(RunsOf):
         order = NEWEST_FIRST if by else self.order(found, asked.order_text, asked.agg)
         place = {"after": request.GET.get("cursor", ""), "before": request.GET.get("before", "")}
         page, question, fault = self._search(found, replace(asked, limit=1) if by else asked, order, place)
-        table = _Table(request, found, page, question)
+        table = _Table(request, found, page, question, marks=not by and self.reading is None)
         wrong = address_faults.of_table(request, found, order)
-        context = {**table.context(), "fault": fault, "address_faults": wrong}
+        context = {**table.context(), "fault": fault, "address_faults": wrong, "reading": table.reading}
         if not by:
             return context
         grouped = GroupTable(request, question, by, table.chosen)
@@ -96,10 +98,11 @@ class RunList(RunsOf):
         except FilterError as fault:
             page, question, _ = self._search(found, replace(asked, text=""), order, {})
             return page, question, fault
-        except Invalid as fault:
-            if fault.field == "sort":  # too many for their values at a step
-                self.order_fault, order = address_faults.said(fault), NEWEST_FIRST
-            elif place:  # a cursor of another order: start from the first page
+        except Reading as reading:
+            self.reading = reading
+            return self._search(found, asked, NEWEST_FIRST, {})
+        except Invalid:
+            if place:  # a cursor of another order: start from the first page
                 self.order_fault, place = "cursor: it is of another order or filter. This is the first page.", {}
             else:
                 raise
@@ -134,13 +137,15 @@ def _about(place: Place) -> dict[str, Any]:
 
 
 class _Table:
-    """Everything the table's template reads."""
+    """Everything the table's template reads; with ``marks`` it reads on for the best values at a step."""
 
-    def __init__(self, request: HttpRequest, place: Place, page: RunPage, question: Question) -> None:
+    def __init__(self, request: HttpRequest, place: Place, page: RunPage, question: Question, *, marks: bool) -> None:
         self.request, self.place, self.page, self.question = request, place, page, question
         self.asked = Asked.of(request)
         self.metrics = queries.leading_metrics(place)
         self.chosen: list[Token] = []
+        self.reading: Reading | None = None
+        self.marks = marks
 
     def context(self) -> dict[str, Any]:
         """Template context."""
@@ -192,6 +197,11 @@ class _Table:
         for step, names in steps.items():
             at_step |= queries.values_at(rows, names, step)
         curves = list(dict.fromkeys(c.token.name for c in shown if c.token.curve))
+        try:
+            if self.marks:
+                metricstore.read_on_for_tops(self.question, list(judged.values()), self.page.total)
+        except Reading as reading:
+            self.reading = reading
         return Numbers(
             queries.best_values(self.question, judged, self.page.total),
             metricstore.sparks([row.run.pk for row in rows], curves), at_step,

@@ -50,6 +50,15 @@ class RunPage(ProjectView):
         return render(request, "experiments/run_show.html", context, status=status)
 
 
+class RunPart(RunPage):
+    """Addresses of parts of a run: all of them stand on its page."""
+
+    def get(self, request: HttpRequest, run: int, part: str) -> HttpResponse:
+        """Lead to the part."""
+        found = self.load(run)
+        return redirect(f"{reverse('experiments:run-show', args=[self.project.slug, found.pk])}#{part}")
+
+
 class RunShow(RunPage):
     """Everything about a run."""
 

@@ -8,7 +8,7 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from mlportal.lib import ui
+from mlportal.lib import quantities
 
 register = template.Library()
 MOST = 36  # letters of a value that stands whole, and of the part that is shown of a longer one
@@ -51,7 +51,7 @@ def folded(value: object, among: object = ()) -> SafeString | str:
     ``among`` is what stands beside it: values, or a row of a difference table.
     """
     if value is None:
-        return ui.MISSING
+        return quantities.MISSING
     text = str(value)
     if len(text) <= MOST:
         return text

@@ -4,9 +4,8 @@
 """
 
 import json
-import math
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from django import template
@@ -20,11 +19,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from mlportal.lib import markdown as prose
+from mlportal.lib import quantities
 from mlportal.lib.assets import SCRIPT, STYLE_PARTS, STYLES
+from mlportal.lib.quantities import MISSING, number_of, span
 
 register = template.Library()
-MISSING = "–"
-MINUS = "−"
 
 # word of a state -> (icon, colour); the word itself is always printed beside the icon
 STATES: dict[str, tuple[str, str]] = {
@@ -94,49 +93,11 @@ def initials(person: Person, size: str = "sm") -> SafeString:
     return format_html('<span class="avatar {} {}" aria-hidden="true">{}</span>', size, shade, person.initials)
 
 
-# ---------------------------------------------------------------- numbers and times
+# ---------------------------------------------------------------- numbers, texts and times
 
-
-def _number(value: object) -> float | None:
-    if value is None or isinstance(value, bool) or value == "":
-        return None
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _sign(text: str) -> str:
-    return text.replace("-", MINUS)
-
-
-@register.filter
-def num(value: object) -> str:
-    """A count: ``10,214``; from a million on ``4.82 M``; missing is an en dash."""
-    number = _number(value)
-    if number is None:
-        return MISSING
-    for size, unit in ((1e9, "G"), (1e6, "M")):
-        if abs(number) >= size:
-            return _sign(f"{number / size:,.2f} {unit}")
-    return _sign(f"{number:,.0f}" if number == int(number) else f"{number:,.2f}")
-
-
-@register.filter
-def metric(value: object) -> str:
-    """A metric value with four decimals, or four significant digits when it is large or tiny.
-
-    What is no number is named: ``NaN``, ``∞``, ``−∞``; only what is missing is an en dash.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "∞" if value > 0 else f"{MINUS}∞"
-    number = _number(value)
-    if number is None:
-        return MISSING
-    if number == 0 or 0.0001 <= abs(number) < 1000:
-        return _sign(f"{number:.4f}")
-    return _sign(f"{number:,.4g}" if abs(number) < 0.0001 or abs(number) >= 1e7 else f"{number:,.1f}")
+for _write in (quantities.num, quantities.metric, quantities.percent, quantities.signed, quantities.filesize,
+               quantities.duration):  # fmt: skip
+    register.filter(_write)
 
 
 @register.filter
@@ -158,64 +119,12 @@ def inside_a_sentence(value: object) -> str:
     return text if text[:2].isupper() else f"{text[:1].lower()}{text[1:]}"
 
 
-@register.filter
-def percent(value: object, digits: int = 0) -> str:
-    """A share from 0 to 1 as ``62%``."""
-    number = _number(value)
-    return MISSING if number is None else _sign(f"{number * 100:.{digits}f}%")
-
-
-@register.filter
-def signed(value: object) -> str:
-    """A difference with its sign: ``+0.0081``, ``−0.0040``."""
-    number = _number(value)
-    if number is None:
-        return MISSING
-    return ("+" if number > 0 else "") + metric(number)
-
-
-@register.filter
-def filesize(value: object) -> str:
-    """Bytes as ``12 B``, ``3.4 KB``, ``1.2 GB`` (steps of 1,000)."""
-    number = _number(value)
-    if number is None:
-        return MISSING
-    for unit in ("B", "KB", "MB", "GB"):
-        if abs(number) < 1000:
-            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
-
-
-@register.filter
-def duration(value: object) -> str:
-    """Seconds or a timedelta as ``71 ms``, ``4.2 s``, ``9:30`` or ``2:05:10``."""
-    seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
-    if seconds is None:
-        return MISSING
-    if seconds < 0.9995:
-        return f"{max(0.0, seconds) * 1000:.0f} ms"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _span(seconds: float, *, ahead: bool = False) -> str:
-    """A stretch of time: what is past in whole units, what is ahead to the nearest one."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{round(seconds / size) if ahead else int(seconds // size)} {unit}"
-    return ""
-
-
 def _time(value: object, now: datetime | None, *, words: bool) -> SafeString | str:
     if not isinstance(value, datetime):
         return MISSING
     moment = timezone.localtime(value)
     seconds = ((now or timezone.now()) - value).total_seconds()
-    text = _span(abs(seconds), ahead=seconds < 0)
+    text = span(abs(seconds), ahead=seconds < 0)
     if abs(seconds) >= 30 * 86400:
         text = f"{moment:%-d %b %Y}"
     elif not text:
@@ -259,7 +168,7 @@ def spark(values: Sequence[float | None] | None, width: int = 84, height: int = 
 
     Fewer than two finite values draw nothing.
     """
-    points = [number for number in map(_number, values or []) if number is not None]
+    points = [number for number in map(number_of, values or []) if number is not None]
     if len(points) < 2:
         return SafeString("")
     if len(points) > 24:
@@ -283,7 +192,7 @@ def spark(values: Sequence[float | None] | None, width: int = 84, height: int = 
 @register.simple_tag
 def bar(share: object, colour: str = "", label: str = "") -> SafeString:
     """A horizontal bar for a share from 0 to 1: ``{% bar 0.62 "warn" %}``."""
-    number = min(1.0, max(0.0, _number(share) or 0.0))
+    number = min(1.0, max(0.0, number_of(share) or 0.0))
     words = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     return format_html(
         '<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" {}>'

@@ -16,8 +16,8 @@ from django.utils import timezone
 from deployments.models import PromotionRequest
 from experiments.models import TrainingJob
 from mlportal import health
-from mlportal.lib import ui
 from mlportal.lib.lease import ACTIVE, WorkState
+from mlportal.lib.quantities import filesize
 from monitoring import spool
 from monitoring.models import Alert, AlertGroup, Incident, Monitor, Window
 from monitoring.models.alerts import SHOWN
@@ -178,8 +178,8 @@ def _storage(mine: Any) -> Box:
     rows = DatasetVersion.objects.filter(dataset__project__in=mine)
     held = rows.aggregate(total=Sum("size_bytes"), count=Count("pk"))
     lines = [
-        Line(f"{ui.filesize(usage.free)} free", "", f"of {ui.filesize(usage.total)}"),
-        Line(f"{ui.filesize(held['total'] or 0)} of datasets", "", f"{held['count']:,} versions"),
+        Line(f"{filesize(usage.free)} free", "", f"of {filesize(usage.total)}"),
+        Line(f"{filesize(held['total'] or 0)} of datasets", "", f"{held['count']:,} versions"),
         _spooled(),
     ]
     tone = "bad" if share > FULL_SHARE else lines[-1].tone
@@ -191,7 +191,7 @@ def _spooled() -> Line:
     waiting, most = spool.waiting_bytes(Path(settings.SPOOL_DIR)), settings.SPOOL_QUOTA_BYTES
     share = waiting / most if most else 1.0
     tone = "bad" if share >= FULL_SHARE else "warn" if share >= HALF_FULL else ""
-    return Line(f"{ui.filesize(waiting)} of predictions wait", "", f"{share:.0%} of {ui.filesize(most)}", None, tone)
+    return Line(f"{filesize(waiting)} of predictions wait", "", f"{share:.0%} of {filesize(most)}", None, tone)
 
 
 def _undelivered(mine: Any) -> Box:

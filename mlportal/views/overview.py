@@ -16,7 +16,7 @@ from experiments import metricstore
 from experiments.models import Run, TrainingJob
 from experiments.training import catalogue
 from mlportal.lib.lease import ACTIVE, WorkState
-from mlportal.lib.ui import metric, num
+from mlportal.lib.quantities import metric, num
 from mlportal.views import activity, waiting
 from monitoring.models import Alert
 from monitoring.models.rules import Severity

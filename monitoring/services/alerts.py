@@ -11,6 +11,7 @@ from mlportal.lib.errors import Conflict, Invalid
 from monitoring.drift.lifecycle import Sample, resolve_by_hand
 from monitoring.models import Alert, AlertRule, AlertTransition, Monitor, RuleEvaluation, Silence, Window
 from monitoring.services import gaps, incidents, locks, routing, timeline
+from monitoring.services.alert_facts import facts_at
 from monitoring.services.timeline import Happening
 from projects.actor import Actor
 from projects.models import Comment, Project, User
@@ -83,7 +84,7 @@ def acknowledge(by: Actor, *, alert: Alert, note: str = "", until: datetime | No
         held.acknowledged_at, held.acknowledged_by, held.acknowledged_until = now, by.user, until
         incidents.seen(held, now)
         timeline.write(held, Happening(by, now, text=note), AlertTransition.Kind.ACKNOWLEDGED)
-        events.record(by, "alert.acknowledged", project=held.project, target=held, data=timeline.facts(held))
+        events.record(by, "alert.acknowledged", project=held.project, target=held, data=facts_at(held))
     return held
 
 
@@ -95,7 +96,7 @@ def unacknowledge(by: Actor, *, alert: Alert) -> Alert:
         if held.acknowledged_by is None:
             raise Conflict("Nobody has acknowledged this alert.")
         timeline.drop_acknowledgement(held, Happening(by, timezone.now()))
-        events.record(by, "alert.unacknowledged", project=held.project, target=held, data=timeline.facts(held))
+        events.record(by, "alert.unacknowledged", project=held.project, target=held, data=facts_at(held))
     return held
 
 
@@ -112,7 +113,7 @@ def end_acknowledgements(now: datetime | None = None) -> int:
             by = Actor.system("monitoring", project=held.project)
             timeline.drop_acknowledgement(held, Happening(by, now, text="its time was over"))
             routing.mark(held, now)
-            events.record(by, "alert.unacknowledged", project=held.project, target=held, data=timeline.facts(held))
+            events.record(by, "alert.unacknowledged", project=held.project, target=held, data=facts_at(held))
             ended += 1
     return ended
 
@@ -133,7 +134,7 @@ def judge(by: Actor, *, alert: Alert, judgement: str) -> Alert:
         held.judgement, held.judged_at, held.judged_by = judgement, timezone.now(), by.user
         text = held.get_judgement_display()
         timeline.write(held, Happening(by, timezone.now(), text=text), AlertTransition.Kind.JUDGED)
-        data = timeline.facts(held) | {"judgement": judgement}
+        data = facts_at(held) | {"judgement": judgement}
         events.record(by, "alert.judged", project=held.project, target=held, data=data)
     return held
 
@@ -160,7 +161,7 @@ def silence(by: Actor, *, alert: Alert, until: datetime, reason: str = "") -> Si
         )
         text = f"until {until:%d %b %H:%M} UTC" + (f": {reason}" if reason else "")
         timeline.write(held, Happening(by, now, text=text), AlertTransition.Kind.SILENCED)
-        data = timeline.facts(held) | {"until": until.isoformat()}
+        data = facts_at(held) | {"until": until.isoformat()}
         events.record(by, "alert.silenced", project=held.project, target=held, data=data)
     return made
 
@@ -217,7 +218,7 @@ def unsilence(by: Actor, *, alert: Alert) -> Alert:
         if not Silence.objects.active(now).filter(fingerprint=held.fingerprint).update(ended_at=now):
             raise Conflict("This alert is not silenced.")
         timeline.write(held, Happening(by, now), AlertTransition.Kind.UNSILENCED)
-        events.record(by, "alert.unsilenced", project=held.project, target=held, data=timeline.facts(held))
+        events.record(by, "alert.unsilenced", project=held.project, target=held, data=facts_at(held))
     return held
 
 
@@ -250,7 +251,11 @@ def assign(by: Actor, *, alert: Alert, user: User | None) -> Alert:
         text = f"to {user}" if user else "to nobody"
         timeline.write(held, Happening(by, timezone.now(), text=text), AlertTransition.Kind.ASSIGNED)
         events.record(
-            by, "alert.assigned", project=held.project, target=held, data=timeline.facts(held) | {"to": str(user or "")}
+            by,
+            "alert.assigned",
+            project=held.project,
+            target=held,
+            data=facts_at(held) | {"to": str(user or "")},
         )
     return held
 

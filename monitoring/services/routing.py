@@ -23,7 +23,7 @@ from monitoring.drift.lifecycle import RANKS
 from monitoring.models import Alert, AlertGroup, AlertRoute
 from monitoring.models.alerts import SHOWN
 from monitoring.models.rules import Severity
-from monitoring.services import inhibition
+from monitoring.services import alert_facts, inhibition
 from projects.models import Project
 from projects.services import deliveries
 
@@ -174,11 +174,9 @@ def _repeat(route: AlertRoute, alerts: Sequence[Alert]) -> timedelta:
 
 def _tell(group: AlertGroup, look: Look, now: datetime) -> int:
     """Write the messages down and remember what was told."""
-    from monitoring.services import timeline
-
     told = [*look.firing, *look.resolved][:MOST_ALERTS]
     status = "firing" if look.firing else "resolved"
-    facts = [timeline.facts(alert, now) | _moments(alert) for alert in told]
+    facts = [alert_facts.facts_at(alert, now) | _moments(alert) for alert in told]
     data = {
         "status": status, "group_key": f"{group.route_id}:{group.key}", "group_labels": group.labels,
         "receiver": group.route.channel.name, "route": group.route.name, "severity": told[0].severity,

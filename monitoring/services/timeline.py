@@ -14,7 +14,7 @@ from monitoring.drift.lifecycle import FLAP_WINDOWS, RANKS, Life, Move, Policy, 
 from monitoring.models import Alert, AlertRoute, AlertRule, AlertTransition, Monitor, Silence
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
 from monitoring.models.rules import SEVERITY_RANK, Severity
-from monitoring.services import incidents, inhibition, routing
+from monitoring.services import alert_facts, incidents, inhibition, routing
 from projects.actor import Actor
 from projects.models import Project
 from projects.services import events
@@ -234,8 +234,8 @@ def _line(alert: Alert, happening: Happening, kind: str, move: Move | None, seq:
 
 def _announce(alert: Alert, move: Move, happening: Happening) -> None:
     verb = "alert.firing" if move.before == "resolved" else VERBS[move.notice]
-    silenced = happening.may_be_silenced(alert.project) and is_silenced(alert, timezone.now())
-    data = _facts(alert, silenced=silenced) | {
+    silenced = happening.may_be_silenced(alert.project) and alert_facts.is_silenced(alert, timezone.now())
+    data = alert_facts.facts(alert, silenced=silenced) | {
         "seq": alert.last_seq, "reopened": alert.reopened, "reason": happening.text, "incident": alert.incident_id,
         "inhibited_by": inhibition.inhibitor(alert), "routed": bool(happening.routes(alert.project)),
         "muted": alert.muted_until is not None and alert.muted_until > happening.at,
@@ -243,39 +243,6 @@ def _announce(alert: Alert, move: Move, happening: Happening) -> None:
         "window_end": happening.window_end.isoformat(timespec="seconds") if happening.window_end else "",
     }  # fmt: skip
     events.record(happening.by, verb, project=alert.project, target=alert, data=data)
-
-
-def facts(alert: Alert, at: datetime | None = None) -> dict[str, Any]:
-    """Return what an event says about an alert: plain data for mails, webhooks and automations."""
-    return _facts(alert, silenced=is_silenced(alert, at or timezone.now()))
-
-
-def _facts(alert: Alert, *, silenced: bool) -> dict[str, Any]:
-    return {
-        "alert": alert.pk,
-        "rule": alert.rule.name,
-        "rule_id": alert.rule_id,
-        "metric": alert.rule.metric,
-        "kind": alert.kind,
-        "severity": alert.severity,
-        "level": alert.level,
-        "title": alert.title,
-        "detail": alert.detail,
-        "value": alert.value,
-        "limit": alert.limit,
-        "endpoint": alert.endpoint,
-        "version": alert.version,
-        "column": alert.column,
-        "fingerprint": alert.fingerprint,
-        "labels": alert.all_labels,
-        "flapping": alert.flapping,
-        "silenced": silenced,
-    }
-
-
-def is_silenced(alert: Alert, at: datetime) -> bool:
-    """Whether a silence covers the alert at this moment."""
-    return Alert.objects.with_silence(at).filter(pk=alert.pk, silenced=True).exists()
 
 
 def _severity(rule: AlertRule, level: str) -> Severity:

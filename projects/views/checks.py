@@ -18,6 +18,7 @@ from projects.services import checks
 from projects.tabular.checks.rules import EXPECTATIONS, Rule
 from projects.views import dataset_context
 from projects.views.accounts import see_other
+from projects.views.datasets import OneVersion
 
 
 @dataclass(frozen=True)
@@ -38,24 +39,12 @@ class Line:
         return ", ".join(f"{one.run.version.label} {one.outcome}" for one in self.past[-5:])
 
 
-class _Version(ProjectView):
-    abstract = True
-    reads = DatasetVersion
-    permission = Permission.DATASET_VIEW
-    write_permission = Permission.DATASET_CREATE
-
-    def version(self, name: str, number: int) -> DatasetVersion:
-        """The version that the address names."""
-        rows = self.rows().in_project(self.project).select_related("dataset__project", "created_by")
-        found: DatasetVersion = self.find(rows, dataset__name_key=names.key(name), number=number)
-        return found
-
-
-class VersionChecks(_Version):
+class VersionChecks(OneVersion):
     """The Checks tab of a version; a post measures them again."""
 
     reads = DatasetVersion
     permission = Permission.DATASET_VIEW
+    write_permission = Permission.DATASET_CREATE
 
     def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
         """Show what the newest run found."""
@@ -80,7 +69,7 @@ class VersionChecks(_Version):
         return see_other(request.path)
 
 
-class VersionChecksProgress(_Version):
+class VersionChecksProgress(OneVersion):
     """The card of a run that is under way, for polling; the page reloads itself once it has ended."""
 
     reads = DatasetVersion

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 
-from mlportal.lib.ui import num
+from mlportal.lib.quantities import num
 from projects import charts
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion, Project

@@ -8,7 +8,7 @@ from django.shortcuts import render
 
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict, Invalid
-from mlportal.lib.ui import num
+from mlportal.lib.quantities import num
 from projects import charts
 from projects.access import ProjectView
 from projects.models import Dataset, DatasetVersion
@@ -17,6 +17,7 @@ from projects.services import dataset_diff
 from projects.services.dataset_diff import Compared
 from projects.tabular.diff import LARGE, NOTABLE, ColumnChange
 from projects.views import dataset_context
+from projects.views.datasets import OneVersion
 
 MOST_DIGITS = 9
 QUANTILES = (("least", "0"), ("5%", "0.05"), ("middle", "0.5"), ("95%", "0.95"), ("greatest", "1"))
@@ -51,7 +52,7 @@ class DatasetDiff(ProjectView):
         return render(request, "projects/dataset_diff.html", context_of(compared))
 
 
-class DatasetVersionChanges(ProjectView):
+class DatasetVersionChanges(OneVersion):
     """One version against the one before it, as a tab of the version's page."""
 
     reads = DatasetVersion
@@ -59,8 +60,7 @@ class DatasetVersionChanges(ProjectView):
 
     def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
         """Show the tab."""
-        rows = self.rows().in_project(self.project).select_related("dataset__project", "created_by")
-        version = self.find(rows, dataset__name_key=names.key(name), number=number)
+        version = self.version(name, number)
         context = dataset_context.frame(self.actor, version)
         if not version.is_ready:
             raise Conflict(f"{version} has no profile to compare: it is {version.get_state_display()}.")

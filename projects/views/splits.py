@@ -9,13 +9,13 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from mlportal.lib import names
-from projects.access import ProjectView
 from projects.forms.splits import SplitForm
 from projects.models import DatasetVersion, SplitRecipe
 from projects.permissions import Permission
 from projects.services import marks, split_carrying, split_preview, splits
 from projects.views import dataset_context
 from projects.views.accounts import see_other
+from projects.views.datasets import OneVersion
 
 
 @dataclass(frozen=True)
@@ -61,24 +61,12 @@ class Card:
         return told
 
 
-class _Version(ProjectView):
-    abstract = True
-    reads = DatasetVersion
-    permission = Permission.DATASET_VIEW
-    write_permission = Permission.DATASET_CREATE
-
-    def version(self, name: str, number: int) -> DatasetVersion:
-        """The version that the address names."""
-        rows = self.rows().in_project(self.project).select_related("dataset__project", "created_by")
-        found: DatasetVersion = self.find(rows, dataset__name_key=names.key(name), number=number)
-        return found
-
-
-class VersionSplits(_Version):
+class VersionSplits(OneVersion):
     """Saved splits of a version; a post saves one more."""
 
     reads = DatasetVersion
     permission = Permission.DATASET_VIEW
+    write_permission = Permission.DATASET_CREATE
 
     def get(self, request: HttpRequest, name: str, number: int) -> HttpResponse:
         """Show the tab."""
@@ -126,7 +114,7 @@ class VersionSplits(_Version):
         return render(request, "projects/dataset_splits.html", context, status=status)
 
 
-class SplitCarry(_Version):
+class SplitCarry(OneVersion):
     """Take over splits of the version before."""
 
     reads = DatasetVersion
@@ -139,7 +127,7 @@ class SplitCarry(_Version):
         return see_other(reverse("projects:dataset-version-splits", args=[self.project.slug, name, number]))
 
 
-class SplitRemove(_Version):
+class SplitRemove(OneVersion):
     """Remove a split."""
 
     reads = DatasetVersion

@@ -200,7 +200,7 @@ def test_every_table_that_names_run_and_experiment_moves(project):
         model.__name__ for model in apps.get_app_config("experiments").get_models()
         if {"run", "experiment"} <= {field.name for field in model._meta.concrete_fields}
     }  # fmt: skip
-    assert both == {"RunMetric", "RunParam", "RunTag", "MetricChunk"}
+    assert both == {"RunMetric", "RunParam", "RunTag", "MetricChunk", "StepValue"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from django.template import Context, Template
 from django.template.exceptions import TemplateSyntaxError
 from django.test import RequestFactory
 
-from mlportal.lib import ui
+from mlportal.lib import quantities, ui
 from mlportal.lib.errors import Conflict, Invalid
 from mlportal.lib.forms import Form
 
@@ -26,7 +26,7 @@ def render(text: str, **values: object) -> str:
      (None, "–"), ("", "–"), ("word", "–"), (float("nan"), "–"), (True, "–")],
 )  # fmt: skip
 def test_num(value, shown):
-    assert ui.num(value) == shown
+    assert quantities.num(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_num(value, shown):
      (float("nan"), "NaN"), (None, "–")],
 )  # fmt: skip
 def test_metric(value, shown):
-    assert ui.metric(value) == shown
+    assert quantities.metric(value) == shown
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.0081, "+0.0081"), (-0.004, "−0.0040"), (0, "0.0000"), (None, "–")])
 def test_signed(value, shown):
-    assert ui.signed(value) == shown
+    assert quantities.signed(value) == shown
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,14 @@ def test_signed(value, shown):
      (59.97, "1:00"), (None, "–")],
 )  # fmt: skip
 def test_duration(value, shown):
-    assert ui.duration(value) == shown
+    assert quantities.duration(value) == shown
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(12, "12 B"), (3400, "3.4 KB"), (1.2e9, "1.2 GB"), (5e13, "50.0 TB"), (None, "–")]
 )
 def test_filesize(value, shown):
-    assert ui.filesize(value) == shown
+    assert quantities.filesize(value) == shown
 
 
 @pytest.mark.parametrize(("title", "inside"), [("Run finished", "run finished"), ("ROC AUC", "ROC AUC"), ("", "")])
@@ -66,7 +66,7 @@ def test_inside_a_sentence(title, inside):
 
 
 def test_percent():
-    assert [ui.percent(0.62), ui.percent(0.0512, 1), ui.percent(None)] == ["62%", "5.1%", "–"]
+    assert [quantities.percent(0.62), quantities.percent(0.0512, 1), quantities.percent(None)] == ["62%", "5.1%", "–"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from monitoring.models import Alert, AlertRule, Monitor
 from monitoring.pipeline import roll_window
-from monitoring.services import alerts, monitors, timeline
+from monitoring.services import alert_facts, alerts, monitors
 from monitoring.views.alerts import silence_until
 from projects.models import Comment
 from tests.factories.monitoring import make_monitor, make_rule, make_window, requests, sample, watcher
@@ -179,8 +179,8 @@ ALERT_QUERIES = 20
     ("action", "values", "check"),
     [
         ("acknowledge", {}, lambda alert: alert.acknowledged_by is not None),
-        ("silence", {"for": "1h"}, lambda alert: timeline.is_silenced(alert, timezone.now())),
-        ("silence", {"for": "morning"}, lambda alert: timeline.is_silenced(alert, timezone.now())),
+        ("silence", {"for": "1h"}, lambda alert: alert_facts.is_silenced(alert, timezone.now())),
+        ("silence", {"for": "morning"}, lambda alert: alert_facts.is_silenced(alert, timezone.now())),
         ("resolve", {"reason": "known"}, lambda alert: alert.state == "resolved"),
         ("assign", {"user": ""}, lambda alert: alert.assigned_to is None),
         ("comment", {"text": "hello"}, lambda alert: Comment.objects.on("alert", alert.pk).get().text == "hello"),

@@ -7,9 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments import metricstore
-from experiments.metricstore import Context, Order, Question, Scope, folding, stepping
+from experiments.metricstore import Context, Order, Question, Scope, folding
 from experiments.models import Run
-from mlportal.lib.errors import Invalid
 from tests.factories.experiments import log, make_experiment, make_run
 from tests.factories.projects import make_project
 
@@ -87,20 +86,3 @@ def test_of_several_experiments_all_runs_are_ordered_together(project):
     asked = Question(Context(scope, 0), (), Order("metric", "auc", agg="step:1"))
     assert metricstore.search(asked).run_ids == [numbers[at].pk for at in (1, 3, 0, 2)]
     assert metricstore.first(asked) == numbers[1].pk
-
-
-def test_more_runs_than_are_read_are_refused_with_the_limit(project, monkeypatch):
-    experiment = make_experiment(project)
-    for _ in range(3):
-        log(make_run(experiment), "auc", [0.1, 0.2])
-    asked = Question(Context(Scope.of(experiment.pk), 0), (), Order("metric", "auc", agg="step:0"))
-    monkeypatch.setattr(stepping, "MOST", 3)
-    assert len(metricstore.search(asked).run_ids) == 3
-    monkeypatch.setattr(stepping, "MOST", 2)
-    with pytest.raises(Invalid) as fault:
-        metricstore.search(asked)
-    assert (fault.value.field, fault.value.limit) == ("sort", 2)
-    measures = [metricstore.Measure("auc", "step:0")]
-    with pytest.raises(Invalid) as fault:
-        metricstore.grouped(asked, [("param", "depth")], measures, metricstore.Sorted(), limit=5)
-    assert (fault.value.field, fault.value.limit) == ("group", 2)

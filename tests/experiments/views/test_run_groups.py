@@ -8,7 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from experiments.metricstore import stepping
+from experiments.metricstore import kept, stepping
 from experiments.queries import groups
 from experiments.services import runs
 from projects.models import User
@@ -209,14 +209,56 @@ def test_groups_at_a_step_count_all_runs_that_came_so_far(web, ask):
     assert (low["metrics"][0]["count"], low["metrics"][0]["best"]) == (2, 0.3)
 
 
+@pytest.mark.parametrize(
+    ("query", "told", "wanted"),
+    [
+        ("sort=metrics.auc%40step:1+DESC", "Then the table is sorted by them", ["cd", "ab", "bc", "de"]),
+        ("group=p~depth&agg=step:1", "Then the groups are shown here", None),
+        ("cols=m~auc@step:1&sort=started", "Then the best one is marked", ["ab", "bc", "cd", "de"]),
+    ],
+)
 @pytest.mark.usefixtures("steps")
-def test_too_many_runs_for_a_step_are_said_and_shown_newest_first(web, ask, monkeypatch):
+def test_values_at_a_step_of_many_runs_are_read_by_and_by(web, monkeypatch, query, told, wanted):
+    """Nine runs are read for the filter's four, four a call: the page asks again by itself until all are."""
     monkeypatch.setattr(stepping, "MOST", 3)
-    for query in ("sort=metrics.auc%40step:1", "group=p~depth&agg=step:1"):
-        page = web.get(f"{BASE}?limit=50&q=depth>10&{query}").content.decode()
-        assert "at most 3 runs" in page
+    monkeypatch.setattr(kept, "READ_A_CALL", 4)
+    address = f"{BASE}?limit=50&q=depth>10&{query}"
+    for done in (4, 8):
+        page = web.get(address, headers={"HX-Target": "runs"}).content.decode()
+        assert f"The values at step 1 are being read: {done} of 9 runs so far. {told}" in page
+        assert 'hx-trigger="every 1s"' in page
         assert len(re.findall(r'<span class="trunc">\w+</span>', page)) == 4
-        refused = ask(f"q=depth>10&{query}")
-        assert (refused.status_code, refused.json()["limit"]) == (400, 3)
-    sorted_export = f"{BASE}export.csv?q=depth>10&sort=metrics.auc%40step:1"
-    assert web.get(sorted_export).status_code == 400
+    answer = web.get(address)
+    page = answer.content.decode()
+    assert "being read" not in page
+    assert 'hx-trigger="every 1s"' not in page
+    if wanted is None:
+        assert [row[:2] for row in rows(answer)] == [["32", "2"], ["16", "2"]]
+        return
+    assert re.findall(r'<span class="trunc">(\w+)</span>', page) == wanted
+    if "cols" in query:
+        assert re.findall(r'<td class="[^"]*best[^"]*"[^>]*>(?:<svg.*?</svg>)?([\d.]+)<', page) == ["0.6000"]
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_program_is_told_to_ask_again_and_a_file_is_read_whole(web, ask, monkeypatch):
+    monkeypatch.setattr(stepping, "MOST", 3)
+    monkeypatch.setattr(kept, "READ_A_CALL", 4)
+    query = "q=depth>10&sort=metrics.auc%40step:1+DESC"
+    told = ask(query)
+    assert (told.status_code, told["Retry-After"]) == (503, "1")
+    assert {n: told.json()[n] for n in ("code", "field", "got", "limit")} == {
+        "code": "values_being_read", "field": "sort", "got": 4, "limit": 9,
+    }  # fmt: skip
+    text = b"".join(web.get(f"{BASE}export.csv?{query}").streaming_content).decode()
+    assert [line.split(",")[1] for line in text.splitlines()[1:]] == ["cd", "ab", "bc", "de"]
+    assert [run["name"] for run in ask(query).json()["results"]] == ["cd", "ab", "bc", "de"]
+    assert ask("group=p~depth&cols=m~auc&agg=step:1").json()["groups"][0]["metrics"][0]["count"] == 1
+
+
+def test_an_order_by_what_no_run_has_is_refused(ask):
+    for sort, word in (("metrics.nope", "metric"), ("params.nope DESC", "parameter"), ("-tags.nope", "tag")):
+        refused = ask(f"sort={sort}")
+        assert (refused.status_code, refused.json()["field"]) == (400, "sort")
+        assert refused.json()["message"] == f"No run here has the {word} 'nope'."
+    assert ask("sort=metrics.auc").status_code == 200

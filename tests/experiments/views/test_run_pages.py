@@ -306,3 +306,14 @@ def test_the_compare_page_survives_any_address(web, experiment):
         "orient=rows",
     ):
         assert web.get(f"{BASE}/experiments/churn-gbm/compare/?{query}").status_code == 200
+
+
+def test_parts_of_a_run_have_addresses(web, project):
+    run = make_run(make_experiment(project))
+    shown = web.get(f"/p/churn/runs/{run.pk}/").content.decode()
+    for part in ("metrics", "params", "logs", "system", "code"):
+        answer = web.get(f"/p/churn/runs/{run.pk}/{part}/")
+        assert (answer.status_code, answer["Location"]) == (302, f"/p/churn/runs/{run.pk}/#{part}")
+        assert web.get(f"/p/churn/runs/99999/{part}/").status_code == 404
+    assert 'id="params"' in shown
+    assert web.get(f"/p/churn/runs/{run.pk}/nothing/").status_code == 404

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from monitoring.models import Alert, AlertRule, AlertTransition, Silence
-from monitoring.services import alerts, rules, timeline
+from monitoring.services import alert_facts, alerts, rules, timeline
 from projects.models import Event
 from tests.factories.monitoring import LABELS, make_monitor, make_rule, make_window, sample, watcher
 from tests.factories.projects import actor, make_project, make_user
@@ -290,10 +290,10 @@ def test_silence_is_computed_and_bounded(firing):
         with pytest.raises(Invalid):
             alerts.silence(firing.by, alert=firing.alert(), until=until)
     alerts.silence(firing.by, alert=firing.alert(), until=now + timedelta(hours=1), reason="Deploying")
-    assert timeline.is_silenced(firing.alert(), timezone.now())
-    assert not timeline.is_silenced(firing.alert(), now + timedelta(hours=2))
+    assert alert_facts.is_silenced(firing.alert(), timezone.now())
+    assert not alert_facts.is_silenced(firing.alert(), now + timedelta(hours=2))
     alerts.unsilence(firing.by, alert=firing.alert())
-    assert not timeline.is_silenced(firing.alert(), timezone.now())
+    assert not alert_facts.is_silenced(firing.alert(), timezone.now())
     with pytest.raises(Conflict):
         alerts.unsilence(firing.by, alert=firing.alert())
 
@@ -309,9 +309,9 @@ def test_silence_by_endpoint_or_rule_covers_the_alert(firing):
     now = timezone.now()
     span = {"project": firing.project, "starts_at": now, "ends_at": now + timedelta(hours=1), "author": firing.ops}
     Silence.objects.create(endpoint="another", **span)
-    assert not timeline.is_silenced(firing.alert(), timezone.now())
+    assert not alert_facts.is_silenced(firing.alert(), timezone.now())
     Silence.objects.create(rule=firing.rule, **span)
-    assert timeline.is_silenced(firing.alert(), timezone.now())
+    assert alert_facts.is_silenced(firing.alert(), timezone.now())
     with pytest.raises(IntegrityError), transaction.atomic():
         Silence.objects.create(**span)
 
