@@ -1,5 +1,6 @@
 """Fixtures of every test. Servers are started by ``scripts/test``, before Django reads its settings."""
 
+import gc
 import os
 import shutil
 import sys
@@ -31,6 +32,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     expected = os.environ.get("EXPECT_DB")
     if expected and connection.vendor != expected:
         raise pytest.UsageError(f"EXPECT_DB is {expected}, but the settings give {connection.vendor}")
+
+
+def pytest_collection_finish() -> None:
+    """Look seldom for circles of objects, and never among thousands of collected tests: a tenth of the processor."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 # Minutes in one file: begun last, they would leave the other worker idle.
