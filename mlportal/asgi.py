@@ -16,6 +16,7 @@ from typing import Any
 from a2wsgi import WSGIMiddleware
 from django.core.handlers.asgi import ASGIRequest
 
+from mlportal.threads import WarmThreads
 from mlportal.wsgi import application as wsgi_application
 
 Scope = MutableMapping[str, Any]
@@ -30,7 +31,8 @@ MAX_INSIDE = 128
 MAX_BODY_BYTES = 32 * 2**20
 BODY_SECONDS = 120
 _django: Any = wsgi_application
-_pages: Any = WSGIMiddleware(_django, workers=THREADS)
+_pages: Any = WSGIMiddleware(_django)
+_pages.executor = WarmThreads(THREADS, "pages")
 
 from mlportal import live, short, streams  # noqa: E402 - its views need the applications that were loaded above
 

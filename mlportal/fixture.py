@@ -204,12 +204,17 @@ def _segment(started_ms: int, values: list[float]) -> bytes:
     return codec.pack_segment(codec.Points(np.empty(0, np.int32), steps, started_ms + steps, np.array(values)))
 
 
+def _latest(run: _Drawn) -> str | None:
+    stamp = run.started_ms + STEPS - 1
+    return metricstore.packed((name, values[-1], False, STEPS - 1, stamp) for name, values in run.metrics.items())
+
+
 def _run_row(pattern: Run, run: _Drawn) -> Row:
     began = runs.EPOCH + timedelta(milliseconds=run.started_ms)
     made = _copy(
         pattern, id=run.pk, uuid=run.uuid, experiment_id=run.place, name=f"run-{run.pk}", digest="",
-        params=json.dumps(run.params), tags=json.dumps(run.tags), created_at=began, started_at=began,
-        started_ms=run.started_ms, ended_at=began + TOOK, ended_ms=run.started_ms + TOOK_MS,
+        params=json.dumps(run.params), tags=json.dumps(run.tags), latest=_latest(run), created_at=began,
+        started_at=began, started_ms=run.started_ms, ended_at=began + TOOK, ended_ms=run.started_ms + TOOK_MS,
     )  # fmt: skip
     return {
         str(field.column): field.get_db_prep_save(getattr(made, field.attname), connection)

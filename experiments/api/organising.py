@@ -215,7 +215,7 @@ class TrashRuns(ScopedAPIView):
     @extend_schema(operation_id="trash_runs", responses=TrashedOut(many=True))
     def get(self, request: Request) -> Response:
         """List them, the newest first."""
-        rows = trashed_runs(self.actor, self.project).select_related("deleted_by").defer("params", "tags")
+        rows = trashed_runs(self.actor, self.project).select_related("deleted_by").defer("params", "tags", "latest")
         return self.page(rows, TrashedOut, ordering=("-deleted_at", "-id"))
 
 

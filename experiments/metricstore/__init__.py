@@ -24,8 +24,9 @@ from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
 from .names import search as search_names
 from .narrowing import narrowed
 from .orders import AGGREGATES, NEWEST_FIRST, Order, parse_order, step_of
+from .packing import packed
 from .predicates import Context
-from .reading import Latest, at_step, latest, many_series, points_column, points_json, sampled, series, sparks
+from .reading import Latest, at_step, latest, many_series, sampled, series, sparks
 from .recording import append, begin, drop_tag
 from .scope import Scope
 from .sorting import Key, Sort, Source
@@ -93,11 +94,10 @@ __all__ = [
     "narrowed",
     "newest_each",
     "numbers",
+    "packed",
     "parse",
     "parse_order",
     "pieces",
-    "points_column",
-    "points_json",
     "ranges",
     "read_on_for_tops",
     "retag_many",

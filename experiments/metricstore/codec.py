@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +115,34 @@ def unpack_block(data: bytes) -> Points:
     steps, stamps = (np.frombuffer(data, "<i8", count, at + i * count * 8) for i in range(2))
     values = np.frombuffer(data, "<f8", count, at + 2 * count * 8)
     return Points(keys, steps, stamps, values)
+
+
+def unpack_blocks(blocks: Sequence[bytes]) -> list[Points]:
+    """Read many blocks; those of one length, as a training loop writes them, are read together.
+
+    Raises
+    ------
+    DamagedChunk
+        If a header or a length is wrong.
+    """
+    alike: dict[int, list[bytes]] = defaultdict(list)
+    for data in blocks:
+        alike[len(data)].append(data)
+    return [part for same in alike.values() for part in _unpacked_alike(same)]
+
+
+def _unpacked_alike(blocks: list[bytes]) -> list[Points]:
+    count, size = _count(blocks[0], BLOCK_MAGIC), len(blocks[0])
+    head = BLOCK_HEADER.pack(BLOCK_MAGIC, FORMAT, count)
+    if size != len(head) + count * _POINT_BYTES or not all(data.startswith(head) for data in blocks):
+        return [unpack_block(data) for data in blocks]
+    table = np.frombuffer(b"".join(blocks), np.uint8).reshape(len(blocks), size)[:, len(head) :]
+    edges = np.cumsum([0, _KEY_BYTES * count, 8 * count, 8 * count, 8 * count])
+    keys, steps, stamps, values = (
+        np.ascontiguousarray(table[:, start:stop]).view(kind).reshape(-1)
+        for start, stop, kind in zip(edges[:-1], edges[1:], ("<i4", "<i8", "<i8", "<f8"), strict=True)
+    )
+    return [Points(keys, steps, stamps, values)]
 
 
 def pack_segment(points: Points) -> bytes:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import connection
 
-from mlportal.lib.sql import Among
+from mlportal.lib.sql import Among, Statement
 
-from . import codec, kept, points
+from . import codec, kept, packing, points
 from .codec import SEGMENT_POINTS, Points
 from .turn import writing
 
-# A fold delays the call that is due for it: one in 256 is less than the hundredth of calls by which loops are judged,
-# and a reader who comes before folds as many in 5 to 15 ms.
-FOLD_AFTER_CALLS = 256
+# A fold delays the call that is due for it, and those of other loops that this process answers meanwhile: together they
+# are to be less than the hundredth of calls by which loops are judged. A reader who comes before folds what waits.
+FOLD_AFTER_CALLS = 1024
 FOLD_AFTER_POINTS = 2**16
 _calls: dict[int, tuple[int, int]] = {}
 
@@ -43,17 +44,32 @@ _LATEST_WINS = f"""
 _LATEST_ROWS = f"""
     INSERT INTO experiments_runmetric {_LATEST_COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) {_LATEST_WINS}
 """
-_LATEST_ARRAYS = f"""
+# On PostgreSQL arrays, which it plans once a connection.
+_LATEST_ARRAYS = Statement(f"""
     INSERT INTO experiments_runmetric {_LATEST_COLUMNS}
     SELECT %s, k, %s, v, n, s, t, l, h
     FROM unnest(%s::bigint[], %s::float8[], %s::bool[], %s::bigint[], %s::bigint[], %s::float8[], %s::float8[])
       AS rows (k, v, n, s, t, l, h)
     {_LATEST_WINS}
+""")
+_SEGMENT_COLUMNS = "(run_id, experiment_id, key_id, points, first_step, last_step, data)"
+_SEGMENT = f"INSERT INTO experiments_metricchunk {_SEGMENT_COLUMNS} VALUES (%s, %s, %s, %s, %s, %s, %s)"
+_SEGMENT_ARRAYS = Statement(f"""
+    INSERT INTO experiments_metricchunk {_SEGMENT_COLUMNS}
+    SELECT %s, %s, k, p, a, z, d
+    FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::bigint[], %s::bytea[]) AS rows (k, p, a, z, d)
+""")
+_SEGMENTS = Among("SELECT id, data FROM experiments_metricchunk WHERE id IN (%s)")
+_GONE = Among("DELETE FROM experiments_metricchunk WHERE id IN (%s)")
+_OF_RUN = """
+    SELECT c.id, c.experiment_id, c.data FROM experiments_metricchunk c
+    WHERE c.experiment_id = (SELECT experiment_id FROM experiments_run WHERE id = %s{})
+    AND c.run_id = %s AND c.key_id IS NULL ORDER BY c.id{}
 """
-_SEGMENT = """
-    INSERT INTO experiments_metricchunk (run_id, experiment_id, key_id, points, first_step, last_step, data)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)
-"""
+_BLOCKS = Statement(_OF_RUN.format("", ""))
+# The run's lock keeps it in its experiment until the segments are written; its row is written at the end. A second
+# folder waits for the blocks; it then finds them gone and sees the new segments.
+_LOCKED_BLOCKS = Statement(_OF_RUN.format(" FOR NO KEY UPDATE", " FOR UPDATE OF c"), binary=True)
 _WAITING = Among("SELECT DISTINCT run_id FROM experiments_metricchunk WHERE experiment_id IN (%s) AND key_id IS NULL")
 
 
@@ -83,10 +99,11 @@ def fold(run_id: int) -> int:
         if not blocks:
             return 0
         experiment_id = blocks[0][1]
-        fresh = points.merged([codec.unpack_block(bytes(data)) for _, _, data in blocks])
+        fresh = points.merged(codec.unpack_blocks([bytes(data) for _, _, data in blocks]))
         series = dict(points.by_key(fresh))
         _write_segments(run_id, experiment_id, series, [row[0] for row in blocks])
         _write_latest(run_id, experiment_id, series)
+        packing.pack(run_id)
         kept.refresh([run_id], experiment_id, series)
         return len(blocks)
 
@@ -127,37 +144,30 @@ def _fold_all(run_ids: list[int]) -> None:
 
 
 def _locked_blocks(run_id: int) -> list[tuple[int, int, bytes]]:
-    # A second folder waits here on PostgreSQL; it then finds the rows gone and sees the new segments.
-    locks = (" FOR KEY SHARE", " FOR UPDATE OF c") if connection.vendor == "postgresql" else ("", "")
-    with connection.cursor() as cursor:
-        # The run's lock keeps it in its experiment until the segments are written.
-        cursor.execute(
-            f"""SELECT c.id, c.experiment_id, c.data FROM experiments_metricchunk c
-                WHERE c.experiment_id = (SELECT experiment_id FROM experiments_run WHERE id = %s{locks[0]})
-                AND c.run_id = %s AND c.key_id IS NULL ORDER BY c.id{locks[1]}""",
-            [run_id, run_id],
-        )
-        return cursor.fetchall()
+    return (_LOCKED_BLOCKS if connection.vendor == "postgresql" else _BLOCKS).rows([run_id, run_id])
 
 
 def _write_segments(run_id: int, experiment_id: int, series: dict[int, Points], block_ids: list[int]) -> None:
     absorbed = _tails(run_id, series)
     gone = list(block_ids)
-    rows: list[tuple[int, int, int, int, int, int, bytes]] = []
+    rows: list[tuple[int, int, int, int, bytes]] = []
     for key_id, fresh in series.items():
         tails = absorbed.get(key_id, [])
         gone.extend(chunk_id for chunk_id, _ in tails)
         whole = points.merged([fresh, *(part for _, part in tails)]) if tails else fresh
         rows.extend(
-            (run_id, experiment_id, key_id, len(p), int(p.steps[0]), int(p.steps[-1]), codec.pack_segment(p))
-            for p in points.pieces(whole)
+            (key_id, len(p), int(p.steps[0]), int(p.steps[-1]), codec.pack_segment(p)) for p in points.pieces(whole)
         )
+    _GONE.count_of(gone)
+    if connection.vendor == "postgresql":
+        _SEGMENT_ARRAYS.count([run_id, experiment_id, *_columns(rows)])
+        return
     with connection.cursor() as cursor:
-        for start in range(0, len(gone), 500):
-            part = gone[start : start + 500]
-            marks = ", ".join(["%s"] * len(part))
-            cursor.execute(f"DELETE FROM experiments_metricchunk WHERE id IN ({marks})", part)
-        cursor.executemany(_SEGMENT, rows)
+        cursor.executemany(_SEGMENT, [(run_id, experiment_id, *row) for row in rows])
+
+
+def _columns(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _tails(run_id: int, series: dict[int, Points]) -> dict[int, list[tuple[int, Points]]]:
@@ -188,14 +198,8 @@ def _tails(run_id: int, series: dict[int, Points]) -> dict[int, list[tuple[int, 
 
 def _read_segments(chosen: dict[int, int]) -> dict[int, list[tuple[int, Points]]]:
     found = defaultdict(list)
-    wanted = sorted(chosen)
-    with connection.cursor() as cursor:
-        for start in range(0, len(wanted), 500):
-            part = wanted[start : start + 500]
-            marks = ", ".join(["%s"] * len(part))
-            cursor.execute(f"SELECT id, data FROM experiments_metricchunk WHERE id IN ({marks})", part)
-            for chunk_id, data in cursor.fetchall():
-                found[chosen[chunk_id]].append((chunk_id, codec.unpack_segment(bytes(data))))
+    for chunk_id, data in _SEGMENTS.of(sorted(chosen)):
+        found[chosen[chunk_id]].append((chunk_id, codec.unpack_segment(bytes(data))))
     return found
 
 
@@ -205,9 +209,8 @@ def _write_latest(run_id: int, experiment_id: int, series: dict[int, Points]) ->
         step, stamp, value = points.last(part)
         nan = math.isnan(value)
         rows.append((key_id, 0.0 if nan else value, nan, step, stamp, *points.bounds(part)))
+    if connection.vendor == "postgresql":
+        _LATEST_ARRAYS.count([run_id, experiment_id, *_columns(rows)])
+        return
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            cursor.execute(_LATEST_ARRAYS, [run_id, experiment_id, *columns])
-        else:
-            cursor.executemany(_LATEST_ROWS, [(run_id, row[0], experiment_id, *row[1:]) for row in rows])
+        cursor.executemany(_LATEST_ROWS, [(run_id, row[0], experiment_id, *row[1:]) for row in rows])

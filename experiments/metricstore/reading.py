@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 import numpy as np
-import orjson
 from django.db import connection
-
-from mlportal.lib.sql import Among
 
 from . import codec, folding, glances, keys, placing
 from .codec import Points
@@ -60,49 +56,6 @@ def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[i
         for run_id, name, value, is_nan, *rest in cursor.fetchall():
             found[run_id][name] = Latest(float("nan") if is_nan else value, *rest)
     return found
-
-
-_LATEST = Among("SELECT run_id, key_id, value, is_nan, step, stamp_ms FROM experiments_runmetric WHERE run_id IN (%s)")
-# PostgreSQL writes a double in the fewest digits that tell it from others, as Python does; a whole one has no point.
-_POINTS = """(SELECT string_agg(m.key_id || '|' || CASE WHEN m.is_nan THEN '"NaN"'
-             WHEN m.value > '-Infinity' AND m.value < 'Infinity' THEN m.value::text ELSE '"' || m.value || '"' END
-           || ',"timestamp":' || m.stamp_ms || ',"step":' || m.step || '}', '|')
-         FROM experiments_runmetric m WHERE m.run_id = r.id)"""
-
-
-def points_column() -> str:
-    """SQL of what `points_json` makes the latest points of a run `r` of; SQLite's doubles as text are not exact."""
-    return _POINTS if connection.vendor == "postgresql" else "NULL"
-
-
-def points_json(columns: Mapping[int, str | None]) -> dict[int, str]:
-    """Return the latest points of folded runs as a JSON list of key, value, timestamp and step, in no order.
-
-    For pages of many runs, which are read but not looked into: no object is made for a point. A number that JSON
-    cannot write is a word. Runs without a metric are left out.
-
-    Parameters
-    ----------
-    columns : mapping of int to str or None
-        What `points_column` gave for each run.
-    """
-    texts = columns if connection.vendor == "postgresql" else _written(_LATEST.of(columns))
-    parts = {run_id: text.split("|") for run_id, text in texts.items() if text}
-    found = keys.names({int(number) for number in {n for part in parts.values() for n in part[::2]}})
-    heads = {str(number): f'{{"key":{orjson.dumps(name).decode()},"value":' for number, name in found.items()}
-    return {
-        run_id: f"[{','.join([heads[n] + rest for n, rest in zip(part[::2], part[1::2], strict=True)])}]"
-        for run_id, part in parts.items()
-    }
-
-
-def _written(rows: Sequence[tuple[int, int, float, bool, int, int]]) -> dict[int, str]:
-    """Write rows as PostgreSQL does: for each run numbers of keys and the rest of their points in turn."""
-    found: dict[int, list[str]] = defaultdict(list)
-    for run_id, key_id, value, is_nan, step, stamp in rows:
-        shown = '"NaN"' if is_nan else repr(value) if math.isfinite(value) else f'"{"-" if value < 0 else ""}Infinity"'
-        found[run_id].append(f'{key_id}|{shown},"timestamp":{stamp},"step":{step}}}')
-    return {run_id: "|".join(points) for run_id, points in found.items()}
 
 
 def series(run_id: int, name: str, *, at_most: int | None = None) -> Series:

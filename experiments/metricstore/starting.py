@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -42,14 +42,23 @@ def _statement(sql: str) -> Statement:
     return Statement(sql, binary=True)
 
 
-def rarest(
-    predicates: Sequence[Predicate], limit: int, *, by_index: bool = False, planned: bool = False
-) -> Predicate | None:
+def rarest(predicates: Sequence[Predicate], limit: int, *, by_index: bool = False) -> Predicate | None:
     """Return the condition that keeps fewest runs if these are at most `limit`; all sizes by one query.
 
-    With ``by_index`` only conditions count that their index holds; with ``planned`` the query is planned once.
+    With ``by_index`` only conditions count that their index holds.
     """
-    return _rarest(predicates, limit, math.inf if by_index else UNBOUNDED_FROM, planned_rows if planned else rows)[0]
+    return _rarest(predicates, limit, math.inf if by_index else UNBOUNDED_FROM)[0]
+
+
+def none_rare(predicates: Sequence[Predicate], few: int) -> tuple[str, Params]:
+    """SQL that each of some plain conditions keeps more than a few runs, behind an AND; an index is read no further."""
+    sql, params = "", []
+    for predicate in predicates:
+        if predicate.start and predicate.bounded:
+            table, test, given = predicate.near or predicate.start
+            sql += f" AND (SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT {few + 1}) few) > {few}"
+            params += given
+    return sql, params
 
 
 def shortened(predicates: Sequence[Predicate], ahead: int, few: int = 0) -> tuple[Predicate | None, list[Predicate]]:
@@ -103,9 +112,7 @@ def all_hold(predicates: Sequence[Predicate]) -> tuple[str, Params]:
     return sql, [value for p in ordered for value in p.params]
 
 
-def _rarest(
-    predicates: Sequence[Predicate], limit: int, unbounded: float, ask: Callable[[str, Params], list[Any]] = rows
-) -> tuple[Predicate | None, int]:
+def _rarest(predicates: Sequence[Predicate], limit: int, unbounded: float) -> tuple[Predicate | None, int]:
     leaves = [leaf for leaf in _leaves(predicates) if leaf.start and (leaf.bounded or limit >= unbounded)]
     if not leaves:
         return None, 0
@@ -114,7 +121,7 @@ def _rarest(
         table, test, given = leaf.near or leaf.start or ("", "", [])
         counts.append(f"(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {test} LIMIT {limit + 1}) few)")
         params += given
-    found = ask(f"SELECT {', '.join(counts)}", params)[0]
+    found = rows(f"SELECT {', '.join(counts)}", params)[0]
     sizes = {id(leaf): size for leaf, size in zip(leaves, found, strict=True)}
     size, rare = min((_best(p, sizes) for p in predicates), key=lambda pair: pair[0])
     return (rare, int(size)) if size <= limit else (None, 0)

@@ -4,8 +4,8 @@ In each experiment the index of the first sort is walked and the conditions are 
 that share a value are one group, put in order by the sorts behind; a group that is long becomes a search of
 its own, in which having that value is one more condition. Where a condition keeps few runs, they are all
 read and sorted instead; its size is looked up, to a cap, before the walk, and again whenever the walk has gone
-twice as far. For a first page the first cap is low, since mostly its first window fills it. So no search
-costs much more than the better of the two ways. The streams of the experiments are merged.
+twice as far. The first window of a first page looks that up itself, to a low cap, since mostly it fills the page. So no
+search costs much more than the better of the two ways. The streams of the experiments are merged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import heapq
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import attributes, folding, predicates
 from .meaning import Condition
@@ -37,7 +37,7 @@ from .sorting import (
     ranks,
     walked,
 )
-from .starting import all_hold, entries, planned_rows, rarest, rows, run_of_each, shortened
+from .starting import all_hold, entries, none_rare, planned_rows, rarest, rows, run_of_each, shortened
 
 FEW = 1000
 FIRST_FEW = 300
@@ -48,12 +48,12 @@ WINDOW = 8000
 MANY_SOURCES = 8
 
 
+_ALL: tuple[str, Params] = ("", [])
 _Row = tuple[Any, ...]
 _Place = tuple[object, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A run that was found: its values in the order asked for, its number, and what was to be carried, if it was."""
 
     key: Key
@@ -143,12 +143,14 @@ class _Search:
     ) -> None:
         self.source, self.conditions, self.sorts, self.want = source, conditions, sorts, want
         self.carry = carry
-        self.is_first = False  # whether nothing of a first page was walked yet
+        self.is_first = False  # whether a first page is looked for, of which only a low cap was looked up
         self._behind, self._carried = ranker(sorts[1:], 2), 2 + sum(2 if s.kind == "metric" else 1 for s in sorts[1:])
 
     def hits(self, after: Key | None) -> Iterator[Hit]:
         """Yield the hits in order, those behind `after`."""
-        few = rarest(self.conditions, FIRST_FEW if self.is_first else FEW, planned=self.is_first)
+        begun = self._begun() if self.is_first else []
+        self.is_first = bool(begun)
+        few = None if begun else rarest(self.conditions, FEW)
         if few:
             yield from self._gathered(few, after or ())
             return
@@ -161,7 +163,7 @@ class _Search:
                 continue
             if inside:
                 yield from self._group(inside[0], inside)
-            if (yield from self._walk(inside[0][1] if inside else None)):
+            if (yield from self._walk(inside[0][1] if inside else None, begun)):
                 return
 
     def _group(self, at: Ranked, after: Key | None) -> Iterator[Hit]:
@@ -173,22 +175,31 @@ class _Search:
         for hit in inner.hits(after[1:] if after else None):
             yield Hit((at, *hit.key), hit.run_id, hit.carried)
 
-    def _walk(self, beyond: Scalar) -> Generator[Hit, None, bool]:
+    def _begun(self) -> list[_Row]:
+        """Return the rows of the first window; none where a condition keeps few runs, so that one starts from it."""
+        unless_rare = none_rare(self.conditions, FIRST_FEW)
+        return planned_rows(*self._page(walked(self.sorts[0], self.source), None, None, self._first(), unless_rare))
+
+    def _first(self) -> tuple[int, int]:
+        """How many entries the first window has, and how many to take of them.
+
+        A window ends where it gave all that is wanted, so it may be long. One run more shows that a group ends.
+        """
+        return min(WINDOW, max(FIRST_WINDOW, 4 * self.want)), self.want + 1
+
+    def _walk(self, beyond: Scalar, first_rows: list[_Row]) -> Generator[Hit, None, bool]:
         """Walk the present values behind `beyond`; return whether the rest was found in another way."""
         way = walked(self.sorts[0], self.source)
         place: _Place | None = None
         gone, check, found = 0, FIRST_CHECK, 0
-        # A window ends where it gave all that is wanted, so it may be long. One run more shows that a group ends.
-        window, room = min(WINDOW, max(FIRST_WINDOW, 4 * self.want)), self.want + 1
+        window, room = self._first()
         group = _Group(beyond)
         while True:
-            begun, rows = place, self._window(way, beyond, place, window, room)
+            begun, rows = place, first_rows or self._window(way, beyond, place, window, room)
+            first_rows = []
             place = (rows[-1][0], rows[-1][1]) if len(rows) == room else self._end(way, beyond, begun, window)
-            for row in rows:
-                if row[0] != group.value or not group.rows:
-                    yield from self._sorted(group)
-                    beyond, group = group.value, _Group(row[0])
-                group.rows.append(row)
+            closed, beyond, group = self._closed(group, rows, beyond)
+            yield from closed
             found += len(rows)
             if place is None:
                 yield from self._sorted(group)
@@ -217,25 +228,47 @@ class _Search:
             return False
         return len(group.rows) > GROUP or (begun is not None and begun[0] == place[0])
 
+    def _closed(self, group: _Group, rows: list[_Row], beyond: Scalar) -> tuple[list[Hit], Scalar, _Group]:
+        """Return the hits before the last value that was walked, the value before that one, and its group so far."""
+        values = {row[0] for row in rows}
+        if rows and len(values) == len(rows) and group.value not in values:  # mostly each run has a value of its own
+            hits = [*self._sorted(group), *self._hits(rows[:-1])]
+            return hits, rows[-2][0] if len(rows) > 1 else group.value, _Group(rows[-1][0], [rows[-1]])
+        hits = []
+        for row in rows:
+            if row[0] != group.value or not group.rows:
+                hits += self._sorted(group)
+                beyond, group = group.value, _Group(row[0])
+            group.rows.append(row)
+        return hits, beyond, group
+
+    def _hits(self, rows: list[_Row]) -> list[Hit]:
+        behind, at = self._behind, self._carried
+        return [Hit(((PRESENT, row[0]), *behind(row)), row[1], row[at:]) for row in rows]
+
     def _sorted(self, group: _Group) -> list[Hit]:
         """Return a whole group, put in order by the sorts behind."""
-        behind, at = self._behind, self._carried
-        hits = [Hit(((PRESENT, row[0]), *behind(row)), row[1], row[at:]) for row in group.rows]
+        hits = self._hits(group.rows)
         if len(hits) > 1:
             hits.sort(key=lambda hit: comparable(self.sorts, hit.key))
         return hits
 
     def _window(self, way: Walked, beyond: object, place: _Place | None, window: int, room: int) -> list[_Row]:
         """Walk at most `window` entries of the order's index, to the first `room` runs that pass all conditions."""
+        return rows(*self._page(way, beyond, place, (window, room)))
+
+    def _page(
+        self, way: Walked, beyond: object, place: _Place | None, size: tuple[int, int], more: tuple[str, Params] = _ALL
+    ) -> tuple[str, Params]:
+        """SQL of a window, with one condition more."""
+        window, room = size
         inner, inner_params = way.sql(beyond, place)
         where, params = all_hold(self.conditions)
         read, read_params = self._columns(self.sorts[1:])
         carry = f", {self.carry}" if self.carry else ""
-        return (planned_rows if self.is_first else rows)(
-            f"""SELECT o.v, o.run_id{read}{carry} FROM ({inner} LIMIT {window}) o {run_of_each()}{where}
-                ORDER BY {way.outer_order} LIMIT {room}""",
-            [*read_params, *inner_params, *params],
-        )
+        sql = f"""SELECT o.v, o.run_id{read}{carry} FROM ({inner} LIMIT {window}) o {run_of_each()}{where}{more[0]}
+                  ORDER BY {way.outer_order} LIMIT {room}"""
+        return sql, [*read_params, *inner_params, *params, *more[1]]
 
     def _end(self, way: Walked, beyond: object, place: _Place | None, window: int) -> _Place | None:
         """Where a window that was walked whole ends, None where the index ends before."""

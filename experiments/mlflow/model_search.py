@@ -76,7 +76,7 @@ def _rows(call: Call, ids: list[str]) -> QuerySet[Any]:
     default = Q(is_default=True) if 0 in numbers else Q()
     asked = Experiment.objects.filter(Q(pk__in=numbers) | default, project=call.project)
     rows = LoggedModel.objects.active().filter(experiment__in=asked).select_related("experiment", "source_run")
-    return rows.defer("source_run__params", "source_run__tags", "source_run__notes").annotate(
+    return rows.defer("source_run__params", "source_run__tags", "source_run__notes", "source_run__latest").annotate(
         known_type=NullIf("model_type", Value("")), status_word=Upper("status")
     )
 

@@ -40,7 +40,7 @@ def find_run(call: Call, uuid: str) -> Run:
 def find_model(call: Call, uuid: str) -> LoggedModel:
     """Return a logged model of the project with its experiment, deleted or not."""
     rows = LoggedModel.objects.in_project(call.project).select_related("experiment", "source_run")
-    rows = rows.defer("source_run__params", "source_run__tags", "source_run__notes")
+    rows = rows.defer("source_run__params", "source_run__tags", "source_run__notes", "source_run__latest")
     found: LoggedModel | None = rows.filter(uuid=uuid).first()
     if found is None:
         raise missing_model(uuid)

@@ -126,7 +126,8 @@ class RunQuerySet(ProjectScoped):
     def with_context(self) -> Self:
         """Load what a run's line on a page shows, without further queries."""
         rows = self.select_related("project", "experiment", "created_by", "dataset_version__dataset")
-        return rows.defer(*(f"dataset_version__{name}" for name in ("profile", "warnings", "schema", "facts")))
+        unread = (f"dataset_version__{name}" for name in ("profile", "warnings", "schema", "facts"))
+        return rows.defer("latest", *unread)
 
 
 class Run(models.Model):
@@ -162,6 +163,8 @@ class Run(models.Model):
     primary_metric = models.CharField(max_length=250, blank=True, default="")
     params = models.TextField(default="{}")
     tags = models.TextField(default="{}")
+    # The latest point of each metric, ready as MLflow's JSON list; null without one. Written by each fold.
+    latest = models.TextField(null=True, editable=False)
     notes = models.TextField(blank=True, default="")
     failure = models.TextField(blank=True, default="")
     # The name a tracking client gave for whoever ran it; `created_by` is who the portal knows it was.

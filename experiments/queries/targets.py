@@ -19,7 +19,7 @@ def experiments(numbers: Sequence[int]) -> Iterable[Target]:
 
 def runs(numbers: Sequence[int]) -> Iterable[Target]:
     """Runs, deleted ones included: their pages stay."""
-    for row in Run.objects.filter(pk__in=numbers).select_related("project").defer("params", "tags", "notes"):
+    for row in Run.objects.filter(pk__in=numbers).select_related("project").defer("params", "tags", "notes", "latest"):
         href = f"/p/{row.project.slug}/runs/{row.pk}/"
         yield Target("run", row, row.project_id, f"run {row.pk}, {row.name}", href, Permission.RUN_VIEW)
 
@@ -34,7 +34,9 @@ def folders(numbers: Sequence[int]) -> Iterable[Target]:
 def jobs(numbers: Sequence[int]) -> Iterable[Target]:
     """Training jobs."""
     rows = TrainingJob.objects.filter(pk__in=numbers).select_related("project", "run__experiment")
-    for row in rows.defer("spec", "phases", "usage", "warnings", "run__params", "run__tags", "run__notes"):
+    for row in rows.defer(
+        "spec", "phases", "usage", "warnings", "run__params", "run__tags", "run__notes", "run__latest"
+    ):
         href = f"/p/{row.project.slug}/jobs/{row.pk}/"
         yield Target("job", row, row.project_id, f"job {row.pk}, {row.run.name}", href, Permission.RUN_VIEW)
 
@@ -51,7 +53,7 @@ def artifacts(numbers: Sequence[int]) -> Iterable[Target]:
     rows = Artifact.objects.filter(pk__in=numbers).select_related(
         "run__project", "run__experiment", "logged_model__project", "logged_model__experiment"
     )
-    for row in rows.defer("run__params", "run__tags", "run__notes"):
+    for row in rows.defer("run__params", "run__tags", "run__notes", "run__latest"):
         owner = row.run or row.logged_model
         if owner is None:  # a constraint forbids it
             continue

@@ -82,7 +82,9 @@ def _page_of_runs(
     if before is not None:
         mark = Run.objects.filter(project=project, pk=before).values_list("deleted_at", flat=True).first()
         rows = rows.filter(Q(deleted_at__lt=mark) | Q(deleted_at=mark, pk__lt=before)) if mark else rows.none()
-    shown = rows.select_related("experiment", "deleted_by").defer("params", "tags").order_by("-deleted_at", "-pk")
+    shown = (
+        rows.select_related("experiment", "deleted_by").defer("params", "tags", "latest").order_by("-deleted_at", "-pk")
+    )
     found = list(shown[: limit + 1]) if limit else []
     return found[:limit], found[limit - 1].pk if len(found) > limit else None
 

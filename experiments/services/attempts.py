@@ -82,6 +82,7 @@ def begin(job_id: int, *, worker: str) -> Held | None:
 
 def _forget_earlier(run: Run) -> None:
     """Remove what an interrupted attempt recorded, so that one attempt's results count."""
+    Run.objects.filter(pk=run.pk).update(latest=None)
     MetricChunk.objects.filter(run=run).delete()
     RunMetric.objects.filter(run=run).delete()
     StepValue.objects.filter(run=run).delete()

@@ -89,8 +89,17 @@ class Among(Statement):
     def of(self, numbers: Iterable[int], *before: Any) -> list[tuple[Any, ...]]:
         """Return all rows; `before` are the values in front of the numbers."""
         wanted = list(numbers)
-        is_array = connections[DEFAULT_DB_ALIAS].vendor == "postgresql"
-        return self.rows([*before, wanted if is_array else orjson.dumps(wanted).decode()]) if wanted else []
+        return self.rows([*before, _as_one(wanted)]) if wanted else []
+
+    def count_of(self, numbers: Iterable[int], *before: Any) -> int:
+        """Return how many rows were changed; `before` are the values in front of the numbers."""
+        wanted = list(numbers)
+        return self.count([*before, _as_one(wanted)]) if wanted else 0
+
+
+def _as_one(numbers: list[int]) -> list[int] | str:
+    is_array = connections[DEFAULT_DB_ALIAS].vendor == "postgresql"
+    return numbers if is_array else orjson.dumps(numbers).decode()
 
 
 def _executed(own: Any, text: str, values: Sequence[Any], *, binary: bool) -> Any:

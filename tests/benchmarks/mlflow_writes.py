@@ -6,17 +6,20 @@ are on in the portal, SQLite waits for the disk at every commit; MLflow runs as 
 
 import itertools
 import json
-import threading
+import multiprocessing
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor
 from statistics import median
 
+from tests.benchmarks.line import Line
 from tests.benchmarks.rival import API, Connection, Pair, Server, Timing, each_pair, heading, percentile, verdict
 
 STAMP = 1_760_000_000_000
 LOOPS = 8
 LOOP_SECONDS = 4.0
 LOOP_ROUNDS = 3
+SETTLE_SECONDS = 0.5
 Prepare = Callable[[Server], Callable[[], object]]
 
 
@@ -96,10 +99,11 @@ def loops(pair: Pair) -> None:
     """Print what 8 training loops get together that log 10 metrics a step, each to a run of its own."""
     steps: dict[str, list[float]] = {server.name: [] for server in pair.both}
     rates: dict[str, list[float]] = {server.name: [] for server in pair.both}
-    for _, server in itertools.product(range(LOOP_ROUNDS), pair.both):
-        taken = _loop_together(server)
-        steps[server.name] += taken
-        rates[server.name].append(10 * len(taken) / LOOP_SECONDS)
+    with ProcessPoolExecutor(LOOPS, multiprocessing.get_context("fork")) as processes:
+        for _, server in itertools.product(range(LOOP_ROUNDS), pair.both):
+            taken = _loop_together(server, processes)
+            steps[server.name] += taken
+            rates[server.name].append(10 * len(taken) / LOOP_SECONDS)
     rate = {name: median(found) for name, found in rates.items()}
     text = f"{LOOPS} loops, 10 metrics a step: metrics/s"
     print(f"{text:48}{rate['mlflow']:10.0f}{rate['portal']:10.0f}{verdict(rate['portal'] / rate['mlflow'], 10)}")
@@ -108,33 +112,26 @@ def loops(pair: Pair) -> None:
         print(Timing(f"... p{share * 100:.0f} of a step", at).line(goal), flush=True)
 
 
-def _loop_together(server: Server) -> list[float]:
-    wires = [server.connect() for _ in range(LOOPS)]
-    runs = [create_run(wire) for wire in wires]
-    taken: list[float] = []
-    faults: list[Exception] = []
-    end = time.perf_counter() + LOOP_SECONDS
+def _loop_together(server: Server, processes: Executor) -> list[float]:
+    """Return what each step took of all loops, each of which is a process as training is."""
+    runs = [create_run(server.connect()) for _ in range(LOOPS)]
+    begin = time.monotonic() + SETTLE_SECONDS
+    loops = [processes.submit(_loop, server.port, server.headers, run, begin) for run in runs]
+    return [seconds for loop in loops for seconds in loop.result()]
 
-    def loop(wire: Connection, run: str) -> None:
-        try:
-            for call in itertools.count():
-                body = json.dumps(batch(run, call, 10, 1)).encode()
-                start = time.perf_counter()
-                if start > end:
-                    return
-                wire.send("POST", f"{API}runs/log-batch", body)
-                taken.append(time.perf_counter() - start)
-        except Exception as fault:  # noqa: BLE001 - raised again below, in the thread that waits
-            faults.append(fault)
 
-    threads = [threading.Thread(target=loop, args=pair) for pair in zip(wires, runs, strict=True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if faults:
-        raise faults[0]
-    return taken
+def _loop(port: int, headers: dict[str, str], run: str, begin: float) -> list[float]:
+    line, taken = Line(port, headers), []
+    time.sleep(max(0.0, begin - time.monotonic()))
+    for call in itertools.count():
+        body = json.dumps(batch(run, call, 10, 1)).encode()
+        start = time.monotonic()
+        if start > begin + LOOP_SECONDS:
+            line.close()
+            return taken
+        line.send("POST", f"{API}runs/log-batch", body)
+        taken.append(time.monotonic() - start)
+    raise AssertionError("a count has no end")
 
 
 if __name__ == "__main__":

@@ -24,22 +24,19 @@ from pathlib import Path
 
 import psycopg
 
+from tests.benchmarks.line import Line
 from tests.portal.running import ROOT, Portal, free_port, wait_until
 
 API = "/api/2.0/mlflow/"
 DATABASES = ("sqlite", "postgres")
 START_SECONDS = 300
-IDLE_SECONDS = 3  # MLflow's server closes what is idle for 5
+BLOCKS, BLOCK = 6, 10
 sys.path.insert(0, str(ROOT / "scripts"))
 services = importlib.import_module("services")
 
 
 class NoRival(Exception):
     """This machine cannot run the rival; the text says what is missing."""
-
-
-class Refused(AssertionError):
-    """A server did not answer 200."""
 
 
 @dataclass
@@ -63,29 +60,11 @@ class Server:
         return sum(_pss_kib(pid) for pid in _with_children(self.pids())) / 1024
 
 
-class Connection:
-    """One keep-alive HTTP connection; every answer but 200 is an error."""
+class Connection(Line):
+    """One line to a server, kept alive; every answer but 200 is an error."""
 
     def __init__(self, server: Server) -> None:
-        self._wire = http.client.HTTPConnection("127.0.0.1", server.port, timeout=600)
-        self._headers = {"Content-Type": "application/json", **server.headers}
-        self._used = time.monotonic()
-
-    def send(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        """Send ready bytes and return the answer's: nothing is parsed while the clock runs."""
-        if time.monotonic() - self._used > IDLE_SECONDS:
-            self._wire.close()  # the server may have; the next request opens another
-        try:
-            self._wire.request(method, path, body, self._headers)
-            answer = self._wire.getresponse()
-        except http.client.RemoteDisconnected:  # it closed at the moment we asked
-            self._wire.request(method, path, body, self._headers)
-            answer = self._wire.getresponse()
-        content = answer.read()
-        self._used = time.monotonic()
-        if answer.status != 200:
-            raise Refused(f"{method} {path}: {answer.status} {content[:500]!r}")
-        return content
+        super().__init__(server.port, server.headers)
 
     def post(self, path: str, body: dict) -> dict:
         """Call an endpoint of the tracking API."""
@@ -94,10 +73,6 @@ class Connection:
     def get(self, path: str, **query: object) -> dict:
         """Ask an endpoint of the tracking API."""
         return json.loads(self.send("GET", f"{API}{path}?{urllib.parse.urlencode(query, doseq=True)}"))
-
-    def close(self) -> None:
-        """Close it."""
-        self._wire.close()
 
 
 @dataclass
@@ -126,6 +101,23 @@ class Pair:
                 start = time.perf_counter()
                 action()
                 if turn >= 0:
+                    taken[server.name].append(time.perf_counter() - start)
+        return Timing(name, taken)
+
+    def in_blocks(self, name: str, prepare: Callable[[Server], Callable[[], object]]) -> "Timing":
+        """Time one action in blocks of calls to one server, then to the other, the first call of each left out.
+
+        Called in turn, each server finds the caches of the processor filled by its rival, whom no installation runs
+        beside it. In blocks each has its own, and still both have whatever else the machine does.
+        """
+        actions = [(server, prepare(server)) for server in self.both]
+        taken: dict[str, list[float]] = {server.name: [] for server in self.both}
+        for _ in range(BLOCKS):
+            for server, action in actions:
+                action()
+                for _ in range(BLOCK):
+                    start = time.perf_counter()
+                    action()
                     taken[server.name].append(time.perf_counter() - start)
         return Timing(name, taken)
 

@@ -138,7 +138,7 @@ def _fill_portal(opened: Store, first: str, runs: list[Made]) -> None:
     place, ids = pattern["experiment_id"], {r.uuid: last + at for at, r in enumerate(runs, 1)}
     changed = [
         {**pattern, "id": ids[r.uuid], "uuid": r.uuid, "started_ms": r.started_ms, "ended_ms": r.started_ms + 500,
-         "state": "finished", "params": json.dumps(r.params)} for r in runs
+         "state": "finished", "params": json.dumps(r.params), "latest": _latest(r)} for r in runs
     ]  # fmt: skip
     opened.insert("experiments_run", pattern, (tuple(row.values()) for row in changed))
     if opened.is_postgres:
@@ -152,6 +152,12 @@ def _fill_portal(opened: Store, first: str, runs: list[Made]) -> None:
     points = ((ids[r.uuid], keys[k], place, v, False, 9, 9, v, v) for r in runs for k, v in r.metrics.items())
     columns = ("run_id", "key_id", "experiment_id", "value", "is_nan", "step", "stamp_ms", "low", "high")
     opened.insert("experiments_runmetric", columns, points)
+
+
+def _latest(run: Made) -> str:
+    """Write a run's latest points as the portal's folding does."""
+    points = [{"key": k, "value": v, "timestamp": 9, "step": 9} for k, v in run.metrics.items()]
+    return json.dumps(points, separators=(",", ":"))
 
 
 def log_history(server: Server, points: int, key: str = "loss") -> str:

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from experiments import queries
+from experiments import metricstore, queries
 from experiments.models import Run, TrainingJob
 from experiments.queries import difference_table, joblog
 from experiments.services import attempts, jobs
@@ -173,14 +173,15 @@ def test_silent_worker_is_fenced_and_its_writes_count_for_nothing(project: Proje
     assert first
     assert attempts.report(first, metrics=[("accuracy", 0.5, 1, 0)])
     expire(job)
+    metricstore.fold(job.run_id)
     assert attempts.sweep() == 1
     second = attempts.begin(job.pk, worker="b/1")
+    assert not fresh(job).run.latest
     assert second
     assert not attempts.report(first, metrics=[("accuracy", 0.1, 2, 0)])
     assert not attempts.settle(first, state=WorkState.SUCCEEDED)
     assert attempts.report(second, metrics=[("accuracy", 0.9, 3, 0)])
     assert attempts.settle(second, state=WorkState.SUCCEEDED)
-    from experiments import metricstore
 
     series = metricstore.series(job.run_id, "accuracy")
     assert list(series.values) == [0.9]

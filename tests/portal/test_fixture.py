@@ -1,5 +1,7 @@
 """The large project of trials, here a small one: its rows are what the services would have written."""
 
+import json
+
 import pytest
 
 from experiments import metricstore
@@ -47,6 +49,8 @@ def test_latest_values_and_series_are_one(by, project):
     run = Run.objects.in_project(project).order_by("-pk").first()
     latest = metricstore.latest([run.pk])[run.pk]
     assert len(latest) == len(fixture.COMMON) + fixture.RARE_A_RUN
+    ready = {point["key"]: (point["value"], point["timestamp"], point["step"]) for point in json.loads(run.latest)}
+    assert ready == {name: (point.value, point.stamp_ms, point.step) for name, point in latest.items()}
     for name, point in latest.items():
         found = metricstore.series(run.pk, name)
         assert [*found.steps] == [0, 1, 2]

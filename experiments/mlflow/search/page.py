@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any
 
 import orjson
 
-from experiments import metricstore
 from experiments.metricstore import Hit
 from experiments.metricstore.sorting import STATUS
 from experiments.mlflow import wire
@@ -21,25 +19,24 @@ from mlportal.lib.sql import Among
 
 CHUNK = 5000
 # Most runs have neither datasets nor models, so nobody asks for them before it is known that there are some.
-_COLUMNS = """
+COLUMNS = """
     r.experiment_id, r.uuid, r.name, r.user_name, r.state, r.started_ms, r.ended_ms, r.lifecycle, r.params, r.tags,
+    r.latest,
     EXISTS (SELECT 1 FROM experiments_runinput i WHERE i.run_id = r.id)
-      OR EXISTS (SELECT 1 FROM experiments_runmodel l WHERE l.run_id = r.id), """
+      OR EXISTS (SELECT 1 FROM experiments_runmodel l WHERE l.run_id = r.id)
+"""
+_ROWS = Among(f"SELECT r.id, {COLUMNS} FROM experiments_run r WHERE r.id IN (%s)")  # noqa: S608 - our own columns
 _LINKS = Among("""
     SELECT l.run_id, l.direction, m.uuid, l.step FROM experiments_runmodel l
     JOIN experiments_loggedmodel m ON m.id = l.logged_model_id WHERE l.run_id IN (%s) ORDER BY l.id
 """)
 Body = dict[str, Any]
-
-
-def columns() -> str:
-    """SQL of what is read of a run `r`, for a search to carry along."""
-    return _COLUMNS + metricstore.points_column()
-
-
-@cache
-def _rows(columns: str) -> Among:
-    return Among(f"SELECT r.id, {columns} FROM experiments_run r WHERE r.id IN (%s)")  # noqa: S608 - our own columns
+Pairs = orjson.Fragment | list[dict[str, str]] | None
+# What stands between the quotes of a document, several in lines, and what does in lists of keys and values.
+_BETWEEN = {
+    "{": '[{"key":"', ":": '","value":"', ": ": '","value":"', ",": '"},{"key":"', ", ": '"},{"key":"',
+    "}\n{": '"}]\n[{"key":"', "}": '"}]', "": "",
+}  # fmt: skip
 
 
 def runs(hits: Sequence[Hit], experiments: dict[int, Experiment]) -> list[Body]:
@@ -70,24 +67,22 @@ class _Place:
 
 def _chunk(hits: Sequence[Hit], places: dict[int, _Place]) -> Iterable[Body]:
     rows = {hit.run_id: hit.carried for hit in hits if hit.carried}
-    rows |= {row[0]: row[1:] for row in _rows(columns()).of(hit.run_id for hit in hits if not hit.carried)}
-    metrics = metricstore.points_json({run_id: row[-1] for run_id, row in rows.items()})
-    linked = [run_id for run_id, row in rows.items() if row[-2]]
+    rows |= {row[0]: row[1:] for row in _ROWS.of(hit.run_id for hit in hits if not hit.carried)}
+    found = [(hit.run_id, rows[hit.run_id]) for hit in hits if hit.run_id in rows]
+    params, tags = pair_lists([row[8] for _, row in found]), pair_lists([row[9] for _, row in found])
+    linked = [run_id for run_id, row in found if row[-1]]
     inputs, links = _inputs(linked), _links(linked)
-    for run_id in (hit.run_id for hit in hits):
-        row = rows.get(run_id)
-        if row is None:
-            continue
-        body = _body(row, places, metrics.get(run_id))
-        if row[-2]:
+    for (run_id, row), *pairs in zip(found, params, tags, strict=True):
+        body = _body(row, places, *pairs)
+        if row[-1]:
             read, made = links.get(run_id, ([], []))
             body["inputs"] = wire.filled({"dataset_inputs": inputs.get(run_id), "model_inputs": read})
             body["outputs"] = wire.filled({"model_outputs": made})
         yield body
 
 
-def _body(row: tuple[Any, ...], places: dict[int, _Place], metrics: str | None) -> Body:
-    experiment_id, uuid, name, user_name, state, started_ms, ended_ms, lifecycle, params, tags, *_ = row
+def _body(row: tuple[Any, ...], places: dict[int, _Place], params: Pairs, tags: Pairs) -> Body:
+    experiment_id, uuid, name, user_name, state, started_ms, ended_ms, lifecycle, _, _, latest, _ = row
     place = places[experiment_id]
     info = {
         "run_id": uuid, "run_uuid": uuid, "run_name": name, "experiment_id": place.experiment_id,
@@ -96,35 +91,39 @@ def _body(row: tuple[Any, ...], places: dict[int, _Place], metrics: str | None) 
     }  # fmt: skip
     if ended_ms is not None:
         info["end_time"] = ended_ms
-    data: Body = {"metrics": orjson.Fragment(metrics)} if metrics else {}
-    if params != "{}":
-        data["params"] = _pairs(params)
-    if tags != "{}":
-        data["tags"] = _pairs(tags)
+    data: Body = {"metrics": orjson.Fragment(latest)} if latest else {}
+    if params:
+        data["params"] = params
+    if tags:
+        data["tags"] = tags
     return {"info": info, "data": data, "inputs": {}, "outputs": {}}
 
 
-def _pairs(document: str) -> orjson.Fragment | list[Body]:
-    """Write a document of texts as a list of keys and values.
+def pair_lists(documents: Sequence[str]) -> list[Pairs]:
+    """Write documents of texts as JSON lists of keys and values, None for an empty one.
 
-    Where nothing is escaped each quote begins or ends a text, so only what stands between the texts is exchanged.
+    Where nothing is escaped each quote begins or ends a text, so only what stands between the texts is exchanged,
+    in all documents at once. Others are parsed.
     """
-    if "\\" in document:
-        return wire.pairs(orjson.loads(document))
-    parts = document.split('"')
-    count = len(parts) // 4
-    parts[2::4] = ['","value":"'] * count
-    parts[4:-1:4] = ['"},{"key":"'] * (count - 1)
-    parts[0], parts[-1] = '[{"key":"', '"}]'
-    return orjson.Fragment("".join(parts))
+    plain = [text for text in documents if text != "{}" and "\\" not in text]
+    parts = "\n".join(plain).split('"')
+    try:
+        parts[::2] = map(_BETWEEN.__getitem__, parts[::2])
+    except KeyError:  # spaced in another way
+        return [wire.pairs(orjson.loads(text)) or None for text in documents]
+    lists = iter("".join(parts).split("\n"))
+    return [
+        None if text == "{}" else wire.pairs(orjson.loads(text)) if "\\" in text else orjson.Fragment(next(lists))
+        for text in documents
+    ]
 
 
 def _inputs(run_ids: Sequence[int]) -> dict[int, list[Body]]:
     """Datasets that the runs read."""
     found: dict[int, list[Body]] = defaultdict(list)
-    read = RunInput.objects.filter(run__in=run_ids).select_related("dataset").order_by("pk")
-    for row in read if run_ids else ():
-        found[row.run_id].append(wire.dataset_input(row))
+    if run_ids:
+        for row in RunInput.objects.filter(run__in=run_ids).select_related("dataset").order_by("pk"):
+            found[row.run_id].append(wire.dataset_input(row))
     return found
 
 

@@ -46,7 +46,7 @@ def search(call: Call) -> dict[str, Any]:
     experiments = {experiment.pk: experiment for experiment, _ in places}
     sources = [_source(e, lifecycle, is_folded=folded) for e, folded in places for lifecycle in lifecycles]
     hits = metricstore.find(
-        sources, [_condition(c) for c in clauses], sorts, limit=size + 1, after=after, carry=page.columns()
+        sources, [_condition(c) for c in clauses], sorts, limit=size + 1, after=after, carry=page.COLUMNS
     )
     found = page.runs(hits[:size], experiments)
     return (

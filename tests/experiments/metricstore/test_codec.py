@@ -45,6 +45,17 @@ def test_a_block_gives_back_what_was_packed(batch):
     assert rows(codec.unpack_block(codec.pack_block(columns(batch)))) == rows(columns(batch))
 
 
+@given(st.lists(st.lists(POINT, max_size=3), min_size=1, max_size=6))
+def test_blocks_read_together_give_what_each_gives_alone(batches):
+    blocks = [codec.pack_block(columns(batch)) for batch in batches]
+    together = sorted(row for part in codec.unpack_blocks(blocks) for row in rows(part))
+    assert together == sorted(row for block in blocks for row in rows(codec.unpack_block(block)))
+    with pytest.raises(DamagedChunk, match="unknown chunk format"):
+        codec.unpack_blocks([*blocks, b"xx" + blocks[0][2:]])
+    with pytest.raises(DamagedChunk, match="cannot have"):
+        codec.unpack_blocks([*blocks, blocks[0] + b"x"])
+
+
 @given(st.lists(POINT, min_size=1, max_size=60))
 def test_a_segment_gives_back_every_bit(batch):
     series = points.merged([columns([(1, *p[1:]) for p in batch])])

@@ -1,6 +1,9 @@
 """The store against a plain model in memory."""
 
+import importlib
+import json
 import math
+from types import SimpleNamespace
 
 import pytest
 from django.db import connection
@@ -9,13 +12,14 @@ from hypothesis import strategies as st
 
 from experiments import metricstore
 from experiments.metricstore import folding
-from experiments.models import MetricChunk, RunMetric, RunParam, RunTag
+from experiments.models import MetricChunk, Run, RunMetric, RunParam, RunTag
 from mlportal.lib.errors import Conflict, Invalid, Missing
 from tests.factories.experiments import make_experiment, make_run
 from tests.factories.projects import make_project
 
 pytestmark = pytest.mark.django_db
 NAN, INF = float("nan"), float("inf")
+WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 POINT = st.tuples(
     st.sampled_from(["loss", "val/auc", "f1"]),
     st.sampled_from([0.25, -1.0, 0.0, -0.0, NAN, INF, -INF, 1e-300, 0.1 + 0.2]),
@@ -45,7 +49,16 @@ def exact(point):
 
 def shown(run):
     found = metricstore.latest([run.pk])[run.pk]
+    assert packed(run) == {name: (p.value if math.isfinite(p.value) else WORDS[repr(p.value)], p.stamp_ms, p.step)
+                           for name, p in found.items()}  # fmt: skip
     return {key: (repr(p.value), p.stamp_ms, p.step, p.low, p.high) for key, p in found.items()}
+
+
+def packed(run):
+    """Latest points as the run's row holds them, ready to be sent."""
+    text = Run.objects.values_list("latest", flat=True).get(pk=run.pk)
+    points = json.loads(text, parse_constant=pytest.fail) if text else []
+    return {point["key"]: (point["value"], point["timestamp"], point["step"]) for point in points}
 
 
 def expected_latest(points):
@@ -102,7 +115,8 @@ def test_latest_does_not_depend_on_the_order_of_arrival(experiment, points, rand
     assert shown(one) == shown(other)
 
 
-def test_folding_leaves_no_block_and_few_segments(experiment):
+def test_folding_leaves_no_block_and_few_segments(experiment, monkeypatch):
+    monkeypatch.setattr(folding, "FOLD_AFTER_CALLS", 256)
     run = make_run(experiment)
     folds = 0
     for call in range(600):
@@ -263,6 +277,17 @@ def test_nan_is_a_flag_in_the_narrow_table(experiment):
     metricstore.fold(run.pk)
     row = RunMetric.objects.get(run=run)
     assert (row.value, row.is_nan, row.step, row.stamp_ms) == (0.0, True, 1, 5)
+
+
+def test_runs_of_before_get_their_latest_points_as_a_text(experiment):
+    run, empty = make_run(experiment), make_run(experiment)
+    metricstore.append(run.pk, metrics=[("loss", NAN, 5, 1), ("auc", 0.1 + 0.2, 7, 3), ("f1", -INF, 0, 0)])
+    metricstore.fold(run.pk)
+    Run.objects.update(latest=None)
+    migration = importlib.import_module("experiments.migrations.0008_pack_latest_points")
+    migration.pack(None, SimpleNamespace(connection=connection))
+    assert packed(run) == {"loss": ("NaN", 5, 1), "auc": (0.1 + 0.2, 7, 3), "f1": ("-Infinity", 0, 0)}
+    assert Run.objects.get(pk=empty.pk).latest is None
 
 
 @pytest.mark.only_on("sqlite")

@@ -1,5 +1,6 @@
 """Several writers, folders and readers at once, and a writer that is killed."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -11,7 +12,7 @@ import pytest
 from django.db import close_old_connections, connection, connections
 
 from experiments import metricstore
-from experiments.models import MetricChunk, RunParam
+from experiments.models import MetricChunk, Run, RunParam
 from mlportal.lib.errors import Conflict
 from tests.factories.experiments import make_experiment, make_run
 from tests.factories.projects import make_project
@@ -53,6 +54,7 @@ def expected(run):
     assert list(zip(found.steps.tolist(), found.values.tolist(), strict=True)) == sorted(points)
     last = WRITERS * CALLS - 1
     assert metricstore.latest([run.pk])[run.pk]["loss"].step == last
+    assert json.loads(Run.objects.get(pk=run.pk).latest)[0]["step"] == last
     assert MetricChunk.objects.filter(run=run, key=None).count() == 0
 
 
