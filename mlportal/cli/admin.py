@@ -93,17 +93,18 @@ def run_user_add(given: argparse.Namespace) -> int:
     _load()
     from projects.services import accounts
 
+    password = sys.stdin.readline().rstrip("\n") if given.password_stdin else accounts.generate_password()
     new = _called(
         accounts.add,
         username=given.name,
         email=given.email,
         display_name=given.display_name,
         site_admin=given.site_admin,
-        password=sys.stdin.readline().rstrip("\n") if given.password_stdin else None,
+        password=password,
     )
     result = {"user": new.user.username, "email": new.user.email, "site_admin": new.user.is_site_admin}
     if given.generate_password:
-        result["password"] = new.password
+        result["password"] = password
     show(given, result, "\n".join(f"{key}: {value}" for key, value in result.items()))
     return 0
 
