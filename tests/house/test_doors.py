@@ -45,7 +45,8 @@ NO_ROWS = {
 # were seen, the end of requests for access that lapsed, a key offered for a second factor, a fold of metrics.
 NOTES = {
     "projects_accessrequest", "projects_apitoken", "projects_chainhead", "projects_event", "projects_mention",
-    "projects_objectstate", "projects_particulars", "projects_session", "experiments_metricchunk",
+    "projects_objectstate", "projects_particulars", "projects_session",
+    "experiments_metricchunk", "experiments_run", "experiments_runmetric",
 }  # fmt: skip
 WRITE = re.compile(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)')
 
