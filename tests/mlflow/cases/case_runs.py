@@ -117,17 +117,18 @@ def case_get_by_odd_id(wire, given):
 
 
 @pytest.mark.parametrize("given", ["x y", "../x", "a" * 300, "ü", "-a"])
-def case_what_is_no_run_id_is_no_run(client, given):
+def case_what_is_no_run_id_is_no_run(client, wire, given):
     for call in (
         lambda: client.log_metric(given, "a", 1),
         lambda: client.set_tag(given, "a", "1"),
         lambda: client.delete_tag(given, "a"),
         lambda: client.delete_run(given),
         lambda: client.restore_run(given),
-        lambda: client.list_artifacts(given),
     ):
         with Refuses(ABSENT):
             call()
+    refused(wire.get("artifacts/list", run_id=given), 404, ABSENT)
+    refused(wire.get("runs/get", run_id=given), 404, ABSENT)
     assert client.get_metric_history(given, "a") == []
     for call in (lambda: client.get_run(given), lambda: client.log_batch(given, tags=[RunTag("a", "1")])):
         with Refuses(INVALID):
