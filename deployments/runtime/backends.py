@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from deployments.runtime.encoder import Encoder
+from deployments.runtime.encoder import Encoder, Row
 from deployments.runtime.frames import frame
 from deployments.runtime.linear import as_library
 from deployments.runtime.signature import Columns, Signature
+from deployments.runtime.weighed import compile_row
 from mlportal.lib.errors import Unprocessable
 
 
@@ -81,15 +83,21 @@ class ExactBackend:
         self.encoder = encoder
         self.estimator = estimator
         self.sparse = sparse
-        self._by_row = bool(getattr(estimator, "by_row", False))
+        self._score = _row_score(encoder, estimator)
         self._classes = estimator.classes_.tolist() if hasattr(estimator, "classes_") else None
 
     def predict(self, columns: Columns) -> Answer:
         """Predict rows given as columns in signature order."""
-        if self._by_row and len(columns[0]) == 1:
-            return row_answer(self.estimator.row(*self.encoder.row(columns)), self._classes)
+        if self._score is not None and len(columns[0]) == 1:
+            return row_answer(self.estimator.of_score(self._score([held[0] for held in columns])), self._classes)
         encoded = self.encoder.encode(columns)
         return answer(self.estimator, as_library(encoded, sparse=self.sparse))
+
+
+def _row_score(encoder: Encoder, estimator: Any) -> Callable[[Row], float] | None:
+    """What scores one row on plain numbers, for the bare linear models that may."""
+    scores = getattr(estimator, "scores", None)
+    return compile_row(encoder, scores.plain, scores.term) if scores is not None and scores.by_row else None
 
 
 def answer(estimator: Any, rows: Any) -> Answer:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from deployments.runtime.signature import Columns
 
 Array = NDArray[np.float64]
+Row = list[Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -37,7 +38,7 @@ class Block(Protocol):
     def write(self, columns: Columns, out: Array) -> None:
         """Fill the block's columns of ``out``."""
 
-    def row(self, columns: Columns, places: list[int], values: list[float]) -> None:
+    def row(self, row: Row, places: list[int], values: list[float]) -> None:
         """Add what a single row has in the block's columns, zeros left out where there are many."""
 
 
@@ -70,17 +71,21 @@ class NumberBlock:
             values = operation.many(values)
         out[:, self.start : self.stop] = values.T
 
-    def row(self, columns: Columns, places: list[int], values: list[float]) -> None:
+    def row(self, row: Row, places: list[int], values: list[float]) -> None:
         """Add the numbers of one row."""
+        places += range(self.start, self.stop)
+        values += self.numbers(row)
+
+    def numbers(self, row: Row) -> list[float]:
+        """Return the numbers of one row in the block's columns."""
         if self.dates:
-            found = _date_parts([columns[index] for index in self.inputs])[:, 0].tolist()
+            found: list[float] = _date_parts([[row[index]] for index in self.inputs])[:, 0].tolist()
         else:
-            sent = [columns[index][0] for index in self.inputs]
+            sent = [row[index] for index in self.inputs]
             found = [math.nan if value is None else float(value) for value in sent]
         for operation in self.operations:
             found = operation.one(found)
-        places += range(self.start, self.stop)
-        values += found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,9 @@ class OneHotBlock:
             if place >= 0:
                 out[row, place] = 1.0
 
-    def row(self, columns: Columns, places: list[int], values: list[float]) -> None:
+    def row(self, row: Row, places: list[int], values: list[float]) -> None:
         """Add the one of one row."""
-        value = columns[self.input][0]
+        value = row[self.input]
         place = self.places.get(self.fill if value is None else value, -1)
         if place >= 0:
             places.append(place)
@@ -124,9 +129,9 @@ class CodeBlock:
         codes, unknown, fill = self.codes, self.unknown, self.fill
         out[:, self.start] = [codes.get(fill if value is None else value, unknown) for value in columns[self.input]]
 
-    def row(self, columns: Columns, places: list[int], values: list[float]) -> None:
+    def row(self, row: Row, places: list[int], values: list[float]) -> None:
         """Add the number of one row."""
-        value = columns[self.input][0]
+        value = row[self.input]
         places.append(self.start)
         values.append(self.codes.get(self.fill if value is None else value, self.unknown))
 
@@ -149,8 +154,9 @@ class Encoder:
         """Return what a single row has: ascending places in the matrix, and the numbers there; the rest is zero."""
         places: list[int] = []
         values: list[float] = []
+        row = [held[0] for held in columns]
         for block in self.blocks:
-            block.row(columns, places, values)
+            block.row(row, places, values)
         return places, values
 
 

@@ -6,8 +6,6 @@ them, so the bits are the same; `exact.choose` verifies that before one of these
 
 from __future__ import annotations
 
-from functools import reduce
-from operator import add, mul
 from typing import Any
 
 import numpy as np
@@ -40,12 +38,8 @@ class LinearScores:
         self._sparse = sparse
         # One after the other is how plain numbers are added as well; BLAS has an order of its own.
         self.by_row = sparse and len(self._coefficients) == 1
-        self._plain = self._coefficients[0].tolist()
-        self._term = float(np.ravel(self._intercept)[0])
-
-    def of_row(self, places: list[int], values: list[float]) -> float:
-        """Score of one row with one output, given by what is not zero in it."""
-        return reduce(add, map(mul, values, map(self._plain.__getitem__, places)), 0.0) + self._term
+        self.plain: list[float] = self._coefficients[0].tolist()
+        self.term = float(np.ravel(self._intercept)[0])
 
     def of(self, rows: Array) -> Array:
         """Scores, shape (rows, outputs)."""
@@ -64,19 +58,18 @@ class LinearClassifier:
         self.classes_ = estimator.classes_
         self._estimator = estimator
         self._sparse = sparse
-        self._scores = LinearScores(estimator, sparse=sparse)
-        self.by_row = self._scores.by_row
+        self.scores = LinearScores(estimator, sparse=sparse)
 
-    def row(self, places: list[int], values: list[float]) -> float:
-        """Probability of the second class for a single row, given by what is not zero in it."""
-        return float(expit(self._scores.of_row(places, values)))
+    def of_score(self, score: float) -> float:
+        """Probability of the second of two classes."""
+        return float(expit(score))
 
     def predict_proba(self, rows: Array) -> Array:
         """Probabilities, shape (rows, classes)."""
         if len(rows) > MOST_ROWS:
             found: Array = self._estimator.predict_proba(as_library(rows, sparse=self._sparse))
             return found
-        scores = self._scores.of(rows)
+        scores = self.scores.of(rows)
         if scores.shape[1] == 1:
             share = expit(scores[:, 0])
             return np.stack([1 - share, share], axis=1)
@@ -92,19 +85,18 @@ class LinearRegressor:
     def __init__(self, estimator: Any, *, sparse: bool) -> None:
         self._estimator = estimator
         self._sparse = sparse
-        self._scores = LinearScores(estimator, sparse=sparse)
-        self.by_row = self._scores.by_row
+        self.scores = LinearScores(estimator, sparse=sparse)
 
-    def row(self, places: list[int], values: list[float]) -> float:
-        """Number of a single row, given by what is not zero in it."""
-        return self._scores.of_row(places, values)
+    def of_score(self, score: float) -> float:
+        """Return the number, which is the score."""
+        return score
 
     def predict(self, rows: Array) -> Array:
         """Numbers, shape (rows,)."""
         if len(rows) > MOST_ROWS:
             found: Array = self._estimator.predict(as_library(rows, sparse=self._sparse))
             return found
-        return self._scores.of(rows)[:, 0]
+        return self.scores.of(rows)[:, 0]
 
 
 def as_library(rows: Array, *, sparse: bool) -> Any:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from deployments.serve import cycle
+from deployments.serve import connection, cycle
 from deployments.serve.application import Application
 from deployments.serve.configuration import Configuration
 from mlportal.lib import spans
@@ -65,7 +65,7 @@ def run(configuration: Configuration) -> None:
             host=configuration.host,
             port=configuration.port,
             loop="uvloop",
-            http="httptools",
+            http=connection.Connection,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -13,7 +13,8 @@ def packed(table: Any) -> bytes:
     Notes
     -----
     Numbers are written byte by byte of all rows: a fifth smaller than by Parquet's own choice, a dictionary of what is
-    mostly different, and read in little more than half the time. Texts keep their dictionary.
+    mostly different, and read in little more than half the time. Texts keep their dictionary. LZ4 takes three percent
+    more room than Zstandard here and half of its time to read.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -22,7 +23,7 @@ def packed(table: Any) -> bytes:
     texts = [field.name for field in table.schema if pa.types.is_string(field.type)]
     numbers = [field.name for field in table.schema if pa.types.is_floating(field.type)]
     parquet.write_table(
-        table, buffer, compression="zstd", row_group_size=GROUP_ROWS, use_dictionary=texts,
+        table, buffer, compression="lz4", row_group_size=GROUP_ROWS, use_dictionary=texts,
         column_encoding=dict.fromkeys(numbers, SPLIT),
     )  # fmt: skip
     return buffer.getvalue()

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-CELLS = 4096
+CELLS = 16_384  # two bytes each; with fewer, more values lie in one with an edge
 ENOUGH = 4_000  # with fewer values the table costs more than it saves
 
 Floats = NDArray[np.float64]
-Table = tuple[float, float, NDArray[np.int32], NDArray[np.bool_]]
+Places = NDArray[np.int16]
+Table = tuple[float, float, Places]
+UNSURE = -1
 
 
 def counted(edges: Floats, values: Floats) -> tuple[NDArray[Any], NDArray[Any]] | None:
@@ -32,24 +34,23 @@ def counted(edges: Floats, values: Floats) -> tuple[NDArray[Any], NDArray[Any]] 
     Notes
     -----
     The cell of a number never falls as the number grows, whatever the rounding: one in a cell without an edge is above
-    all edges of lower cells and below all of higher ones. Only values in cells with an edge are searched for, some 5 %
-    of even and 15 % of skewed ones; sorting all of them takes three times as long.
+    all edges of lower cells and below all of higher ones. Only values in cells with an edge are searched for, some 2 %
+    of even and 5 % of skewed ones; sorting all of them takes four times as long.
     """
     table = _table(tuple(edges.tolist()))
     if table is None:
         return None
-    low, scale, before, has_edge = table
-    cells = _cells(values, low, scale)
-    bins = before[cells]
-    near = np.flatnonzero(has_edge[cells])
-    bins[near] = np.searchsorted(edges, values[near], side="left")
-    size = len(edges) + 1
+    low, scale, bin_of = table
+    found = bin_of[_cells(values, low, scale)]
+    near = np.flatnonzero(found == UNSURE)
+    found[near] = np.searchsorted(edges, values[near], side="left")
+    bins, size = found.astype(np.intp), len(edges) + 1  # once, not in each count
     return np.bincount(bins, minlength=size), np.bincount(bins, weights=values, minlength=size)
 
 
-@lru_cache(maxsize=256)  # of the columns that a worker counts now, some 20 KB each
+@lru_cache(maxsize=256)  # of the columns that a worker counts now, 32 KB each
 def _table(held: tuple[float, ...]) -> Table | None:
-    """Where the even cells lie, how many edges lie below each, and which hold an edge."""
+    """Where the even cells lie, and the bin of each, unsure where it holds an edge."""
     edges = np.asarray(held)
     low, high = edges[len(edges) // 40], edges[-1 - len(edges) // 40]  # the tails would leave the middle few cells
     with np.errstate(all="ignore"):
@@ -57,12 +58,15 @@ def _table(held: tuple[float, ...]) -> Table | None:
     if not (high > low and np.isfinite(scale)):
         return None
     marks = _cells(edges, low, scale)
-    has_edge = np.zeros(CELLS + 2, dtype=bool)
-    has_edge[marks] = True
-    return low, scale, np.searchsorted(marks, np.arange(CELLS + 2)).astype(np.int32), has_edge
+    bin_of = np.searchsorted(marks, np.arange(CELLS + 2)).astype(np.int16)
+    bin_of[marks] = UNSURE
+    return low, scale, bin_of
 
 
 def _cells(numbers: Floats, low: float, scale: float) -> NDArray[np.int32]:
     """Cell of each number: 0 below all even cells, the last above them."""
     with np.errstate(over="ignore"):
-        return np.clip((numbers - low) * scale + 1, 0, CELLS + 1).astype(np.int32)
+        places = numbers - low
+        places *= scale
+        places += 1
+        return np.clip(places, 0, CELLS + 1, out=places).astype(np.int32)
