@@ -6,23 +6,14 @@ from django.db import models
 from django.db.models import F, Q
 
 from projects.models import Project
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from projects.actor import Actor
 
-
-class DelegationQuerySet(models.QuerySet["Delegation"]):
+class DelegationQuerySet(ProjectScoped["Delegation"]):
     """Reads of delegations."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Delegations of the actor's projects."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Delegations of one project."""
-        return self.filter(project=project)
 
     def active(self, now: "datetime") -> Self:
         """Delegations that hold at a moment."""

@@ -1,26 +1,12 @@
 """What happens by itself after an alert: retrain and ask. Never deploy."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 
 from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
-
-
-class AutomationQuerySet(models.QuerySet["Automation"]):
-    """Reads of automations."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Automations of the actor's projects."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Automations of one project."""
-        return self.filter(project=project)
+from projects.models.scoped import ProjectScoped
 
 
 class Automation(models.Model):
@@ -59,7 +45,7 @@ class Automation(models.Model):
     stop_reason = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = AutomationQuerySet.as_manager()
+    objects = ProjectScoped.as_manager()
 
     class Meta:
         constraints: ClassVar = [
@@ -70,12 +56,10 @@ class Automation(models.Model):
         return f"retrain {self.endpoint.name} on {self.trigger}"
 
 
-class RetrainTriggerQuerySet(models.QuerySet["RetrainTrigger"]):
+class RetrainTriggerQuerySet(ProjectScoped["RetrainTrigger"]):
     """Reads of triggers."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Triggers in the actor's projects."""
-        return self.filter(automation__project__in=Project.objects.visible_to(actor))
+    project_path = "automation__project"
 
     def began(self) -> Self:
         """Triggers that no guard held back."""

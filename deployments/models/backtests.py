@@ -1,28 +1,19 @@
 """Replays of a policy over the past, kept with its version."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 
 from deployments.models.policies import Policy
 from mlportal.lib.lease import LeasedWork
-from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
-class BacktestQuerySet(models.QuerySet["Backtest"]):
+class BacktestQuerySet(ProjectScoped["Backtest"]):
     """Reads of back-tests."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Back-tests of the actor's projects."""
-        return self.filter(policy__environment__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Back-tests of one project."""
-        return self.filter(policy__environment__project=project)
+    project_path = "policy__environment__project"
 
 
 class Backtest(LeasedWork):

@@ -1,6 +1,6 @@
 """Batch scorings: a dataset version scored by a model version, chunk by chunk."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -9,21 +9,11 @@ from deployments.models.endpoints import Endpoint
 from deployments.models.registry import ModelVersion
 from mlportal.lib.lease import ACTIVE, LeasedWork, WorkState
 from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
-class BatchQuerySet(models.QuerySet["Batch"]):
+class BatchQuerySet(ProjectScoped["Batch"]):
     """Reads of batch scorings."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Those of projects the actor may see."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Those of one project."""
-        return self.filter(project=project)
 
     def open(self) -> Self:
         """Those that wait or work."""

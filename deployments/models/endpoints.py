@@ -1,26 +1,16 @@
 """Where predictions are asked for, and which version answered there at every moment."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 
 from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
-class EndpointQuerySet(models.QuerySet["Endpoint"]):
+class EndpointQuerySet(ProjectScoped["Endpoint"]):
     """Reads of endpoints."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Endpoints of the actor's projects."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Endpoints of one project."""
-        return self.filter(project=project)
 
     def with_live(self) -> Self:
         """Join what every line about an endpoint shows."""

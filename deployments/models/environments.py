@@ -1,6 +1,6 @@
 """Places a model can be promoted to; the rules of each are in policies.py."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -8,21 +8,11 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
-class EnvironmentQuerySet(models.QuerySet["Environment"]):
+class EnvironmentQuerySet(ProjectScoped["Environment"]):
     """Reads of environments."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Environments of the actor's projects."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Environments of one project."""
-        return self.filter(project=project)
 
     def open(self) -> Self:
         """Environments that take promotions."""

@@ -1,25 +1,11 @@
 """What was promised of a version and what came of it while it answered."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar
 
 from django.db import models
 
 from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
-
-
-class VersionGapQuerySet(models.QuerySet["VersionGap"]):
-    """Reads of gaps."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Gaps of the actor's projects."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Gaps of one project."""
-        return self.filter(project=project)
+from projects.models.scoped import ProjectScoped
 
 
 class VersionGap(models.Model):
@@ -56,7 +42,7 @@ class VersionGap(models.Model):
     until = models.DateTimeField()
     measured_at = models.DateTimeField()
 
-    objects = VersionGapQuerySet.as_manager()
+    objects = ProjectScoped.as_manager()
 
     class Meta:
         constraints: ClassVar = [

@@ -1,27 +1,13 @@
 """Searches for one person whose data somebody asked about."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 
 from mlportal.lib.lease import LeasedWork
 from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
-
-
-class PersonSearchQuerySet(models.QuerySet["PersonSearch"]):
-    """Reads of searches."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Searches in the actor's projects."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Searches of one project."""
-        return self.filter(project=project)
+from projects.models.scoped import ProjectScoped
 
 
 class PersonSearch(LeasedWork):
@@ -38,7 +24,7 @@ class PersonSearch(LeasedWork):
     asked_at = models.DateTimeField(auto_now_add=True)
     result = models.JSONField(null=True)
 
-    objects = PersonSearchQuerySet.as_manager()
+    objects = ProjectScoped.as_manager()
 
     class Meta:
         verbose_name = "search for a person"

@@ -1,28 +1,19 @@
 """Rules of an environment: what a version must show, who has to agree in which order, and what happens in time."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
 
 from deployments.models.environments import Environment
-from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
-class PolicyQuerySet(models.QuerySet["Policy"]):
+class PolicyQuerySet(ProjectScoped["Policy"]):
     """Reads of policies."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Policies of the actor's projects."""
-        return self.filter(environment__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Policies of one project."""
-        return self.filter(environment__project=project)
+    project_path = "environment__project"
 
 
 def one_step() -> list[dict[str, Any]]:

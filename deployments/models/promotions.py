@@ -9,22 +9,14 @@ from django.utils.functional import cached_property
 
 from mlportal.lib.lease import LeasedWork
 from projects.models import Project
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from deployments.proof.rules import Outcome
-    from projects.actor import Actor
 
 
-class PromotionRequestQuerySet(models.QuerySet["PromotionRequest"]):
+class PromotionRequestQuerySet(ProjectScoped["PromotionRequest"]):
     """Reads of requests."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Requests of the actor's projects."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Requests of one project."""
-        return self.filter(project=project)
 
     def pending(self) -> Self:
         """Requests that wait for a decision."""

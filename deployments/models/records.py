@@ -1,7 +1,7 @@
 """Papers about a model: what people wrote in its card and technical file, cards kept with requests, issued files."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -11,23 +11,15 @@ from deployments.models.promotions import PromotionRequest
 from deployments.models.registry import ModelVersion, RegisteredModel
 from mlportal.lib.lease import LeasedWork
 from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 KEPT_YEARS = 10
 
 
-class PaperVersionQuerySet(models.QuerySet["PaperVersion"]):
+class PaperVersionQuerySet(ProjectScoped["PaperVersion"]):
     """Reads of written parts."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Those about models of the actor's projects."""
-        return self.filter(model__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Those of one project."""
-        return self.filter(model__project=project)
+    project_path = "model__project"
 
     def about(self, version: ModelVersion, paper: str) -> Self:
         """Those that a reader of one version sees: of the whole model, and of this version alone."""
@@ -103,16 +95,10 @@ class DrawnPaper(LeasedWork):
         return f"PDF {self.sha256[:12]}"
 
 
-class TechnicalFileQuerySet(models.QuerySet["TechnicalFile"]):
+class TechnicalFileQuerySet(ProjectScoped["TechnicalFile"]):
     """Reads of issues."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Issues in the actor's projects."""
-        return self.filter(version__model__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Issues of one project."""
-        return self.filter(version__model__project=project)
+    project_path = "version__model__project"
 
 
 class TechnicalFile(LeasedWork):

@@ -1,27 +1,13 @@
 """Models, their versions and the names that point at versions."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
-
-
-class RegisteredModelQuerySet(models.QuerySet["RegisteredModel"]):
-    """Reads of models."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Models of the actor's projects."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Models of one project."""
-        return self.filter(project=project)
+from projects.models.scoped import ProjectScoped
 
 
 class RegisteredModel(models.Model):
@@ -48,7 +34,7 @@ class RegisteredModel(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
 
-    objects = RegisteredModelQuerySet.as_manager()
+    objects = ProjectScoped.as_manager()
 
     class Meta:
         verbose_name = "model"
@@ -72,16 +58,10 @@ class RegisteredModelTag(models.Model):
         return f"{self.key}: {self.value[:80]}"
 
 
-class ModelVersionQuerySet(models.QuerySet["ModelVersion"]):
+class ModelVersionQuerySet(ProjectScoped["ModelVersion"]):
     """Reads of versions."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Versions in the actor's projects."""
-        return self.filter(model__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Versions of one project's models."""
-        return self.filter(model__project=project)
+    project_path = "model__project"
 
     def with_origin(self) -> Self:
         """Join what a page about a version shows."""

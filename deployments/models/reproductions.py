@@ -1,6 +1,6 @@
 """Certificates of reproduction: a version trained again from its recorded recipe, and what came out."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -10,22 +10,13 @@ from deployments.models.registry import ModelVersion
 from experiments.models import TrainingJob
 from mlportal.lib import lease
 from mlportal.lib.lease import LeasedWork
-from projects.models import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
-class ReproductionQuerySet(models.QuerySet["Reproduction"]):
+class ReproductionQuerySet(ProjectScoped["Reproduction"]):
     """Reads of reproductions."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Those of the actor's projects."""
-        return self.filter(version__model__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Those of one project."""
-        return self.filter(version__model__project=project)
+    project_path = "version__model__project"
 
     def trained(self) -> Self:
         """Those whose training has ended, so that there is something to compare."""

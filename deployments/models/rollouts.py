@@ -7,25 +7,18 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from projects.models import Project
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from deployments.models.registry import ModelVersion
-    from projects.actor import Actor
 
 OPEN = ("validating", "shadow", "canary", "paused")
 
 
-class RolloutQuerySet(models.QuerySet["Rollout"]):
+class RolloutQuerySet(ProjectScoped["Rollout"]):
     """Reads of rollouts."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Rollouts of the actor's projects."""
-        return self.filter(endpoint__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Rollouts of one project."""
-        return self.filter(endpoint__project=project)
+    project_path = "endpoint__project"
 
     def open(self) -> Self:
         """Those that move traffic now."""

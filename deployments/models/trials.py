@@ -7,23 +7,16 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from projects.models import Project
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from deployments.models.registry import ModelVersion
-    from projects.actor import Actor
 
 
-class TrialQuerySet(models.QuerySet["Trial"]):
+class TrialQuerySet(ProjectScoped["Trial"]):
     """Reads of trials."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Trials of the actor's projects."""
-        return self.filter(endpoint__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Trials of one project."""
-        return self.filter(endpoint__project=project)
+    project_path = "endpoint__project"
 
     def with_subject(self) -> Self:
         """Join what every line about a trial shows."""

@@ -44,25 +44,25 @@ def check(by: Actor, request: PromotionRequest) -> Standing:
     Conflict
         When the person, or whoever they decide for, has decided on it before.
     """
-    hold_rights(by, request)
+    hold_rights(request, by)
     return judge(by, request)
 
 
-def hold_rights(by: Actor, request: PromotionRequest) -> None:
+def hold_rights(request: PromotionRequest, actor: Actor) -> None:
     """Lock what somebody's right rests on: whoever takes it away waits, and is in the audit log behind what it allowed.
 
     Roles, also those through groups, change under the lock of the project; then the accounts of the person and of
     whoever handed a right over, what they handed over, and the token.
     """
-    if by.user is None:
+    if actor.user is None:
         return
     terms.lock([request.project_id])
-    handed = Delegation.objects.in_project(request.project).active(timezone.now()).filter(taker=by.user)
-    people = [by.user.pk, *handed.values_list("giver_id", flat=True)]
+    handed = Delegation.objects.in_project(request.project).active(timezone.now()).filter(taker=actor.user)
+    people = [actor.user.pk, *handed.values_list("giver_id", flat=True)]
     list(User.objects.select_for_update(no_key=True).filter(pk__in=people).order_by("pk").values_list("pk"))
     list(handed.select_for_update(no_key=True).order_by("pk").values_list("pk"))
-    if by.token is not None:
-        list(ApiToken.objects.select_for_update(no_key=True).filter(pk=by.token.pk).values_list("pk"))
+    if actor.token is not None:
+        list(ApiToken.objects.select_for_update(no_key=True).filter(pk=actor.token.pk).values_list("pk"))
 
 
 def judge(by: Actor, request: PromotionRequest) -> Standing:

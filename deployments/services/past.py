@@ -79,8 +79,8 @@ def models(project: Project, span: Span) -> list[Section]:
     """Return the registry of a project: models with their newest version, and what answered."""
     until = Q(versions__created_at__lte=span.end)
     rows = RegisteredModel.objects.in_project(project).filter(created_at__lte=span.end).order_by("name")
-    rows = rows.annotate(versions_then=Count("versions", filter=until)).select_related("created_by", "owner")
-    found = list(rows)
+    counted = rows.annotate(versions_then=Count("versions", filter=until))
+    found = list(counted.select_related("created_by", "owner"))
     said = past_models.facts(project, found, span)
     lines = [
         {

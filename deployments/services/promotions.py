@@ -158,7 +158,7 @@ def override(by: Actor, *, request: PromotionRequest, gate: str, reason: str) ->
     reason = names.reason(reason, least=MIN_OVERRIDE)
     with transaction.atomic():
         held = holds.lock(request)
-        deciders.hold_rights(by, held)
+        deciders.hold_rights(held, by)
         require(by, Permission.GATE_OVERRIDE, held.project, fresh=True)
         _check_override(by, held, gate)
         gate = evidence.sealed_names(by, request=held).get(gate, gate)

@@ -34,7 +34,7 @@ def context(actor: Actor, held: PromotionRequest) -> dict[str, Any]:
 
     Templates: ``_decision.html``, ``_decision_bar.html``, ``_approvals.html``.
     """
-    decisions = list(held.decisions.all())
+    decisions, since = list(held.decisions.all()), late_roles.since(held)
     progress = deciders.count(held, decisions)
     may = allowed(actor, Permission.PROMOTION_SIGN, held.project)
     why = deciders.barred(actor.user, held) if may and held.is_pending else ""
@@ -44,8 +44,8 @@ def context(actor: Actor, held: PromotionRequest) -> dict[str, Any]:
     unused = held.state == PromotionRequest.State.APPROVED and not held.revisions.all()
     return {
         "approvals": sum(progress.counts),
-        "steps": _lines(held, progress),
-        "late_roles": late_roles.since(held),
+        "steps": _lines(held, progress, since),
+        "late_roles": since,
         "conditions": list(held.conditions.all()),
         "may_decide": standing is not None,
         "deciding_for": standing.delegation.giver if standing and standing.delegation else None,
@@ -92,7 +92,7 @@ def _number(text: str) -> float | str:
         return text
 
 
-def _lines(held: PromotionRequest, progress: Progress) -> list[StepLine]:
+def _lines(held: PromotionRequest, progress: Progress, since: list[late_roles.Change]) -> list[StepLine]:
     """Write the steps of the policy, with the people who could sign the one that is asked now."""
     lines = []
     for place, step in enumerate(progress.steps):
@@ -101,17 +101,23 @@ def _lines(held: PromotionRequest, progress: Progress) -> list[StepLine]:
             state = "later"
         line = StepLine(step.name, deciders.role_words(step.roles), step.needed, progress.counts[place], state)
         if state == "now":
-            line.people = _could_sign(held, step.roles)
+            line.people = _could_sign(held, step.roles, since)
         lines.append(line)
     return lines
 
 
-def _could_sign(held: PromotionRequest, roles: tuple[str, ...]) -> list[str]:
-    """Name members who could sign now: with a role of the step, not involved, not signed yet."""
+def _could_sign(held: PromotionRequest, roles: tuple[str, ...], since: list[late_roles.Change]) -> list[str]:
+    """Name members who could sign now: with a role of the step that counts, not involved, not signed yet."""
     signed = {person for item in held.decisions.all() for person in deciders.signature(item).people}
     barred = deciders.keys([person for person, _ in _excluded(held) if person is not None])
     members = delegations.eligible(held.project, roles=roles)
-    free = [person for person in members if not deciders.keys([person]) & (signed | barred)]
+    late = {each.person.pk for each in since if each.gained and each.by and deciders.keys([each.by]) & barred}
+    free = [
+        person
+        for person in members
+        if not deciders.keys([person]) & (signed | barred)
+        and (person.pk not in late or deciders.standing_of(person, held))
+    ]
     return [str(person) for person in free[:MOST_NAMES]]
 
 

@@ -8,8 +8,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from experiments.models.runs import Experiment, ProjectScoped
+from experiments.models.runs import Experiment
 from mlportal.lib.lease import ACTIVE, TERMINAL, LeasedWork, WorkState
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from projects.actor import Actor

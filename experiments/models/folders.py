@@ -9,8 +9,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from experiments.models.runs import ProjectScoped
 from projects.models import Membership
+from projects.models.scoped import ProjectScoped
 from projects.permissions import Role
 
 if TYPE_CHECKING:

@@ -8,24 +8,14 @@ from django.db import models
 from django.db.models import Q
 
 from mlportal.lib.lease import ACTIVE, TERMINAL, LeasedWork, WorkState
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
-    from projects.actor import Actor
-    from projects.models import Project, User
+    from projects.models import User
 
 
-class TrainingJobQuerySet(models.QuerySet["TrainingJob"]):
+class TrainingJobQuerySet(ProjectScoped["TrainingJob"]):
     """Reads of training jobs."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Jobs of projects the actor may see."""
-        from projects.models import Project
-
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: "Project") -> Self:
-        """Jobs of one project."""
-        return self.filter(project=project)
 
     def active(self) -> Self:
         """Jobs that wait or work."""
@@ -126,12 +116,10 @@ class JobAttempt(models.Model):
         return f"attempt {self.number} of job {self.job_id}"
 
 
-class JobLogQuerySet(models.QuerySet["JobLog"]):
+class JobLogQuerySet(ProjectScoped["JobLog"]):
     """Reads of log parts."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Parts of jobs the actor may see."""
-        return self.filter(attempt__job__in=TrainingJob.objects.visible_to(actor))
+    project_path = "attempt__job__project"
 
 
 class JobLog(models.Model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
-from experiments.models.runs import ProjectScoped
+from projects.models.scoped import ProjectScoped
 
 
 class Report(models.Model):

@@ -14,9 +14,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from experiments.models.folders import FolderRole
+from projects.models.scoped import ProjectScoped
+
 if TYPE_CHECKING:
-    from projects.actor import Actor
-    from projects.models import Project, User
+    from projects.models import User
 
 
 # Names that need no quoting in an address and cannot be taken for a step up in it.
@@ -33,22 +35,6 @@ class Lifecycle(models.TextChoices):
 
     ACTIVE = "active"
     DELETED = "deleted"
-
-
-class ProjectScoped(models.QuerySet):
-    """Rows that belong to a project."""
-
-    project_path = "project"
-
-    def visible_to(self, actor: Actor) -> Self:
-        """Keep the rows of projects the actor may see."""
-        from projects.models import Project
-
-        return self.filter(**{f"{self.project_path}__in": Project.objects.visible_to(actor)})
-
-    def in_project(self, project: Project) -> Self:
-        """Keep the rows of one project."""
-        return self.filter(**{self.project_path: project})
 
 
 class ExperimentQuerySet(ProjectScoped):
@@ -107,8 +93,6 @@ class Experiment(models.Model):
 
     def roles_here(self, user: User) -> list[str]:
         """Roles of the person on the folders it lies in."""
-        from experiments.models.folders import FolderRole
-
         return FolderRole.objects.at(self.folder_id, user)
 
     @property

@@ -7,8 +7,9 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 
-from experiments.models.runs import Experiment, ProjectScoped
+from experiments.models.runs import Experiment
 from mlportal.lib.lease import LeasedWork
+from projects.models.scoped import ProjectScoped
 
 
 class ImportanceStudy(LeasedWork):

@@ -9,7 +9,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from experiments.models.runs import Experiment, Lifecycle, ProjectScoped, Run
+from experiments.models.runs import Experiment, Lifecycle, Run
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from projects.models import User

@@ -72,6 +72,8 @@ def system_label(name: str) -> str:
         text = text.removesuffix(ending)
     words = text.replace("system_memory", "memory").replace("/", "_").split("_")
     text = " ".join(_SHORT.get(word, word) for word in words if word not in _OBVIOUS)
+    if "usage" in words and unit_of(name) == "MB":  # beside the share of it, which has the plain name
+        text += " used"
     return text[:1].upper() + text[1:]
 
 

@@ -40,6 +40,18 @@ def count(key: str, *, seconds: int) -> int:
         return _count_here(place)
 
 
+def give_back(key: str, *, seconds: int) -> None:
+    """Take one try under ``key`` back, since it was none."""
+    place = f"throttle:{key}:{int(time.time() // seconds)}"
+    with _lock:
+        if place in _own:
+            _own[place] -= 1
+    try:
+        cache.decr(place)
+    except (RedisError, OSError, ValueError):
+        return
+
+
 def forget(key: str, *, seconds: int) -> None:
     """Start again at zero in the present window, after a success."""
     place = f"throttle:{key}:{int(time.time() // seconds)}"

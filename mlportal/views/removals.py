@@ -66,8 +66,12 @@ class RemovalList(SiteView):
         return _home()
 
     def _page(self, request: HttpRequest, chosen: Project | None, form: NewRemoval, status: int) -> HttpResponse:
+        rows, before = self.rows().select_related(*JOINED).order_by("-pk"), request.GET.get("before", "")
+        if before.isascii() and before.isdigit():
+            rows = rows.filter(pk__lt=int(before[:18]))
+        found = list(rows[: SHOWN + 1])
         values: dict[str, Any] = {
-            "removals": self.rows().select_related(*JOINED).order_by("-pk")[:SHOWN],
+            "removals": found[:SHOWN], "before": found[SHOWN - 1].pk if len(found) > SHOWN else "",
             "projects": Project.objects.visible_to(self.actor).order_by("slug")[: SHOWN * 10],
             "chosen": chosen, "form": form,
         }  # fmt: skip

@@ -156,7 +156,8 @@ class Windows(ScopedAPIView):
     @extend_schema(operation_id="windows_list", responses=shapes.WindowOut(many=True))
     def get(self, request: Request, number: int) -> Response:
         """List windows, newest first."""
-        rows = self.rows().in_project(self.project).filter(monitor=number)
+        monitor = self.find(Monitor.objects.visible_to(self.actor).in_project(self.project), pk=number)
+        rows = self.rows().in_project(self.project).filter(monitor=monitor)
         return self.page(rows, shapes.WindowOut, ordering="-ends_at")
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.drift import performance, shape
-from monitoring.drift.grid import numbers, text_of, truth_of
 from monitoring.drift.measures import ESTIMATED
 from monitoring.drift.shape import Grid
+from monitoring.drift.values import numbers, text_of, truth_of
 
 LEAST_ROWS = 100
 DRAWS = 200

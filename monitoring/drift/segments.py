@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
-from monitoring.drift.grid import numbers, text_of, truth_of
 from monitoring.drift.parts import EMPTY, MOST, OTHER, bands, edges
 from monitoring.drift.shape import Grid
+from monitoring.drift.values import numbers, text_of, truth_of
 
 
 def values(grid: Grid, column: Sequence[Any]) -> list[str]:

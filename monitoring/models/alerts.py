@@ -8,8 +8,9 @@ from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.db.models.expressions import Combinable
 
 from mlportal.lib import matchers
-from monitoring.models.rules import SEVERITY_RANK, AlertRule, ProjectScoped, Severity, kind_of_metric
+from monitoring.models.rules import SEVERITY_RANK, AlertRule, Severity, kind_of_metric
 from monitoring.models.windows import Monitor
+from projects.models.scoped import ProjectScoped
 
 
 class AlertState(models.TextChoices):

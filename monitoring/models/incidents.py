@@ -5,7 +5,8 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from monitoring.models.rules import SEVERITY_RANK, ProjectScoped, Severity
+from monitoring.models.rules import SEVERITY_RANK, Severity
+from projects.models.scoped import ProjectScoped
 
 
 class IncidentQuerySet(ProjectScoped["Incident"]):

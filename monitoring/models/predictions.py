@@ -1,14 +1,12 @@
 """What was predicted, where its features lie, and what turned out to be true."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 
 from monitoring.models.windows import Monitor
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
 class IngestedSegment(models.Model):
@@ -53,18 +51,8 @@ class PredictionChunk(models.Model):
         return f"{self.endpoint} {self.label}: {self.segment_id}"
 
 
-class PredictionQuerySet(models.QuerySet["Prediction"]):
+class PredictionQuerySet(ProjectScoped["Prediction"]):
     """Reads of predictions."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Predictions in the actor's projects."""
-        from projects.models import Project
-
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: models.Model) -> Self:
-        """Predictions of one project."""
-        return self.filter(project=project)
 
     def with_origin(self) -> Self:
         """Join what a line about a prediction shows."""
@@ -116,20 +104,6 @@ class Prediction(models.Model):
         return str(self.id)
 
 
-class GroundTruthQuerySet(models.QuerySet["GroundTruth"]):
-    """Reads of labels."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Labels in the actor's projects."""
-        from projects.models import Project
-
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: models.Model) -> Self:
-        """Labels of one project."""
-        return self.filter(project=project)
-
-
 class GroundTruth(models.Model):
     """What turned out to be true for a prediction; waits for its prediction when it comes first."""
 
@@ -143,7 +117,7 @@ class GroundTruth(models.Model):
     recorded_at = models.DateTimeField(auto_now=True)
     recorded_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
 
-    objects = GroundTruthQuerySet.as_manager()
+    objects = ProjectScoped.as_manager()
 
     class Meta:
         verbose_name = "label"

@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 
-from monitoring.models.rules import ProjectScoped
+from projects.models.scoped import ProjectScoped
 
 
 class RouteQuerySet(ProjectScoped["AlertRoute"]):

@@ -1,30 +1,14 @@
 """Rules: when somebody must know."""
 
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import models
 from django.db.models import F, Q
 
+from projects.models.scoped import ProjectScoped
+
 if TYPE_CHECKING:
     from monitoring.models.windows import Monitor
-    from projects.actor import Actor
-
-
-Row = TypeVar("Row", bound=models.Model)
-
-
-class ProjectScoped(models.QuerySet[Row]):
-    """Reads of rows that carry their project."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Rows of projects that the actor belongs to."""
-        from projects.models import Project
-
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: models.Model) -> Self:
-        """Rows of one project."""
-        return self.filter(project=project)
 
 
 class Metric(models.TextChoices):
@@ -111,10 +95,6 @@ def kind_of_metric(metric: str) -> str:
 SEVERITY_RANK = {Severity.CRITICAL: 0, Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 3}
 
 
-class RuleQuerySet(ProjectScoped["AlertRule"]):
-    """Reads of rules."""
-
-
 class AlertRule(models.Model):
     """When somebody must know. The severity holds at the critical level; at the warning level it is one step less."""
 
@@ -181,7 +161,7 @@ class AlertRule(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = RuleQuerySet.as_manager()
+    objects = ProjectScoped.as_manager()
 
     class Meta:
         constraints: ClassVar = [

@@ -1,16 +1,14 @@
 """What an endpoint's version is compared with, what came in, and what the comparison said."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
 from monitoring.drift.shape import PREDICTION
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 Q_VALUE = 0.05
 HOUR = 3600
@@ -28,18 +26,8 @@ def spoken(seconds: int) -> str:
     return ""
 
 
-class MonitorQuerySet(models.QuerySet["Monitor"]):
+class MonitorQuerySet(ProjectScoped["Monitor"]):
     """Reads of monitors."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Monitors of projects that the actor belongs to."""
-        from projects.models import Project
-
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: models.Model) -> Self:
-        """Monitors of one project."""
-        return self.filter(project=project)
 
     def live(self) -> Self:
         """Monitors of the versions that answer now."""
@@ -218,16 +206,10 @@ class Verdict(models.TextChoices):
     UNSCORED = "unscored", "not scored"
 
 
-class WindowQuerySet(models.QuerySet["Window"]):
+class WindowQuerySet(ProjectScoped["Window"]):
     """Reads of windows."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Windows of monitors that the actor may see."""
-        return self.filter(monitor__in=Monitor.objects.visible_to(actor))
-
-    def in_project(self, project: models.Model) -> Self:
-        """Windows of one project."""
-        return self.filter(monitor__project=project)
+    project_path = "monitor__project"
 
 
 class Window(models.Model):
@@ -267,12 +249,10 @@ class Window(models.Model):
         return self.errors / self.requests if self.requests else 0.0
 
 
-class DriftScoreQuerySet(models.QuerySet["DriftScore"]):
+class DriftScoreQuerySet(ProjectScoped["DriftScore"]):
     """Reads of scores."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Scores of monitors that the actor may see."""
-        return self.filter(window__monitor__in=Monitor.objects.visible_to(actor))
+    project_path = "window__monitor__project"
 
 
 class DriftScore(models.Model):

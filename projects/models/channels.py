@@ -1,26 +1,12 @@
 """Where notifications go, and every message that is owed, was sent or was given up."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 
 from projects.models.projects import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
-
-
-class ChannelQuerySet(models.QuerySet["Channel"]):
-    """Reads of channels."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Channels of projects that the actor belongs to."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Channels of one project."""
-        return self.filter(project=project)
+from projects.models.scoped import ProjectScoped
 
 
 class Channel(models.Model):
@@ -54,7 +40,7 @@ class Channel(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     removed_at = models.DateTimeField(null=True)
 
-    objects = ChannelQuerySet.as_manager()
+    objects = ProjectScoped.as_manager()
 
     class Meta:
         constraints: ClassVar = [
@@ -67,16 +53,10 @@ class Channel(models.Model):
         return self.name
 
 
-class DeliveryQuerySet(models.QuerySet["Delivery"]):
+class DeliveryQuerySet(ProjectScoped["Delivery"]):
     """Reads of deliveries."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Deliveries of projects that the actor belongs to."""
-        return self.filter(channel__project__in=Project.objects.visible_to(actor))
-
-    def in_project(self, project: Project) -> Self:
-        """Deliveries of one project."""
-        return self.filter(channel__project=project)
+    project_path = "channel__project"
 
 
 class Delivery(models.Model):

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from mlportal.lib.lease import LeasedWork, WorkState
 from projects.models.marks import Star
 from projects.models.projects import Project
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from projects.actor import Actor
@@ -35,16 +36,16 @@ def _facet(key: str, value: str) -> Q:
     return Q(models.Exists(newest.filter(schema__icontains=f'"name": "{value}')))
 
 
-class DatasetQuerySet(models.QuerySet["Dataset"]):
+class DatasetQuerySet(ProjectScoped["Dataset"]):
     """Reads of datasets."""
 
     def visible_to(self, actor: "Actor") -> Self:
         """Datasets of projects the actor may see, without those in the trash."""
-        return self.filter(project__in=Project.objects.visible_to(actor).values("pk"), deleted_at=None)
+        return super().visible_to(actor).filter(deleted_at=None)
 
     def in_project(self, project: Project) -> Self:
         """Datasets of one project, without those in the trash."""
-        return self.filter(project=project, deleted_at=None)
+        return super().in_project(project).filter(deleted_at=None)
 
     def trashed(self, project: Project) -> Self:
         """Datasets of one project that wait in the trash."""
@@ -113,16 +114,18 @@ class Dataset(models.Model):
         return self.name
 
 
-class DatasetVersionQuerySet(models.QuerySet["DatasetVersion"]):
+class DatasetVersionQuerySet(ProjectScoped["DatasetVersion"]):
     """Reads of dataset versions."""
+
+    project_path = "dataset__project"
 
     def visible_to(self, actor: "Actor") -> Self:
         """Versions in projects the actor may see, without those in the trash."""
-        return self.kept().filter(dataset__project__in=Project.objects.visible_to(actor).values("pk"))
+        return super().visible_to(actor).kept()
 
     def in_project(self, project: Project) -> Self:
         """Versions of one project's datasets, without those in the trash."""
-        return self.kept().filter(dataset__project=project)
+        return super().in_project(project).kept()
 
     def kept(self) -> Self:
         """Versions that are not in the trash, nor their dataset."""

@@ -8,21 +8,22 @@ from django.db.models import Q
 from mlportal.lib.lease import LeasedWork
 from projects.models.datasets import Dataset, DatasetVersion
 from projects.models.projects import Project
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from projects.actor import Actor
 
 
-class ConnectionQuerySet(models.QuerySet["Connection"]):
+class ConnectionQuerySet(ProjectScoped["Connection"]):
     """Reads of stored connections."""
 
     def visible_to(self, actor: "Actor") -> Self:
         """Connections of projects the actor may see, without removed ones."""
-        return self.filter(project__in=Project.objects.visible_to(actor).values("pk"), removed_at=None)
+        return super().visible_to(actor).filter(removed_at=None)
 
     def in_project(self, project: Project) -> Self:
         """Connections of one project, without removed ones."""
-        return self.filter(project=project, removed_at=None)
+        return super().in_project(project).filter(removed_at=None)
 
 
 class Connection(models.Model):
@@ -58,18 +59,6 @@ class Connection(models.Model):
         return self.name
 
 
-class DatasetImportQuerySet(models.QuerySet["DatasetImport"]):
-    """Reads of imports."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Imports into projects the actor may see."""
-        return self.filter(project__in=Project.objects.visible_to(actor).values("pk"))
-
-    def in_project(self, project: Project) -> Self:
-        """Imports into one project."""
-        return self.filter(project=project)
-
-
 class DatasetImport(LeasedWork):
     """One fetch of a dataset from elsewhere. It makes a version when it has all of the content, or none."""
 
@@ -90,7 +79,7 @@ class DatasetImport(LeasedWork):
     created_by = models.ForeignKey("projects.User", models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = DatasetImportQuerySet.as_manager()
+    objects = ProjectScoped.as_manager()
 
     class Meta:
         indexes: ClassVar = [

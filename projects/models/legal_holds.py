@@ -1,23 +1,17 @@
 """Legal holds: what must not be removed for good, whatever the days of the trash and of the prediction log say."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 
 from projects.models.datasets import Dataset
 from projects.models.projects import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
-class LegalHoldQuerySet(models.QuerySet["LegalHold"]):
+class LegalHoldQuerySet(ProjectScoped["LegalHold"]):
     """Reads of legal holds."""
-
-    def visible_to(self, actor: "Actor") -> Self:
-        """Holds in projects the actor may see."""
-        return self.filter(project__in=Project.objects.visible_to(actor))
 
     def standing(self) -> Self:
         """Holds that nobody has lifted."""

@@ -8,21 +8,14 @@ from django.db import models
 from django.db.models import Q
 
 from projects.models.projects import Project
+from projects.models.scoped import ProjectScoped
 
 if TYPE_CHECKING:
     from projects.actor import Actor
 
 
-class MarkQuerySet(models.QuerySet):
+class MarkQuerySet(ProjectScoped):
     """Reads of what lies in a project."""
-
-    def visible_to(self, actor: Actor) -> Self:
-        """Keep those of projects the actor may see."""
-        return self.filter(project__in=Project.objects.visible_to(actor).values("pk"))
-
-    def in_project(self, project: Project) -> Self:
-        """Keep those of one project."""
-        return self.filter(project=project)
 
     def on(self, target_type: str, target_id: int) -> Self:
         """Keep those of one thing."""

@@ -1,28 +1,19 @@
 """What is expected of a dataset, what was found on each version, and saved ways to split a version."""
 
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 
 from mlportal.lib.lease import LeasedWork
 from projects.models.datasets import Dataset, DatasetVersion
-from projects.models.projects import Project
-
-if TYPE_CHECKING:
-    from projects.actor import Actor
+from projects.models.scoped import ProjectScoped
 
 
-class CheckSetQuerySet(models.QuerySet["CheckSet"]):
+class CheckSetQuerySet(ProjectScoped["CheckSet"]):
     """Reads of rule sets."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Rule sets of projects the actor may see."""
-        return self.filter(dataset__project__in=Project.objects.visible_to(actor).values("pk"))
-
-    def in_project(self, project: Project) -> Self:
-        """Rule sets of one project."""
-        return self.filter(dataset__project=project)
+    project_path = "dataset__project"
 
 
 class CheckSet(models.Model):
@@ -43,16 +34,10 @@ class CheckSet(models.Model):
         return f"{self.dataset.name} checks {self.number}"
 
 
-class CheckQuerySet(models.QuerySet["Check"]):
+class CheckQuerySet(ProjectScoped["Check"]):
     """Reads of checks."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Checks in projects the actor may see."""
-        return self.filter(dataset__project__in=Project.objects.visible_to(actor).values("pk"))
-
-    def in_project(self, project: Project) -> Self:
-        """Checks of one project."""
-        return self.filter(dataset__project=project)
+    project_path = "dataset__project"
 
 
 class Check(models.Model):
@@ -70,16 +55,10 @@ class Check(models.Model):
         return f"{self.key} of {self.dataset.name}"
 
 
-class CheckRunQuerySet(models.QuerySet["CheckRun"]):
+class CheckRunQuerySet(ProjectScoped["CheckRun"]):
     """Reads of check runs."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Runs in projects the actor may see."""
-        return self.filter(version__dataset__project__in=Project.objects.visible_to(actor).values("pk"))
-
-    def in_project(self, project: Project) -> Self:
-        """Runs of one project."""
-        return self.filter(version__dataset__project=project)
+    project_path = "version__dataset__project"
 
 
 class CheckRun(LeasedWork):
@@ -157,16 +136,10 @@ class CheckResult(models.Model):
         return self.outcome == CheckRun.Verdict.PASSED
 
 
-class SplitRecipeQuerySet(models.QuerySet["SplitRecipe"]):
+class SplitRecipeQuerySet(ProjectScoped["SplitRecipe"]):
     """Reads of splits."""
 
-    def visible_to(self, actor: "Actor") -> Self:
-        """Splits in projects the actor may see."""
-        return self.filter(version__dataset__project__in=Project.objects.visible_to(actor).values("pk"))
-
-    def in_project(self, project: Project) -> Self:
-        """Splits of one project."""
-        return self.filter(version__dataset__project=project)
+    project_path = "version__dataset__project"
 
 
 class SplitRecipe(LeasedWork):

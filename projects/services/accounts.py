@@ -1,4 +1,4 @@
-"""People: the first administrator, sign-in, profiles, passwords, users added by an administrator."""
+"""People: the first administrator, profiles, passwords, users added by an administrator."""
 
 import hashlib
 import secrets
@@ -8,7 +8,6 @@ from typing import cast
 
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
-from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -17,16 +16,13 @@ from django.utils import timezone
 
 from mlportal.lib import names, throttle
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Missing
-from mlportal.lib.lease import scrub
 from projects.actor import Actor
 from projects.models import Particulars, Project, SetupSecret, User
 from projects.permissions import Permission, require
-from projects.services import events, factors, sessions, states, stepup
+from projects.services import events, sessions, states, stepup
 
 WINDOW_SECONDS = 15 * 60
-TRIES_PER_ACCOUNT = 10
-TRIES_PER_ADDRESS = 50
-WRONG = "The name or the password is wrong, or the account is not active."
+TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -89,111 +85,6 @@ def _sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# ---------------------------------------------------------------- signing in
-
-
-def sign_in(username: str, password: str, *, address: str, request_id: str = "") -> User:
-    """Check a name and password; both outcomes are events. The caller starts the session.
-
-    Of a person with a second factor the caller asks for it first, with `second_step`.
-
-    The same sentence answers an unknown name, a wrong password and an inactive account, after the same work.
-
-    Raises
-    ------
-    TooMany
-        After too many tries for this account or from this address; the right password is refused too.
-    Forbidden
-        When they do not match an active account.
-    """
-    user = verify(username, password, address=address, request_id=request_id)
-    if user.second_factor_at is None:
-        admit(user, address=address, request_id=request_id, method="password")
-    return user
-
-
-def admit(user: User, *, address: str, request_id: str, method: str) -> None:
-    """Note that a person is in, after all that was asked of them."""
-    by = Actor.for_user(user, address=address, request_id=request_id)
-    with transaction.atomic():
-        User.objects.filter(pk=user.pk).update(last_login=timezone.now())
-        events.record(by, "user.signed_in", project=None, target=user, data={"method": method})
-
-
-def confirmed_elsewhere(by: Actor) -> None:
-    """Note that a person proved again who they are, at the identity provider."""
-    require(by, Permission.ACCOUNT_EDIT, None)
-    with transaction.atomic():
-        events.record(by, "user.confirmed", project=None, target=by.user, data={"method": "sso"})
-
-
-def from_provider(*, username: str, email: str, display_name: str) -> User:
-    """Make an account without a password, inside the sign-in that its identity provider vouches for."""
-    return _create(username=username, email=email, display_name=display_name, password=None, site_admin=False)
-
-
-def second_step(user: User, code: str, *, address: str, request_id: str, method: str) -> None:
-    """Check the code of the second factor after the password, or the identity provider; both outcomes are events.
-
-    Raises
-    ------
-    TooMany
-        After too many tries for this account or from this address.
-    Invalid
-        When the code does not fit or was used before.
-    """
-    throttle.hit(f"second-address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
-    used = factors.check(user, code)
-    if not used:
-        by = Actor.anonymous(address=address, request_id=request_id)
-        with transaction.atomic():
-            events.record(
-                by, "user.second_factor_failed", project=None, target=user, result="failed", data={"after": method}
-            )
-        raise Invalid("That code does not fit, or was used before.", field="code")
-    admit(user, address=address, request_id=request_id, method=f"{method}, {used}")
-
-
-def verify(username: str, password: str, *, address: str, request_id: str = "") -> User:
-    """Return the active user with this name and password; a failure is an event and counts towards the lock-out.
-
-    Raises
-    ------
-    TooMany
-        After too many tries for this account or from this address; the right password is refused too.
-    Forbidden
-        When they do not match an active account.
-    """
-    if not settings.LOCAL_PASSWORDS:
-        raise Forbidden("Signing in with a password is switched off here.", code="passwords_off")
-    account = f"account:{_sha256(names.key(username))}"
-    throttle.hit(f"address:{address}", limit=TRIES_PER_ADDRESS, seconds=WINDOW_SECONDS)
-    throttle.hit(account, limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
-    user = authenticate(None, username=username.replace("\x00", ""), password=password)
-    if user is None:
-        _note_failure(username, Actor.anonymous(address=address, request_id=request_id))
-        raise Forbidden(WRONG)
-    throttle.forget(account, seconds=WINDOW_SECONDS)
-    return user
-
-
-def _note_failure(username: str, nobody: Actor) -> None:
-    """Record a failed sign-in; the name that was typed may be somebody's, so it can be erased."""
-    known = User.objects.filter(username__iexact=username.replace("\x00", "")[:150]).first()
-    typed = (known.pk if known else 0, scrub(username[:100]))
-    with transaction.atomic():
-        events.record(
-            nobody, "user.sign_in_failed", project=None, result="failed", whom=typed, data={"known": known is not None}
-        )
-
-
-def sign_out(by: Actor) -> None:
-    """Note that a person ended their session."""
-    require(by, Permission.ACCOUNT_EDIT, None)
-    with transaction.atomic():
-        events.record(by, "user.signed_out", project=None, target=by.user)
-
-
 # ---------------------------------------------------------------- one's own account
 
 
@@ -208,7 +99,7 @@ def change_password(by: Actor, *, old: str, new: str) -> User:
     require(by, Permission.ACCOUNT_EDIT, None)
     _refuse_without_passwords()
     user = cast(User, by.user)
-    throttle.hit(f"password:{user.pk}", limit=TRIES_PER_ACCOUNT, seconds=WINDOW_SECONDS)
+    throttle.hit(f"password:{user.pk}", limit=TRIES, seconds=WINDOW_SECONDS)
     if not user.check_password(old):
         raise Invalid("This is not your present password.", field="old")
     _check_password(new, user, field="new")
@@ -278,7 +169,12 @@ def choose_theme(by: Actor, *, theme: str) -> User:
     return user
 
 
-# ---------------------------------------------------------------- users, by a site administrator
+# ---------------------------------------------------------------- users, by a site administrator or a provider
+
+
+def from_provider(*, username: str, email: str, display_name: str) -> User:
+    """Make an account without a password, inside the sign-in that its identity provider vouches for."""
+    return _create(username=username, email=email, display_name=display_name, password=None, site_admin=False)
 
 
 def add(by: Actor, *, username: str, email: str, display_name: str = "", site_admin: bool = False,
@@ -310,6 +206,7 @@ def reset_password(by: Actor, *, user: User) -> NewUser:
         Where nobody signs in with a password, and for a service account, which never signs in.
     """
     require(by, Permission.SITE_ADMIN, None)
+    stepup.require_recent(by)
     _refuse_without_passwords()
     _refuse_service(user)
     password = generate_password()
@@ -365,6 +262,7 @@ def confirm_email(by: Actor, *, user: User) -> User:
         When it is confirmed already, or a service account's, which reaches nobody.
     """
     require(by, Permission.SITE_ADMIN, None)
+    stepup.require_recent(by)
     _refuse_service(user)
     with transaction.atomic():
         if not User.objects.filter(pk=user.pk, email_confirmed=False).update(email_confirmed=True, email_before=""):

@@ -15,7 +15,7 @@ from threading import Lock
 
 from mlportal.lib.errors import Forbidden, TooMany, Unauthenticated
 from projects.models import User
-from projects.services import accounts
+from projects.services import signing_in
 
 SECONDS = 600
 MAX_KNOWN = 4096
@@ -68,6 +68,6 @@ def _remembered(place: bytes, stored: Callable[[int], str | None]) -> int | None
 
 def _checked(username: str, password: str, *, address: str, request_id: str) -> User:
     try:
-        return accounts.verify(username, password, address=address, request_id=request_id)
+        return signing_in.verify(username, password, address=address, request_id=request_id)
     except (Forbidden, TooMany) as refusal:  # a client would retry 429 for a quarter of an hour without a word
         raise Unauthenticated(refusal.message) from None

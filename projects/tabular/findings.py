@@ -168,12 +168,14 @@ def of_column(name: str, kind: str, rows: int, facts: dict[str, Any]) -> list[Fi
             Finding("high_cardinality", f"{distinct:,} different values; one-hot encoding makes as many columns.", name)
         )
     elif kind == "text" and facts.get("number_share", 0) >= MOSTLY:
-        found.append(
-            Finding(
-                "mostly_numbers", f"{facts['number_share']:.1%} of the values are numbers, the others are text.", name
-            )
-        )
+        found.append(Finding("mostly_numbers", _numbers_in_text(facts["number_share"]), name))
     return found
+
+
+def _numbers_in_text(share: float) -> str:
+    if share == 1:
+        return "Every value is a number, but the column is text: cast it where it comes from."
+    return f"{min(share, 0.999):.1%} of the values are numbers, the others are text."
 
 
 def of_table(rows: int, duplicates: int | None) -> list[Finding]:

@@ -24,7 +24,7 @@ from projects.actor import Actor
 from projects.forms import people
 from projects.models import Project, User
 from projects.permissions import Permission
-from projects.services import accounts, sessions
+from projects.services import accounts, known_browsers, sessions, signing_in
 from projects.services.oidc import client, flow
 from projects.views import waiting
 
@@ -77,9 +77,10 @@ class SignIn(View):
         if not form.is_valid():
             return self._page(request, form, 422)
         try:
-            user = accounts.sign_in(
+            user = signing_in.sign_in(
                 form.cleaned_data["username"], form.cleaned_data["password"],
                 address=address_of(request), request_id=request_id_of(request),
+                browser=request.COOKIES.get(known_browsers.COOKIE, ""),
             )  # fmt: skip
         except DomainError as error:
             form.add_error(None, error.message)
@@ -87,7 +88,13 @@ class SignIn(View):
             if error.retry_after:
                 response["Retry-After"] = str(error.retry_after)
             return response
-        return come_in(request, user, next_page=next_of(request), method=PASSWORD)
+        response = come_in(request, user, next_page=next_of(request), method=PASSWORD)
+        response.set_cookie(
+            known_browsers.COOKIE, known_browsers.mark(signing_in.account_of(user.username)),
+            max_age=known_browsers.SECONDS, path=reverse("projects:sign-in"), secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True, samesite="Strict",
+        )  # fmt: skip
+        return response
 
     def _page(self, request: HttpRequest, form: people.SignIn, status: int) -> HttpResponse:
         values = {
@@ -130,7 +137,7 @@ class SignOut(SiteView):
     permission = Permission.ACCOUNT_EDIT
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        accounts.sign_out(self.actor)
+        signing_in.sign_out(self.actor)
         by_provider = client.is_on() and str(request.session.get("method", "")).startswith(client.PROVIDER)
         logout(request)
         there = flow.sign_out_address(request) if by_provider else ""

@@ -154,6 +154,7 @@ def _uses(view: ProjectView, versions: list[DatasetVersion]) -> dict[str, Any]:
     return {
         "versions": versions,
         "uses": total,
+        "more": total.runs + total.models - len(total.newest),
         "holds": [(labels[hold.version], hold) for hold in held],
         "size_bytes": sum(version.size_bytes for version in versions),
         "days": view.project.trash_days,

@@ -105,7 +105,8 @@ class DatasetNew(ProjectView):
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """Take the body with the handler that stores while it arrives."""
         handler = TableUploadHandler(request)
-        request.upload_handlers = [handler]
+        if request.content_type == "multipart/form-data":  # else there is no file, and the form may have been read
+            request.upload_handlers = [handler]
         try:
             return csrf_protect(self._take)(request, handler)
         finally:

@@ -21,7 +21,7 @@ from projects.access import SiteView, request_id_of
 from projects.forms import people
 from projects.models import SecondFactor, User
 from projects.permissions import Permission
-from projects.services import accounts, factors, second_factor
+from projects.services import factors, second_factor, signing_in
 from projects.views import waiting
 from projects.views.accounts import BACKEND, see_other
 
@@ -56,7 +56,7 @@ class SecondStep(View):
         return see_other(held.next_page)
 
     def _check(self, request: HttpRequest, held: waiting.Waiting, code: str) -> bool:
-        accounts.second_step(
+        signing_in.second_step(
             held.user, code, address=address_of(request), request_id=request_id_of(request), method=held.method
         )
         return True

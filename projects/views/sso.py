@@ -19,7 +19,7 @@ from mlportal.lib.public import public
 from projects.access import SiteView, request_id_of
 from projects.models import User
 from projects.permissions import Permission
-from projects.services import accounts, sessions
+from projects.services import sessions, signing_in
 from projects.services.oidc import client, flow, people
 from projects.services.oidc.refusals import ProviderFault, SignInRefused
 from projects.views.accounts import come_in, next_of
@@ -76,7 +76,7 @@ class SsoReturn(View):
         place = {"address": address_of(request), "request_id": request_id_of(request)}
         user = people.admit(back.claims, **place)
         if user.second_factor_at is None:
-            accounts.admit(user, **place, method=client.PROVIDER)
+            signing_in.admit(user, **place, method=client.PROVIDER)
         page = back.next_page if _is_ours(request, back.next_page) else "/"
         return come_in(request, user, next_page=page, method=client.PROVIDER, proved_at=_proved_at(back.claims))
 
@@ -87,7 +87,7 @@ class SsoReturn(View):
         proved = _proved_at(back.claims)
         if proved is None or timezone.now() - proved > timedelta(minutes=max(settings.STEP_UP_MINUTES, 1)):
             raise SignInRefused("not_recent", whom=request.user.pk)
-        accounts.confirmed_elsewhere(request.actor)
+        signing_in.confirmed_elsewhere(request.actor)
         form = request.session.pop(FORM_KEY, None) or {"path": "/", "fields": []}
         sessions.proved(request)
         return render(request, "projects/step_up_done.html", form)

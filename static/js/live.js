@@ -48,6 +48,7 @@ behaviour("live-part", (box) => {
       if (!old) continue;
       if (old.dataset.liveRows !== undefined) hold(old, part);
       morph(old, part);
+      for (const total of $$(`[data-total-of="${part.id}"]`)) total.textContent = part.dataset.liveTotal ?? total.textContent;
     }
     document.dispatchEvent(new CustomEvent("livechange", { detail: { topic: box.dataset.liveTopic } }));
   }

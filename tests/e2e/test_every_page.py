@@ -45,7 +45,7 @@ NO_PAGE = {
     f"{P}models/<str:name>/v/<int:number>/technical-file/issues/": PART,
     "admin/removals/<int:number>/record/": FILE,
     f"{P}reports/<int:report>/blocks/<str:block>/": NUMBERS,
-    f"{P}live/": "a line of events",
+    f"{P}live/": "a line of events", f"{P}runs/<run>/metrics/": "leads on to a page",
 }  # fmt: skip
 # What a page is asked, and the answer where it is not 200.
 ASKED = {f"{P}datasets/<str:name>/checks/new/": "?kind=range", f"{P}models/register/run/": "?run=1"}

@@ -87,8 +87,11 @@ def test_new_rows_wait_behind_a_link(person, stage):
     page = person.page
     open_line(person)
     first = page.locator("table.runs tbody tr").first.get_attribute("id")
+    total = page.locator("[data-total-of=runs]")
+    before = int(total.inner_text())
     call(stage, "POST", "runs/", {"experiment": "live", "name": "late", "start": True})
     expect(page.get_by_role("link", name=re.compile("1 new run"))).to_be_visible()
+    expect(total).to_have_text(str(before + 1))
     assert page.locator("table.runs tbody tr").first.get_attribute("id") == first
     page.get_by_role("link", name=re.compile("1 new run")).click()
     expect(page.locator("table.runs tbody")).to_contain_text("late")

@@ -263,3 +263,14 @@ def test_every_module_of_the_file_stands_behind_those_it_imports():
         needed = re.findall(r'^import .*?"[./]+(?:[\w-]+/)*([\w-]+)\.js";$', text, re.MULTILINE)
         assert set(needed) <= stood, name
         stood.add(name.rpartition("/")[2])
+
+
+def test_a_frozen_block_without_values_offers_no_file_of_its_chart(web, project, experiment):
+    block = {"id": "i1", "kind": "chart", "chart": "importance", "experiment": experiment.pk, "state": ""}
+    report = reports.create(writer(project), project=project, title="Why", content=[block])
+    place = f"{P}/reports/{report.pk}/"
+    assert "data-figure-act" in web.get(place).content.decode()  # what it shows comes later
+    reports.freeze(writer(project), report=report)
+    for page in (web.get(place), web.get(f"{place}export/")):
+        assert "No study is chosen" in page.content.decode()
+        assert 'data-figure-act="png"' not in page.content.decode()

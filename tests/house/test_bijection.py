@@ -6,7 +6,7 @@ from deployments.services import aliases, endpoints, promotions
 from experiments.services import runs
 from mlportal.lib.errors import DomainError
 from projects.models import Event, ObjectState
-from projects.services import accounts, members, projects, tokens, verification
+from projects.services import accounts, members, projects, signing_in, tokens, verification
 from tests.factories.deployments import make_request, make_team, make_trained_run, make_version
 from tests.factories.experiments import make_experiment
 from tests.factories.projects import PASSWORD, actor
@@ -37,8 +37,8 @@ def test_each_change_is_one_entry_and_each_entry_one_change():
     version = make_version(team, run=make_trained_run(team))
     request = make_request(team, version=version)
     bo = day.do(accounts.add, root, username="bo", email="bo@example.org").user
-    day.do(accounts.sign_in, "churn-admin", PASSWORD, address="10.0.0.1")
-    day.do(accounts.sign_in, "churn-admin", "wrong password", address="10.0.0.1")
+    day.do(signing_in.sign_in, "churn-admin", PASSWORD, address="10.0.0.1")
+    day.do(signing_in.sign_in, "churn-admin", "wrong password", address="10.0.0.1")
     member = day.do(members.add, team.admin, project=project, user=bo, role="viewer")
     day.do(members.add, team.admin, project=project, user=bo, role="viewer")  # refused: held already
     member = day.do(members.change_role, team.admin, member=member, role="ops")

@@ -43,8 +43,8 @@ NOT_ASKED = {
         [f"{API}predictions/<str:prediction>/", f"{API}promotions/<int:number>/threshold/"], "reads a file of one row"
     ),
     **dict.fromkeys(
-        ["from-client/<str:uuid>/", f"{P}comments/<int:comment>/", f"{P}views/<int:view>/", f"{P}trash/datasets/"],
-        "leads on to a page",
+        ["from-client/<str:uuid>/", f"{P}comments/<int:comment>/", f"{P}views/<int:view>/", f"{P}trash/datasets/",
+         f"{P}runs/<run>/metrics/"], "leads on to a page",
     ),
 }  # fmt: skip
 # What a route is asked beside its address.

@@ -165,6 +165,17 @@ def test_lineage_asks_as_often_for_one_run_as_for_many(version, ana, project, dj
 # --- deletion --------------------------------------------------------------------------------------
 
 
+def test_before_it_goes_it_is_told_how_many_use_it(version, adam, project):
+    experiment = make_experiment(project)
+    for _ in range(22):
+        make_run(experiment)
+    Run.objects.update(dataset_version=version)
+    page = page_of(adam).get(f"{DATASET}v/1/delete/").content.decode()
+    assert "0 models, 22 runs" in page
+    assert page.count('class="tag line"') == 20
+    assert "and 2 more" in page
+
+
 def test_a_version_goes_to_the_trash_and_comes_back(version, adam, project):
     client = page_of(adam)
     assert b"No run and no model has used it" in client.get(f"{DATASET}v/1/delete/").content

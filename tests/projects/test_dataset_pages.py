@@ -54,6 +54,11 @@ def test_upload_needs_the_csrf_token(project):
     client = Client(enforce_csrf_checks=True)
     client.force_login(make_user("ana", role="scientist", project=project))
     assert send(client).status_code == 403
+    urlencoded = {"data": "a=b", "content_type": "application/x-www-form-urlencoded"}
+    # A form that brings no file was read already when the view begins.
+    assert client.post("/p/churn/datasets/new/", **urlencoded).status_code == 403
+    client = client_of(project, "scientist")
+    assert client.post("/p/churn/datasets/new/", **urlencoded).status_code == 422
     assert DatasetVersion.objects.count() == 0
 
 

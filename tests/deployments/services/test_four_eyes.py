@@ -212,6 +212,7 @@ def test_e8_the_right_to_decide_given_by_who_wants_it_live_does_not_count(team, 
     ]
     words = " ".join(browser(team, "manager").get(f"/p/churn/promotions/{request.pk}/").content.decode().split())
     assert "churn-ops became Manager (approver)" in words
+    assert "Manager (approver): churn-manager, churn-manager2<" in words  # who could sign
     assert (f"by churn-{giver}, who asked: does not count here" in words) == (giver == "scientist2")
     Membership.objects.filter(pk=row.pk).update(valid_from=request.requested_at)
     assert late_roles.since(request) == []

@@ -12,10 +12,11 @@ from deployments.models import ModelVersion, PaperRelease, Reproduction, Technic
 from deployments.proof import filed
 from deployments.services import removals
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
+from mlportal.views import removals as pages
 from projects.models import Anchor, Event, ObjectState, Project, ProjectRemoval
 from projects.services import anchors, belongings, legal_holds, verification
 from tests.factories.deployments import make_live, make_team, make_version
-from tests.factories.projects import actor, make_token, make_user
+from tests.factories.projects import actor, make_project, make_token, make_user
 from tests.house.kinds import fill
 from tests.house.world import make_world
 
@@ -168,7 +169,7 @@ def test_only_a_site_administrator_who_types_the_name(site, team):
     assert not ProjectRemoval.objects.exists()
 
 
-def test_by_page(site, team, client):
+def test_by_page(site, team, client, monkeypatch):
     client.force_login(site.user)
     make_version(team)
     slug = team.project.slug
@@ -181,6 +182,14 @@ def test_by_page(site, team, client):
     asked = ProjectRemoval.objects.get()
     assert client.get(f"/p/{slug}/").status_code == 404
     assert "Call off" in client.get("/admin/removals/").content.decode()
+    monkeypatch.setattr(pages, "SHOWN", 1)
+    newer = ProjectRemoval.objects.create(
+        project=make_project("newer"), name="Newer", reason=WHY, asked_by=site.user, due_at=asked.due_at
+    )
+    first = client.get("/admin/removals/").content.decode()
+    assert (f'href="?before={newer.pk}" rel="next"' in first, "Newer" in first) == (True, True)
+    last = client.get("/admin/removals/", {"before": newer.pk}).content.decode()
+    assert ('rel="next"' in last, f">{asked.name}<" in last) == (False, True)
     assert client.get(f"/admin/removals/{asked.pk}/record/").status_code == 404
     assert client.post(f"/admin/removals/{asked.pk}/call-off/").status_code == 303
     assert client.get(f"/p/{slug}/").status_code == 200

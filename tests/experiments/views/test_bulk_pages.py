@@ -89,6 +89,8 @@ def test_archiving_a_filter_says_the_count_first_and_can_be_undone(web, made):
     said = web.get(done["Location"])
     assert "3 runs archived." in page(said)
     assert f'action="/p/churn/bulk/{number}/undo/"' in said.content.decode()
+    part = web.get(f"/p/churn/bulk/{number}/?q=depth>=1", headers={"HX-Target": f"bulk-{number}"}).content.decode()
+    assert 'name="back" value="?q=depth%3E%3D1"' in part
     back = web.post(f"/p/churn/bulk/{number}/undo/")
     assert "Undone for 3 runs" in page(web.get(back["Location"]))
     assert active() == ["r0", "r1", "r2", "r3"]

@@ -102,7 +102,9 @@ def test_curves_come_in_groups_and_the_machine_apart(web, run):
     ("name", "label", "value", "shown"),
     [
         ("system/cpu_utilization_percentage", "CPU", 41.25, "41.2%"),
-        ("system/node_1/gpu_0_memory_usage_megabytes", "Node 1 GPU 0 memory", 11234.5, "11,234 MB"),
+        ("system/node_1/gpu_0_memory_usage_megabytes", "Node 1 GPU 0 memory used", 11234.5, "11,234 MB"),
+        ("system/system_memory_usage_percentage", "Memory", 28.0, "28.0%"),
+        ("system/system_memory_usage_megabytes", "Memory used", 7290.0, "7,290 MB"),
         ("system/gpu_0_power_usage_watts", "GPU 0 power", 231.0, "231.0 W"),
         ("system/network_receive_megabytes", "Network received", math.nan, "NaN"),
         ("system/my_own", "My own", 3.0, "3.0"),

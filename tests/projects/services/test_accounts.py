@@ -1,9 +1,14 @@
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from django.conf import settings
+from django.test import Client
+from django.utils import timezone
 
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, TooMany
 from projects.models import Event, SetupSecret, User
-from projects.services import accounts
+from projects.services import accounts, known_browsers, signing_in
 from tests.factories.projects import PASSWORD, actor, make_project, make_user
 
 pytestmark = pytest.mark.django_db
@@ -61,7 +66,7 @@ def test_no_setup_link_once_there_is_an_administrator(root):
 
 
 def test_sign_in_ignores_the_case_of_the_name(root):
-    assert accounts.sign_in("ROOT", PASSWORD, address="10.0.0.1") == root
+    assert signing_in.sign_in("ROOT", PASSWORD, address="10.0.0.1") == root
     assert verbs() == ["user.signed_in"]
 
 
@@ -69,34 +74,61 @@ def test_sign_in_ignores_the_case_of_the_name(root):
 def test_sign_in_answers_every_mistake_alike(root, name):
     make_user("gone", is_active=False)
     with pytest.raises(Forbidden) as refused:
-        accounts.sign_in(name, PASSWORD if name == "gone" else "wrong password", address="10.0.0.1")
-    assert (refused.value.message, verbs()) == (accounts.WRONG, ["user.sign_in_failed"])
+        signing_in.sign_in(name, PASSWORD if name == "gone" else "wrong password", address="10.0.0.1")
+    assert (refused.value.message, verbs()) == (signing_in.WRONG, ["user.sign_in_failed"])
 
 
 def test_too_many_tries_refuse_the_right_password_too(root):
-    for _ in range(accounts.TRIES_PER_ACCOUNT):
+    for _ in range(signing_in.TRIES_PER_ACCOUNT):
         with pytest.raises(Forbidden):
-            accounts.sign_in("root", "wrong password", address="10.0.0.1")
+            signing_in.sign_in("root", "wrong password", address="10.0.0.1")
     with pytest.raises(TooMany) as refused:
-        accounts.sign_in("Root", PASSWORD, address="10.0.0.2")
-    assert 0 < refused.value.retry_after <= accounts.WINDOW_SECONDS + 1
+        signing_in.sign_in("Root", PASSWORD, address="10.0.0.2")
+    assert 0 < refused.value.retry_after <= signing_in.WINDOW_SECONDS + 1
+
+
+def test_guesses_elsewhere_do_not_lock_the_owner_out_of_a_browser_they_used(root):
+    """Neither those for the account nor those from the address they share; the browser has a count of its own."""
+    client = Client()
+    form = {"username": "root", "password": PASSWORD}
+    assert client.post("/sign-in/", form).status_code == 303
+    client.post("/sign-out/")
+    stranger = Client()
+    for _ in range(signing_in.TRIES_PER_ACCOUNT):
+        stranger.post("/sign-in/", {**form, "password": "wrong password"})
+    assert stranger.post("/sign-in/", form).status_code == 429
+    assert client.post("/sign-in/", form).status_code == 303
+    kept = client.cookies[known_browsers.COOKIE]
+    assert (kept["httponly"], kept["samesite"], kept["path"]) == (True, "Strict", "/sign-in/")
+    for name, mark in (("root", kept.value + "x"), ("nobody", kept.value)):  # a forged mark, and one of another account
+        assert known_browsers.of(signing_in.account_of(name), mark) == ""
+    client.post("/sign-out/")
+    for _ in range(signing_in.TRIES_PER_ACCOUNT):
+        client.post("/sign-in/", {**form, "password": "wrong password"})
+    assert client.post("/sign-in/", form).status_code == 429
 
 
 def test_a_success_clears_the_count_of_the_account(root):
     for _ in range(2):
-        for _ in range(accounts.TRIES_PER_ACCOUNT - 1):
+        for _ in range(signing_in.TRIES_PER_ACCOUNT - 1):
             with pytest.raises(Forbidden):
-                accounts.sign_in("root", "wrong password", address="10.0.0.1")
-        accounts.sign_in("root", PASSWORD, address="10.0.0.1")
+                signing_in.sign_in("root", "wrong password", address="10.0.0.1")
+        signing_in.sign_in("root", PASSWORD, address="10.0.0.1")
 
 
 def test_one_address_cannot_try_many_accounts(monkeypatch):
-    monkeypatch.setattr(accounts, "TRIES_PER_ADDRESS", 3)
+    monkeypatch.setattr(signing_in, "TRIES_PER_ADDRESS", 3)
     for name in ("a", "b", "c"):
         with pytest.raises(Forbidden):
-            accounts.sign_in(name, "wrong password", address="10.0.0.9")
+            signing_in.sign_in(name, "wrong password", address="10.0.0.9")
     with pytest.raises(TooMany):
-        accounts.sign_in("d", "wrong password", address="10.0.0.9")
+        signing_in.sign_in("d", "wrong password", address="10.0.0.9")
+
+
+def test_people_who_come_in_do_not_use_up_the_tries_of_their_address(root, monkeypatch):
+    monkeypatch.setattr(signing_in, "TRIES_PER_ADDRESS", 2)
+    for _ in range(4):
+        signing_in.sign_in("root", PASSWORD, address="10.0.0.9")
 
 
 def test_change_password(root):
@@ -169,6 +201,10 @@ def test_add_needs_a_site_administrator(root):
 
 def test_reset_password(root):
     mei = make_user("mei")
+    left_open = replace(actor(root), authenticated_at=timezone.now() - timedelta(hours=1))
+    for change in (accounts.reset_password, accounts.confirm_email):  # either could make a second person of oneself
+        with pytest.raises(Forbidden, match="Confirm that it is you"):
+            change(left_open, user=mei)
     new = accounts.reset_password(actor(root), user=mei)
     mei.refresh_from_db()
     assert (mei.check_password(new.password), mei.must_change_password) == (True, True)
@@ -195,7 +231,7 @@ def test_the_last_site_administrator_stays(root):
 
 
 def test_sign_out_is_an_event(root):
-    accounts.sign_out(actor(root))
+    signing_in.sign_out(actor(root))
     assert verbs() == ["user.signed_out"]
 
 

@@ -6,7 +6,7 @@ from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.actor import Actor
 from projects.models import ApiToken, Event, Membership, ServiceOwner, User
 from projects.permissions import Permission, allowed
-from projects.services import accounts, credentials, groups, members, service_accounts, tokens
+from projects.services import accounts, credentials, groups, members, service_accounts, signing_in, tokens
 from projects.services import entry as entries
 from tests.factories.projects import PASSWORD, actor, make_project, make_user
 
@@ -38,7 +38,7 @@ def test_an_account_is_bound_to_its_project_and_cannot_sign_in(churn, admin, mei
     assert churn.roles_of(account) == ["scientist"]
     assert [event.verb for event in Event.objects.order_by("seq")] == ["member.added", "service.created"]
     with pytest.raises(Forbidden, match="wrong"):
-        accounts.verify("churn.ci", PASSWORD, address="10.0.0.1")
+        signing_in.verify("churn.ci", PASSWORD, address="10.0.0.1")
     root = actor(make_project("other").created_by)
     for refused in (accounts.reset_password, accounts.confirm_email):
         with pytest.raises(Conflict) as error:

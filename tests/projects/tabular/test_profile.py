@@ -109,6 +109,18 @@ def test_kinds_of_columns(tmp_path):
     assert found == {("id_like", "row"), ("id_like", "user")}
 
 
+def test_numbers_kept_as_text_are_told_with_their_share(tmp_path):
+    every = [f"{n % 1000}.5" for n in range(2000)]
+    most = ["none", *every[1:]]
+    report = profile(tmp_path, parquet(pa.table({"every": every, "most": most})))
+    assert {
+        remark["column"]: remark["message"] for remark in report.warnings if remark["code"] == "mostly_numbers"
+    } == {
+        "every": "Every value is a number, but the column is text: cast it where it comes from.",
+        "most": "99.9% of the values are numbers, the others are text.",
+    }
+
+
 def test_empty_and_constant_columns_are_told(tmp_path):
     report = profile(tmp_path, b"none,same,some\n" + b",1,\n" * 59 + b",1,x\n")
     assert {(remark["code"], remark["column"]) for remark in report.warnings} == {

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from projects.models import ApiToken, Event, Membership, Project, User
-from projects.services import accounts, tokens
+from projects.services import accounts, signing_in, tokens
 from tests.factories.projects import PASSWORD, actor, make_project, make_user
 
 pytestmark = pytest.mark.django_db
@@ -66,11 +66,11 @@ def test_sign_in_never_leaves_the_portal(client, root, elsewhere):
 def test_sign_in_refuses_with_one_sentence(client, root):
     response = client.post("/sign-in/", {"username": "root", "password": "wrong"})
     assert response.status_code == 422
-    assert accounts.WRONG in response.content.decode()
+    assert signing_in.WRONG in response.content.decode()
 
 
 def test_sign_in_is_limited(client, root):
-    for _ in range(accounts.TRIES_PER_ACCOUNT):
+    for _ in range(signing_in.TRIES_PER_ACCOUNT):
         client.post("/sign-in/", {"username": "root", "password": "wrong"})
     response = client.post("/sign-in/", {"username": "root", "password": PASSWORD})
     assert (response.status_code, int(response["Retry-After"]) > 0) == (429, True)
