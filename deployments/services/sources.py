@@ -14,6 +14,7 @@ from deployments.proof.manifest import File
 from deployments.services import aliases
 from experiments.mlflow import wire
 from experiments.models import Artifact, LoggedModel, Run
+from experiments.services import locations
 from mlportal.lib.errors import DomainError, Invalid, Missing
 from projects.models import Project
 
@@ -129,6 +130,7 @@ def _local(project: Project, claim: Claim) -> NoReturn:
 
 def _elsewhere(project: Project, claim: Claim) -> Source:
     """Keep the address of a store that is not ours as text."""
+    locations.check_host(claim.source, "source")
     if _PROXY_ROUTE.search(unquote(urlsplit(claim.source).path)):
         _refuse(claim, "run_id")
     logged = _logged_model(project, claim) if claim.model_id else None

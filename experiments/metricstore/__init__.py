@@ -17,7 +17,7 @@ from .kept import forget as forget_steps
 from .language import clauses, parse, pieces
 from .leaders import Top, tops
 from .leaders import read_on as read_on_for_tops
-from .limits import check_batch, check_keys, check_texts
+from .limits import check_batch, check_keys, check_new, check_texts
 from .many import key_names, keys_used, move_many, retag_many
 from .meaning import Condition, FilterError, Group, Node
 from .names import VALUES_COUNTED, have, names_of, ranges, some, value_counts
@@ -71,6 +71,7 @@ __all__ = [
     "bundle",
     "check_batch",
     "check_keys",
+    "check_new",
     "check_texts",
     "clauses",
     "count",

@@ -46,6 +46,21 @@ def check_batch(metrics: Sequence[Metric], params: Mapping[str, str], tags: Mapp
     check_texts("tags", tags, TAG_CHARS)
 
 
+def check_new(params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+    """Refuse what a new run cannot begin with: as a batch, but it may have as many tags as a batch has items.
+
+    Raises
+    ------
+    Invalid
+        As of `check_batch`.
+    """
+    _check_count("params", len(params), BATCH_PARAMS)
+    _check_count("tags", len(tags), BATCH_ITEMS)
+    check_keys((), params, tags)
+    check_texts("params", params, PARAM_CHARS)
+    check_texts("tags", tags, TAG_CHARS)
+
+
 def check_keys(metrics: Sequence[Metric], params: Iterable[str], tags: Iterable[str]) -> None:
     """Refuse keys that are empty, too long, or could not be a path."""
     if not _are_keys([m[0] for m in metrics]):

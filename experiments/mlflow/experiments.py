@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from experiments.mlflow import wire
@@ -16,6 +17,7 @@ from projects.permissions import Permission
 
 __all__ = ["find", "wire_id"]
 _BIGGEST_ID = 2**63 - 1
+_WHOLE = re.compile(r"-?[0-9]+")
 
 
 def find(call: Call, text: str) -> Experiment:
@@ -30,10 +32,10 @@ def find(call: Call, text: str) -> Experiment:
     """
     if text in ("", "0"):
         found: Experiment | None = experiments.default(call.actor, project=call.project)
-    elif not (text.isascii() and text.isdigit()):
+    elif not _WHOLE.fullmatch(text):
         raise wrong("experiment_id", text, "it must be a whole number")
     else:
-        found = _numbered(call, int(text) if len(text) < 20 else _BIGGEST_ID + 1)
+        found = _numbered(call, int(text) if len(text) < 20 else 0)
     if found is None:
         raise Missing(f"No Experiment with id={text[:40]} exists", field="experiment_id")
     found.project = call.project

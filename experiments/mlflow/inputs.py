@@ -24,7 +24,7 @@ _OF_MODEL = ("artifact_path", "flavors", "utc_time_created", "run_id")
 @endpoint(Run, Permission.RUN_LOG)
 def log_inputs(call: Call) -> dict[str, Any]:
     """Record the datasets and models that a run read."""
-    run = active_run(call)
+    run = active_run(call, strict=True)
     datasets = [_described(item) for item in call.fields.items("datasets", limit=DATASETS)]
     models = [item.needed("model_id") for item in call.fields.items("models", limit=DATASETS)]
     inputs.record(call.actor, run=run, datasets=datasets, models=models)

@@ -13,18 +13,25 @@ from mlportal.lib.errors import Conflict, Missing
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 
 
-def run_id_of(call: Call) -> str:
+def run_id_of(call: Call, *, strict: bool = False) -> str:
     """Return the run id a call names; ``run_uuid`` is its old spelling.
+
+    Parameters
+    ----------
+    call : Call
+    strict : bool
+        Whether a text that is no run id is refused as such, as MLflow does where it takes batches and inputs; elsewhere
+        it is the id of a run that is not there.
 
     Raises
     ------
     Invalid
-        When there is none, or it is no run id.
+        When there is none, or, if asked for, it is no run id.
     """
     found = call.fields.text("run_id") or call.fields.text("run_uuid")
     if not found:
         raise required("run_id")
-    if not _RUN_ID.fullmatch(found):
+    if strict and not _RUN_ID.fullmatch(found):
         raise wrong("run_id", found, "it is no run id")
     return found
 
@@ -44,8 +51,8 @@ def find_run(call: Call, run_id: str = "") -> Run:
     return run
 
 
-def active_run(call: Call) -> Run:
-    """Return the run a call writes to.
+def active_run(call: Call, *, strict: bool = False) -> Run:
+    """Return the run a call writes to; with ``strict`` as of `run_id_of`.
 
     Raises
     ------
@@ -54,7 +61,7 @@ def active_run(call: Call) -> Run:
     Conflict
         When it is deleted.
     """
-    run = find_run(call)
+    run = find_run(call, run_id_of(call, strict=strict))
     if run.lifecycle != Lifecycle.ACTIVE:
         raise Conflict(
             f"The run {run.uuid} must be in the 'active' state. Current state is deleted.", code="run_deleted"

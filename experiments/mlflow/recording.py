@@ -25,10 +25,10 @@ Pairs = list[tuple[str, str]]
 @endpoint(Run, Permission.RUN_LOG)
 def log_batch(call: Call) -> dict[str, Any]:
     """Record metrics, parameters and tags of a run: all of it or nothing."""
-    run = active_run(call)
+    run = active_run(call, strict=True)
     metrics = _metrics(call.fields)
     params = _pairs(call.fields, "params", BATCH_PARAMS)
-    tags = _pairs(call.fields, "tags", BATCH_TAGS)
+    tags = _named(_pairs(call.fields, "tags", BATCH_TAGS))
     runs.log_batch(
         call.actor, run=run, metrics=metrics, params=_once(params, PARAM_CHARS), tags=_cut(tags, TAG_CHARS),
         model_points=_model_points(call.fields.items("metrics"), metrics) if _names_models(call.fields) else (),
@@ -61,8 +61,7 @@ def log_parameter(call: Call) -> dict[str, Any]:
 def set_tag(call: Call) -> dict[str, Any]:
     """Set one tag of a run."""
     run = active_run(call)
-    key, value = _pair(call.fields)
-    runs.log_batch(call.actor, run=run, tags={key: value[:TAG_CHARS]})
+    runs.log_batch(call.actor, run=run, tags=_cut(_named([_pair(call.fields)]), TAG_CHARS))
     return {}
 
 
@@ -130,6 +129,11 @@ def _is_short_list(found: object, limit: int) -> bool:
 
 def _pair(item: Fields) -> tuple[str, str]:
     return item.needed("key"), item.text("value")
+
+
+def _named(tags: Pairs) -> Pairs:
+    """Leave out an empty name of a run, which changes nothing, as in MLflow."""
+    return [pair for pair in tags if pair != (runs.NAME_TAG, "")]
 
 
 def _once(pairs: Pairs, limit: int) -> dict[str, str]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from experiments import metricstore
 from experiments.models import Experiment, ExperimentTag, Folder, Lifecycle, Run
-from experiments.services import folders
+from experiments.services import folders, locations
 from mlportal.lib import names
 from mlportal.lib.errors import Conflict
 from projects.actor import Actor
@@ -47,6 +47,7 @@ def create(
     require(by, Permission.RUN_LOG, project)
     exact, tags = names.exact(name, field="name", limit=NAME_CHARS, required=True), tags or {}
     _check_tags(tags)
+    locations.check_root(artifact_location, "artifact_location")
     facts = {
         "description": names.clean_text(description, field="description") or tags.get(NOTE_TAG, ""),
         "artifact_location": names.exact(artifact_location, field="artifact_location", limit=LOCATION_CHARS),

@@ -57,7 +57,7 @@ def create(
     require(by, _right_to_create(source), experiment.project, within=experiment)
     params, tags = params or {}, tags or {}
     _check_family(experiment, dataset_version, parent)
-    metricstore.check_batch((), params, tags)
+    metricstore.check_new(params, tags)
     parent = parent or _parent_of(experiment.project_id, tags)
     now = timezone.now()
     began = _ms(now) if started_ms is None else started_ms

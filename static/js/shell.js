@@ -124,3 +124,6 @@ for (const tab of $$(".tabs [aria-current='page']")) {
   const [box, seen] = [tab.getBoundingClientRect(), tabs.getBoundingClientRect()];
   if (box.right > seen.right) tabs.scrollLeft += box.right - seen.right + seen.width / 4;
 }
+
+/* a map of time that does not fit: its newest end is in sight */
+for (const map of $$(".tblwrap.newest")) map.scrollLeft = map.scrollWidth;

@@ -66,6 +66,16 @@ def test_the_tab_of_the_page_is_in_sight(finger):
     expect(tab).to_be_in_viewport(ratio=0.9)  # the line below the tabs covers a pixel
 
 
+def test_the_newest_end_of_the_drift_map_is_in_sight(finger):
+    finger.go("/p/churn/monitoring/?endpoint=a-drifted&range=30d")
+    expect(finger.page.locator(".heat")).to_be_visible()
+    whole, seen, left = finger.page.evaluate(
+        "(map => [map.scrollWidth, map.clientWidth, map.scrollLeft])(document.querySelector('.heat').parentElement)"
+    )
+    assert whole > seen
+    assert left + seen == pytest.approx(whole, abs=1)
+
+
 def test_nothing_moves_for_who_wants_no_motion(finger):
     """No colour fades: thousands of cells that each fade for a hundredth of a millisecond hold a page for seconds."""
     finger.go("/")

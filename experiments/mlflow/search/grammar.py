@@ -28,6 +28,7 @@ _KEY = re.compile(r"[\w/\-:]+(?:\.[\w/\-:]+)*")
 _QUOTED_KEY = re.compile(r"`([^`]*)`|\"([^\"]*)\"|'([^']*)'")
 _VALUE = re.compile(r"'((?:''|[^'])*+)'|\"((?:\"\"|[^\"])*+)\"")  # a doubled quote stays doubled
 _NUMBER = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])", re.ASCII)
+_QUOTED_WHOLE = re.compile(r"(['\"])(-?[0-9]+)\1")
 _OPERATOR = re.compile(r">=|<=|!=|=|>|<|(?:NOT\s+IN|IN|ILIKE|LIKE|IS\s+NOT\s+NULL|IS\s+NULL)(?!\w)", re.IGNORECASE)
 _AND = re.compile(r"AND(?!\w)", re.IGNORECASE)
 _WAY = re.compile(r"\s+(ASC|DESC)\s*", re.IGNORECASE)
@@ -236,7 +237,8 @@ class _Reader:
 
     def _number(self, field: Field) -> float | int:
         start = self.at
-        text = self._needed(_NUMBER, "expected a numeric value").group()
+        quoted = self.take(_QUOTED_WHOLE) if field.is_quoted else None
+        text = quoted[2] if quoted else self._needed(_NUMBER, "expected a numeric value").group()
         is_whole = text.removeprefix("-").isdigit()
         value: float | int = float(text) if field.name == "metric" or not is_whole else int(text[:40])
         wrong = isinstance(value, int) and not INT64_MIN <= value <= INT64_MAX

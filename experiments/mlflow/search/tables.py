@@ -19,6 +19,7 @@ class Field:
     operators: tuple[str, ...] = TEXTS
     is_number: bool = False
     is_whole: bool = False
+    is_quoted: bool = False  # whether a number may stand in quotes
     filters: bool = True
     orders: bool = True
 
@@ -128,7 +129,7 @@ MODEL_VERSIONS = Table(
             Field("name", LISTS),
             Field("run_id", LISTS, orders=False),
             Field("source_path", orders=False),
-            _number("version_number", is_whole=True),
+            Field("version_number", NUMBERS, is_number=True, is_whole=True, is_quoted=True),
             _number("creation_timestamp", filters=False),
             _number("last_updated_timestamp", filters=False),
         ),

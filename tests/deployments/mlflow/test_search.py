@@ -138,7 +138,15 @@ def test_filters_of_versions(shelf, text, found):
 
 
 @pytest.mark.parametrize(
-    "text", ["version_number = '1'", "version_number = 1.5", "source_path IN ('a')", "stage = 'x'", "run_id > 'a'"]
+    "text",
+    [
+        "version_number = 'one'",
+        "version_number = '1\"",
+        "version_number = 1.5",
+        "source_path IN ('a')",
+        "stage = 'x'",
+        "run_id > 'a'",
+    ],
 )
 def test_bad_filters_of_versions_are_400(shelf, text):
     assert shelf.refused("GET", "model-versions/search", filter=text) == (400, "INVALID_PARAMETER_VALUE")

@@ -51,7 +51,6 @@ GOOD = [
     ("gs://bucket/path", {"model_id": "{model}"}, 0),
     ("wasbs://box@account.blob.core.windows.net/path", {}, 0),
     ("dbfs:/databricks/model", {}, 0),
-    ("https://example.org/models/1", {}, 0),
 ]
 BAD = [
     ("", {}),
@@ -92,6 +91,7 @@ BAD = [
     ("mlflow-artifacts:/", {"run_id": "{run}"}),
     ("http://host/api/2.0/mlflow-artifacts/artifacts/{exp}/{run}/artifacts", {"run_id": "{run}"}),
     ("http://host/%61pi/2.0/mlflow-artifacts/artifacts/x", {"run_id": "{run}"}),
+    ("https://example.org/models/1", {}),
     ("https://host/p/x/api/2.0/mlflow-artifacts/artifacts/../../x", {}),
     (MODEL_HOME, {}),
     (MODEL_HOME, {"run_id": "{run}"}),

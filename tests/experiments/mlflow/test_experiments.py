@@ -75,11 +75,13 @@ def test_what_is_not_there_is_404(api):
     for answer in (
         api.get("experiments/get", experiment_id="123456"),
         api.get("experiments/get", experiment_id="9" * 40),
+        api.get("experiments/get", experiment_id="-1"),
+        api.get("experiments/get", experiment_id="-" + "9" * 40),
         api.get("experiments/get-by-name", experiment_name="none"),
         api.get("runs/get", run_id="0" * 32),
     ):
         assert code(answer) == (404, "RESOURCE_DOES_NOT_EXIST")
-    for text in ("abc", "-1", "1.5", "١"):
+    for text in ("abc", "--1", "1.5", "١"):
         answer = api.get("experiments/get", experiment_id=text)
         assert code(answer) == (400, "INVALID_PARAMETER_VALUE")
 

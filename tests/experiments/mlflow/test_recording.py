@@ -70,6 +70,14 @@ def test_nan_is_a_word_and_never_a_bare_token(ana, run):
     assert points(run, "bare") == []
 
 
+def test_what_is_no_run_id_is_absent_but_where_batches_are_taken(ana, run):
+    body = {"run_id": "../x", "key": "loss", "value": 0.5, "timestamp": STAMP}
+    status, answer = ana.post("runs/log-metric", body)
+    assert (status, answer["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    status, answer = ana.post("runs/log-batch", {"run_id": "../x"})
+    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
 @pytest.mark.parametrize("left_out", ["run_id", "key", "value", "timestamp"])
 def test_a_metric_needs_its_fields(ana, run, left_out):
     body = {"run_id": run.uuid, "key": "loss", "value": 0.5, "timestamp": STAMP}
@@ -84,7 +92,7 @@ def test_a_metric_needs_its_fields(ana, run, left_out):
     [
         {"timestamp": -1}, {"timestamp": 1.5}, {"step": 2**63}, {"step": True}, {"value": True}, {"value": "much"},
         {"value": [1]}, {"key": "../up"}, {"key": "/etc"}, {"key": "a//b"}, {"key": "x" * 251}, {"key": "snow☃"},
-        {"key": 5}, {"key": "nul\0"}, {"run_id": 7}, {"run_id": "../x"},
+        {"key": 5}, {"key": "nul\0"}, {"run_id": 7},
     ],
 )  # fmt: skip
 def test_a_wrong_metric_is_refused(ana, run, wrong):

@@ -27,6 +27,18 @@ def case_given_location_is_kept(client, name):
     assert run.info.artifact_uri == f"s3://somewhere/else/{run.info.run_id}/artifacts"
 
 
+@pytest.mark.parametrize("given", ["http://h/x", "https://h/x?a=b", "mlflow-artifacts://h/x", "x#part", "x;a=1"])
+def case_locations_that_clients_must_not_be_sent_to(client, name, given):
+    with Refuses(INVALID):
+        client.create_experiment(name, artifact_location=given)
+
+
+def case_a_negative_id_is_absent(client):
+    for call in (client.get_experiment, client.delete_experiment, client.restore_experiment):
+        with Refuses(ABSENT):
+            call("-1")
+
+
 def case_create_with_tags(client, name):
     made = client.create_experiment(name, tags={"team": "risk", "mlflow.note.content": "Hello"})
     assert client.get_experiment(made).tags == {"team": "risk", "mlflow.note.content": "Hello"}

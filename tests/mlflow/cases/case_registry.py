@@ -148,6 +148,12 @@ def case_version(client, version, model, source, run):
     assert 0 < found.creation_timestamp <= found.last_updated_timestamp
 
 
+@pytest.mark.parametrize("given", ["http://h/x", "https://h/x"])
+def case_sources_that_clients_must_not_be_sent_to(client, model, given):
+    with Refuses(INVALID):
+        client.create_model_version(model, given)
+
+
 def case_version_with_everything(client, model, source, run):
     made = client.create_model_version(model, source, run, tags={"t": "1"}, run_link="http://x/y", description="Text")
     found = client.get_model_version(model, made.version)
@@ -427,6 +433,7 @@ def case_pages_of_models(client, shelf, mark):
         ("name = '{m}-a'", ["3", "2", "1"]),
         ("name = '{m}-a' AND version_number > 1", ["3", "2"]),
         ("name = '{m}-a' AND version_number = 1", ["1"]),
+        ("name = '{m}-a' AND version_number > '1'", ["3", "2"]),
         ("name = '{m}-a' AND tags.at = '1'", ["2"]),
         ("run_id = '{r}' AND name LIKE '{m}%'", ["3", "2", "1"]),
         ("run_id IN ('{r}', 'none') AND name = '{m}-a'", ["3", "2", "1"]),

@@ -5,7 +5,7 @@ import time
 
 import mlflow
 import pytest
-from mlflow.entities import RunStatus, ViewType
+from mlflow.entities import RunStatus, RunTag, ViewType
 from wire import ABSENT, INVALID, Refuses, refused
 
 HEX = re.compile("[0-9a-f]{32}")
@@ -99,8 +99,9 @@ def case_create_in_an_unknown_experiment(client):
         client.create_run("123456789012")
 
 
-def case_create_with_many_tags(client, experiment):
-    tags = {f"tag {i}": f"value {i}" for i in range(90)}
+@pytest.mark.parametrize("count", [90, 100, 400])
+def case_create_with_many_tags(client, experiment, count):
+    tags = {f"tag {i}": f"value {i}" for i in range(count)}
     found = client.get_run(client.create_run(experiment, tags=tags).info.run_id)
     assert tags.items() <= found.data.tags.items()
 
@@ -113,6 +114,33 @@ def case_get_unknown(client):
 @pytest.mark.parametrize("given", ["x", "a b", "../..", "ü", "%00"])
 def case_get_by_odd_id(wire, given):
     assert wire.get("runs/get", run_id=given).status_code in (400, 404)
+
+
+@pytest.mark.parametrize("given", ["x y", "../x", "a" * 300, "ü", "-a"])
+def case_what_is_no_run_id_is_no_run(client, wire, given):
+    for call in (
+        lambda: client.log_metric(given, "a", 1),
+        lambda: client.set_tag(given, "a", "1"),
+        lambda: client.delete_tag(given, "a"),
+        lambda: client.delete_run(given),
+        lambda: client.restore_run(given),
+    ):
+        with Refuses(ABSENT):
+            call()
+    refused(wire.get("artifacts/list", run_id=given), 404, ABSENT)
+    refused(wire.get("runs/get", run_id=given), 404, ABSENT)
+    assert client.get_metric_history(given, "a") == []
+    for call in (lambda: client.get_run(given), lambda: client.log_batch(given, tags=[RunTag("a", "1")])):
+        with Refuses(INVALID):
+            call()
+
+
+def case_an_empty_name_by_tag_changes_nothing(client, experiment):
+    run = client.create_run(experiment, run_name="first").info.run_id
+    client.set_tag(run, "mlflow.runName", "")
+    client.log_batch(run, tags=[RunTag("mlflow.runName", ""), RunTag("a", "1")])
+    found = client.get_run(run)
+    assert (found.info.run_name, found.data.tags["mlflow.runName"], found.data.tags["a"]) == ("first", "first", "1")
 
 
 def case_get_without_id(wire):
