@@ -119,7 +119,7 @@ def test_what_is_not_there_is_empty(caller, run):
     theirs = make_run(make_experiment(make_project("theirs")))
     log(theirs, [(0.5, 1, 1)])
     for asked in ({"run_id": run.uuid}, {"run_id": theirs.uuid}, {"run_id": "0" * 32, "max_results": 5},
-                  {"run_uuid": run.uuid}):  # fmt: skip
+                  {"run_uuid": run.uuid}, {"run_id": "a b"}):  # fmt: skip
         assert caller.seen("metrics/get-history", metric_key="loss", **asked) == {}
 
 
@@ -127,7 +127,7 @@ def test_what_is_not_there_is_empty(caller, run):
     "wrong",
     [
         {"run_id": ""}, {"metric_key": ""}, {"max_results": 0}, {"max_results": -1}, {"max_results": "x"},
-        {"max_results": 2**70}, {"page_token": "x"}, {"page_token": "eyJvZmZzZXQiOiA1fQ=="}, {"run_id": "a b"},
+        {"max_results": 2**70}, {"page_token": "x"}, {"page_token": "eyJvZmZzZXQiOiA1fQ=="}, {"run_id": "a\0b"},
         {"metric_key": "a\0b"},
     ],
 )  # fmt: skip
