@@ -4,7 +4,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -199,10 +199,9 @@ def test_columns_nobody_asks_for_are_forgotten(project):
     assert kept.forget(timezone.now()) == 0
 
 
+@pytest.mark.only_on("postgresql")  # SQLite has one writer
 @pytest.mark.django_db(transaction=True)
 def test_a_fold_that_did_not_see_the_column_ends_before_its_runs_are_read(project):
-    if connection.vendor != "postgresql":
-        pytest.skip("SQLite has one writer")
     experiment = make_experiment(project)
     run = make_run(experiment)
     log(run, "auc", [0.1, 0.2])
