@@ -250,13 +250,8 @@ def assign(by: Actor, *, alert: Alert, user: User | None) -> Alert:
         held.assigned_to = user
         text = f"to {user}" if user else "to nobody"
         timeline.write(held, Happening(by, timezone.now(), text=text), AlertTransition.Kind.ASSIGNED)
-        events.record(
-            by,
-            "alert.assigned",
-            project=held.project,
-            target=held,
-            data=facts_at(held) | {"to": str(user or "")},
-        )
+        data = facts_at(held) | {"to": str(user or "")}
+        events.record(by, "alert.assigned", project=held.project, target=held, data=data)
     return held
 
 

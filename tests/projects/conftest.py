@@ -6,6 +6,18 @@ from tests.factories.projects import actor, make_project, make_user
 
 
 @pytest.fixture
+def churn(db):
+    """A project of its own, by the name that tests of people and the log use."""
+    return make_project()
+
+
+@pytest.fixture
+def ana(churn):
+    """Who administers it."""
+    return make_user("ana", role="admin", project=churn)
+
+
+@pytest.fixture
 def lab(db):
     """A project of its own."""
     return make_project()

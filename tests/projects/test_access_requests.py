@@ -7,19 +7,9 @@ from mlportal.lib.errors import Conflict, Forbidden, TooMany
 from mlportal.views import waiting
 from projects.models import AccessRequest, Event
 from projects.services import access_requests
-from tests.factories.projects import actor, make_project, make_token, make_user
+from tests.factories.projects import actor, make_token, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def churn(db):
-    return make_project()
-
-
-@pytest.fixture
-def ana(churn):
-    return make_user("ana", role="admin", project=churn)
 
 
 @pytest.fixture

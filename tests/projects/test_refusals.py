@@ -3,14 +3,9 @@
 import pytest
 
 from projects.models import Event
-from tests.factories.projects import make_project, make_token, make_user
+from tests.factories.projects import make_token, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def churn(db):
-    return make_project()
 
 
 @pytest.fixture

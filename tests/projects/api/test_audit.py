@@ -9,7 +9,7 @@ import pytest
 
 from projects.models import Event
 from projects.services import anchors, tokens, verification
-from tests.factories.projects import actor, make_project, make_token, make_user
+from tests.factories.projects import actor, make_token
 
 pytestmark = pytest.mark.django_db
 HERE = "/api/v1/projects/churn/events/"
@@ -19,16 +19,6 @@ HERE = "/api/v1/projects/churn/events/"
 def second_place(settings, tmp_path):
     settings.AUDIT_ANCHOR_FILE = str(tmp_path / "anchors.jsonl")
     return Path(settings.AUDIT_ANCHOR_FILE)
-
-
-@pytest.fixture
-def churn(db):
-    return make_project()
-
-
-@pytest.fixture
-def ana(churn):
-    return make_user("ana", role="admin", project=churn)
 
 
 @pytest.fixture

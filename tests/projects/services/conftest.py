@@ -9,7 +9,7 @@ from django.db import connection
 
 from projects.models import Event, User
 from projects.services import anchors, members
-from tests.factories.projects import actor, make_project, make_user
+from tests.factories.projects import actor, make_user
 
 append_only = importlib.import_module("projects.migrations.0002_append_only_events")
 
@@ -17,16 +17,6 @@ append_only = importlib.import_module("projects.migrations.0002_append_only_even
 @pytest.fixture
 def root(churn):
     return actor(User.objects.get(username="root"))
-
-
-@pytest.fixture
-def churn(db):
-    return make_project()
-
-
-@pytest.fixture
-def ana(churn):
-    return make_user("ana", role="admin", project=churn)
 
 
 @pytest.fixture

@@ -7,24 +7,14 @@ from mlportal.lib.errors import Conflict, Forbidden, Missing
 from projects.models import Event, GroupMember, Membership
 from projects.permissions import Permission, allowed
 from projects.services import group_roles, groups, members
-from tests.factories.projects import actor, make_project, make_user
+from tests.factories.projects import actor, make_user
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def churn(db):
-    return make_project()
-
-
-@pytest.fixture
 def root(churn):
     return actor(churn.created_by)
-
-
-@pytest.fixture
-def ana(churn):
-    return make_user("ana", role="admin", project=churn)
 
 
 @pytest.fixture

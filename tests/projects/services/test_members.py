@@ -3,19 +3,9 @@ import pytest
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
 from projects.models import Event, Membership
 from projects.services import members
-from tests.factories.projects import actor, make_project, make_user
+from tests.factories.projects import actor, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def churn(db):
-    return make_project()
-
-
-@pytest.fixture
-def ana(churn):
-    return make_user("ana", role="admin", project=churn)
 
 
 def open_roles(project, user) -> list[str]:

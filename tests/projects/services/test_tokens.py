@@ -14,11 +14,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def churn(db):
-    return make_project()
-
-
-@pytest.fixture
 def mei(churn):
     return make_user("mei", role="scientist", project=churn)
 

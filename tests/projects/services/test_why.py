@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture
-def churn(db):
-    return make_project()
-
-
 def tried(user, token, permission, project, thing) -> bool:
     """Try it as a request would: through the door of credentials, then ``require``."""
     by = Actor.for_user(user)

@@ -5,15 +5,10 @@ from django.utils import timezone
 
 from experiments.models import Folder, FolderRole
 from projects.models import Group, GroupGrant
-from tests.factories.projects import make_project, make_token, make_user
+from tests.factories.projects import make_token, make_user
 
 pytestmark = pytest.mark.django_db
 WHY, WHO = "/p/churn/settings/access/why/", "/p/churn/settings/access/who/"
-
-
-@pytest.fixture
-def churn(db):
-    return make_project()
 
 
 @pytest.fixture

@@ -13,11 +13,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def churn(db):
-    return make_project()
-
-
-@pytest.fixture
 def root(churn):
     return churn.created_by
 

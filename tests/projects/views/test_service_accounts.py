@@ -11,11 +11,6 @@ PAGE = "/p/churn/settings/service-accounts/"
 
 
 @pytest.fixture
-def churn(db):
-    return make_project()
-
-
-@pytest.fixture
 def admin(churn):
     return make_user("ada", role="admin", project=churn)
 
