@@ -1,4 +1,4 @@
-"""Writers that come while another waits for the disk share the next wait (``docs/adr/0022-one-commit-for-many.md``).
+"""Writers that come while another waits for the disk share the next wait (``docs/adr/0022-one-commit-for-many.md``); only SQLite needs it (``0097``).
 
 A commit waits a millisecond for the disk whatever it holds. The first writer of this process writes alone; those that
 come meanwhile queue, and the next of them writes for all in one transaction. Nobody is answered before the commit.
