@@ -71,6 +71,11 @@ def _of_same(monitor: Monitor) -> Q:
     return Q(monitor__project=monitor.project_id, monitor__endpoint=monitor.endpoint, monitor__variant="")
 
 
+def first_end(monitor: Monitor) -> datetime | None:
+    """When the first window of an endpoint ended, or of one variant of it."""
+    return Window.objects.filter(_of_same(monitor)).order_by("ends_at").values_list("ends_at", flat=True).first()
+
+
 def windows_of(monitor: Monitor, *, since: datetime) -> list[Window]:
     """Windows of an endpoint whatever its version, or of one variant of it; oldest first."""
     rows = Window.objects.filter(_of_same(monitor), ends_at__gt=since)

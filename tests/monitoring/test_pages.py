@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from monitoring.drift import shape
-from monitoring.models import Alert, AlertRule, Bucket, Monitor
+from monitoring.models import Alert, AlertRule, Bucket, Monitor, Window
 from monitoring.pipeline import roll_window
 from monitoring.services import alert_facts, alerts, monitors
 from monitoring.views.alerts import silence_until
@@ -121,6 +121,21 @@ def test_overview_counts_requests_that_no_window_judged_yet(site, project):
 
     assert (shown("")["Requests, 24 h"], shown("")["Failed requests"]) == ("40", "7.5%")
     assert (shown("canary")["Requests, 24 h"], shown("canary")["Failed requests"]) == ("10", "10.0%")
+
+
+@pytest.mark.parametrize(
+    ("step", "age", "usual"),
+    [(3600, timedelta(hours=5), "24h"), (3600, timedelta(days=3), "7d"), (3600, timedelta(days=60), "30d"),
+     (60, timedelta(days=60), "1h")],
+)  # fmt: skip
+def test_a_young_endpoint_begins_with_a_range_that_its_windows_fill(site, project, step, age, usual):
+    monitor = make_monitor(project, endpoint="churn-production")
+    Monitor.objects.filter(pk=monitor.pk).update(step_seconds=step, window_seconds=86_400)
+    window = make_window(monitor)
+    Window.objects.filter(pk=window.pk).update(ends_at=timezone.now() - age)
+    assert site.get("/p/churn/monitoring/").context["choice"].range_key == usual
+    assert site.get("/p/churn/monitoring/performance/").context["range_key"] == usual
+    assert site.get("/p/churn/monitoring/?range=90d").context["choice"].range_key == "90d"
 
 
 @pytest.mark.parametrize(
