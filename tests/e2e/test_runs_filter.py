@@ -1,45 +1,18 @@
 """The filter of the runs table at the keyboard: suggestions, chips, cells, saved views, comments."""
 
-import contextlib
-import json
 import re
-import urllib.request
 
 import pytest
-from playwright.sync_api import Error, expect, sync_playwright
-
-from tests.e2e.browser import Person, launch
-from tests.portal.running import running
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-PAGE = "/p/churn/experiments/sweep/"
-
-
-def send(portal, token, path, body):
-    """POST to the REST API."""
-    asked = urllib.request.Request(
-        f"{portal.url}/api/v1/projects/churn/{path}", data=json.dumps(body).encode(), method="POST",
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        return json.loads(answer.read())
+PAGE = "/p/filter/experiments/sweep/"
 
 
 @pytest.fixture(scope="module")
-def sam(tmp_path_factory):
-    """A signed-in window on a portal with four runs."""
-    with running(tmp_path_factory.mktemp("filter") / "p") as portal, sync_playwright() as playwright:
-        password, token = portal.people("sam", sam=("admin", "read write"))["sam"]
-        for at, solver in enumerate(("saga", "lbfgs", "saga", "newton")):
-            run = {"experiment": "sweep", "name": f"r{at}", "params": {"solver": solver, "depth": str(at)}}
-            number = send(portal, token, "runs/", {**run, "start": True})["id"]
-            send(portal, token, f"runs/{number}/finish/", {"state": "finished"})
-        browser = launch(playwright)
-        person = Person(browser, portal.url)
-        person.sign_in("sam", password)
-        yield person
-        with contextlib.suppress(Error):
-            browser.close()
+def sam(sign_in):
+    """A signed-in window in a project with four runs."""
+    return sign_in("sam")
 
 
 @pytest.fixture(autouse=True)
