@@ -22,6 +22,7 @@ from deployments.views import (
     trials,
     tries,
     version_compare,
+    versions,
 )
 
 app_name = "deployments"
@@ -47,19 +48,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{model}retrainings/", ledger.ModelLedger.as_view(), name="model-ledger"),
     path(f"{model}edit/", model_facts.ModelEdit.as_view(), name="model-edit"),
     path(f"{model}tags/", model_facts.ModelTags.as_view(), name="model-tags"),
-    path(version, models.VersionDetail.as_view(), name="version-detail"),
-    path(f"{version}verify/", models.VersionVerify.as_view(), name="version-verify"),
-    path(f"{version}export/", models.VersionExport.as_view(), name="version-export"),
-    path(f"{version}explain/", models.VersionExplain.as_view(), name="version-explain"),
+    path(version, versions.VersionDetail.as_view(), name="version-detail"),
+    path(f"{version}verify/", versions.VersionVerify.as_view(), name="version-verify"),
+    path(f"{version}export/", versions.VersionExport.as_view(), name="version-export"),
+    path(f"{version}explain/", versions.VersionExplain.as_view(), name="version-explain"),
     path(f"{version}reproduce/", reproductions.VersionReproduce.as_view(), name="version-reproduce"),
     path(
         f"{version}reproductions/<int:reproduction>/",
         reproductions.VersionCertificate.as_view(),
         name="version-certificate",
     ),
-    path(f"{version}convert/", models.VersionConvert.as_view(), name="version-convert"),
-    path(f"{version}request/", models.VersionRequest.as_view(), name="version-request"),
-    path(f"{version}break-glass/", models.VersionBreakGlass.as_view(), name="version-break-glass"),
+    path(f"{version}convert/", versions.VersionConvert.as_view(), name="version-convert"),
+    path(f"{version}request/", versions.VersionRequest.as_view(), name="version-request"),
+    path(f"{version}break-glass/", versions.VersionBreakGlass.as_view(), name="version-break-glass"),
     path(f"{version}technical-file/", technical_files.VersionTechnicalFile.as_view(), name="technical-file"),
     path(f"{version}technical-file/edit/", technical_files.TechnicalFileEdit.as_view(), name="technical-file-edit"),
     path(

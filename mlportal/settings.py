@@ -10,6 +10,7 @@ from csp.constants import NONE, SELF
 from mlportal.env import data_dir, environment, given_secret, secret, socket_path
 from mlportal.lib import spans
 from mlportal.openapi import DESCRIPTION
+from mlportal.schedule import schedule
 from mlportal.wiring import *  # noqa: F403 - names that the apps below read from the settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -200,63 +201,7 @@ TRAINING_PROCESSES = environment.int("MLPORTAL_TRAINING_PROCESSES", default=4096
 TRAINING_LOG_BYTES = environment.int("MLPORTAL_TRAINING_LOG_BYTES", default=10 * 2**20)
 
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "ship-predictions": {"task": "monitoring.ship_predictions", "schedule": 3.0, "options": {"expires": 10}},
-    "flush-alert-groups": {"task": "monitoring.flush_groups", "schedule": 5.0, "options": {"expires": 15}},
-    "forget-unmatched-labels": {
-        "task": "monitoring.forget_unmatched_labels", "schedule": 86_400, "options": {"expires": 3600},
-    },
-    "wake-deliveries": {"task": "projects.wake_deliveries", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "complete-references": {"task": "monitoring.complete_references", "schedule": 60.0, "options": {"expires": 50}},
-    "sum-days": {"task": "monitoring.sum_days", "schedule": 300.0, "options": {"expires": 280}},
-    "roll-windows": {"task": "monitoring.roll_windows", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "forget-sessions": {"task": "projects.forget_sessions", "schedule": 3600, "options": {"expires": 1800}},
-    "end-folder-roles": {"task": "experiments.end_folder_roles", "schedule": 60, "options": {"expires": 60}},
-    "end-roles": {"task": "projects.end_roles", "schedule": 60, "options": {"expires": 60}},
-    "anchor-audit": {"task": "projects.anchor_audit", "schedule": 3600, "options": {"expires": 1800}},
-    "sweep-profiles": {"task": "projects.sweep_profiles", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "sweep-bulk-actions": {"task": "experiments.sweep_bulk", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "forget-steps": {"task": "experiments.forget_steps", "schedule": 86_400, "options": {"expires": 3600}},
-    "empty-trash": {"task": "experiments.expire_trash", "schedule": 3600, "options": {"expires": 1800}},
-    "sweep-studies": {"task": "experiments.sweep_studies", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "sweep-splits": {"task": "projects.sweep_splits", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "sweep-checks": {"task": "projects.sweep_checks", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "forget-idempotency-keys": {
-        "task": "projects.forget_idempotency_keys", "schedule": 3600, "options": {"expires": 1800},
-    },
-    "expire-datasets": {"task": "projects.expire_datasets", "schedule": 3600, "options": {"expires": 1800}},
-    "sweep-imports": {"task": "projects.sweep_imports", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "sweep-jobs": {"task": "experiments.sweep_jobs", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "republish-events": {"task": "projects.republish_events", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "sweep-evaluations": {
-        "task": "deployments.sweep_evaluations", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
-    },
-    "sweep-batches": {"task": "deployments.sweep_batches", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "sweep-backtests": {"task": "deployments.sweep_backtests", "schedule": SWEEP_SECONDS, "options": {"expires": 60}},
-    "sweep-reproductions": {
-        "task": "deployments.sweep_reproductions", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
-    },
-    "sweep-technical-files": {
-        "task": "deployments.sweep_technical_files", "schedule": SWEEP_SECONDS, "options": {"expires": 60},
-    },
-    "sweep-uploads": {"task": "mlportal.sweep_uploads", "schedule": 86_400, "options": {"expires": 3600}},
-    "collect-files": {"task": "mlportal.collect_files", "schedule": 21_600, "options": {"expires": 3600}},
-    "look-at-held-retrainings": {
-        "task": "deployments.look_at_held_retrainings", "schedule": 300, "options": {"expires": 240},
-    },
-    "measure-retrainings": {
-        "task": "deployments.measure_retrainings", "schedule": 1800, "options": {"expires": 1500},
-    },
-    "forget-predictions": {
-        "task": "deployments.forget_predictions", "schedule": 3600, "options": {"expires": 3000},
-    },
-    "forget-statistics": {
-        "task": "deployments.forget_statistics", "schedule": 21_600, "options": {"expires": 3000},
-    },
-    "remove-projects": {"task": "deployments.remove_projects", "schedule": 3600, "options": {"expires": 3000}},
-    "keep-time": {"task": "deployments.keep_time", "schedule": 60, "options": {"expires": 60}},
-    "move-rollouts": {"task": "deployments.move_rollouts", "schedule": 10, "options": {"expires": 10}},
-}  # fmt: skip
+CELERY_BEAT_SCHEDULE = schedule(SWEEP_SECONDS)
 # Second places for anchors of the audit log; without a setting a file beside the data directory.
 AUDIT_ANCHOR_FILE = environment.str("MLPORTAL_AUDIT_ANCHOR_FILE", default="")
 AUDIT_ANCHOR_WEBHOOK = environment.str("MLPORTAL_AUDIT_ANCHOR_WEBHOOK", default="")

@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from django.db.models import Max, Q, Sum
+from django.db.models import BigIntegerField, Max, Q, Sum
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from monitoring import charts, history
 from monitoring.drift import measures, shape
 from monitoring.drift.score import columns as scores_of
 from monitoring.drift.shape import Counts
-from monitoring.models import Alert, AlertRule, DriftScore, Incident, Monitor, RuleEvaluation, Silence, Window
+from monitoring.models import Alert, AlertRule, Bucket, DriftScore, Incident, Monitor, RuleEvaluation, Silence, Window
 from monitoring.models.alerts import SHOWN, AlertQuerySet, AlertState
 from projects.models import Project
 from projects.permissions import Permission
@@ -69,6 +71,11 @@ def _of_same(monitor: Monitor) -> Q:
     return Q(monitor__project=monitor.project_id, monitor__endpoint=monitor.endpoint, monitor__variant="")
 
 
+def first_end(monitor: Monitor) -> datetime | None:
+    """When the first window of an endpoint ended, or of one variant of it."""
+    return Window.objects.filter(_of_same(monitor)).order_by("ends_at").values_list("ends_at", flat=True).first()
+
+
 def windows_of(monitor: Monitor, *, since: datetime) -> list[Window]:
     """Windows of an endpoint whatever its version, or of one variant of it; oldest first."""
     rows = Window.objects.filter(_of_same(monitor), ends_at__gt=since)
@@ -100,9 +107,15 @@ def counts_of(
 
 
 def requests_between(monitor: Monitor, since: datetime, until: datetime) -> tuple[int, int]:
-    """Requests and failures of an endpoint, or of one variant of it, between two moments."""
-    rows = Window.objects.filter(_of_same(monitor), ends_at__gt=since, ends_at__lte=until)
-    sums = rows.aggregate(requests=Sum("requests"), errors=Sum("errors"))
+    """Requests and failures of an endpoint, or of one variant of it, between two moments.
+
+    They are counted where requests are shipped to, so that what no window judged yet is counted as well.
+    """
+    whole = Q(monitor__project=monitor.project_id, monitor__endpoint=monitor.endpoint)
+    asked = Q(monitor=monitor) if monitor.variant else whole
+    rows = Bucket.objects.filter(asked, column=shape.TRAFFIC, hour__gte=since, hour__lt=until)
+    failed = Cast(KeyTextTransform("nulls", "counts"), BigIntegerField())
+    sums = rows.aggregate(requests=Sum("rows"), errors=Sum(failed))
     return sums["requests"] or 0, sums["errors"] or 0
 
 

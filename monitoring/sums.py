@@ -1,6 +1,7 @@
-"""Read stored counts of any stretch of time: whole days from their sums, the rest from the counts themselves."""
+"""Read stored counts of any stretch of time: whole weeks and days from their sums, the rest from the counts."""
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import reduce
@@ -12,9 +13,9 @@ from django.db.models.functions import Cast
 
 from monitoring.drift import shape
 from monitoring.drift.shape import Counts
-from monitoring.models import Bucket, Day, DaySum, Monitor, SegmentBucket
+from monitoring.models import Bucket, Day, DaySum, Monitor, SegmentBucket, Week, WeekSum
 
-DAY = timedelta(days=1)
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
 MOST_SPANS = 100
 LONGEST_MERGE = timedelta(days=7)
 
@@ -27,10 +28,16 @@ def day_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def week_of(moment: datetime) -> datetime:
+    """Midnight before the Monday before a moment, in UTC."""
+    day = day_of(moment)
+    return day - day.weekday() * DAY
+
+
 def rows(
     monitor: Monitor, start: datetime, end: datetime, *, segment: str = "", columns: Collection[str] | None = None
 ) -> list[Row]:
-    """Counts between two moments with the moment they begin at, oldest first; three queries, one for less than a day.
+    """Counts between two moments with the moment they begin at, oldest first; five queries, one for less than a day.
 
     They add up to what the single buckets add up to.
 
@@ -41,14 +48,21 @@ def rows(
     columns : collection of str, optional
         Of these columns only.
     """
-    days = _summed_days(monitor, start, end)
-    spans = _between(list(days.values()), start, end)
+    weeks, days = _summed(monitor, start, end)
+    spans = _between([(at, at + WEEK) for at in weeks.values()] + [(at, at + DAY) for at in days.values()], start, end)
     if len(spans) > MOST_SPANS:
-        days, spans = {}, [(start, end)]
+        weeks, days, spans = {}, {}, [(start, end)]
     chosen = {} if columns is None else {"column__in": list(columns)}
-    summed = DaySum.objects.filter(day__in=list(days), segment=segment, **chosen).order_by("pk")
-    stored = summed.values_list("day_id", "column", "counts")
-    found = [(days[day], column, read(text)) for day, column, text in stored]
+    found: list[Row] = []
+    if weeks:
+        of_weeks = WeekSum.objects.filter(week__in=list(weeks), segment=segment, **chosen).order_by("pk")
+        texts = of_weeks.values_list("week_id", "column", "counts")
+        found += [(weeks[week], column, read(text)) for week, column, text in texts]
+    if days:
+        of_days = DaySum.objects.filter(day__in=list(days), segment=segment, **chosen).order_by("pk")
+        found += [
+            (days[day], column, read(text)) for day, column, text in of_days.values_list("day_id", "column", "counts")
+        ]
     if spans:
         kind, of = (SegmentBucket, {"segment": segment}) if segment else (Bucket, {})
         within = reduce(or_, (Q(hour__gte=first, hour__lt=last) for first, last in spans))
@@ -69,17 +83,29 @@ def parts(
     return held
 
 
-def _summed_days(monitor: Monitor, start: datetime, end: datetime) -> dict[int, datetime]:
-    """Begin of each day that lies in the stretch whole and whose sums hold, by its id, the oldest first."""
+def _summed(monitor: Monitor, start: datetime, end: datetime) -> tuple[dict[int, datetime], dict[int, datetime]]:
+    """Begin of each week that lies in the stretch whole and whose sums hold, and of each such day outside them, by id.
+
+    The sums of a week hold while its days are those that it was made of: none has changed, none was summed again.
+    """
     if end - start < DAY:
-        return {}
-    days = Day.objects.filter(monitor=monitor, at__gte=start, at__lte=end - DAY, changed_at=None)
-    return dict(days.order_by("at").values_list("pk", "at"))
+        return {}, {}
+    held = list(Day.objects.filter(monitor=monitor, at__gte=start, at__lte=end - DAY).order_by("at"))
+    changed = {week_of(day.at) for day in held if day.changed_at}
+    times = Counter[datetime]()
+    for day in held:
+        times[week_of(day.at)] += day.summed
+    made = Week.objects.filter(monitor=monitor, at__gte=start, at__lte=end - WEEK)
+    rows = made.values_list("pk", "at", "summed") if end - start >= WEEK else []
+    weeks = {pk: at for pk, at, summed in rows if at not in changed and times[at] == summed}
+    whole = set(weeks.values())
+    return weeks, {day.pk: day.at for day in held if not day.changed_at and week_of(day.at) not in whole}
 
 
-def _between(days: list[datetime], start: datetime, end: datetime) -> list[Span]:
-    """Stretches that the days leave over."""
-    begins, ends = [start, *(day + DAY for day in days)], [*days, end]
+def _between(taken: list[Span], start: datetime, end: datetime) -> list[Span]:
+    """Stretches that whole weeks and days leave over."""
+    taken = sorted(taken)
+    begins, ends = [start, *(last for _, last in taken)], [*(first for first, _ in taken), end]
     return [(first, last) for first, last in zip(begins, ends, strict=True) if first < last]
 
 

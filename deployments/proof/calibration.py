@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.proof.bootstrap import Answers, Floats, squared_errors
 from deployments.proof.fairness import Z, wilson
+from deployments.proof.scorers import Answers, Floats, squared_errors
 
 BINS = 10
 Json = dict[str, Any]

@@ -11,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from deployments.proof import calibration, explain, explaining, fairness, groups, threshold, timing
-from deployments.proof.bootstrap import OF_LABELS, Answers, Difference, compare
+from deployments.proof.bootstrap import Difference, compare
 from deployments.proof.groups import SMALL, Grouping
+from deployments.proof.scorers import OF_LABELS, Answers
 from mlportal.lib.errors import Invalid
 
 TARGET = "__target__"
@@ -34,7 +35,7 @@ class Asked:
     task
         ``classification`` or ``regression``.
     metrics
-        Keys to compare, of :data:`deployments.proof.bootstrap.SCORERS`, the one judged by first.
+        Keys to compare, of :data:`deployments.proof.scorers.SCORERS`, the one judged by first.
     columns, production_columns
         Input columns each model asks for.
     sensitive

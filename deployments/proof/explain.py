@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from deployments.proof.bootstrap import SCORERS, Answers
+from deployments.proof.scorers import SCORERS, Answers
 
 SEED = 20_261_122
 IMPORTANCE_ROWS = 1_000
@@ -50,7 +50,7 @@ def importance(
     frame, truth
         Held-out rows and their truth, shape ``(n,)``; a seeded sample of 1,000 is used.
     metric
-        A key of :data:`deployments.proof.bootstrap.SCORERS`.
+        A key of :data:`deployments.proof.scorers.SCORERS`.
     classes
         Number of classes, 0 for regression.
 

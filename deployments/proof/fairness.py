@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deployments.proof.bootstrap import Answers, Floats, bounds
+from deployments.proof.bootstrap import bounds
 from deployments.proof.groups import SMALL, Grouping
+from deployments.proof.scorers import Answers, Floats
 
 FOUR_FIFTHS = 0.8
 Z = 1.959963984540054

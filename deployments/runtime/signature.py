@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
+from deployments.runtime.values import READERS, Check, named, read_scalar
 from mlportal.lib.errors import Invalid
 
 Columns = list[list[Any]]
-Check = Callable[[Sequence[Any]], bool]
 Pick = Callable[[list[Any]], Sequence[Any]]
 
 MAX_ROWS = 10_000
-MAX_TEXT_LENGTH = 10_000
 KINDS = frozenset({"numeric", "integer", "boolean", "categorical", "text", "datetime", "id"})
 NAMES_SHOWN = 10
-LARGEST = sys.float_info.max
-_NUMBERS = frozenset({int, float})
-_INTEGERS = frozenset({int})
-_BOOLEANS = frozenset({bool})
 
 
 class RecordInvalid(Invalid):
@@ -109,99 +102,6 @@ def _picks(wanted: list[bool]) -> Pick:
     return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
 
 
-def _read_number(value: Any) -> float:
-    if type(value) not in (int, float):
-        raise ValueError(f"expected a number, got {_named(value)}")
-    if not -LARGEST <= value <= LARGEST:
-        raise ValueError("expected a finite number, got NaN or infinity")
-    return value
-
-
-def _read_integer(value: Any) -> int:
-    number = _read_number(value)
-    if type(number) is float and not number.is_integer():
-        raise ValueError(f"expected a whole number, got {number!r}")
-    return int(number)
-
-
-def _read_boolean(value: Any) -> bool:
-    if type(value) is not bool:
-        raise ValueError(f"expected true or false, got {_named(value)}")
-    return value
-
-
-def _read_text(value: Any) -> str:
-    if type(value) is not str:
-        raise ValueError(f"expected text, got {_named(value)}")
-    if len(value) > MAX_TEXT_LENGTH:
-        raise ValueError(f"text of {len(value)} characters, at most {MAX_TEXT_LENGTH} are allowed")
-    if "\0" in value:
-        raise ValueError("text must not contain NUL characters")
-    return value
-
-
-def _read_scalar(value: Any) -> Any:
-    if type(value) is str:
-        return _read_text(value)
-    if type(value) is bool:
-        return value
-    return _read_number(value)
-
-
-def _read_datetime(value: Any) -> str:
-    text = _read_text(value)
-    try:
-        datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("expected an ISO 8601 date or time such as 2026-05-31T08:00:00Z") from None
-    return text
-
-
-def _are_numbers(values: Sequence[Any]) -> bool:
-    # One sum instead of a look at each: it is finite only if all are, and what overflows it is looked at singly.
-    try:
-        return _NUMBERS.issuperset(map(type, values)) and abs(sum(values)) <= LARGEST
-    except OverflowError:
-        return False
-
-
-def _are_integers(values: Sequence[Any]) -> bool:
-    return _INTEGERS.issuperset(map(type, values)) and _are_numbers(values)
-
-
-def _are_booleans(values: Sequence[Any]) -> bool:
-    return _BOOLEANS.issuperset(map(type, values))
-
-
-def _are_texts(values: Sequence[Any]) -> bool:
-    try:
-        joined = "".join(values)  # refuses all but text
-    except TypeError:
-        return False
-    return "\0" not in joined and (len(joined) <= MAX_TEXT_LENGTH or max(map(len, values)) <= MAX_TEXT_LENGTH)
-
-
-def _never(_values: Sequence[Any]) -> bool:
-    return False
-
-
-_READERS: dict[str, tuple[Callable[[Any], Any], Check]] = {
-    "numeric": (_read_number, _are_numbers),
-    "integer": (_read_integer, _are_integers),
-    "boolean": (_read_boolean, _are_booleans),
-    "categorical": (_read_text, _are_texts),
-    "text": (_read_text, _are_texts),
-    "id": (_read_text, _are_texts),
-    "datetime": (_read_datetime, _never),
-}
-
-
-def _named(value: Any) -> str:
-    """Name the JSON type of a value; the value itself is not echoed."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
 def parse(document: Mapping[str, Any]) -> Signature:
     """Read a stored signature.
 
@@ -232,10 +132,10 @@ def _parse_column(entry: Mapping[str, Any], policy: str) -> Column:
     kind = entry["kind"]
     if kind not in KINDS:
         raise Invalid(f"The signature names an unknown kind {kind!r}.", code="signature_invalid")
-    read, plain = _READERS[kind]
+    read, plain = READERS[kind]
     listed = entry.get("categories") or None
     if kind == "categorical" and not (listed and all(type(value) is str for value in listed)):
-        read = _read_scalar  # numbers may be categories too
+        read = read_scalar  # numbers may be categories too
     return Column(
         name=entry["name"],
         kind=kind,
@@ -281,7 +181,7 @@ def read_records(records: Any, signature: Signature, *, max_rows: int = MAX_ROWS
     for row, record in enumerate(records):
         if type(record) is not dict:
             raise RecordInvalid(
-                f"Row {row} must be an object of column names and values, got {_named(record)}.",
+                f"Row {row} must be an object of column names and values, got {named(record)}.",
                 code="record_not_an_object",
                 row=row,
             )
@@ -366,7 +266,7 @@ def check_rows(rows: int, max_rows: int) -> None:
 
 def _check_shape(records: Any, max_rows: int) -> None:
     if type(records) is not list:
-        raise RecordInvalid(f"records must be a list of objects, got {_named(records)}.", code="records_not_a_list")
+        raise RecordInvalid(f"records must be a list of objects, got {named(records)}.", code="records_not_a_list")
     check_rows(len(records), max_rows)
 
 

@@ -17,6 +17,7 @@ from deployments.serve.tables import EndpointRow, Way
 from mlportal.lib.errors import TooMany, Unavailable
 
 if TYPE_CHECKING:
+    from deployments.serve.protocols.repeated import Frame
     from deployments.serve.split import Split
 
 # More rows than this would hold up the event loop; they go to a thread.
@@ -113,6 +114,7 @@ class Live:
         self.class_names = [_class_name(value) for value in runtime.signature.classes]
         self.header = header(row, runtime, way)
         self.source: int | str = self.header["source"]
+        self.frames: list[Frame] = []  # of bodies that came, see there
         self.alone = Turn(self)  # of every request while nothing is split
 
     def is_of(self, row: EndpointRow) -> bool:

@@ -12,9 +12,9 @@ from deployments.cards.writing import own, written
 from deployments.models import ModelVersion, PaperVersion, PromotionRequest
 from deployments.proof import papers
 from deployments.services import cards, past_models, writings
-from deployments.views.models import OneVersion
 from deployments.views.paper_edit import PaperEdit
 from deployments.views.papers import TextForm, file_name, file_of, taken, text_form
+from deployments.views.versions import OneVersion
 from mlportal.lib.moments import Span
 from projects.access import ProjectView
 from projects.permissions import Permission

@@ -9,8 +9,8 @@ from django.shortcuts import render
 
 from deployments.models import ModelVersion
 from deployments.views.answers import see
-from deployments.views.models import OneVersion
 from deployments.views.papers import MENDABLE, TextForm
+from deployments.views.versions import OneVersion
 from mlportal.lib.errors import DomainError
 from projects.permissions import Permission
 

@@ -10,7 +10,7 @@ from django.shortcuts import render
 from deployments.models import ModelVersion, Reproduction
 from deployments.services import reproductions
 from deployments.views.answers import see
-from deployments.views.models import OneVersion, address
+from deployments.views.versions import OneVersion, address
 from mlportal.lib.errors import DomainError
 from projects.permissions import Permission
 

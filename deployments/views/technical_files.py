@@ -12,9 +12,9 @@ from deployments.models import ModelVersion, PaperVersion, TechnicalFile
 from deployments.proof import papers
 from deployments.services import technical_files, writings
 from deployments.views.answers import see
-from deployments.views.models import OneVersion
 from deployments.views.paper_edit import PaperEdit
 from deployments.views.papers import TextForm, file_name, text_form
+from deployments.views.versions import OneVersion
 from projects.access import ProjectView
 from projects.permissions import Permission
 

@@ -1,7 +1,8 @@
 """Runs of a filter in groups: counted, with the best value, the mean and its spread, all in one query.
 
-Every run of the filter is read, none is sampled. The spread comes from the distances to the group's own mean, in a
-second look at the same rows, because a sum of squares loses its digits where values are large and close together.
+Every run of the filter is read, none is sampled, and mostly once: PostgreSQL keeps the spread while it reads, SQLite
+sums squares. Both lose digits where values are large and close together; where a group did, all are read again, by the
+distances to their own mean.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from .starting import rows
 # Beyond this a sum of squares may not be a number any more; such values are left out, as NaN and infinity are.
 LARGEST = 1e140
 _LEAST = 1e-140
+# The share of a sum of squares that must be left as spread, so that what was rounded off does not show in it: a sum of
+# squares loses digits as the square of how far values are from 0, the running variance of PostgreSQL only as that.
+_CLEAR = {"sqlite": 1e-7, "postgresql": 1e-14}
 GROUPED = ("param", "tag", "experiment")
 
 
@@ -101,22 +105,96 @@ def grouped(
     folding.fold_experiments(question.context.scope.ids)
     tables, given, joined = _joined(question, measures)
     read, params = _rows_sql(question, by, measures, joined)
-    names = [f"a{i}" for i in range(len(by))]
-    same = " AND ".join(f"s.{n} = g.{n}" for n in names)
-    listed = ", ".join(names)
+    source, values = f"WITH {tables}s AS ({read})", [*given, *params]
+    names = [f"a{at}" for at in range(len(by))]
     found = rows(
-        f"""WITH {tables}s AS MATERIALIZED ({read}),
-              g AS (SELECT {listed}, {", ".join(f"min(n{i}) AS n{i}" for i in range(len(by)))}, count(*) AS runs,
-                      sum(failed) AS failed{"".join(_sums(i, m) for i, m in enumerate(measures))}
-                    FROM s GROUP BY {listed}),
-              d AS (SELECT {", ".join(f"s.{n}" for n in names)}{"".join(_spread(i) for i in range(len(measures)))}
-                    FROM s JOIN g ON {same} GROUP BY {", ".join(f"s.{n}" for n in names)})
-            SELECT {", ".join(f"g.{n}" for n in names)}, g.runs, g.failed, count(*) OVER ()
-              {"".join(f", g.c{i}, g.b{i}, g.m{i}, d.q{i}" for i in range(len(measures)))}
-            FROM g JOIN d ON {same.replace("s.", "d.")} ORDER BY {_order(order, len(by))} LIMIT %s OFFSET %s""",
-        [*given, *params, limit, skip],
+        f"""{source} SELECT * FROM (
+              SELECT {", ".join(names)}, count(*) AS runs, sum(failed) AS failed, count(*) OVER () AS total
+                {"".join(_summed(at) for at in range(len(measures)))}
+                {"".join(f", min(n{at}) AS n{at}" for at in range(len(by)))}
+              FROM s GROUP BY {", ".join(names)}) g
+            ORDER BY {_order(order, measures, len(by))} LIMIT %s OFFSET %s""",
+        [*values, limit, skip],
     )
-    return Grouping([_group(row, len(by), len(measures)) for row in found], found[0][len(by) + 2] if found else 0)
+    sums = [_Sums.of(row, len(by), len(measures)) for row in found]
+    unclear = [each for each in sums if any(summed.is_unclear for summed in each.measured)]
+    known = _distances(source, values, unclear) if unclear else {}
+    groups = [each.group(measures, known.get(each.values)) for each in sums]
+    return Grouping(groups, found[0][len(by) + 2] if found else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Summed:
+    """What one look at a group's values of a metric says; ``spread`` is the sum of squared distances to their mean."""
+
+    count: int
+    least: float | None
+    most: float | None
+    mean: float | None
+    spread: float | None
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether the spread may be what rounding left of two large numbers."""
+        if self.mean is None or self.spread is None or self.least == self.most:
+            return False
+        return self.spread <= _CLEAR[connection.vendor] * self.count * self.mean * self.mean
+
+    def stat(self, best: str, spread: float | None) -> Stat:
+        """What a group says, with a spread that was read again if there is one."""
+        squares = 0.0 if self.least == self.most else self.spread if spread is None else spread
+        deviation = (max(0.0, squares or 0.0) / (self.count - 1)) ** 0.5 if self.count > 1 else None
+        return Stat(self.count, self.most if best == "max" else self.least, self.mean, deviation)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """One group as the query found it."""
+
+    values: tuple[str | None, ...]
+    runs: int
+    failed: int
+    measured: tuple[_Summed, ...]
+
+    @classmethod
+    def of(cls, row: Sequence[Any], width: int, measures: int) -> _Sums:
+        starts = range(width + 3, width + 3 + 5 * measures, 5)
+        measured = tuple(_Summed(*row[at : at + 5]) for at in starts)
+        return cls(tuple(row[:width]), row[width], int(row[width + 1]), measured)
+
+    def group(self, measures: Sequence[Measure], spreads: Sequence[float | None] | None) -> RunGroup:
+        again = spreads or [None] * len(measures)
+        stats = tuple(
+            summed.stat(measure.best, spread)
+            for summed, measure, spread in zip(self.measured, measures, again, strict=True)
+        )
+        return RunGroup(self.values, self.runs, self.failed, stats)
+
+
+def _distances(
+    source: str, values: Params, groups: Sequence[_Sums]
+) -> dict[tuple[str | None, ...], tuple[float | None, ...]]:
+    """Sums of squared distances to the mean of each group and measure, by a second look at all runs."""
+    names = [f"a{at}" for at in range(len(groups[0].values))]
+    measured = range(len(groups[0].measured))
+    line = ", ".join(["CAST(%s AS text)"] * len(names) + ["CAST(%s AS double precision)"] * len(measured))
+    # An equals sign in front tells an empty value from none, and both sides can be hashed.
+    same = " AND ".join(f"COALESCE('=' || s.{name}, '') = COALESCE('=' || g.{name}, '')" for name in names)
+    means = [v for each in groups for v in (*each.values, *(summed.mean for summed in each.measured))]
+    own = ", ".join(f"s.{name}" for name in names)
+    found = rows(
+        f"""{source}, g ({", ".join([*names, *(f"m{at}" for at in measured)])}) AS (
+              VALUES {", ".join([f"({line})"] * len(groups))})
+            SELECT {own}{"".join(f", sum({_squared(f's.v{at} - g.m{at}')})" for at in measured)}
+            FROM g JOIN s ON {same} GROUP BY {own}""",
+        [*values, *means],
+    )
+    return {tuple(row[: len(names)]): tuple(row[len(names) :]) for row in found}
+
+
+def _squared(number: str) -> str:
+    """SQL of a square; PostgreSQL refuses one that is too small to be told from 0."""
+    return f"CASE WHEN abs({number}) < {_LEAST!r} THEN 0 ELSE ({number}) * ({number}) END"
 
 
 def _joined(question: Question, measures: Sequence[Measure]) -> tuple[str, Params, dict[int, tuple[str, Params]]]:
@@ -152,12 +230,11 @@ def _rows_sql(
     params: Params = []
     for at, (kind, name) in enumerate(by):
         if kind == "experiment":
-            columns.append(f"'=' || g{at}.name AS a{at}, NULL AS n{at}")
+            columns.append(f"g{at}.name AS a{at}, NULL AS n{at}")
             joins.append(f"JOIN experiments_experiment g{at} ON g{at}.id = r.experiment_id")
             continue
         number = f"g{at}.number" if kind == "param" else "NULL"
-        # An equals sign in front tells an empty value from none.
-        columns.append(f"CASE WHEN g{at}.value IS NULL THEN '' ELSE '=' || g{at}.value END AS a{at}, {number} AS n{at}")
+        columns.append(f"g{at}.value AS a{at}, {number} AS n{at}")
         joins.append(_join(TABLES[kind], f"g{at}"))
         params.append(_key(name))
     columns.append("CASE WHEN r.state = 'failed' THEN 1 ELSE 0 END AS failed")
@@ -180,43 +257,31 @@ def _join(table: str, alias: str) -> str:
     return f"LEFT JOIN {table} {alias} ON {alias}.run_id = r.id AND {alias}.key_id = %s"
 
 
-def _sums(at: int, measure: Measure) -> str:
-    return f", count(v{at}) AS c{at}, {measure.best}(v{at}) AS b{at}, avg(v{at}) AS m{at}"
+def _summed(at: int) -> str:
+    spread = f"count(v{at}) * var_pop(v{at})"
+    if connection.vendor == "sqlite":
+        spread = f"sum(v{at} * v{at}) - count(v{at}) * avg(v{at}) * avg(v{at})"
+    return f", count(v{at}), min(v{at}) AS min{at}, max(v{at}) AS max{at}, avg(v{at}) AS mean{at}, {spread}"
 
 
-def _spread(at: int) -> str:
-    off = f"(s.v{at} - g.m{at})"
-    return f", sum(CASE WHEN abs{off} < {_LEAST!r} THEN 0 ELSE {off} * {off} END) AS q{at}"
-
-
-def _order(order: Sorted, width: int) -> str:
+def _order(order: Sorted, measures: Sequence[Measure], width: int) -> str:
     way = "DESC" if order.descending else "ASC"
     tie = ", ".join(_by_value(i, "ASC") for i in range(width))
     if order.what == "value":
         return f"{_by_value(order.at, way)}, {tie}"
     if order.what == "runs":
         return f"g.runs {way}, {tie}"
-    column = f"g.{'b' if order.what == 'best' else 'm'}{order.at}"
+    column = f"g.{measures[order.at].best if order.what == 'best' else 'mean'}{order.at}"
     return f"{column} IS NULL, {column} {way}, {tie}"
 
 
 def _by_value(at: int, way: str) -> str:
     """Numbers first, then texts, then runs without the value."""
-    return f"g.a{at} = '', g.n{at} IS NULL, g.n{at} {way}, g.a{at}{_bytes()} {way}"
+    return f"g.a{at} IS NULL, g.n{at} IS NULL, g.n{at} {way}, g.a{at}{_bytes()} {way}"
 
 
 def _bytes() -> str:
     return ' COLLATE "C"' if connection.vendor == "postgresql" else ""
-
-
-def _group(row: Sequence[Any], width: int, measures: int) -> RunGroup:
-    values = tuple(text[1:] if text else None for text in row[:width])
-    stats = []
-    for at in range(width + 3, width + 3 + 4 * measures, 4):
-        count, best, mean, squares = row[at : at + 4]
-        deviation = (squares / (count - 1)) ** 0.5 if count > 1 else None
-        stats.append(Stat(count, best, mean, deviation))
-    return RunGroup(values, row[width], int(row[width + 1]), tuple(stats))
 
 
 def _key(name: str) -> int:

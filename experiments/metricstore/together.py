@@ -2,6 +2,7 @@
 
 A commit waits a millisecond for the disk whatever it holds. The first writer of this process writes alone; those that
 come meanwhile queue, and the next of them writes for all in one transaction. Nobody is answered before the commit.
+PostgreSQL does this by itself (``docs/adr/0097-postgresql-groups-commits-itself.md``).
 """
 
 from __future__ import annotations

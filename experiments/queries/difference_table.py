@@ -98,12 +98,11 @@ def _page(made: Comparison, *, system: bool) -> Table:
     page = max(1, min(pages, int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 6 else 1))
     first = (page - 1) * (RUNS - 1)
     order = [pk for pk in [made.base, *others] if pk is not None]
-    every = runs.facts_of(order, ())
+    every = runs.documents_of(order)
     places = [0, *range(1 + first, min(len(every), first + RUNS))]
-    heads = [every[i] for i in places]
+    heads = runs.facts_of([every[i].run.pk for i in places])
     facts = rows_of(every, made.place.project)  # these were read without metrics
     spreads = spread.of_metrics(order)
-    runs.fill_metrics(heads, None)
     rows = [*_metric_rows(heads, spreads, len(every), system=system), *(_at(d, places) for d in facts)]
     return Table(heads, _read_first(made, rows, spreads), spreads, page, pages, len(every))
 

@@ -35,6 +35,7 @@ _UNITS = {"ms": "ms", "us": "µs", "seconds": "s", "secs": "s", "sec": "s", "min
           "celsius": "°C", "watts": "W"}  # fmt: skip
 
 
+@lru_cache(maxsize=16_384)
 def higher_is_better(metric: str) -> bool:
     """Whether more of a metric is better; not of unknown names that sound like a loss, and of no spread."""
     if _is_spread(metric.lower()):

@@ -17,6 +17,7 @@ from experiments.models import Experiment, Lifecycle, MetricChunk, Run, Training
 from mlportal.lib.errors import Invalid
 from mlportal.lib.lease import TERMINAL
 from projects.actor import Actor
+from projects.models import DatasetVersion
 from projects.services.dataset_removal import Hold
 from projects.services.datasets import Use, Uses
 from projects.services.lineage import MOST as LINEAGE
@@ -118,6 +119,17 @@ def facts_of(run_ids: Sequence[int], names: Sequence[str] | None = None) -> list
     runs = Run.objects.with_context().in_bulk(run_ids)
     latest = metricstore.latest(run_ids, names)
     return [facts(runs[run_id], latest[run_id]) for run_id in run_ids if run_id in runs]
+
+
+def documents_of(run_ids: Sequence[int]) -> list[RunFacts]:
+    """Load what runs are compared by beside metrics, in the order of their ids: documents, state, dataset version."""
+    runs = Run.objects.only("params", "tags", "state", "dataset_version_id").in_bulk(run_ids)
+    used = {run.dataset_version_id for run in runs.values() if run.dataset_version_id is not None}
+    versions = DatasetVersion.objects.select_related("dataset").only("number", "dataset__name").in_bulk(used)
+    for run in runs.values():
+        if run.dataset_version_id is not None:
+            run.dataset_version = versions[run.dataset_version_id]
+    return [facts(runs[run_id], {}) for run_id in run_ids if run_id in runs]
 
 
 def fill_metrics(rows: Sequence[RunFacts], names: Sequence[str] | None) -> None:

@@ -33,7 +33,15 @@ def run_demo(_given: argparse.Namespace) -> int:
         _fill()
     if started:
         print("Done. Start the portal with `mlportal up` (or `make up`) and sign in.")
+    else:
+        print(f"Done. Sign in at {_address()}: a decision waits for mona, an alert for otto.")
     return 0
+
+
+def _address() -> str:
+    from django.conf import settings
+
+    return str(settings.BASE_URL)
 
 
 @contextmanager

@@ -36,18 +36,20 @@ _PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}, renderer_c
 )
 
 
-def render(text: str) -> SafeString:
+def render(text: str, first_level: int = FIRST_LEVEL) -> SafeString:
     """Return the HTML of a text; a text too long to be prose is shown as it is.
 
     Parameters
     ----------
     text : str
         Markdown as in CommonMark, with tables and strike-through.
+    first_level : int
+        Level of its highest heading.
     """
     if len(text) > LONGEST:
         return format_html('<pre class="prewrap">{}</pre>', text)
     tokens = _PARSER.parse(text)
-    _fit_headings(tokens)
+    _fit_headings(tokens, first_level)
     for token in tokens:
         _tame(token)
         for child in token.children or ():
@@ -80,8 +82,8 @@ def _tame(token: Token) -> None:
         token.attrSet("class", "tbl plain")
 
 
-def _fit_headings(tokens: Sequence[Token]) -> None:
-    """Let headings start below the card's and never skip a level."""
+def _fit_headings(tokens: Sequence[Token], first_level: int) -> None:
+    """Let headings start at this level and never skip one."""
     seen: list[int] = []
     for token in tokens:
         if token.type not in ("heading_open", "heading_close"):
@@ -91,4 +93,4 @@ def _fit_headings(tokens: Sequence[Token]) -> None:
             while seen and seen[-1] >= level:
                 seen.pop()
             seen.append(level)
-        token.tag = f"h{min(_LAST_LEVEL, FIRST_LEVEL - 1 + len(seen))}"
+        token.tag = f"h{min(_LAST_LEVEL, first_level - 1 + len(seen))}"

@@ -101,9 +101,9 @@ for _write in (quantities.num, quantities.metric, quantities.percent, quantities
 
 
 @register.filter
-def markdown(value: object) -> SafeString:
-    """Markdown as safe HTML: raw HTML stays text, nothing is loaded from elsewhere."""
-    return prose.render(str(value or ""))
+def markdown(value: object, first_level: int = prose.FIRST_LEVEL) -> SafeString:
+    """Markdown as safe HTML, its headings from a level on: raw HTML stays text, nothing is loaded from elsewhere."""
+    return prose.render(str(value or ""), first_level)
 
 
 @register.filter

@@ -34,10 +34,15 @@ def of(project: Project, *, limit: int = 8) -> list[Line]:
 
 def _line(event: Event, person: User | None) -> Line:
     words = WORDS.get(event.verb) or _plain(event.verb)
-    # A part that moves itself, such as a rollout, would read "rollout 1 moved rollout 1".
-    own = event.actor_kind == "system" and event.actor_name == event.target_label
-    name = str(person) if person else "The portal" if own else event.actor_name
-    return Line(person, name, words, event.target_label, event_links.address(event), event.at)
+    return Line(person, _name(event, person), words, event.target_label, event_links.address(event), event.at)
+
+
+def _name(event: Event, person: User | None) -> str:
+    if person or event.actor_kind != "system":
+        return str(person or event.actor_name)
+    # A part that moves itself, such as a rollout, would read "Rollout 1 moved rollout 1".
+    own = event.actor_name == event.target_label
+    return "The portal" if own else event.actor_name[:1].upper() + event.actor_name[1:]
 
 
 def _plain(verb: str) -> str:

@@ -18,7 +18,7 @@ from experiments.training import catalogue
 from mlportal.lib.lease import ACTIVE, WorkState
 from mlportal.lib.quantities import metric, num
 from mlportal.views import activity, waiting
-from monitoring.models import Alert
+from monitoring.models import Alert, Window
 from monitoring.models.rules import Severity
 from projects.access import ProjectView
 from projects.models import DatasetVersion, Project
@@ -147,17 +147,23 @@ def _production(project: Project, root: str) -> Step:
 
 
 def _monitoring(project: Project, root: str) -> Step:
-    shown = list(
-        Alert.objects.in_project(project).shown().worst_first().values_list("severity", "column", "rule__metric")[:200]
-    )
-    drifting = {column for _severity, column, name in shown if name.startswith("drift") and column}
-    title = f"{len(drifting)} feature{'s' if len(drifting) != 1 else ''} drift" if drifting else "No drift"
+    """Say what the open alerts come to: the worst of them, and how many features moved where one tells of drift."""
+    alerts = Alert.objects.in_project(project).shown().worst_first()
+    shown = list(alerts.values_list("severity", "rule__metric", "monitor")[:200])
     if not shown:
         return Step("activity", "Monitoring", "Nothing open", f"{root}monitoring/", "no alert fires", "ok", "quiet")
+    moved = next(((monitor,) for _severity, metric, monitor in shown if metric.startswith("drift")), None)
+    title = _drifted(*moved) if moved else "No drift"
     worst = Counter(severity for severity, *_rest in shown)
     severity = next(one for one in Severity if worst[one])
     words = f"{worst[severity]} {severity} alert{'s' if worst[severity] != 1 else ''}"
     return Step("activity", "Monitoring", title, f"{root}monitoring/", f"{len(shown)} open", severity, words)
+
+
+def _drifted(monitor: int | None) -> str:
+    """Say how many features moved in the newest window of a monitor: one alert stands for all of them."""
+    newest = Window.objects.filter(monitor=monitor).order_by("-ends_at").values_list("drifted", flat=True).first()
+    return f"{newest} feature{'s' if newest != 1 else ''} drifted" if newest else "Drift"
 
 
 # ---------------------------------------------------------------- runs

@@ -1,7 +1,7 @@
 """Tables of the monitoring app, one module a noun."""
 
 from monitoring.models.alerts import Alert, AlertTransition, RuleEvaluation, Silence
-from monitoring.models.days import Day, DaySum
+from monitoring.models.days import Day, DaySum, Week, WeekSum
 from monitoring.models.divisions import Division, DivisionArm, DivisionSource, DivisionUnit
 from monitoring.models.incidents import Incident
 from monitoring.models.predictions import (
@@ -44,5 +44,7 @@ __all__ = [
     "SegmentBucket",
     "Silence",
     "VariantCount",
+    "Week",
+    "WeekSum",
     "Window",
 ]

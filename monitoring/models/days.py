@@ -1,4 +1,4 @@
-"""Sums of whole days, so that a window of months is read from a few rows instead of thousands."""
+"""Sums of whole days and weeks, so that a window of months is read from a few rows instead of thousands."""
 
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ class Day(models.Model):
     monitor = models.ForeignKey("monitoring.Monitor", models.CASCADE, related_name="days", db_index=False)
     at = models.DateTimeField(help_text="Midnight it begins with, in UTC.")
     changed_at = models.DateTimeField(null=True, help_text="When counts came that are in no sum; empty: all are.")
+    summed = models.PositiveIntegerField(default=0, help_text="How often its counts were added up.")
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["monitor", "at"], name="one_day_a_monitor")]
@@ -38,6 +39,35 @@ class DaySum(models.Model):
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["day", "segment", "column"], name="sum_by_day")]
+
+    def __str__(self) -> str:
+        return f"{self.segment or 'all'}: {self.column}"
+
+
+class Week(models.Model):
+    """Seven days of a monitor added up from the sums of the days; they hold while no day of it is summed again."""
+
+    monitor = models.ForeignKey("monitoring.Monitor", models.CASCADE, related_name="weeks", db_index=False)
+    at = models.DateTimeField(help_text="Midnight of the Monday it begins with, in UTC.")
+    summed = models.PositiveIntegerField(help_text="How often its days had been added up, all together.")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["monitor", "at"], name="one_week_a_monitor")]
+
+    def __str__(self) -> str:
+        return f"{self.at:%G-W%V}"
+
+
+class WeekSum(models.Model):
+    """Counts of one column added up over a week; as `DaySum`."""
+
+    week = models.ForeignKey(Week, models.CASCADE, related_name="sums", db_index=False)
+    segment = models.CharField(max_length=710, blank=True, help_text="Column and value: region=north; empty: all.")
+    column = models.CharField(max_length=500)
+    counts = models.TextField(help_text="JSON, as in Bucket; only ever read whole.")
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["week", "segment", "column"], name="sum_by_week")]
 
     def __str__(self) -> str:
         return f"{self.segment or 'all'}: {self.column}"

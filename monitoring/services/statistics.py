@@ -14,6 +14,7 @@ from monitoring.models import (
     Monitor,
     SegmentBucket,
     VariantCount,
+    Week,
     Window,
 )
 from projects.actor import Actor
@@ -34,6 +35,7 @@ def old(project: Project, *, before: datetime) -> Iterator[tuple[str, Any]]:
     yield "counts", Bucket.objects.filter(hour__lt=before, **here)
     yield "segment_counts", SegmentBucket.objects.filter(hour__lt=before, **here)
     yield "label_counts", LabelBucket.objects.filter(hour__lt=before, **here)
+    yield "weeks", Week.objects.filter(at__lt=before, **here)  # before the days that they are made of
     yield "days", Day.objects.filter(at__lt=before, **here)
     yield "variant_counts", VariantCount.objects.filter(minute__lt=before, project=project)
     for monitor in Monitor.objects.filter(project=project, windows__ends_at__lt=before).distinct().order_by("pk"):

@@ -35,6 +35,14 @@ SORTS = {"drift": "latest drift", "weight": "importance", "name": "name"}
 WARN, ALERT = 0.10, 0.25
 
 
+def usual_range(monitor: Monitor, now: datetime) -> str:
+    """Return the range a page begins with: an hour for steps of minutes, else 30 days or less that hold all windows."""
+    if monitor.step_seconds <= 300:
+        return "1h"
+    first = queries.first_end(monitor) or now
+    return next((key for key in ("24h", "7d") if (now - first).total_seconds() <= RANGES[key][0]), "30d")
+
+
 @dataclass(frozen=True)
 class Choice:
     """What the address asks for, with defaults for what it does not say or says wrong."""
@@ -46,12 +54,11 @@ class Choice:
     at: int | None
 
     @classmethod
-    def read(cls, query: QueryDict, monitor: Monitor) -> "Choice":
-        """Read the address; a step of minutes starts with an hour, a step of hours with 30 days."""
-        usual = "1h" if monitor.step_seconds <= 300 else "30d"
+    def read(cls, query: QueryDict, monitor: Monitor, now: datetime) -> "Choice":
+        """Read the address."""
         at = query.get("at", "")
         return cls(
-            range_key=query["range"] if query.get("range") in RANGES else usual,
+            range_key=query["range"] if query.get("range") in RANGES else usual_range(monitor, now),
             sort=query["sort"] if query.get("sort") in SORTS else "drift",
             measure=query["measure"] if query.get("measure") in queries.MEASURES else "psi",
             column=query.get("column", "")[:500],
@@ -94,7 +101,8 @@ class Overview(ProjectView):
         if asked is None:
             return render(request, "monitoring/overview.html", {"endpoints": []})
         monitor = self.find(self.rows().in_project(self.project), pk=asked.number)
-        page = _Page(self.actor, monitor, Choice.read(request.GET, monitor), timezone.now())
+        now = timezone.now()
+        page = _Page(self.actor, monitor, Choice.read(request.GET, monitor, now), now)
         context = {"endpoints": asked.endpoints, "variants": asked.variants, "tabs": TABS, **page.context()}
         return render(request, "monitoring/overview.html", context)
 

@@ -12,12 +12,11 @@ from monitoring import charts, history, queries
 from monitoring.drift import fairness, measures, performance, shape
 from monitoring.models import Backfill, LabelBucket, Monitor
 from monitoring.services import marked
-from monitoring.views.overview import RANGES, TABS, Asked
+from monitoring.views.overview import RANGES, TABS, Asked, usual_range
 from projects.access import ProjectView
 from projects.permissions import Permission
 from projects.services.marks import Hidden
 
-USUAL = "30d"
 LONGEST = timedelta(days=90)
 
 
@@ -34,15 +33,15 @@ class _Watched(ProjectView):
         if asked is None:
             return render(request, "monitoring/overview.html", {"endpoints": []})
         monitor = self.find(self.rows().in_project(self.project), pk=asked.number)
-        key = request.GET.get("range", "")
-        usual = "1h" if monitor.step_seconds <= 300 else USUAL
         now = timezone.now()
-        self.span = RANGES.get(key, RANGES[usual])[0]
+        wanted = request.GET.get("range", "")
+        key = wanted if wanted in RANGES else usual_range(monitor, now)
+        self.span = RANGES[key][0]
         self.since, self.now = now - timedelta(seconds=self.span), now
         context = {
             "endpoints": asked.endpoints, "variants": asked.variants, "monitor": monitor,
             "tab": self.tab, "tabs": TABS, "nav": "monitoring",
-            "range_key": key if key in RANGES else usual,
+            "range_key": key,
             "ranges": [(name, word) for name, (_seconds, word) in RANGES.items()],
             **self.context(request, monitor),
         }  # fmt: skip

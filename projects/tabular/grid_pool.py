@@ -99,16 +99,15 @@ class Pool:
         raise Invalid(answer["refused"] + words, code=answer["code"], field="q")
 
     def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
-        for _attempt in (1, 2):  # an idle reader may have ended itself
-            child = self._take()
-            fresh = child.poll() is None
+        # Idle readers may all have ended themselves or been killed, and a killed one lives on for a moment: so whoever
+        # got no answer asks a new one, never a second idle one.
+        for take in (self._take, self._fresh):
+            child = take()
             try:
                 found: dict[str, Any] = _talk(child, request, self.settings.page_seconds + ANSWER_GRACE_SECONDS)
-            except (OSError, ValueError, TimeoutError):
+            except (OSError, ValueError):
                 _end(child)
-                if not fresh or _attempt == 1:
-                    continue
-                break
+                continue
             with self._lock:
                 self._idle.append(child)
             return found
@@ -121,6 +120,9 @@ class Pool:
                 if child.poll() is None:
                     return child
                 _end(child)  # closes its pipes
+        return self._fresh()
+
+    def _fresh(self) -> "subprocess.Popen[bytes]":
         return self._start("serve")
 
     def _start(self, part: str) -> "subprocess.Popen[bytes]":

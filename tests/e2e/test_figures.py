@@ -1,5 +1,6 @@
 """Figures as tables in a real browser, without a portal: every number of a chart can be read."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,37 @@ def test_a_file_of_charts_runs_without_a_portal(page):
     page.set_content(standalone.page("Comparison", [{"kind": "text", "id": "b0", "text": "Hello"}]))
     expect(page.get_by_role("heading", name="Comparison")).to_be_visible()
     assert trouble == []
+
+
+POINTS = {"x": [0, 1, 2], "y": [0.1, 0.2, 0.4], "total": 3}
+CURVE = {
+    "axis": "step", "metric": "auc", "labels": {"auc": "auc of 1 run"},
+    "runs": [{"id": 1, "name": "1 first", "k": 3, "dash": 0, "metrics": {"auc": POINTS}}],
+}  # fmt: skip
+
+
+def test_curves_name_the_metric_that_the_server_chose(page):
+    block = {"kind": "chart", "chart": "curves", "id": "c1", "title": "Metric curves", "draws": "bundle", "data": CURVE}
+    page.set_content(standalone.page("Comparison", [block]))
+    expect(page.get_by_role("heading", name="Metric curves auc")).to_be_visible()
+    expect(page.locator(".plot .scatterlayer path.js-line")).to_have_count(1)
+
+
+def test_a_report_draws_what_nobody_scrolled_to_and_names_its_runs(page):
+    source = json.dumps({"data": CURVE, "colours": CURVE["runs"]})
+    page.route("**/plotly.js", lambda route: route.fulfill(path=SCRIPTS.parent / "vendor" / "plotly-cartesian.min.js"))
+    page.evaluate(
+        """async (source) => {
+          document.head.insertAdjacentHTML('beforeend', '<meta name="plotly-source" content="/plotly.js">');
+          document.body.insertAdjacentHTML('beforeend', `<div style="height: 5000px"></div><figure><h2>Curves</h2>
+            <div class="plot" style="height: 300px" data-chart="bundle" data-src="#d" data-part="data"></div></figure>
+            <script type="application/json" id="d">${source}</script><p data-legend="#d"></p>
+            <template id="marks"><svg class="mk k3"></svg></template>`);
+          await import('/js/charts/report.js');
+        }""",
+        source,
+    )
+    expect(page.locator("[data-legend]")).to_have_text("1 first")
+    expect(page.locator("[data-legend] svg.k3")).to_have_count(1)
+    expect(page.locator(".plot .scatterlayer path.js-line")).to_have_count(1)
+    assert page.evaluate("scrollY") == 0

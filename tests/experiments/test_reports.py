@@ -56,12 +56,17 @@ def report(project, experiment):
 
 def listed(web, report):
     page = web.get(f"{P}/reports/{report.pk}/").content.decode()
-    return re.findall(r'<th scope="row">\d+ (r\w+|late)</th>', page)
+    return re.findall(r'<th scope="row"><a href="/p/churn/runs/\d+/">\d+ (r\w+|late)</a></th>', page)
 
 
 def test_a_live_report_follows_its_question_and_a_frozen_one_does_not(web, project, experiment, report):
     log(make_run(experiment, "late", params={"depth": "9"}), "roc_auc", [0.99])
     assert listed(web, report) == ["late", "r2", "r1", "r0"]
+    page = web.get(f"{P}/reports/{report.pk}/").content.decode()
+    assert "<h2>Why</h2>" in page  # below the title of the page, as nothing else heads a block of text
+    labels = re.findall(r'aria-label="(Block [^"]+)"', page)
+    assert labels == ["Block 1: Text", "Block 2: Metric curves", "Block 3: Runs", "Block 4: Differences"]
+    assert re.search(r'<th scope="col" class="n base"><a href="/p/churn/runs/\d+/" title="late">', page)
     frozen = reports.freeze(writer(project), report=report)
     before = frozen.frozen
     log(make_run(experiment, "later", params={"depth": "9"}), "roc_auc", [0.999])

@@ -49,3 +49,12 @@ def test_a_part_that_moves_itself_is_the_portal():
         events.record(Actor.system(project.name, project=project), "rollout.moved", project=project, target=project)
     line = activity.of(project)[0]
     assert (line.name, line.words, line.target) == ("The portal", "moved", project.name)
+
+
+@pytest.mark.django_db
+def test_a_sentence_begins_with_a_capital_unless_it_names_an_account():
+    project = make_project("churn")
+    with transaction.atomic():
+        events.record(Actor.system("evaluation", project=project), "rollout.moved", project=project, target=project)
+        events.record(Actor(kind="token", name="ci-bot"), "rollout.moved", project=project, target=project)
+    assert [line.name for line in activity.of(project)] == ["ci-bot", "Evaluation"]

@@ -6,7 +6,8 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from monitoring.models import Alert, AlertRule, Monitor
+from monitoring.drift import shape
+from monitoring.models import Alert, AlertRule, Bucket, Monitor, Window
 from monitoring.pipeline import roll_window
 from monitoring.services import alert_facts, alerts, monitors
 from monitoring.views.alerts import silence_until
@@ -91,6 +92,50 @@ def test_overview_tells_drift(site, project):
     text = site.get("/p/churn/monitoring/?column=plan&measure=js&sort=name&range=1h").content.decode()
     assert "1 feature drifted" in text
     assert "wallet" in text
+
+
+def test_overview_counts_requests_that_no_window_judged_yet(site, project):
+    monitors = {"": make_monitor(project, endpoint="churn-production")}
+    monitors["canary"] = Monitor.objects.get(pk=monitors[""].pk)
+    monitors["canary"].pk, monitors["canary"].variant = None, "canary"
+    monitors["canary"].save()
+    for monitor in monitors.values():
+        make_window(monitor)
+    hour = timezone.now() - timedelta(hours=2)
+    for name, size, errors in (("", 30, 2), ("canary", 10, 1)):
+        Bucket.objects.create(
+            monitor=monitors[name], hour=hour, column=shape.TRAFFIC, rows=size,
+            counts=shape.traffic([2000.0] * (size - errors), errors=errors),
+        )  # fmt: skip
+    Bucket.objects.create(
+        monitor=monitors[""],
+        hour=hour - timedelta(days=1),
+        column=shape.TRAFFIC,
+        rows=9,
+        counts=shape.traffic([], errors=9),
+    )
+
+    def shown(variant: str) -> dict[str, str]:
+        page = site.get(f"/p/churn/monitoring/?endpoint=churn-production&variant={variant}")
+        return {fact["label"]: fact["value"] for fact in page.context["facts"]}
+
+    assert (shown("")["Requests, 24 h"], shown("")["Failed requests"]) == ("40", "7.5%")
+    assert (shown("canary")["Requests, 24 h"], shown("canary")["Failed requests"]) == ("10", "10.0%")
+
+
+@pytest.mark.parametrize(
+    ("step", "age", "usual"),
+    [(3600, timedelta(hours=5), "24h"), (3600, timedelta(days=3), "7d"), (3600, timedelta(days=60), "30d"),
+     (60, timedelta(days=60), "1h")],
+)  # fmt: skip
+def test_a_young_endpoint_begins_with_a_range_that_its_windows_fill(site, project, step, age, usual):
+    monitor = make_monitor(project, endpoint="churn-production")
+    Monitor.objects.filter(pk=monitor.pk).update(step_seconds=step, window_seconds=86_400)
+    window = make_window(monitor)
+    Window.objects.filter(pk=window.pk).update(ends_at=timezone.now() - age)
+    assert site.get("/p/churn/monitoring/").context["choice"].range_key == usual
+    assert site.get("/p/churn/monitoring/performance/").context["range_key"] == usual
+    assert site.get("/p/churn/monitoring/?range=90d").context["choice"].range_key == "90d"
 
 
 @pytest.mark.parametrize(

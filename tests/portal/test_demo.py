@@ -83,6 +83,7 @@ def test_demo_prints_one_password_a_role_once(shown):
         ["ada", "admin"],
     ]
     assert len({row[2] for row in rows}) == 5
+    assert output.splitlines()[-1].startswith("Done. Sign in at http://127.0.0.1:")
 
 
 def test_second_demo_is_refused_with_a_sentence(shown):

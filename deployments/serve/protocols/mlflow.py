@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from deployments.runtime.signature import MAX_TEXT_LENGTH, Columns, Signature, check_rows, order_columns, read_columns
+from deployments.runtime.signature import Columns, Signature, check_rows, order_columns, read_columns
+from deployments.runtime.values import MAX_TEXT_LENGTH
 from deployments.serve.live import Live
 from deployments.serve.protocols import shapes, tables
 from deployments.serve.protocols.shapes import Headers, Question, Reply, Sent

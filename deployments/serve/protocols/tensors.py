@@ -65,10 +65,10 @@ def columns(tensors: Any, binary: bytes, signature: Signature, max_rows: int) ->
     """
     if type(tensors) is not list or not tensors:
         raise Invalid("inputs must be a list of tensors.", code="bad_tensor", field="inputs")
-    if not binary and (alike := _alike(tensors)) is not None:
-        names, values = alike
+    if not binary and (flat := alike(tensors)) is not None:
+        names, values = flat
         check_rows(len(values[0]), max_rows)
-        return _checked(order_columns(names, values, signature), signature)
+        return checked(order_columns(names, values, signature), signature)
     named: dict[str, list[Any]] = {}
     place = 0
     whole = len(tensors) == 1 and len(signature.columns) > 1
@@ -103,10 +103,10 @@ def _in_order(named: dict[str, list[Any]], signature: Signature, *, whole: bool)
         for name, held in zip(signature.names, ordered, strict=True):
             if len(held) != rows:
                 raise _differs(name, f"has {len(held)} rows, the first column {rows}")
-    return _checked(ordered, signature)
+    return checked(ordered, signature)
 
 
-def _alike(tensors: list[Any]) -> tuple[list[str], Columns] | None:
+def alike(tensors: list[Any]) -> tuple[list[str], Columns] | None:
     """Names and values where all tensors are flat lists of one shape, as clients write them; None for all else.
 
     It says nothing about what is wrong. The tensors of nearly every request pass here in a tenth of the time.
@@ -136,7 +136,7 @@ def _alike(tensors: list[Any]) -> tuple[list[str], Columns] | None:
     return (names, values) if set(map(type, names)) == {str} else None
 
 
-def _checked(ordered: Columns, signature: Signature) -> Columns:
+def checked(ordered: Columns, signature: Signature) -> Columns:
     """Check the values, with zeros and ones as booleans where a column has booleans."""
     for place in signature.booleans:
         ordered[place] = _booleans(ordered[place])

@@ -9,6 +9,15 @@ import "./figure.js";
 
 const NOTHING = "These runs do not have the values for it.";
 
+/** Say which metric is drawn where the server chose it. */
+function nameMetric(element, metric) {
+  element.dataset.metric = metric;
+  const words = document.createElement("span");
+  words.className = "sub";
+  words.textContent = metric;
+  $("h2", element.closest("figure"))?.append(" ", words);
+}
+
 async function draw(element) {
   try {
     const [library, source] = await Promise.all([plotly(), load(element.dataset.src)]);
@@ -16,6 +25,7 @@ async function draw(element) {
     settle(element);
     const data = partOf(element);
     if (data == null) { failed(element, new Error(source.problem || NOTHING)); return; }
+    if (data.metric && !element.dataset.metric) nameMetric(element, data.metric);
     const [traces, layout] = figureOf(element);
     await library.react(element, traces, { ...layout, height: element.clientHeight }, CONFIG);
     const label = data.label || data.labels?.[element.dataset.metric];
@@ -23,6 +33,7 @@ async function draw(element) {
     element.removeAttribute("aria-busy");
     $(".sk", element)?.remove();
     if ("zoom" in element.dataset) follow(element, draw);
+    element.dispatchEvent(new CustomEvent("chartdrawn", { bubbles: true, detail: source }));
   } catch (error) {
     failed(element, error);
   }
@@ -44,6 +55,15 @@ document.addEventListener("htmx:load", (event) => attach(event.detail.elt));
 /** Draw again what has been drawn and matches. */
 export function redraw(matches = () => true) {
   for (const plot of $$(".plot[data-chart]")) if (seen.has(plot) && matches(plot)) draw(plot);
+}
+
+/** Draw, one after another, what nobody has scrolled to. */
+export async function drawRest() {
+  for (const plot of $$(".plot[data-chart]")) {
+    if (seen.has(plot)) continue;
+    seen.add(plot);
+    await draw(plot);
+  }
 }
 
 document.addEventListener("themechange", () => redraw());

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from deployments.proof import bootstrap
-from deployments.proof.bootstrap import Answers, compare
+from deployments.proof import scorers
+from deployments.proof.bootstrap import compare
+from deployments.proof.scorers import Answers
 
 RANDOM = np.random.default_rng(7)
 ROWS = 300
@@ -66,7 +67,7 @@ def oracle_value(metric: str, truth, answers, classes: int, weights):
 def test_classification_scorers_equal_scikit_learn_with_weights(metric, classes):
     truth, answers = classification(classes)
     weights = RANDOM.integers(0, 4, ROWS).astype(float)
-    scorer = bootstrap.SCORERS[metric](truth, answers, classes)
+    scorer = scorers.SCORERS[metric](truth, answers, classes)
     for case in (np.ones(ROWS), weights):
         assert scorer(case[None, :])[0] == pytest.approx(oracle_value(metric, truth, answers, classes, case), abs=1e-9)
 
@@ -83,7 +84,7 @@ def test_regression_scorers_equal_scikit_learn_on_repeated_rows():
             "r2": oracle.r2_score(there, said),
             "median_ae": oracle.median_absolute_error(there, said),
         }
-        found = {name: bootstrap.SCORERS[name](truth, answers, 0)(case[None, :].astype(float))[0] for name in expected}
+        found = {name: scorers.SCORERS[name](truth, answers, 0)(case[None, :].astype(float))[0] for name in expected}
         assert found == pytest.approx(expected, rel=1e-9)
 
 

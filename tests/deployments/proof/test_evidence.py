@@ -15,8 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from deployments.proof import calibration, fairness, groups, measured, rules, timing
-from deployments.proof.bootstrap import SCORERS, Answers, bounds, compare
+from deployments.proof.bootstrap import bounds, compare
 from deployments.proof.evaluation import Asked, evaluate
+from deployments.proof.scorers import SCORERS, Answers
 
 ROWS = 1200
 COLUMNS = ["age", "income"]

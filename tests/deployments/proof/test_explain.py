@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 
 from deployments.proof import explain, explaining
-from deployments.proof.bootstrap import Answers
+from deployments.proof.scorers import Answers
 from experiments.training.catalogue import ALGORITHMS
 from experiments.training.columns import Columns
 from experiments.training.recipe import _prepare

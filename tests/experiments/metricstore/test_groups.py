@@ -5,12 +5,14 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from experiments import metricstore
 from experiments.metricstore import Context, Measure, Question, Scope, Sorted
+from experiments.metricstore.asking import matching
 from experiments.queries import student
 from experiments.services import runs
 from tests.factories.experiments import make_experiment, make_run, writer
@@ -139,3 +141,15 @@ def test_a_filter_holds_for_groups_whichever_way_its_runs_are_found(experiment):
         question = Question(Context(Scope.of(experiment.pk), 0), metricstore.parse(text))
         found = metricstore.grouped(question, [("param", "depth")], [Measure("auc")], Sorted(), limit=9)
         assert sum(g.runs for g in found.groups) == metricstore.count(question)
+
+
+@pytest.mark.only_on("sqlite")
+@pytest.mark.parametrize("text", ["", "auc>0.35"])
+def test_all_runs_are_read_in_the_order_they_were_made_in_not_by_name(experiment, text):
+    made(experiment, [("4", None, [0.4], "finished")])
+    other = make_experiment(experiment.project, "other")
+    for scope in (Scope.of(experiment.pk), Scope((experiment.pk, other.pk))):
+        source, before, where, behind = matching(Question(Context(scope, 0), metricstore.parse(text)), -1)
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN SELECT r.id, r.state FROM {source} WHERE {where}", [*before, *behind])
+            assert "COVERING INDEX run_by_state" in " ".join(row[3] for row in cursor.fetchall())

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from django.db import close_old_connections, connection, connections
+from django.db import close_old_connections, connection, connections, transaction
 
 from experiments import metricstore
 from experiments.models import MetricChunk, Run, RunParam
@@ -160,3 +160,48 @@ def test_what_was_acknowledged_survives_kill_9(run):
     assert len(acknowledged) > 10
     # At most the one call that was under way may be there without having been told.
     assert stored in (acknowledged, [*acknowledged, acknowledged[-1] + 1])
+
+
+@pytest.mark.only_on("postgresql")  # SQLite has one writer
+def test_a_call_waits_for_no_lock_of_another_run(run):
+    other = make_run(run.experiment)
+    metricstore.append(run.pk, metrics=[("loss", 0.0, 0, 0)])
+    metricstore.append(other.pk, metrics=[("loss", 0.0, 0, 0)])
+    held, free, written = threading.Event(), threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            Run.objects.select_for_update().get(pk=run.pk)
+            held.set()
+            assert free.wait(60)
+
+    def log():
+        for call in range(5):
+            metricstore.append(other.pk, metrics=[("loss", 1.0, 1, call)])
+        written.set()
+
+    def waits():
+        assert held.wait(60)
+        metricstore.append(run.pk, metrics=[("loss", 1.0, 1, 1)])
+
+    def watches():
+        assert held.wait(60)
+        try:
+            assert written.wait(30), "a call waited for a run that is not its own"
+        finally:
+            free.set()
+
+    together(hold, waits, lambda: held.wait(60) and waiting() and log(), watches)
+    assert metricstore.series(run.pk, "loss").steps.tolist() == [0, 1]
+
+
+def waiting(seconds=30):
+    """Wait until some call waits for a lock."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return True
+        time.sleep(0.01)
+    return False

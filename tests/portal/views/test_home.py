@@ -10,12 +10,12 @@ from django.utils import timezone
 from experiments.models import TrainingJob
 from mlportal.lib.lease import WorkState
 from mlportal.views import errors, waiting
-from monitoring.models import Alert
+from monitoring.models import Alert, Window
 from projects.models import Membership
 from projects.services import access_requests, members, service_accounts, tokens
 from tests.factories.experiments import log, make_experiment, make_run
 from tests.factories.jobs import make_job
-from tests.factories.monitoring import make_rule
+from tests.factories.monitoring import make_monitor, make_rule
 from tests.factories.projects import actor, make_project, make_token, make_user
 
 pytestmark = pytest.mark.django_db
@@ -137,11 +137,24 @@ def test_inbox_takes_the_same_queries(as_ops, churn, count, django_assert_num_qu
 def test_overview_takes_the_same_queries(as_ops, churn, count, django_assert_num_queries):
     fill(churn, count)
     as_ops.get("/p/churn/")
-    with django_assert_num_queries(33):
+    with django_assert_num_queries(34):
         page = as_ops.get("/p/churn/")
     assert len(page.context["recent"].runs) == count
     assert page.context["recent"].heads == ["ROC AUC ↑", "Log loss ↓"]
-    assert [step.title for step in page.context["rail"]][-1] == f"{count} feature{'s' if count > 1 else ''} drift"
+    assert [step.title for step in page.context["rail"]][-1] == "Drift"
+
+
+@pytest.mark.parametrize(("drifted", "words"), [(0, "Drift"), (1, "1 feature drifted"), (10, "10 features drifted")])
+def test_overview_counts_the_features_that_one_alert_stands_for(as_ops, churn, drifted, words):
+    monitor = make_monitor(churn)
+    now = timezone.now()
+    for hours, count in ((2, 7), (1, drifted)):
+        Window.objects.create(
+            monitor=monitor, starts_at=now - timedelta(hours=hours), ends_at=now - timedelta(hours=hours - 1), rows=500,
+            verdict="alert", drifted=count, computed_at=now,
+        )  # fmt: skip
+    make_alert(churn, monitor=monitor)
+    assert [step.title for step in as_ops.get("/p/churn/").context["rail"]][-1] == words
 
 
 def test_overview_of_an_empty_project_says_what_comes_next(as_ops):
