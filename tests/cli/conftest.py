@@ -1,15 +1,13 @@
-"""One portal for all tests of the import; each test file has projects of its own there."""
+"""One portal for all tests of the import; each test file makes projects of its own."""
 
 import pytest
 
-from tests.cli.imports import made
-from tests.mlflow.harness import serving
-
-PROJECTS = ("other", "whole", "deleted", "folder", "changes", "killed", "wandb", "neptune")
+from tests.portal.running import running
 
 
 @pytest.fixture(scope="session")
-def targets(tmp_path_factory):
-    """A project each to import into, by name."""
-    with serving(tmp_path_factory.mktemp("import"), lambda portal: made(portal, *PROJECTS)) as found:
-        yield found
+def import_portal(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("import") / "p") as portal:
+        done = portal.command("admin", "user", "add", "root", "--email", "root@example.org", "--generate-password")
+        assert done.returncode == 0, done.stderr
+        yield portal

@@ -87,18 +87,11 @@ class Target:
         return dump(f"{self.portal.url}/p/{self.project}", **signed)
 
 
-def made(portal: Portal, *projects: str) -> dict[str, Target]:
-    """Make projects with a token each, by one process."""
-    lines = [
-        line
-        for name in projects
-        for line in (
-            f"project add {name} --owner root",
-            f"token add --user root --project {name} --scopes 'read write register' --print",
-        )
-    ]
-    said = portal.admin("user add root --email root@example.org --generate-password", *lines)
-    return {name: Target(portal, name, token.strip()) for name, token in zip(projects, said[2::2], strict=True)}
+def target(portal: Portal, project: str) -> Target:
+    """Make a project with a token."""
+    token = f"token add --user root --project {project} --scopes 'read write register' --print"
+    _, printed = portal.admin(f"project add {project} --owner root", token)
+    return Target(portal, project, printed.strip())
 
 
 def script(name: str, *words: str, cwd: Path | None = None, **extra: str) -> str:

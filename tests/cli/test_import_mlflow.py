@@ -12,7 +12,7 @@ from itertools import groupby
 
 import pytest
 
-from tests.cli.imports import dump, script, with_mlflow
+from tests.cli.imports import dump, script, target, with_mlflow
 from tests.portal.running import wait_until
 
 pytestmark = pytest.mark.slow
@@ -37,9 +37,9 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def other(targets):
+def other(import_portal):
     """A project for tests that look at a part of it only."""
-    return targets["other"]
+    return target(import_portal, "other")
 
 
 def without_deleted(dumped):
@@ -50,9 +50,9 @@ def without_deleted(dumped):
     return dumped | {"experiments": kept}
 
 
-def test_everything_comes_and_a_second_import_changes_nothing(targets, source):
+def test_everything_comes_and_a_second_import_changes_nothing(import_portal, source):
     uri, expected = source
-    here = targets["whole"]
+    here = target(import_portal, "whole")
     said = here.agrees("mlflow", uri, *python())
     assert said["differences"] == []
     counts = {one["name"]: one["source"] for one in said["experiments"]}
@@ -65,10 +65,10 @@ def test_everything_comes_and_a_second_import_changes_nothing(targets, source):
     assert here.dump() == found
 
 
-def test_deleted_things_come_when_asked_for_and_stay_deleted(targets, source):
+def test_deleted_things_come_when_asked_for_and_stay_deleted(import_portal, source):
     uri, expected = source
-    here = targets["deleted"]
-    here.agrees("mlflow", uri, *alone(), "--deleted")
+    here = target(import_portal, "deleted")
+    here.agrees("mlflow", uri, *python(), "--deleted")
     assert here.dump() == expected
     here.agrees("mlflow", uri, *alone(), "--deleted")
     assert here.dump() == expected
@@ -93,12 +93,12 @@ def once(dumped):
     return dumped
 
 
-def test_folder_of_files_with_a_link_out_of_it(targets, tmp_path):
+def test_folder_of_files_with_a_link_out_of_it(import_portal, tmp_path):
     """Identical lines of a file store count once; a link may not carry foreign files into the portal."""
     store = tmp_path / "mlruns"
     script("seed_mlflow.py", str(store), str(tmp_path), cwd=tmp_path)
-    here = targets["folder"]
-    here.agrees("mlflow", str(store), *alone())
+    here = target(import_portal, "folder")
+    here.agrees("mlflow", str(store), *python())
     assert here.dump() == once(without_deleted(dump(str(store))))
     secret = tmp_path / "secret"
     secret.write_text("not yours")
@@ -109,10 +109,10 @@ def test_folder_of_files_with_a_link_out_of_it(targets, tmp_path):
     assert "the file 'link' leads out of its folder" in done.stdout
 
 
-def test_changes_come_with_the_next_import(targets, tmp_path):
+def test_changes_come_with_the_next_import(import_portal, tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     script("seed_mlflow.py", uri, str(tmp_path), "2", "10", cwd=tmp_path)
-    here = targets["changes"]
+    here = target(import_portal, "changes")
     here.agrees("mlflow", uri, *alone())
     with sqlite3.connect(tmp_path / "mlflow.db") as base:
         base.execute("UPDATE params SET value = 'changed' WHERE key = 'p3'")
@@ -129,10 +129,10 @@ def test_changes_come_with_the_next_import(targets, tmp_path):
 
 
 @pytest.mark.faults
-def test_killed_again_and_again_it_ends_complete(targets, tmp_path):
+def test_killed_again_and_again_it_ends_complete(import_portal, tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     script("seed_mlflow.py", uri, str(tmp_path), "10", "3000", cwd=tmp_path)
-    here = targets["killed"]
+    here = target(import_portal, "killed")
     luck = random.Random(3)
     kills = 0
     while kills < 4:

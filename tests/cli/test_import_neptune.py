@@ -10,7 +10,7 @@ import pytest
 from mlportal.cli.errors import Failure
 from mlportal.cli.importing.neptune_source import Neptune
 from mlportal.cli.importing.things import Trouble
-from tests.cli.imports import as_pairs
+from tests.cli.imports import as_pairs, target
 
 SCHEMA = pa.schema(
     [
@@ -90,8 +90,8 @@ def exported(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(targets, exported):
-    here = targets["neptune"]
+def runs(import_portal, exported):
+    here = target(import_portal, "neptune")
     said = here.agrees("neptune", str(exported))
     return here, said, {run["info"]["run_name"]: run for run in here.runs("acme/wheels")}
 

@@ -9,15 +9,15 @@ import pytest
 
 from mlportal.cli.importing import wandb_log as log
 from mlportal.cli.importing.wandb_source import WandB
-from tests.cli.imports import as_pairs
+from tests.cli.imports import as_pairs, target
 
 FOLDER = Path(__file__).parent / "wandb"
 LOG = next(FOLDER.glob("*aaaa1111/*.wandb"))
 
 
 @pytest.fixture(scope="module")
-def runs(targets):
-    here = targets["wandb"]
+def runs(import_portal):
+    here = target(import_portal, "wandb")
     said = here.agrees("wandb", str(FOLDER))
     assert [(one["name"], one["source"]["runs"]) for one in said["experiments"]] == [("tiny", 2)]
     return here, {run["info"]["run_name"]: run for run in here.runs("tiny")}
