@@ -84,7 +84,7 @@ async def _short(scope: Scope, receive: Receive, send: Send) -> None:
     global _inside  # noqa: PLW0603 - counts what this process holds; only the event loop changes it
     _inside += 1
     try:
-        body = await _body(receive)
+        body = await _body(receive, _declared(scope))
         request = ASGIRequest(scope, BytesIO(body))
         response = await asyncio.get_running_loop().run_in_executor(_pages.executor, short.respond, request)
         await streams.reply(response, _file_threads, scope, send)
@@ -94,18 +94,31 @@ async def _short(scope: Scope, receive: Receive, send: Send) -> None:
         _inside -= 1
 
 
-async def _body(receive: Receive) -> bytes:
-    """Read a body within a time, since anybody may open a line and send nothing."""
+def _declared(scope: Scope) -> int:
+    """How long the body is by its head; -1 where it does not say."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() else -1
+    return -1
+
+
+async def _body(receive: Receive, declared: int) -> bytes:
+    """Read a body within a time, since anybody may open a line and send nothing.
+
+    granian tells the end of a body by one more message, an empty one. Each message goes to its thread and back, and
+    waits there for the interpreter, so a body that has its declared length is not waited on.
+    """
     async with asyncio.timeout(BODY_SECONDS):
         message = await receive()
         body: bytes = message.get("body", b"")
-        return await _rest(body, receive) if message.get("more_body") else body
+        is_whole = not message.get("more_body") or len(body) == declared
+        return body if is_whole else await _rest(body, declared, receive)
 
 
-async def _rest(first: bytes, receive: Receive) -> bytes:
+async def _rest(first: bytes, declared: int, receive: Receive) -> bytes:
     """Collect the parts of a body; one byte over the limit is enough for its refusal."""
     parts, size, more = [first], len(first), True
-    while more and size <= MAX_BODY_BYTES:
+    while more and size <= MAX_BODY_BYTES and size != declared:
         message = await receive()
         part, more = message.get("body", b""), message.get("more_body", False)
         parts.append(part)

@@ -1,6 +1,7 @@
 """The short way of tracking clients, through the ASGI entry as the web server calls it."""
 
 import asyncio
+import itertools
 import json
 import threading
 
@@ -69,9 +70,11 @@ def call(path, body=b"{}", *, parts=1, **more):
     return sent[0]["status"], head, json.loads(b"".join(m.get("body", b"") for m in sent[1:]))
 
 
-def exchange(path, receive, *, token="", host="localhost", method="POST", query=b""):
+def exchange(path, receive, *, token="", host="localhost", method="POST", query=b"", length=b""):
     """Return the messages of an answer."""
     headers = [(b"host", host.encode()), (b"content-type", b"application/json")]
+    if length:
+        headers.append((b"content-length", length))
     if token:
         headers.append((b"authorization", f"Bearer {token}".encode()))
     scope = {
@@ -150,6 +153,38 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read_whole(run, token):
 
 def test_a_large_legal_body_is_taken(run, token):
     assert call(LOG, metric(run, note="a" * 10 * 2**20), token=token, parts=20)[0] == 200
+
+
+@pytest.mark.parametrize("cuts", [[], [10], [0, 10, 40]])
+def test_a_body_of_its_declared_length_is_not_waited_on(run, token, cuts, monkeypatch):
+    monkeypatch.setattr(asgi, "BODY_SECONDS", 5)
+    body = metric(run)
+    edges = [0, *cuts, len(body)]
+    parts = [body[start:end] for start, end in itertools.pairwise(edges)]
+
+    async def receive():
+        if not parts:
+            await asyncio.sleep(30)  # the empty end never comes
+        return {"type": "http.request", "body": parts.pop(0), "more_body": True}
+
+    sent = exchange(LOG, receive, token=token, length=str(len(body)).encode())
+    assert sent[0]["status"] == 200
+    assert metricstore.latest([run.pk])[run.pk]["loss"].value == 0.5
+
+
+@pytest.mark.parametrize("length", [b"5", b"100000", b"-1", b"1, 1"])
+def test_a_length_that_is_not_the_bodys_cuts_nothing_off(run, token, length):
+    body = metric(run)
+    messages = [
+        {"type": "http.request", "body": body[:50], "more_body": True},
+        {"type": "http.request", "body": body[50:], "more_body": True},
+        {"type": "http.request", "body": b"", "more_body": False},
+    ]
+
+    async def receive():
+        return messages.pop(0)
+
+    assert exchange(LOG, receive, token=token, length=length)[0]["status"] == 200
 
 
 def test_too_many_at_once_are_asked_to_come_again(run, token, monkeypatch):
