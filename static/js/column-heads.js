@@ -1,16 +1,35 @@
-// The menu of a column's head: sort, pin, move, hide, and which value of a metric it shows.
+// The menu of a column's head: sort, pin, move, hide, how wide, and which value of a metric it shows.
 // The menu is one for all heads (#colmenu); it changes `cols` and `sort` of the address and goes there.
 import { $, $$, behaviour } from "./behaviour.js";
+import { dragged, within } from "./column-widths.js";
 
 const AGGREGATES = ["last", "best", "min", "max"];
+const STEPS = { wider: 40, narrower: -40 };
+const LEFT = "runs-left"; // how far the table was scrolled, and the column whose menu had the focus
 
 behaviour("column-heads", (table) => {
   const menu = $("#colmenu");
   if (!menu) return;
   const heads = () => $$("th[data-c]", table);
-  const written = (head) => (head.hasAttribute("data-pinned") ? "!" : "") + head.dataset.c;
+  const written = (head) => (head.hasAttribute("data-pinned") ? "!" : "") + (head.dataset.width || "") + head.dataset.c;
 
-  function go(tokens, sort) {
+  /** The page that comes begins where this one was. */
+  function leave(head) {
+    const scrolled = table.closest(".tblwrap");
+    const place = { path: location.pathname, left: scrolled.scrollLeft, top: scrolled.scrollTop, column: head.dataset.c };
+    sessionStorage.setItem(LEFT, JSON.stringify(place));
+  }
+
+  function arrive() {
+    const place = JSON.parse(sessionStorage.getItem(LEFT) || "{}");
+    sessionStorage.removeItem(LEFT);
+    if (place.path !== location.pathname) return;
+    table.closest(".tblwrap").scrollTo(place.left, place.top);
+    $(".colbtn", heads().find((head) => head.dataset.c === place.column))?.focus({ preventScroll: true });
+  }
+
+  function go(head, tokens, sort) {
+    leave(head);
     const url = new URL(location.href);
     for (const name of ["cols", "col", "change", "cursor", "before"]) url.searchParams.delete(name);
     url.searchParams.set("cols", tokens.join(","));
@@ -18,20 +37,29 @@ behaviour("column-heads", (table) => {
     location.assign(url);
   }
 
+  function widen(head, width) {
+    head.dataset.width = width || "";
+    go(head, heads().map(written));
+  }
+
   function act(name, head) {
     const all = heads();
     const tokens = all.map(written);
     const at = all.indexOf(head);
-    const plain = head.dataset.c;
+    const plain = (head.dataset.width || "") + head.dataset.c;
     const moved = { left: -1, right: 1 }[name];
+    if (STEPS[name]) { widen(head, within(head.offsetWidth + STEPS[name])); return; }
+    if (name === "fit") { widen(head, 0); return; }
     if (name === "hide") tokens.splice(at, 1);
     else if (name === "pin") tokens[at] = head.hasAttribute("data-pinned") ? plain : `!${plain}`;
     else if (moved) tokens.splice(Math.max(0, at + moved), 0, ...tokens.splice(at, 1));
-    else if (name === "curve") tokens.splice(at + 1, 0, `${plain.split("@")[0]}~`);
+    else if (name === "curve") tokens.splice(at + 1, 0, `${head.dataset.c.split("@")[0]}~`);
     else if (AGGREGATES.includes(name)) tokens[at] = `${written(head).split("@")[0]}@${name}`;
-    go([...new Set(tokens)], name === "ASC" || name === "DESC" ? `${head.dataset.sort} ${name}` : "");
+    go(head, [...new Set(tokens)], name === "ASC" || name === "DESC" ? `${head.dataset.sort} ${name}` : "");
   }
 
+  dragged(table, widen);
+  arrive();
   table.addEventListener("click", (event) => {
     const button = event.target.closest(".colbtn");
     if (!button) return;
@@ -40,6 +68,8 @@ behaviour("column-heads", (table) => {
     const isMetric = head.dataset.c.startsWith("m~") && !head.dataset.c.endsWith("~");
     for (const part of $$("[data-of=metric]", menu)) part.hidden = !isMetric;
     for (const part of $$("[data-of=sort]", menu)) part.hidden = !head.dataset.sort;
+    for (const part of $$("[data-of=width]", menu)) part.hidden = head.classList.contains("stuck");
+    $("[data-of=fit]", menu).hidden = !head.classList.contains("set");
     $("[data-act=pin] span", menu).textContent = head.hasAttribute("data-pinned") ? "Unpin" : "Pin";
     menu.onclick = (chosen) => {
       const item = chosen.target.closest("[data-act]");

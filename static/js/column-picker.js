@@ -6,7 +6,7 @@ behaviour("column-picker", (box) => {
   if (!$("#runs")) return;
   const list = $("[data-shown]", box);
   const rows = () => $$("li", list);
-  const written = (row) => (row.hasAttribute("data-pinned") ? "!" : "") + row.dataset.token;
+  const written = (row) => (row.hasAttribute("data-pinned") ? "!" : "") + (row.dataset.width || "") + row.dataset.token;
   let dragged = null;
   let waiting = 0;
 

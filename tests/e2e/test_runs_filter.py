@@ -105,6 +105,37 @@ def test_a_cell_filters_by_keyboard_alone(sam):
     expect(shown(page)).to_have_count(2)
 
 
+def wide(page, key):
+    """Pixels of a column."""
+    return page.locator(f"th[data-c='{key}']").evaluate("head => head.offsetWidth")
+
+
+def test_a_column_is_dragged_wider_and_kept_in_the_address(sam):
+    sam.go(f"{PAGE}?cols=p~solver,p~depth,c~user")
+    page = sam.page
+    own, start = wide(page, "p~solver"), page.locator("th[data-c='p~solver'] .colgrip").bounding_box()
+    x, y = start["x"] + 3, start["y"] + 10
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y)
+    page.mouse.move(x + 150, y, steps=4)
+    assert wide(page, "p~solver") == own + 150  # while it is dragged
+    page.mouse.up()
+    page.wait_for_url(re.compile(rf"cols={own + 150}p(~|%7E)solver"))
+    assert wide(page, "p~solver") == own + 150
+    sam.look("column-dragged")
+    head = page.locator("th[data-c='p~solver'] .colbtn")
+    expect(head).to_be_focused()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Narrower").press("Enter")
+    page.wait_for_url(re.compile(rf"cols={own + 110}p"))
+    sam.go(f"{PAGE}?cols=60p~solver,p~depth")
+    assert wide(page, "p~solver") == 60
+    sam.look("column-narrow")
+    page.locator("th[data-c='p~solver'] .colgrip").dblclick()
+    page.wait_for_url(re.compile(r"cols=p(~|%7E)solver"))
+
+
 def test_a_view_is_saved_and_opened(sam):
     sam.go(f"{PAGE}?q=solver:saga")
     page = sam.page
