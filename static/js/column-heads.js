@@ -2,10 +2,10 @@
 // The menu is one for all heads (#colmenu); it changes `cols` and `sort` of the address and goes there.
 import { $, $$, behaviour } from "./behaviour.js";
 import { dragged, within } from "./column-widths.js";
+import { go } from "./renew.js";
 
 const AGGREGATES = ["last", "best", "min", "max"];
 const STEPS = { wider: 40, narrower: -40 };
-const LEFT = "runs-left"; // how far the table was scrolled, and the column whose menu had the focus
 
 behaviour("column-heads", (table) => {
   const menu = $("#colmenu");
@@ -13,33 +13,17 @@ behaviour("column-heads", (table) => {
   const heads = () => $$("th[data-c]", table);
   const written = (head) => (head.hasAttribute("data-pinned") ? "!" : "") + (head.dataset.width || "") + head.dataset.c;
 
-  /** The page that comes begins where this one was. */
-  function leave(head) {
-    const scrolled = table.closest(".tblwrap");
-    const place = { path: location.pathname, left: scrolled.scrollLeft, top: scrolled.scrollTop, column: head.dataset.c };
-    sessionStorage.setItem(LEFT, JSON.stringify(place));
-  }
-
-  function arrive() {
-    const place = JSON.parse(sessionStorage.getItem(LEFT) || "{}");
-    sessionStorage.removeItem(LEFT);
-    if (place.path !== location.pathname) return;
-    table.closest(".tblwrap").scrollTo(place.left, place.top);
-    $(".colbtn", heads().find((head) => head.dataset.c === place.column))?.focus({ preventScroll: true });
-  }
-
-  function go(head, tokens, sort) {
-    leave(head);
+  function change(tokens, sort) {
     const url = new URL(location.href);
     for (const name of ["cols", "col", "change", "cursor", "before"]) url.searchParams.delete(name);
     url.searchParams.set("cols", tokens.join(","));
     if (sort) url.searchParams.set("sort", sort);
-    location.assign(url);
+    go(url);
   }
 
   function widen(head, width) {
     head.dataset.width = width || "";
-    go(head, heads().map(written));
+    change(heads().map(written));
   }
 
   function act(name, head) {
@@ -55,11 +39,10 @@ behaviour("column-heads", (table) => {
     else if (moved) tokens.splice(Math.max(0, at + moved), 0, ...tokens.splice(at, 1));
     else if (name === "curve") tokens.splice(at + 1, 0, `${head.dataset.c.split("@")[0]}~`);
     else if (AGGREGATES.includes(name)) tokens[at] = `${written(head).split("@")[0]}@${name}`;
-    go(head, [...new Set(tokens)], name === "ASC" || name === "DESC" ? `${head.dataset.sort} ${name}` : "");
+    change([...new Set(tokens)], name === "ASC" || name === "DESC" ? `${head.dataset.sort} ${name}` : "");
   }
 
   dragged(table, widen);
-  arrive();
   table.addEventListener("click", (event) => {
     const button = event.target.closest(".colbtn");
     if (!button) return;
@@ -73,7 +56,9 @@ behaviour("column-heads", (table) => {
     $("[data-act=pin] span", menu).textContent = head.hasAttribute("data-pinned") ? "Unpin" : "Pin";
     menu.onclick = (chosen) => {
       const item = chosen.target.closest("[data-act]");
-      if (item) act(item.dataset.act, head);
+      if (!item) return;
+      if (!STEPS[item.dataset.act]) menu.hidePopover(); // a width is tried several times
+      act(item.dataset.act, head);
     };
     menu.showPopover();
     const width = menu.getBoundingClientRect().width;

@@ -124,16 +124,41 @@ def test_a_column_is_dragged_wider_and_kept_in_the_address(sam):
     page.wait_for_url(re.compile(rf"cols={own + 150}p(~|%7E)solver"))
     assert wide(page, "p~solver") == own + 150
     sam.look("column-dragged")
-    head = page.locator("th[data-c='p~solver'] .colbtn")
-    expect(head).to_be_focused()
-    page.keyboard.press("Enter")
-    page.get_by_role("button", name="Narrower").press("Enter")
-    page.wait_for_url(re.compile(rf"cols={own + 110}p"))
+    page.locator("th[data-c='p~solver'] .colbtn").press("Enter")
+    for width in (own + 110, own + 70):
+        page.get_by_role("button", name="Narrower").press("Enter")
+        page.wait_for_url(re.compile(rf"cols={width}p"))
+        sam.until(f"document.querySelector('th[data-c=\"p~solver\"]').offsetWidth === {width}")
     sam.go(f"{PAGE}?cols=60p~solver,p~depth")
     assert wide(page, "p~solver") == 60
     sam.look("column-narrow")
     page.locator("th[data-c='p~solver'] .colgrip").dblclick()
     page.wait_for_url(re.compile(r"cols=p(~|%7E)solver"))
+
+
+def test_columns_stay_with_a_selection_and_a_filter_that_follows(sam):
+    sam.go(f"{PAGE}?cols=p~solver")
+    page = sam.page
+    page.get_by_label("Select run", exact=False).nth(1).check()
+    page.locator("#colbtn").click()
+    page.locator("#collist label", has_text="depth").click()
+    expect(page.locator("th[data-c='p~depth']")).to_be_visible()
+    expect(page.locator("#colpick")).to_be_visible()
+    expect(page.locator("#selbar [data-n]")).to_have_text("1")
+    expect(page.locator("td[tabindex='0']")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.locator("#q").fill("solver:saga")
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_have_count(1)
+    expect(page.locator("th[data-c='p~depth']")).to_be_visible()
+    page.locator("th[data-c='p~depth'] .colbtn").press("Enter")
+    page.get_by_role("button", name="Hide").press("Enter")
+    expect(page.locator("th[data-c='p~depth']")).to_have_count(0)
+    page.locator("#colbtn").click()
+    expect(page.locator(".colshown li")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.go_back()
+    expect(page.locator("th[data-c='p~depth']")).to_be_visible()
 
 
 def test_a_view_is_saved_and_opened(sam):
