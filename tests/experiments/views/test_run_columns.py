@@ -79,7 +79,7 @@ def test_forty_columns_are_shown_and_no_two_the_same():
         tokens.checked(many)
     with pytest.raises(Invalid, match="'m~a@b' is no column"):
         tokens.checked("m~a@b")
-    with pytest.raises(Invalid, match="'9m~a' is no column.*48 to 800 pixels"):
+    with pytest.raises(Invalid, match=r"'9m~a' is no column.*48 to 800 pixels"):
         tokens.checked("9m~a")
 
 
