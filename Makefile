@@ -1,6 +1,6 @@
 # make up     start the portal here (installs, migrates, runs until Ctrl-C)
 # make demo   fill the example project (starts what is needed)
-# make test   all tests on PostgreSQL and SQLite, browser tests included
+# make test   all tests on SQLite, and on PostgreSQL what may differ there; browser tests included
 # make clients  MLflow's and KServe's clients, for tests/mlflow, tests/serve and the benchmarks
 # make faults   the tests of faults with more rounds, and 100 rounds of each race, on both databases
 # make mutants  takes each rule of four eyes away and expects its tests to go red

@@ -18,8 +18,10 @@ import services
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlportal-tests"
-MOST_KEPT = 8
+MOST_KEPT = 12
 POSTGRES = "migrated"  # the database that others are made from
+# What else the schema follows from, as the test of it sees it.
+BESIDE_MIGRATIONS = ("tests/house/test_schema.py", "mlportal/lib/schema.py", "mlportal/lib/columns.py")
 
 
 def state() -> str:
@@ -28,6 +30,14 @@ def state() -> str:
     for path in sorted([*ROOT.glob("*/migrations/*.py"), *ROOT.glob("requirements/*.txt")]):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def steps(database: str) -> Path:
+    """Return the file where the test of the schema keeps what the migrations end in, made one after the other."""
+    digest = hashlib.sha256()
+    for path in BESIDE_MIGRATIONS:
+        digest.update((ROOT / path).read_bytes())
+    return CACHE / f"{database}-{state()}-{digest.hexdigest()[:16]}.steps"
 
 
 def folder(database: str) -> Path:
@@ -87,4 +97,4 @@ def _migrate(data: Path, extra: dict[str, str]) -> None:
 def _forget_old() -> None:
     known = sorted(CACHE.iterdir(), key=lambda place: place.stat().st_mtime, reverse=True)
     for place in known[MOST_KEPT:]:
-        shutil.rmtree(place, ignore_errors=True)
+        place.unlink() if place.is_file() else shutil.rmtree(place, ignore_errors=True)

@@ -1,8 +1,9 @@
-"""Run pytest on throw-away servers: everything on PostgreSQL, then everything on SQLite.
+"""Run pytest on throw-away servers: everything on SQLite, then on PostgreSQL what may differ there.
 
 Usage: ``scripts/test [--sqlite | --postgres] [pytest arguments]``
 
-What touches no database (engines, rules of the source) runs once, with PostgreSQL.
+What cannot differ between databases runs once, on SQLite, where it costs less
+(``docs/adr/0103-less-processor-for-the-tests.md``).
 
 The servers are started here and not in ``conftest.py``, because pytest-django reads
 the settings before ``conftest.py`` can set a database. Exit codes: those of pytest;
@@ -59,6 +60,7 @@ def run(database: str, arguments: list[str], chromium: str, *, again: bool) -> i
             extra = {"CHROMIUM": chromium} if chromium else {}
             extra |= stack.enter_context(services.valkey(folder / "v"))
             schema = prepared.folder(database)
+            extra["SCHEMA_BY_STEPS"] = str(prepared.steps(database))
             if database == "postgres":
                 extra |= stack.enter_context(services.postgres(folder / "p", schema))
                 extra["MIGRATED"] = prepared.POSTGRES
@@ -106,7 +108,7 @@ def main() -> int:
     """Parse our two flags, run, and return the first failure's code."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = sys.argv[1:]
-    databases = ["postgres", "sqlite"]
+    databases = ["sqlite", "postgres"]
     for flag in ("--sqlite", "--postgres"):
         if flag in arguments:
             arguments.remove(flag)

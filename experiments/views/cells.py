@@ -265,7 +265,8 @@ def _said(name: str, run: Run) -> str | None:
 def _td(column: Column, content: str, more: str = "", *, value: str | None = None) -> str:
     """One cell; ``value`` is what a filter by this cell compares with."""
     parts = ("n" if column.numeric else "", "g0" if column.opens_group else "", more)
-    classes = " ".join(part for part in (*parts, f"stuck s{column.stuck}" if column.stuck else "") if part)
+    place = f"stuck s{column.stuck}" if column.stuck else "set" if column.width else ""
+    classes = " ".join(part for part in (*parts, place) if part)
     given = "" if value is None else f' data-filter-value="{escape(value)}"'
     if value is not None and (len(value) > LONGEST_VALUE or value == UNSAID):
         given = " data-filter-off"

@@ -40,6 +40,11 @@ class Column:
         return self.token.text
 
     @property
+    def width(self) -> int:
+        """Pixels a person gave it, 0 for none; those that stay in sight have one of their own."""
+        return 0 if self.stuck else self.token.width
+
+    @property
     def field(self) -> str:
         """What the filter calls it."""
         return _PREFIXES[self.token.kind] + self.token.name

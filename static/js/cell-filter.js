@@ -90,5 +90,9 @@ behaviour("cell-filter", (table) => {
     links[(next + links.length) % links.length].focus();
     event.preventDefault();
   });
-  stop($$("tbody td", table).find(can));
+
+  /** The keyboard comes in at one cell, also where its row went. */
+  const enter = () => { if (!$("td[tabindex]", table)) stop($$("tbody td", table).find(can)); };
+  for (const name of ["renewed", "livechange"]) document.addEventListener(name, enter);
+  enter();
 });

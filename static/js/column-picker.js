@@ -1,12 +1,13 @@
-// The chooser of columns: shows, hides, pins, moves (buttons or drag) and fetches the table anew,
+// The chooser of columns: shows, hides, pins, moves (buttons or drag) and renews the page below it,
 // so that several changes need no page load. Without the table on the page its forms work as they are.
 import { $, $$, announce, behaviour } from "./behaviour.js";
+import { go } from "./renew.js";
 
 behaviour("column-picker", (box) => {
   if (!$("#runs")) return;
   const list = $("[data-shown]", box);
   const rows = () => $$("li", list);
-  const written = (row) => (row.hasAttribute("data-pinned") ? "!" : "") + row.dataset.token;
+  const written = (row) => (row.hasAttribute("data-pinned") ? "!" : "") + (row.dataset.width || "") + row.dataset.token;
   let dragged = null;
   let waiting = 0;
 
@@ -31,11 +32,7 @@ behaviour("column-picker", (box) => {
     if (count) count.textContent = shown.length;
     announce(words);
     clearTimeout(waiting);
-    waiting = setTimeout(() => {
-      const url = address(cols);
-      history.pushState(null, "", url);
-      window.htmx.ajax("GET", url.pathname + url.search, { target: "#runs", swap: "outerHTML" });
-    }, 150);
+    waiting = setTimeout(() => go(address(cols)), 150);
   }
 
   /** A new row is a copy of none: the server's row needs nothing but its token and its label. */

@@ -9,6 +9,7 @@ behaviour("filter-completion", (input) => {
   list.id = `${input.id}-list`;
   list.className = "pop options";
   list.popover = "manual";
+  list.setAttribute("data-live-keep", "");
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", "Suggestions");
   input.closest(".filter").append(list);

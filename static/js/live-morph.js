@@ -3,7 +3,9 @@
 /* global Idiomorph */
 import { $$ } from "./behaviour.js";
 
-const OURS = new Set(["open", "style", "data-live-state", "data-live-paused", "aria-expanded"]);
+const OURS = new Set(["open", "style", "tabindex", "data-live-state", "data-live-paused", "aria-expanded"]);
+// What a module says of a field that it completes; the server's page does not know of it.
+const COMPLETES = new Set(["role", "aria-controls", "aria-autocomplete", "aria-haspopup", "aria-activedescendant"]);
 const same = (a, b) => b.tagName === a.tagName && b.name === a.name && b.type === a.type;
 
 /** Carry over what was typed and ticked: morphing would set it back. */
@@ -31,7 +33,8 @@ export function morph(old, fresh) {
     callbacks: {
       beforeNodeMorphed: (node) => !(node instanceof Element && node.matches(".plot[data-chart], [data-live-keep]") && node !== old),
       beforeNodeRemoved: (node) => !(node instanceof Element && node.matches("[data-live-keep]")),
-      beforeAttributeUpdated: (name, node) => !(OURS.has(name) || (name === "hidden" && node.matches("tr, [data-find]"))
+      beforeAttributeUpdated: (name, node) => !(OURS.has(name) || (COMPLETES.has(name) && node.matches("input, textarea"))
+        || (name === "hidden" && node.matches("tr, [data-find]"))
         || (name === "aria-pressed" && node.matches("[data-live-pause], [data-toggle]"))),
     },
   });

@@ -6,6 +6,7 @@ import { $, $$, announce, behaviour } from "./behaviour.js";
 import { connect } from "./live-line.js";
 import { morph } from "./live-morph.js";
 import { hold } from "./live-rows.js";
+import { fetchPage, show } from "./renew.js";
 
 const AT_LEAST_MS = 1000;
 
@@ -31,15 +32,8 @@ behaviour("live-part", (box) => {
     } finally { busy = false; }
   }
 
-  async function page(address, headers = {}) {
-    const answer = await fetch(address, { headers: { Accept: "text/html", ...headers } });
-    if (answer.redirected && /\/sign-in\//.test(answer.url)) throw new Error("signed out");
-    if (!answer.ok) throw new Error(String(answer.status));
-    return new DOMParser().parseFromString(await answer.text(), "text/html");
-  }
-
   async function fetchParts() {
-    const found = await page(box.dataset.liveUrl || location.href, { "HX-Target": box.dataset.liveTarget || "live" });
+    const found = await fetchPage(box.dataset.liveUrl || location.href, { "HX-Target": box.dataset.liveTarget || "live" });
     const done = $("[data-live-done]", found);
     if (done?.dataset.liveDone === "reload") { line.close(); location.reload(); return; }
     if (done) { await whole(); return; }
@@ -54,11 +48,9 @@ behaviour("live-part", (box) => {
   }
 
   async function whole() {
-    const found = await page(location.href);
+    const found = await fetchPage(location.href);
     line.close();
-    morph($("#content"), $("#content", found));
-    document.title = found.title;
-    document.dispatchEvent(new CustomEvent("htmx:load", { detail: { elt: $("#content") } }));
+    show(found);
     document.dispatchEvent(new CustomEvent("livechange", { detail: { topic: box.dataset.liveTopic, ended: true } }));
     announce(found.title);
   }

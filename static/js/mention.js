@@ -9,6 +9,7 @@ behaviour("mention", (field) => {
   const list = document.createElement("ul");
   list.className = "people";
   list.id = `${field.id}-people`;
+  list.setAttribute("data-live-keep", "");
   list.hidden = true;
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", "Members");

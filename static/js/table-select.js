@@ -4,11 +4,12 @@
 import { $, $$, announce, behaviour, csrfToken } from "./behaviour.js";
 
 const IN_ADDRESS = 100;
+const bound = new WeakSet();
 
 behaviour("table-select", (table) => {
   const bar = $(table.dataset.select);
-  if (!bar || bar.dataset.bound) return; // a part that htmx swapped in is found by the first one
-  bar.dataset.bound = "1";
+  if (!bar || bound.has(bar)) return; // a part that htmx swapped in is found by the first one
+  bound.add(bar);
   const live = () => (table.isConnected ? table : (table = $("#runs table") || table));
   const boxes = () => $$("tbody input[type=checkbox]", live());
   const chosen = new Set((bar.dataset.ids || "").split(",").filter(Boolean));
@@ -120,5 +121,6 @@ behaviour("table-select", (table) => {
   });
   document.addEventListener("htmx:afterSettle", sync);
   document.addEventListener("htmx:sseMessage", sync);
+  document.addEventListener("renewed", sync);
   sync();
 });

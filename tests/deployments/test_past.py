@@ -4,13 +4,16 @@ import csv
 import io
 import json
 import zipfile
+from collections.abc import Iterator
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from deployments.models import Alias, EndpointInterval
+from deployments.models import Alias, Endpoint, EndpointInterval
 from deployments.proof import filed
 from deployments.services import aliases, endpoints, packs, past, policies
 from mlportal.cli import main
@@ -18,7 +21,7 @@ from mlportal.lib.moments import Span
 from projects.models import Event, Membership
 from projects.services import accounts, members
 from projects.services import past as people
-from tests.factories.deployments import environment, make_live, make_team, make_trained_run, make_version
+from tests.factories.deployments import Team, environment, make_live, make_team, make_trained_run, make_version
 from tests.factories.projects import PASSWORD, actor, make_token, make_user
 
 pytestmark = pytest.mark.django_db
@@ -30,13 +33,7 @@ def at(moment: datetime) -> Span:
     return Span(moment, moment)
 
 
-@pytest.fixture
-def team(db):
-    return make_team()
-
-
-@pytest.fixture
-def history(team):
+def happened(team: Team) -> Endpoint:
     """Version 1 from 1 March, version 2 from 12 March 15:00, back to version 1 since 13 March."""
     first = make_live(team)
     second = make_version(team, run=make_trained_run(team, files=None))
@@ -48,6 +45,31 @@ def history(team):
         EndpointInterval.objects.filter(pk=interval.pk).update(valid_from=begun, valid_to=ended)
     Membership.objects.update(valid_from=moves[0] - timedelta(days=9))
     return first
+
+
+@pytest.fixture(scope="module")
+def made(django_db_setup, django_db_blocker) -> Iterator[tuple[Team, Endpoint]]:
+    """A team and its history, made once, in a transaction around all tests here: each is rolled back to it."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        team = make_team()
+        yield team, happened(team)
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def both(db, made) -> tuple[Team, Endpoint]:
+    """Copies, since an object remembers what a test asked it."""
+    return deepcopy(made)
+
+
+@pytest.fixture
+def team(both):
+    return both[0]
+
+
+@pytest.fixture
+def history(both):
+    return both[1]
 
 
 @pytest.mark.parametrize(

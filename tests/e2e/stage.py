@@ -23,6 +23,7 @@ def main() -> None:
     from experiments.models import TrainingJob
     from projects.models import DatasetImport
     from projects.permissions import SCOPES
+    from tests.e2e import neighbours
     from tests.factories.projects import make_token
     from tests.house.world import make_world
 
@@ -32,6 +33,7 @@ def main() -> None:
     values = world.values | {"rich": str(rich_run(world)), "curves": curves(world), "live": live(world)}
     values |= {"charted": report(world), "drifted": drifted(world), "failing": failing(world)}
     lab(world)
+    values |= neighbours.settle()
     values["working"] = str(at_work(world))
     values["trained"] = str(TrainingJob.objects.get(pk=values["jobs"]).run_id)
     values["token"] = make_token(world.people["everyone"], None, list(SCOPES))

@@ -63,7 +63,6 @@ STATES = {
     "compare-curves": "/p/churn/experiments/curves/compare/?runs={curves}",
     "compare-300": "/p/lab/experiments/everything/compare/?q=metrics.auc+%3E%3D+0",
     "runs-grouped": "/p/lab/experiments/everything/?group=params.depth",
-    "runs-200-rows": "/p/lab/experiments/everything/?limit=200",
     "runs-none": "/p/lab/experiments/everything/?q=metrics.auc+%3E+9",
     "runs-wrong": "/p/lab/experiments/everything/?q=state:gone",
     "launch": "/p/lab/jobs/new/?dataset=table-0001@1",

@@ -1,6 +1,5 @@
 """What a client logs through the MLflow protocol, looked at in a real browser."""
 
-import contextlib
 import json
 import re
 import struct
@@ -9,10 +8,7 @@ import zlib
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Error, expect, sync_playwright
-
-from tests.e2e.browser import Person, launch
-from tests.portal.running import running
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -37,7 +33,7 @@ class Door:
     """The calls a client makes."""
 
     def __init__(self, url: str, token: str) -> None:
-        self.root, self.token = f"{url}/p/churn", token
+        self.root, self.token = f"{url}/p/vision", token
 
     def _send(self, method: str, path: str, body: bytes) -> bytes:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
@@ -81,78 +77,69 @@ def log_run(door: Door, experiment: str, name: str, *, parent: str = "", level: 
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A running portal with a family of runs that a client logged, and somebody who may look."""
-    with running(tmp_path_factory.mktemp("clients") / "p") as portal:
-        somebody = portal.people("sam", sam=("admin", "read write"))["sam"]
-        door = Door(portal.url, somebody.token)
-        experiment = door.call("experiments/create", name="vision/roads v2")["experiment_id"]
-        parent = log_run(door, experiment, "sweep")
-        for at in (1, 2):
-            log_run(door, experiment, f"trial-{at}", parent=parent["info"]["run_id"], level=at / 10)
-        yield portal, somebody.password, experiment, parent
+def place(stage):
+    """The experiment and the parent of a family of runs that a client logged."""
+    door = Door(stage.portal.url, stage.values["client_token"])
+    experiment = door.call("experiments/create", name="vision/roads v2")["experiment_id"]
+    parent = log_run(door, experiment, "sweep")
+    for at in (1, 2):
+        log_run(door, experiment, f"trial-{at}", parent=parent["info"]["run_id"], level=at / 10)
+    return experiment, parent
 
 
 @pytest.fixture(scope="module")
-def sam(place):
+def pia(sign_in):
     """A signed-in window."""
-    portal, password, *_ = place
-    with sync_playwright() as playwright:
-        browser = launch(playwright)
-        person = Person(browser, portal.url)
-        person.sign_in("sam", password)
-        yield person
-        with contextlib.suppress(Error):
-            browser.close()
+    return sign_in("pia")
 
 
 @pytest.fixture(autouse=True)
-def no_trouble(sam):
+def no_trouble(pia):
     yield
-    trouble, sam.trouble = sam.trouble, []
+    trouble, pia.trouble = pia.trouble, []
     assert not trouble
 
 
-def test_the_printed_address_leads_to_the_run_and_its_pictures_move(place, sam):
-    _, _, experiment, parent = place
-    sam.go(f"/p/churn/#/experiments/{experiment}/runs/{parent['info']['run_id']}")
-    expect(sam.page.get_by_role("heading", level=1)).to_contain_text("sweep")
+def test_the_printed_address_leads_to_the_run_and_its_pictures_move(place, pia):
+    experiment, parent = place
+    pia.go(f"/p/vision/#/experiments/{experiment}/runs/{parent['info']['run_id']}")
+    expect(pia.page.get_by_role("heading", level=1)).to_contain_text("sweep")
     for words in ("Curves", "System metrics", "Images", "Tables", "Datasets", "Child runs"):
-        expect(sam.page.get_by_role("heading", name=words)).to_be_visible()
-    expect(sam.page.locator(".prose strong")).to_have_text("more")
-    slider = sam.page.get_by_label("Step of pred")
+        expect(pia.page.get_by_role("heading", name=words)).to_be_visible()
+    expect(pia.page.locator(".prose strong")).to_have_text("more")
+    slider = pia.page.get_by_label("Step of pred")
     slider.focus()
-    sam.page.keyboard.press("ArrowLeft")
-    expect(sam.page.get_by_alt_text("pred at step 0")).to_be_visible()
-    sam.until("document.querySelector('.steps img').naturalWidth === 8")
-    sam.page.evaluate("scrollTo(0, 0)")  # away from under the bar at the top
-    sam.look("client-run")
+    pia.page.keyboard.press("ArrowLeft")
+    expect(pia.page.get_by_alt_text("pred at step 0")).to_be_visible()
+    pia.until("document.querySelector('.steps img').naturalWidth === 8")
+    pia.page.evaluate("scrollTo(0, 0)")  # away from under the bar at the top
+    pia.look("client-run")
 
 
-def test_a_family_opens_in_place(place, sam):
-    sam.go(f"/p/churn/experiments/{place[2]}/")
-    sam.page.get_by_role("link", name="2 children").click()
-    expect(sam.page.locator("tr.child")).to_have_count(2)
-    assert "open=" in sam.page.url
-    sam.look("client-runs")
+def test_a_family_opens_in_place(place, pia):
+    pia.go(f"/p/vision/experiments/{place[0]}/")
+    pia.page.get_by_role("link", name="2 children").click()
+    expect(pia.page.locator("tr.child")).to_have_count(2)
+    assert "open=" in pia.page.url
+    pia.look("client-runs")
 
 
-def test_runs_are_compared_with_their_pictures(place, sam):
-    sam.go(f"/p/churn/experiments/{place[2]}/compare/")
-    expect(sam.page.locator(".sidebyside img")).to_have_count(3)
-    first = sam.page.get_by_label("Step of pred").first
+def test_runs_are_compared_with_their_pictures(place, pia):
+    pia.go(f"/p/vision/experiments/{place[0]}/compare/")
+    expect(pia.page.locator(".sidebyside img")).to_have_count(3)
+    first = pia.page.get_by_label("Step of pred").first
     first.focus()
-    sam.page.keyboard.press("Home")
-    expect(sam.page.get_by_alt_text("pred at step 0")).to_have_count(3)
-    sam.look("client-compare")
+    pia.page.keyboard.press("Home")
+    expect(pia.page.get_by_alt_text("pred at step 0")).to_have_count(3)
+    pia.look("client-compare")
 
 
-def test_files_and_experiments_are_fit_to_look_at(place, sam):
-    sam.go("/p/churn/experiments/")
-    expect(sam.page.get_by_role("link", name="vision/roads v2")).to_be_visible()
-    sam.look("client-experiments")
-    sam.page.get_by_role("link", name="vision/roads v2").click()
-    sam.page.get_by_role("link", name=re.compile(r"^\d+$")).first.click()
-    sam.page.get_by_role("link", name="rows.json").first.click()
-    expect(sam.page.get_by_role("cell", name="road")).to_be_visible()
-    sam.look("client-table")
+def test_files_and_experiments_are_fit_to_look_at(place, pia):
+    pia.go("/p/vision/experiments/")
+    expect(pia.page.get_by_role("link", name="vision/roads v2")).to_be_visible()
+    pia.look("client-experiments")
+    pia.page.get_by_role("link", name="vision/roads v2").click()
+    pia.page.get_by_role("link", name=re.compile(r"^\d+$")).first.click()
+    pia.page.get_by_role("link", name="rows.json").first.click()
+    expect(pia.page.get_by_role("cell", name="road")).to_be_visible()
+    pia.look("client-table")

@@ -1,43 +1,18 @@
 """Journey M5: a policy is edited, back-tested and activated in three clicks, and the form works at the keyboard."""
 
-import contextlib
-import json
 import re
-import urllib.request
 
 import pytest
-from playwright.sync_api import Error, expect, sync_playwright
-
-from tests.e2e.browser import Person, launch
-from tests.portal.running import running
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-PAGES = "/p/churn/settings/policies/"
-
-
-def send(portal, token, path, body):
-    """POST to the door of MLflow clients."""
-    asked = urllib.request.Request(
-        f"{portal.url}/api/2.0/mlflow/{path}", data=json.dumps(body).encode(), method="POST",
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        return json.loads(answer.read())
+PAGES = "/p/policy/settings/policies/"
 
 
 @pytest.fixture(scope="module")
-def ada(tmp_path_factory):
-    """A signed-in admin on a portal with one registered version, so with environments."""
-    with running(tmp_path_factory.mktemp("policy") / "p") as portal, sync_playwright() as playwright:
-        password, token = portal.people("ada", ada=("admin", "read register"))["ada"]
-        send(portal, token, "registered-models/create", {"name": "churn"})
-        send(portal, token, "model-versions/create", {"name": "churn", "source": "s3://bucket/model"})
-        browser = launch(playwright)
-        person = Person(browser, portal.url)
-        person.sign_in("ada", password)
-        yield person
-        with contextlib.suppress(Error):
-            browser.close()
+def ada(sign_in):
+    """A signed-in admin of a project with one registered version, so with environments."""
+    return sign_in("policy-admin")
 
 
 @pytest.fixture(autouse=True)

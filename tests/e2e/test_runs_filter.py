@@ -1,45 +1,18 @@
 """The filter of the runs table at the keyboard: suggestions, chips, cells, saved views, comments."""
 
-import contextlib
-import json
 import re
-import urllib.request
 
 import pytest
-from playwright.sync_api import Error, expect, sync_playwright
-
-from tests.e2e.browser import Person, launch
-from tests.portal.running import running
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-PAGE = "/p/churn/experiments/sweep/"
-
-
-def send(portal, token, path, body):
-    """POST to the REST API."""
-    asked = urllib.request.Request(
-        f"{portal.url}/api/v1/projects/churn/{path}", data=json.dumps(body).encode(), method="POST",
-        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(asked, timeout=30) as answer:
-        return json.loads(answer.read())
+PAGE = "/p/filter/experiments/sweep/"
 
 
 @pytest.fixture(scope="module")
-def sam(tmp_path_factory):
-    """A signed-in window on a portal with four runs."""
-    with running(tmp_path_factory.mktemp("filter") / "p") as portal, sync_playwright() as playwright:
-        password, token = portal.people("sam", sam=("admin", "read write"))["sam"]
-        for at, solver in enumerate(("saga", "lbfgs", "saga", "newton")):
-            run = {"experiment": "sweep", "name": f"r{at}", "params": {"solver": solver, "depth": str(at)}}
-            number = send(portal, token, "runs/", {**run, "start": True})["id"]
-            send(portal, token, f"runs/{number}/finish/", {"state": "finished"})
-        browser = launch(playwright)
-        person = Person(browser, portal.url)
-        person.sign_in("sam", password)
-        yield person
-        with contextlib.suppress(Error):
-            browser.close()
+def sam(sign_in):
+    """A signed-in window in a project with four runs."""
+    return sign_in("sam")
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +103,62 @@ def test_a_cell_filters_by_keyboard_alone(sam):
     page.keyboard.press("Enter")
     expect(page.locator(".chip")).to_have_text(re.compile("-params.solver:saga"))
     expect(shown(page)).to_have_count(2)
+
+
+def wide(page, key):
+    """Pixels of a column."""
+    return page.locator(f"th[data-c='{key}']").evaluate("head => head.offsetWidth")
+
+
+def test_a_column_is_dragged_wider_and_kept_in_the_address(sam):
+    sam.go(f"{PAGE}?cols=p~solver,p~depth,c~user")
+    page = sam.page
+    own, start = wide(page, "p~solver"), page.locator("th[data-c='p~solver'] .colgrip").bounding_box()
+    x, y = start["x"] + 3, start["y"] + 10
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y)
+    page.mouse.move(x + 150, y, steps=4)
+    assert wide(page, "p~solver") == own + 150  # while it is dragged
+    page.mouse.up()
+    page.wait_for_url(re.compile(rf"cols={own + 150}p(~|%7E)solver"))
+    assert wide(page, "p~solver") == own + 150
+    sam.look("column-dragged")
+    page.locator("th[data-c='p~solver'] .colbtn").press("Enter")
+    for width in (own + 110, own + 70):
+        page.get_by_role("button", name="Narrower").press("Enter")
+        page.wait_for_url(re.compile(rf"cols={width}p"))
+        sam.until(f"document.querySelector('th[data-c=\"p~solver\"]').offsetWidth === {width}")
+    sam.go(f"{PAGE}?cols=60p~solver,p~depth")
+    assert wide(page, "p~solver") == 60
+    sam.look("column-narrow")
+    page.locator("th[data-c='p~solver'] .colgrip").dblclick()
+    page.wait_for_url(re.compile(r"cols=p(~|%7E)solver"))
+
+
+def test_columns_stay_with_a_selection_and_a_filter_that_follows(sam):
+    sam.go(f"{PAGE}?cols=p~solver")
+    page = sam.page
+    page.get_by_label("Select run", exact=False).nth(1).check()
+    page.locator("#colbtn").click()
+    page.locator("#collist label", has_text="depth").click()
+    expect(page.locator("th[data-c='p~depth']")).to_be_visible()
+    expect(page.locator("#colpick")).to_be_visible()
+    expect(page.locator("#selbar [data-n]")).to_have_text("1")
+    expect(page.locator("td[tabindex='0']")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.locator("#q").fill("solver:saga")
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_have_count(1)
+    expect(page.locator("th[data-c='p~depth']")).to_be_visible()
+    page.locator("th[data-c='p~depth'] .colbtn").press("Enter")
+    page.get_by_role("button", name="Hide").press("Enter")
+    expect(page.locator("th[data-c='p~depth']")).to_have_count(0)
+    page.locator("#colbtn").click()
+    expect(page.locator(".colshown li")).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.go_back()
+    expect(page.locator("th[data-c='p~depth']")).to_be_visible()
 
 
 def test_a_view_is_saved_and_opened(sam):

@@ -1,12 +1,15 @@
 """Real workers, a real beat and a real broker of a test's own, to be killed."""
 
+import atexit
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 
 from mlportal import broker, parts
+from mlportal.nursery import Fork, Nursery
 
 LEASE_SECONDS = 5.0
 QUICK = {
@@ -28,21 +32,39 @@ QUICK = {
 }
 
 
+# A part of a portal: a program of its own, or forked as the supervisor forks it.
+Part = subprocess.Popen[bytes] | Fork
+
+
+@cache
+def run_dir() -> Path:
+    """A folder for the sockets of all tests of this process, one test after the other."""
+    return Path(tempfile.mkdtemp(prefix="mlp-plant-"))
+
+
+@lru_cache(maxsize=1)
+def nursery(environment: frozenset[tuple[str, str]]) -> Nursery:
+    """What forks the parts with this environment: to import the portal costs each of them seconds."""
+    made = Nursery(dict(environment))
+    atexit.register(made.stop)
+    return made
+
+
 class Plant:
     """The processes of one test. Messages are lost on purpose: only the sweeper publishes here."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.socket = folder / "b.sock"
-        self.parts: list[subprocess.Popen[bytes]] = []
-        self.broker: subprocess.Popen[bytes] | None = None
+        self.socket = run_dir() / "b.sock"
+        self.parts: list[Part] = []
+        self.broker: Part | None = None
         self.logs = 0
 
     def start_broker(self) -> None:
         """Start an empty broker."""
         data = self.folder / f"broker{self.logs}"
         self.socket.unlink(missing_ok=True)
-        self.broker = self._start(broker.command(self.socket, data))
+        self.broker = self._execute(broker.command(self.socket, data), {})
         wait(self.socket.exists, 20, "the broker's socket")
 
     def kill_broker(self) -> None:
@@ -50,11 +72,11 @@ class Plant:
         assert self.broker is not None
         kill_group(self.broker)
 
-    def worker(self, name: str, *, concurrency: int = 1, **extra: str) -> subprocess.Popen[bytes]:
+    def worker(self, name: str, *, concurrency: int = 1, **extra: str) -> Part:
         """Start a worker for training jobs."""
         return self._start(parts.worker(queues="jobs", concurrency=concurrency, name=name), **extra)
 
-    def sweeper(self, *, scheduled: bool = False) -> subprocess.Popen[bytes]:
+    def sweeper(self, *, scheduled: bool = False) -> Part:
         """Start the worker of the short tasks, as the supervisor does.
 
         When scheduled, the scheduler is a fork of it: a program of its own imports everything once more.
@@ -62,7 +84,7 @@ class Plant:
         own = ["--beat", "--schedule", str(self.folder / "beat")] if scheduled else []
         return self._start([*parts.worker(queues="default", concurrency=1, name="short"), *own])
 
-    def beat(self) -> subprocess.Popen[bytes]:
+    def beat(self) -> Part:
         """Start the scheduler, which has the sweeper run each second."""
         schedule = str(self.folder / "beat")
         command = [sys.executable, "-m", "celery", "--app", "mlportal.celery", "--quiet", "beat"]
@@ -73,7 +95,16 @@ class Plant:
         with Celery("test", set_as_current=False, broker=f"redis+socket://{self.socket}?virtual_host=0") as app:
             app.send_task("experiments.execute_job", args=[job_id], queue="jobs")
 
-    def _start(self, command: list[str], **extra: str) -> subprocess.Popen[bytes]:
+    def _start(self, command: list[str], **extra: str) -> Part:
+        """Fork a module of ours as the supervisor does; run it by itself when it is to see another environment."""
+        if extra or command[1] != "-m":
+            return self._execute(command, extra)
+        self.logs += 1
+        part = nursery(frozenset(self._environment().items())).fork(command[2:], self.folder / f"log{self.logs}")
+        self.parts.append(part)
+        return part
+
+    def _execute(self, command: list[str], extra: dict[str, str]) -> Part:
         self.logs += 1
         with (self.folder / f"log{self.logs}").open("wb") as output:
             part = subprocess.Popen(
@@ -81,7 +112,7 @@ class Plant:
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
-                env=parts.environment() | self._environment() | extra,
+                env=self._environment() | extra,
                 start_new_session=True,
             )
         self.parts.append(part)
@@ -90,12 +121,17 @@ class Plant:
     def _environment(self) -> dict[str, str]:
         name = connection.settings_dict["NAME"]
         address = f"sqlite:///{name}" if connection.vendor == "sqlite" else f"postgresql:///{name}"
-        return QUICK | {
-            "DATABASE_URL": address,
-            "MLPORTAL_BROKER_SOCKET": str(self.socket),
-            "MLPORTAL_CACHE_URL": f"unix://{self.socket}?db=2",
-            "MLPORTAL_DATA_DIR": str(settings.DATA_DIR),
-        }
+        kept = {key: value for key, value in parts.environment().items() if key != "PYTEST_CURRENT_TEST"}
+        return (
+            kept
+            | QUICK
+            | {
+                "DATABASE_URL": address,
+                "MLPORTAL_BROKER_SOCKET": str(self.socket),
+                "MLPORTAL_CACHE_URL": f"unix://{self.socket}?db=2",
+                "MLPORTAL_DATA_DIR": str(settings.DATA_DIR),
+            }
+        )
 
     def end(self) -> None:
         """Kill everything."""
@@ -121,7 +157,7 @@ def plant(folder: Path) -> Iterator[Plant]:
         print(made.words())  # shown when the test fails
 
 
-def kill_group(part: subprocess.Popen[bytes], number: int = signal.SIGKILL) -> None:
+def kill_group(part: Part, number: int = signal.SIGKILL) -> None:
     """Signal a part and all of its processes; reap it when it was killed."""
     try:
         os.killpg(part.pid, number)

@@ -1,7 +1,6 @@
 """A worker that dies in the middle of a bulk action leaves nothing half, and every run is changed once."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from projects.models import Event, Project
 from projects.permissions import Permission
 from tests.factories.experiments import log, make_experiment, make_run, writer
 from tests.factories.projects import make_project, system
-from tests.faults.plant import Plant, kill_group, wait
+from tests.faults.plant import Part, Plant, kill_group, wait
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 SECONDS = 120
@@ -39,7 +38,7 @@ def project() -> Project:
     return make_project()
 
 
-def worker(works: Plant, name: str, **extra: str) -> subprocess.Popen[bytes]:
+def worker(works: Plant, name: str, **extra: str) -> Part:
     return works._start(parts.worker(queues="default", concurrency=1, name=name), **extra)
 
 

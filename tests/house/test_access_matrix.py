@@ -7,6 +7,7 @@ A cell says what the door did, not what the body deserved: ``login`` (sent to si
 
 import os
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 from django.db import transaction
@@ -18,6 +19,7 @@ from tests.house.routes import Route, routes
 from tests.house.world import World, make_world
 
 FILE = Path(__file__).parent / "access_matrix.txt"
+AGAIN = bool(os.environ.get("ONLY_WHAT_USES_A_DATABASE"))  # every cell was asked on the other database
 PEOPLE = ["anonymous", "outsider", *(role.value for role in Role), "site"]
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -48,9 +50,8 @@ def page_callers(world: World) -> dict[str, Client]:
     return found
 
 
-def page_line(route: Route, world: World, callers: dict[str, Client]) -> str:
-    cells = [f"{name}={ask(caller, route, world)}" for name, caller in callers.items()]
-    return f"{route} | {' '.join(cells)}"
+def page_cells(route: Route, world: World, callers: dict[str, Client]) -> dict[str, str]:
+    return {name: ask(caller, route, world) for name, caller in callers.items()}
 
 
 def api_callers(world: World) -> dict[str, str]:
@@ -64,23 +65,12 @@ def api_callers(world: World) -> dict[str, str]:
     return found
 
 
-def api_line(route: Route, world: World, callers: dict[str, str]) -> str:
+def api_cells(route: Route, world: World, callers: dict[str, str]) -> dict[str, str]:
     client = Client(raise_request_exception=False)
-    cells = []
-    for name, secret in callers.items():
-        headers = {"HTTP_AUTHORIZATION": f"Bearer {secret}"} if secret else {}
-        cells.append(f"{name}={ask(client, route, world, **headers)}")
-    return f"{route} | {' '.join(cells)}"
-
-
-def test_every_route_answers_every_caller_as_committed():
-    world = make_world()
-    pages, tokens = page_callers(world), api_callers(world)
-    lines = [api_line(route, world, tokens) if route.is_api else page_line(route, world, pages) for route in routes()]
-    assert [line for line in lines if "=500" in line] == []
-    if os.environ.get("WRITE_ACCESS_MATRIX"):
-        FILE.write_text("\n".join(lines) + "\n")
-    assert FILE.read_text().splitlines() == lines
+    return {
+        name: ask(client, route, world, **({"HTTP_AUTHORIZATION": f"Bearer {secret}"} if secret else {}))
+        for name, secret in callers.items()
+    }
 
 
 def committed() -> dict[str, dict[str, str]]:
@@ -89,6 +79,33 @@ def committed() -> dict[str, dict[str, str]]:
         route, _, cells = line.partition(" | ")
         found[route] = dict(cell.rsplit("=", 1) for cell in cells.split())
     return found
+
+
+def one_of_each(route: str, cells: dict[str, str]) -> dict[str, str]:
+    """One caller for each answer of a route, another from route to route."""
+    by_answer: dict[str, list[str]] = {}
+    for name, answer in cells.items():
+        by_answer.setdefault(answer, []).append(name)
+    turn = crc32(route.encode())
+    return {names[turn % len(names)]: answer for answer, names in by_answer.items()}
+
+
+def test_every_route_answers_every_caller_as_committed():
+    world = make_world()
+    pages, tokens = page_callers(world), api_callers(world)
+    expected, found = committed(), {}
+    if AGAIN:
+        expected = {route: one_of_each(route, cells) for route, cells in expected.items()}
+    for route in routes():
+        callers, cells = (tokens, api_cells) if route.is_api else (pages, page_cells)
+        asked = expected.get(str(route), callers) if AGAIN else callers
+        found[str(route)] = cells(route, world, {name: callers[name] for name in asked})
+    assert {route: cells for route, cells in found.items() if "500" in cells.values()} == {}
+    if os.environ.get("WRITE_ACCESS_MATRIX") and not AGAIN:
+        lines = (f"{route} | {' '.join(map('='.join, cells.items()))}" for route, cells in found.items())
+        FILE.write_text("\n".join(lines) + "\n")
+        expected = committed()
+    assert list(found.items()) == list(expected.items())
 
 
 # Open to everyone on purpose: signing in, setting up, health, and the description of the API.

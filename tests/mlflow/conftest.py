@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mlflow.harness import opened
+from tests.mlflow.harness import Door, serving
 
 collect_ignore = ["cases"]  # they import mlflow: only a client's interpreter can read them
 
@@ -10,5 +10,5 @@ collect_ignore = ["cases"]  # they import mlflow: only a client's interpreter ca
 @pytest.fixture(scope="session")
 def door(tmp_path_factory):
     """A portal with projects, people and tokens."""
-    with opened(tmp_path_factory.mktemp("mlflow")) as found:
+    with serving(tmp_path_factory.mktemp("mlflow"), Door) as found:
         yield found

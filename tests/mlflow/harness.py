@@ -6,16 +6,18 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tests.portal.running import ROOT, Portal
 
 sys.path.insert(0, str(ROOT / "scripts"))
 import services
 
+T = TypeVar("T")
 CASES = Path(__file__).parent / "cases"
 
 
@@ -74,17 +76,17 @@ class Door:
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Door]:
-    """Start a web server on a database with people in it; stop it at the end."""
+def serving(folder: Path, fill: Callable[[Portal], T]) -> Iterator[T]:
+    """Fill a portal, start its web server and yield what was filled in; stop it at the end."""
     folder.mkdir(exist_ok=True)
     with services.valkey(folder / "v") as broker:
         web = Web(folder, extra=broker)
         (folder / "data").mkdir(exist_ok=True)  # there already on SQLite, with a database that has its tables
-        door = Door(web)
+        filled = fill(web)
         web.start()
         try:
             web.wait_ready()
-            yield door
+            yield filled
         finally:
             web.stop()
 

@@ -29,12 +29,13 @@ COMMANDS = """
 import contextlib, io, json, sys
 from mlportal.cli import main
 for words in json.load(sys.stdin):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        code = main(words)
-    if code:
-        sys.exit(f"{words}: {code}")
-    print(json.dumps(said.getvalue()))
+    said, told = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(told):
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = end.code
+    print(json.dumps([code, said.getvalue(), told.getvalue()]))
 """
 # One for all portals of this checkout: compressing the files costs seconds, and they are checked for changes.
 STATIC = Path(tempfile.gettempdir()) / f"mlportal-static-{hashlib.sha256(bytes(ROOT)).hexdigest()[:12]}"
@@ -160,15 +161,21 @@ class Portal:
             check=False,
         )
 
-    def admin(self, *lines: str) -> list[str]:
-        """Run ``mlportal admin`` with each line, one after the other in one process; returns what each printed."""
-        words = json.dumps([["admin", *shlex.split(line)] for line in lines])
+    def commands(self, *lines: str) -> list[tuple[int, str, str]]:
+        """Run ``mlportal`` with each line, one after the other in one process; returns code, output and errors."""
+        words = json.dumps([shlex.split(line) for line in lines])
         done = subprocess.run(
             [sys.executable, "-c", COMMANDS],
             env=self.environment, cwd=ROOT, input=words, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+    def admin(self, *lines: str) -> list[str]:
+        """Run ``mlportal admin`` with each line; all must work; returns what each printed."""
+        done = self.commands(*(f"admin {line}" for line in lines))
+        assert [(line, *end) for line, end in zip(lines, done, strict=True) if end[0]] == []
+        return [said for _code, said, _told in done]
 
     def people(self, owner: str, **others: tuple[str, str]) -> dict[str, Login]:
         """Add a project Churn, its owner, a site administrator, and people with a role and the scopes of a token.

@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("portal") / "p", empty=True) as portal:
+    """On a new database, in a folder whose path is too long for a socket."""
+    with running(tmp_path_factory.mktemp("portal") / ("long-" * 20), empty=True) as portal:
         yield portal
 
 
@@ -69,11 +70,17 @@ def test_killed_nursery_takes_its_forks_along_and_all_come_back(portal):
     assert not set(portal.pids("granian")) & set(forked), "a process of the killed nursery lives on"
 
 
-def test_parts_share_what_they_import(tmp_path):
+def test_parts_share_what_they_import_and_a_stop_leaves_nothing(tmp_path):
     """The web server, the workers and the scheduler, idle and fresh; a part each for itself took 1,000 MiB."""
     with running(tmp_path / "p") as portal:
         pids = {pid for word in ("granian", "celery", "mlportal.preload") for pid in portal.pids(word)}
         assert sum(proportional_kib(pid) for pid in pids) / 1024 < 500
+        start = time.monotonic()
+        assert portal.stop(signal.SIGINT) == 0
+        assert time.monotonic() - start < 20
+        assert portal.output.endswith("mlportal: stopped\n")
+        assert portal.processes() == {}
+        assert portal.get("/livez")[0] == 0
 
 
 def test_second_portal_on_the_same_data_is_refused(portal):
@@ -83,28 +90,16 @@ def test_second_portal_on_the_same_data_is_refused(portal):
     assert answer.stderr == f"mlportal: a portal already runs on {portal.folder / 'data'}\n"
 
 
-def test_stop_leaves_nothing(tmp_path):
-    with running(tmp_path / "p") as portal:
-        start = time.monotonic()
-        assert portal.stop(signal.SIGINT) == 0
-        assert time.monotonic() - start < 20
-        assert portal.output.endswith("mlportal: stopped\n")
-        assert portal.processes() == {}
-        assert portal.get("/livez")[0] == 0
-
-
 def test_killed_supervisor_leaves_nothing(tmp_path):
     with running(tmp_path / "p") as portal:
         os.kill(portal.child.pid, signal.SIGKILL)
         wait_until(lambda: portal.processes() == {}, 60, what="all processes gone")
 
 
-def test_long_data_path_gets_a_short_socket(tmp_path):
-    folder = tmp_path / ("long-" * 20)
-    with running(folder) as portal:
-        assert portal.parts()["broker"] == "up"
-        assert not (folder / "data" / "run" / "broker.sock").exists()
-        assert portal.command("admin", "--help").returncode == 0
+def test_long_data_path_gets_a_short_socket(portal):
+    assert portal.parts()["broker"] == "up"
+    assert not (portal.folder / "data" / "run" / "broker.sock").exists()
+    assert portal.command("admin", "--help").returncode == 0
 
 
 def test_taken_port_is_named(tmp_path, portal):

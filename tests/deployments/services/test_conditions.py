@@ -256,13 +256,13 @@ def begin_canary(team, given: list[dict[str, object]], *, trial: bool = False) -
 
 def fail_in(endpoint: Endpoint, variant: str) -> list[AlertRule]:
     """Half of a variant's answers are errors, and monitoring judges the window. Returns the rules that fired."""
-    began = timezone.now() - timedelta(minutes=10)
+    began = timezone.now() - timedelta(minutes=4)
     row = Monitor.objects.live().get(project=endpoint.project, endpoint=endpoint.name, variant=variant)
     Monitor.objects.filter(pk=row.pk).update(reference=GRIDS, valid_from=began, rolled_to=None, **PACE)
     row.refresh_from_db()
     with transaction.atomic():
         counts = requests() | {shape.TRAFFIC: shape.traffic([2000.0] * 200, errors=100)}
-        monitors.add_counts(row, began + timedelta(minutes=8), counts)
+        monitors.add_counts(row, began + timedelta(minutes=2), counts)
     pipeline.roll_due()
     for pk in EventDelivery.objects.filter(task="deployments.suspend").values_list("pk", flat=True):
         tasks.suspend(pk)
@@ -371,13 +371,13 @@ def test_a_rule_on_the_requests_of_the_live_version_leaves_out_what_its_variants
     rule = {"metric": "traffic.requests", "op": "above", "critical": 150.0, "needed": 1, "of": 1}
     for name, version in (("Of v1", "v1"), ("Of the endpoint", "")):
         rules.create(team.ops, project=team.project, name=name, endpoint=endpoint.name, version=version, **rule)
-    began = timezone.now() - timedelta(minutes=10)
+    began = timezone.now() - timedelta(minutes=4)
     for variant in ("", "canary"):
         Monitor.objects.live().filter(variant=variant).update(valid_from=began, rolled_to=None, **PACE)
         row = Monitor.objects.live().get(variant=variant)
         with transaction.atomic():
             counts = {shape.TRAFFIC: shape.traffic([900.0] * 100, errors=0)}
-            monitors.add_counts(row, began + timedelta(minutes=8), counts)
+            monitors.add_counts(row, began + timedelta(minutes=2), counts)
     pipeline.roll_due()
     fired = Alert.objects.filter(rule__name__startswith="Of ").values_list("rule__name", flat=True)
     assert list(fired) == ["Of the endpoint"]

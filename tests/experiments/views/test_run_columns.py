@@ -48,6 +48,12 @@ def listed(answer):
         ("!m~val/auc@max", Token("m", "val/auc", "max", pinned=True)),
         ("m~auc@step:-3", Token("m", "auc", "step:-3")),
         ("m~auc~", Token("m", "auc", curve=True)),
+        ("240p~depth", Token("p", "depth", width=240)),
+        ("!48m~auc@min", Token("m", "auc", "min", pinned=True, width=48)),
+        ("800m~auc~", Token("m", "auc", curve=True, width=800)),
+        ("47p~depth", None),
+        ("801p~depth", None),
+        ("\u0661\u0662\u0663p~depth", None),
         ("p~a%2Cb%7E%40%25", Token("p", "a,b~@%")),
         ("t~team", Token("t", "team")),
         ("c~user", Token("c", "user")),
@@ -63,7 +69,7 @@ def listed(answer):
 def test_a_column_is_read_and_written(text, token):
     assert tokens.one(text) == token
     if token is not None:
-        assert token.pinned_text == text
+        assert token.whole_text == text
 
 
 def test_forty_columns_are_shown_and_no_two_the_same():
@@ -73,6 +79,8 @@ def test_forty_columns_are_shown_and_no_two_the_same():
         tokens.checked(many)
     with pytest.raises(Invalid, match="'m~a@b' is no column"):
         tokens.checked("m~a@b")
+    with pytest.raises(Invalid, match=r"'9m~a' is no column.*48 to 800 pixels"):
+        tokens.checked("9m~a")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +108,18 @@ def test_columns_stand_as_the_address_says_with_pinned_ones_first(web, experimen
     assert heads(web.get(f"{BASE}?cols=p~depth,m~auc,!t~team,c~state")) == ["t~team", "p~depth", "m~auc", "c~state"]
     changed = web.get(f"{BASE}?q=auc>0&cols=m~auc,p~depth&change=left:p~depth&col=")
     assert changed["Location"] == f"{BASE}?q=auc%3E0&cols=p~depth%2Cm~auc"
+
+
+def test_a_column_is_as_wide_as_the_address_says_unless_it_stays_in_sight(web, experiment):
+    log(make_run(experiment, params={"depth": "4"}), "auc", [0.5])
+    text = web.get(f"{BASE}?cols=240p~depth,m~auc,!90c~state").content.decode()
+    assert re.findall(r"<col(?: [^>]*)?>", text) == ["<col>", "<col>", "<col>", '<col width="240">', "<col>"]
+    assert re.findall(r'class="([^"]*)" data-c="([^"]*)"', text) == [
+        (" g0 stuck s1", "c~state"), ("n g0 set", "p~depth"), ("n g0", "m~auc"),
+    ]  # fmt: skip
+    assert re.findall(r'<td class="([^"]*)"', text)[1:] == ["g0 muted stuck s1", "n g0 set", "n g0 best"]
+    moved = web.get(f"{BASE}?cols=240p~depth,m~auc&change=pin:p~depth&col=")
+    assert moved["Location"] == f"{BASE}?cols=%21240p~depth%2Cm~auc"
 
 
 def test_the_chooser_lists_names_with_their_values(web, experiment):

@@ -428,6 +428,7 @@ def test_an_answer_of_another_shape(provider, answer):
 
 
 def test_nothing_secret_reaches_the_log_or_the_audit_log(provider, caplog):
+    caplog.set_level("INFO")
     make_user("ana")
     ana(provider)
     client = Client()
