@@ -71,6 +71,12 @@ _BLOCKS = Statement(_OF_RUN.format("", ""))
 # folder waits for the blocks; it then finds them gone and sees the new segments.
 _LOCKED_BLOCKS = Statement(_OF_RUN.format(" FOR NO KEY UPDATE", " FOR UPDATE OF c"), binary=True)
 _WAITING = Among("SELECT DISTINCT run_id FROM experiments_metricchunk WHERE experiment_id IN (%s) AND key_id IS NULL")
+_WAITING_OF = Among("""
+    SELECT r.id FROM experiments_run r WHERE r.id IN (%s) AND (
+        SELECT c.id FROM experiments_metricchunk c
+        WHERE c.experiment_id = r.experiment_id AND c.run_id = r.id AND c.key_id IS NULL LIMIT 1
+    ) IS NOT NULL
+""")
 
 
 def count_call(run_id: int, size: int) -> bool:
@@ -120,19 +126,7 @@ def fold_experiments(experiment_ids: Sequence[int]) -> None:
 
 def fold_runs(run_ids: Iterable[int]) -> None:
     """Fold what is not folded yet of these runs."""
-    wanted = list(run_ids)
-    if not wanted:
-        return
-    marks = ", ".join(["%s"] * len(wanted))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"""SELECT DISTINCT c.run_id FROM experiments_run r
-                JOIN experiments_metricchunk c ON c.experiment_id = r.experiment_id AND c.run_id = r.id
-                WHERE c.key_id IS NULL AND r.id IN ({marks})""",
-            wanted,
-        )
-        waiting = [row[0] for row in cursor.fetchall()]
-    _fold_all(waiting)
+    _fold_all([row[0] for row in _WAITING_OF.of(run_ids)])
 
 
 def _fold_all(run_ids: list[int]) -> None:

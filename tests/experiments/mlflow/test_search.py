@@ -7,10 +7,11 @@ import re
 from functools import cmp_to_key
 
 import pytest
+from django.db import connection
 
 from experiments import metricstore
 from experiments.metricstore import starting, walking
-from experiments.mlflow.search import grammar, tables, tokens
+from experiments.mlflow.search import grammar, runs, tables, tokens
 from experiments.models import Experiment, InputDataset, Lifecycle, LoggedModel, Run, RunInput, RunModel
 from tests.experiments.mlflow.calls import scientist
 from tests.factories.experiments import make_experiment, make_run
@@ -334,6 +335,22 @@ def test_what_was_logged_a_moment_ago_is_found(caller, project):
     metricstore.append(run.pk, metrics=[("auc", 0.7, 1, 1)])
     _, body = caller.post("runs/search", {"experiment_ids": [str(run.experiment_id)], "filter": "metrics.auc > 0.6"})
     assert [one["info"]["run_id"] for one in body["runs"]] == [run.uuid]
+
+
+@pytest.mark.only_on("postgresql")
+def test_calls_that_wait_elsewhere_are_not_read(project):
+    """PostgreSQL believes that some wait here too, when all that it knows of wait in one experiment of two."""
+    here, elsewhere = make_experiment(project, "here"), make_experiment(project, "elsewhere")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO experiments_metricchunk (run_id, experiment_id, points, first_step, last_step, data)
+               SELECT %s, %s, 1, n, n, '' FROM generate_series(1, 3000) n""",
+            [make_run(elsewhere).pk, elsewhere.pk],
+        )
+        cursor.execute("ANALYZE experiments_metricchunk")
+        cursor.execute(f"EXPLAIN {runs._PLACES._postgres}", [project.pk, [here.pk]])
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "using chunk_not_folded" in plan, plan
 
 
 def test_experiments_of_other_projects_and_unknown_ones_are_empty(caller, project):
