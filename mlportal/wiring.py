@@ -30,7 +30,7 @@ NOTIFIED = (
     "promotion.suspended", "version.reproduction_certified", "delegation.given", "delegation.revoked",
     "gate.overridden", "policy.proposed", "policy.changed", "endpoint.frozen", "endpoint.break_glass",
     "break_glass.reviewed", "endpoint.switched", "endpoint.rolled_back", "endpoint.rollback_held", "rollout.moved",
-    "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch",
+    "rollout.paused", "rollout.aborted", "rollout.promoted", "trial.stopped", "trial.mismatch", "trial.judged",
     "predictions.unlogged", "job.failed", "job.succeeded", "comment.added", "checks.failed", "checks.passed",
 )  # fmt: skip
 # What webhooks of MLflow clients can be told.

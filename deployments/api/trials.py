@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from deployments.api.endpoints import OneEndpoint
 from deployments.api.models import PAGE, checked
-from deployments.models import Endpoint, PromotionRequest, Trial, TrialLook
+from deployments.models import Endpoint, PromotionRequest, Trial, TrialJudgement, TrialLook
 from deployments.services import trials
 from projects.permissions import Permission
 
@@ -24,7 +24,10 @@ class RegisterTrialSerializer(serializers.Serializer[Data]):
     promotion = serializers.IntegerField(help_text="Of the treatment; its approval lets it answer.")
     name = serializers.CharField(max_length=200)
     hypothesis = serializers.CharField(max_length=4000)
-    metric = serializers.ChoiceField(choices=Trial.Metric.choices)
+    metric = serializers.ChoiceField(
+        choices=Trial.Metric.choices,
+        help_text="auc and f1 are judged once, when minimum_days and minimum_units are reached.",
+    )
     positive = serializers.CharField(max_length=200, required=False, help_text="Ground truth that is a conversion.")
     minimum_effect = serializers.FloatField()
     alpha = serializers.FloatField(required=False, help_text="0.05 by default.")
@@ -52,6 +55,17 @@ class TrialLookSerializer(serializers.ModelSerializer[TrialLook]):
         read_only_fields = fields
 
 
+class TrialJudgementSerializer(serializers.ModelSerializer[TrialJudgement]):
+    """What came of a trial that is judged once."""
+
+    class Meta:
+        model = TrialJudgement
+        fields = (
+            "at", "control_units", "treatment_units", "control", "treatment", "difference", "low", "high", "rounds",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
 class TrialSerializer(serializers.ModelSerializer[Trial]):
     """A trial with its plan."""
 
@@ -59,13 +73,16 @@ class TrialSerializer(serializers.ModelSerializer[Trial]):
     promotion = serializers.IntegerField(source="promotion_id", read_only=True)
     treatment = serializers.IntegerField(source="promotion.version.number", read_only=True)
     control = serializers.IntegerField(source="control.number", read_only=True, default=None, allow_null=True)
+    judgement = TrialJudgementSerializer(
+        read_only=True, default=None, allow_null=True, help_text="Of auc and f1 only, once their horizon was reached."
+    )
 
     class Meta:
         model = Trial
         fields = (
             "id", "endpoint", "promotion", "treatment", "control", "state", "name", "hypothesis", "metric", "positive",
             "minimum_effect", "alpha", "share", "minimum_days", "minimum_units", "plan_sha256", "planned_at",
-            "started_at", "looked_at", "ended_at", "decision", "reason",
+            "started_at", "looked_at", "ended_at", "decision", "reason", "judgement",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -136,7 +153,7 @@ class TrialLooks(_OneTrial):
 
     @extend_schema(operation_id="trials_looks", tags=TAGS, responses=TrialLookSerializer(many=True), parameters=PAGE)
     def get(self, request: Request, endpoint: str, number: int) -> Response:
-        """List the looks with their intervals, newest first."""
+        """List the looks with their intervals, newest first; of auc and f1 they tell how many units, and no value."""
         del request
         return self.page(TrialLook.objects.filter(trial=self.trial_of(endpoint, number)), TrialLookSerializer)
 

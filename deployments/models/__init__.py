@@ -18,7 +18,7 @@ from deployments.models.releases import PaperRelease
 from deployments.models.reproductions import Reproduction
 from deployments.models.rollouts import Rollout, RolloutCheck
 from deployments.models.thresholds import ThresholdChoice
-from deployments.models.trials import Trial, TrialLook
+from deployments.models.trials import Trial, TrialJudgement, TrialLook
 
 __all__ = [
     "Alias",
@@ -59,6 +59,7 @@ __all__ = [
     "TechnicalFile",
     "ThresholdChoice",
     "Trial",
+    "TrialJudgement",
     "TrialLook",
     "VersionGap",
 ]

@@ -22,7 +22,7 @@ class TrialQuerySet(ProjectScoped["Trial"]):
         """Join what every line about a trial shows."""
         return self.select_related(
             "endpoint__project", "endpoint__environment__project", "endpoint__model", "promotion__version__model",
-            "control", "planned_by", "started_by", "ended_by",
+            "control", "planned_by", "started_by", "ended_by", "judgement",
         )  # fmt: skip
 
 
@@ -39,6 +39,8 @@ class Trial(models.Model):
         ERROR = "error", "mean absolute error (ground truth)"
         CONVERSION = "conversion", "conversion (ground truth)"
         LATENCY = "latency", "mean log latency"
+        AUC = "auc", "ROC AUC, judged once at the end (ground truth)"
+        F1 = "f1", "F1, judged once at the end (ground truth)"
 
     class Decision(models.TextChoices):
         PROMOTE = "promote", "the treatment goes live"
@@ -51,7 +53,9 @@ class Trial(models.Model):
     name = models.CharField(max_length=200)
     hypothesis = models.TextField()
     metric = models.CharField(max_length=10, choices=Metric)
-    positive = models.CharField(max_length=200, blank=True, help_text="The ground truth that counts as a conversion.")
+    positive = models.CharField(
+        max_length=200, blank=True, help_text="The ground truth that counts: a conversion, or the last class."
+    )
     minimum_effect = models.FloatField(help_text="Smallest difference worth acting on, in units of the metric.")
     alpha = models.FloatField(default=0.05)
     share = models.FloatField(default=0.5, help_text="Share of the units that the treatment gets.")
@@ -98,7 +102,12 @@ class Trial(models.Model):
     @property
     def more_is_better(self) -> bool:
         """Whether a higher outcome is the better one."""
-        return self.metric in (self.Metric.CORRECT, self.Metric.CONVERSION)
+        return self.metric not in (self.Metric.ERROR, self.Metric.LATENCY)
+
+    @property
+    def is_judged_once(self) -> bool:
+        """Whether its metric is no mean over units, so that no interval of it holds at every look."""
+        return self.metric in (self.Metric.AUC, self.Metric.F1)
 
     @property
     def lasts_until(self) -> object:
@@ -107,15 +116,18 @@ class Trial(models.Model):
 
 
 class TrialLook(models.Model):
-    """One look at a trial with its numbers. Never changed."""
+    """One look at a trial with its numbers. Never changed.
+
+    Means and difference are empty where the trial is judged once: a look tells how far it is and nothing to peek at.
+    """
 
     trial = models.ForeignKey(Trial, models.PROTECT, related_name="looks")
     at = models.DateTimeField()
     control_units = models.PositiveIntegerField()
     treatment_units = models.PositiveIntegerField()
-    control_mean = models.FloatField()
-    treatment_mean = models.FloatField()
-    difference = models.FloatField()
+    control_mean = models.FloatField(null=True)
+    treatment_mean = models.FloatField(null=True)
+    difference = models.FloatField(null=True)
     low = models.FloatField(null=True, help_text="Empty while units are too few for an interval.")
     high = models.FloatField(null=True)
     assigned_control = models.PositiveIntegerField()
@@ -127,3 +139,21 @@ class TrialLook(models.Model):
 
     def __str__(self) -> str:
         return f"{self.trial} at {self.at:%F %T}"
+
+
+class TrialJudgement(models.Model):
+    """What came of a trial that is judged once, at the horizon of its plan. Never changed."""
+
+    trial = models.OneToOneField(Trial, models.PROTECT, related_name="judgement")
+    at = models.DateTimeField()
+    control_units = models.PositiveIntegerField(help_text="Units with ground truth that were read.")
+    treatment_units = models.PositiveIntegerField()
+    control = models.FloatField(help_text="Its metric, over all rows.")
+    treatment = models.FloatField()
+    difference = models.FloatField()
+    low = models.FloatField(help_text="Percentiles of the bootstrap over units, by the plan's alpha.")
+    high = models.FloatField()
+    rounds = models.PositiveIntegerField(help_text="Samples drawn; their seed is the beginning of the plan's sha256.")
+
+    def __str__(self) -> str:
+        return f"{self.trial} judged at {self.at:%F %T}"

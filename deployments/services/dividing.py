@@ -39,6 +39,11 @@ def metric_of(version: ModelVersion) -> str:
     return str(Trial.Metric.ERROR if version.task == "regression" else Trial.Metric.CORRECT)
 
 
+def counted(trial: Trial) -> str:
+    """Return what is summed over the units of a trial; of one that is judged once only how many they are is read."""
+    return str(Trial.Metric.CORRECT if trial.is_judged_once else trial.metric)
+
+
 def route(variant: str, version: ModelVersion, weight: float, mode: str = LIVE) -> dict[str, Any]:
     """Write one route."""
     return {

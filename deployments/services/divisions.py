@@ -67,7 +67,7 @@ def _measure(held: Rollout | Trial, made: EndpointRevision) -> None:
     earlier = list(held.revisions.exclude(pk=made.pk).values_list("pk", flat=True))
     units.follow(
         project=held.endpoint.project, key=dividing.key(held), source=made.pk, earlier=earlier,
-        metric=held.metric if isinstance(held, Trial) else dividing.metric_of(held.version),
+        metric=dividing.counted(held) if isinstance(held, Trial) else dividing.metric_of(held.version),
         positive=held.positive if isinstance(held, Trial) else "",
     )  # fmt: skip
 

@@ -3,20 +3,23 @@
 import math
 from typing import Any
 
-from deployments.models import Trial
+from deployments.models import ModelVersion, Trial
+from deployments.services import judging
 from mlportal.lib import names
 from mlportal.lib.errors import Invalid
 
 Metric = Trial.Metric
 MOST_DAYS, MOST_UNITS = 365, 1_000_000_000
 LEAST_UNITS = 200
+TWO = 2
+JUDGED = (Metric.AUC, Metric.F1)
 MIN_HYPOTHESIS = 10
-# No mean over units, so no interval of theirs holds at every look.
-RANKED = ("auc", "roc_auc", "f1", "average_precision")
+# Of fewer draws further out a percentile of the bootstrap says nothing.
+LEAST_ALPHA_JUDGED = 0.01
 DEFAULTS = {"alpha": 0.05, "share": 0.5, "minimum_days": 7, "minimum_units": 2_000, "positive": ""}
 
 
-def checked(wanted: dict[str, Any], *, task: str) -> dict[str, Any]:
+def checked(wanted: dict[str, Any], *, version: ModelVersion) -> dict[str, Any]:
     """Return a whole plan.
 
     Parameters
@@ -24,8 +27,8 @@ def checked(wanted: dict[str, Any], *, task: str) -> dict[str, Any]:
     wanted
         ``name``, ``hypothesis``, ``metric``, ``minimum_effect``; and where the usual does not fit ``positive``,
         ``alpha``, ``share``, ``minimum_days``, ``minimum_units``.
-    task
-        Of the version.
+    version
+        The treatment.
 
     Raises
     ------
@@ -40,26 +43,45 @@ def checked(wanted: dict[str, Any], *, task: str) -> dict[str, Any]:
         )
     return {
         "name": names.clean_text(given.get("name"), field="name", limit=200, required=True), "hypothesis": hypothesis,
-        **_metric(given, task), "minimum_effect": _number(given, "minimum_effect", 0.0, 1e9),
-        "alpha": _number(given, "alpha", 0.0, 0.2), "share": _number(given, "share", 0.0, 0.99),
+        **_metric(given, version), "minimum_effect": _number(given, "minimum_effect", 0.0, 1e9),
+        "alpha": _alpha(given), "share": _number(given, "share", 0.0, 0.99),
         "minimum_days": _whole(given, "minimum_days", 1, MOST_DAYS),
         "minimum_units": _whole(given, "minimum_units", LEAST_UNITS, MOST_UNITS),
     }  # fmt: skip
 
 
-def _metric(given: dict[str, Any], task: str) -> dict[str, str]:
-    metric = given.get("metric")
-    allowed = [Metric.ERROR if task == "regression" else Metric.CORRECT, Metric.CONVERSION, Metric.LATENCY]
+def metrics_of(version: ModelVersion) -> list[Metric]:
+    """Return what a version can be tried for."""
+    shared = [Metric.CONVERSION, Metric.LATENCY]
+    if version.task == "regression":
+        return [Metric.ERROR, *shared]
+    return [Metric.CORRECT, *shared, *(JUDGED if len(judging.classes_of(version)) == TWO else ())]
+
+
+def _metric(given: dict[str, Any], version: ModelVersion) -> dict[str, str]:
+    metric, allowed = given.get("metric"), metrics_of(version)
     if metric not in allowed:
         words = f"metric must be one of {', '.join(allowed)}."
-        if metric in RANKED:
-            words += f" {metric} is no mean over units: compare it once, at the end, on the monitors of the variants."
+        if metric in JUDGED:
+            words += f" {metric} is for classifiers that tell the probabilities of two classes."
         raise Invalid(words, field="metric", limit=allowed, got=str(metric)[:50])
     positive = names.clean_text(given["positive"], field="positive", limit=200)
     if (metric == Metric.CONVERSION) != bool(positive):
         raise Invalid("positive, the ground truth that counts, belongs to conversion and to nothing else.",
                       field="positive", got=positive[:50])  # fmt: skip
+    if metric in JUDGED:
+        positive = judging.classes_of(version)[-1][:200]
     return {"metric": str(metric), "positive": positive}
+
+
+def _alpha(given: dict[str, Any]) -> float:
+    alpha = _number(given, "alpha", 0.0, 0.2)
+    if given.get("metric") in JUDGED and alpha < LEAST_ALPHA_JUDGED:
+        raise Invalid(
+            f"alpha must be at least {LEAST_ALPHA_JUDGED:g} for {given['metric']}.", field="alpha",
+            limit=LEAST_ALPHA_JUDGED, got=alpha,
+        )  # fmt: skip
+    return alpha
 
 
 def _number(given: dict[str, Any], name: str, above: float, most: float) -> float:

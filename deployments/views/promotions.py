@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from deployments.models import GateOverride, GateResult, PromotionRequest, Trial
+from deployments.models import GateOverride, GateResult, PromotionRequest
 from deployments.models.promotions import PromotionRequestQuerySet
-from deployments.services import deciders, endpoints, evidence, ledger, promised, promotions
+from deployments.services import deciders, endpoints, evidence, ledger, promised, promotions, trial_plans
 from deployments.views import changes, costs, deciding, retrained, review
 from deployments.views.answers import see
 from mlportal.lib.errors import DomainError
@@ -94,7 +94,7 @@ class OneRequest(ProjectView):
             "bias": ledger.bias(self.project, promised.metric_of(held.version)),
             "cost": costs.card(held, told.found, self.request.GET),
             "may_roll_out": _may_roll_out(held),
-            "trial_metrics": Trial.Metric.choices,
+            "trial_metrics": [(item.value, item.label) for item in trial_plans.metrics_of(held.version)],
             "may_retry": evidence.may_retry(held) and allowed(self.actor, Permission.PROMOTION_REQUEST, self.project),
             **deciding.context(self.actor, held),
             "revision": next(

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from deployments.models import Endpoint, PromotionRequest, Trial, TrialLook
+from deployments.models import Endpoint, PromotionRequest, Trial, TrialJudgement, TrialLook
 from deployments.services import guardrails, trials
 from deployments.traffic.criteria import SPLIT_ALPHA
 from deployments.views.answers import see
@@ -20,6 +20,7 @@ from monitoring.charts import Line, Series
 from projects.permissions import Permission
 
 MOST_LOOKS = 500
+CENTRE, REACH = 50.0, 48.0
 FIELDS = ("name", "hypothesis", "metric", "positive")
 
 
@@ -61,15 +62,18 @@ class _OneTrial(OneEndpoint):
     def tell(self, trial: Trial, error: DomainError | None = None) -> HttpResponse:
         """Render the page, with a refusal when there is one."""
         looks = list(TrialLook.objects.filter(trial=trial).order_by("-at")[:MOST_LOOKS])[::-1]
-        series = _series(trial, looks)
-        running = trial.state == Trial.State.RUNNING
-        drawn = series.plot(".4f") | {"zero": False} if looks else None
+        series = _series(trial, [] if trial.is_judged_once else looks)
+        running, now = trial.state == Trial.State.RUNNING, timezone.now()
+        drawn = series.plot(".4f") | {"zero": False} if looks and not trial.is_judged_once else None
+        judged = trials.judgement_of(trial) if trial.is_judged_once else None
         context = {
             "trial": trial, "endpoint": trial.endpoint, "last": looks[-1] if looks else None, "refused": error,
             "looks": looks[::-1][:50], "series": series, "plot": drawn,
             "mismatch": bool(looks) and looks[-1].mismatch_p < SPLIT_ALPHA,
-            "guards": guardrails.of(trial, timezone.now()) if running else [],
-            "too_early": trials.too_early(trial, timezone.now()) if running else "",
+            "judged": judged, "drawn": _drawn(trial, judged) if judged else None,
+            "waits_for": trials.waits_for(trial, now) if running else "",
+            "guards": guardrails.of(trial, now) if running else [],
+            "too_early": trials.too_early(trial, now) if running else "",
             "alpha_percent": 100 * (1 - trial.alpha),
         }  # fmt: skip
         status = 200 if error is None else 409 if error.status == 409 else 422
@@ -135,6 +139,13 @@ def _series(trial: Trial, looks: list[TrialLook]) -> Series:
         Line("no difference", [0.0 for _ in looks], 2, 2),
     ]  # fmt: skip
     return Series([look.at for look in looks], lines, limit=_worth(trial), limit_text="smallest effect worth acting on")
+
+
+def _drawn(trial: Trial, judged: TrialJudgement) -> dict[str, float]:
+    """Places of an interval on a line of 100, no difference in the middle; the farthest reaches the border."""
+    found = {"low": judged.low, "mid": judged.difference, "high": judged.high, "worth": trial.minimum_effect}
+    farthest = max(abs(value) for value in found.values())
+    return {name: round(CENTRE + REACH * value / farthest, 2) for name, value in found.items()}
 
 
 def _worth(trial: Trial) -> float:

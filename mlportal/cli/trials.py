@@ -6,6 +6,7 @@ from typing import Any
 from mlportal.cli.client import common, portal
 from mlportal.cli.output import show
 
+NOT_YET = "not judged: the days and the units of its plan are not reached"
 NUMBERS = {"--alpha": float, "--share": float, "--minimum-days": int, "--minimum-units": int}
 
 
@@ -18,7 +19,7 @@ def add_commands(commands: Any) -> None:
     register.add_argument("promotion", type=int)
     register.add_argument("--name", required=True)
     register.add_argument("--hypothesis", required=True)
-    register.add_argument("--metric", required=True, choices=["correct", "error", "conversion", "latency"])
+    register.add_argument("--metric", required=True, choices=["correct", "error", "conversion", "latency", "auc", "f1"])
     register.add_argument("--minimum-effect", required=True, type=float, help="smallest difference worth acting on")
     register.add_argument("--positive", help="the ground truth that is a conversion")
     for name, kind in NUMBERS.items():
@@ -60,7 +61,7 @@ def run_show(given: argparse.Namespace) -> int:
     at = portal(given)
     row = at.get(at.path("endpoints", given.endpoint, "trials", given.trial))
     looks = at.pages(at.path("endpoints", given.endpoint, "trials", given.trial, "looks"), 1)
-    show(given, row | {"looks": looks}, "\n".join([_line(row), *(_found(look) for look in looks)]))
+    show(given, row | {"looks": looks}, "\n".join([_line(row), *_judged(row), *(_found(look) for look in looks)]))
     return 0
 
 
@@ -85,6 +86,18 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _found(look: dict[str, Any]) -> str:
-    ends = "no interval yet" if look["low"] is None else f"{look['low']:+.4g} to {look['high']:+.4g}"
     units = look["control_units"] + look["treatment_units"]
-    return f"difference {look['difference']:+.4g}, {ends}, {units} units, split p {look['mismatch_p']:.2g}"
+    told = f"{units} units, split p {look['mismatch_p']:.2g}"
+    return told if look["difference"] is None else f"{_difference(look)}, {told}"
+
+
+def _judged(row: dict[str, Any]) -> list[str]:
+    """Of a trial that is judged once, its judgement."""
+    if row["metric"] not in ("auc", "f1"):
+        return []
+    return [f"judged {row['judgement']['at']}: {_difference(row['judgement'])}"] if row["judgement"] else [NOT_YET]
+
+
+def _difference(found: dict[str, Any]) -> str:
+    ends = "no interval yet" if found["low"] is None else f"{found['low']:+.4g} to {found['high']:+.4g}"
+    return f"difference {found['difference']:+.4g}, {ends}"

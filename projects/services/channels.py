@@ -58,6 +58,7 @@ VERBS = {
     "rollout.aborted": "Rollout is aborted",
     "rollout.promoted": "Rollout puts its version live",
     "trial.stopped": "Trial is decided",
+    "trial.judged": "Trial is judged at its horizon",
     "trial.mismatch": "Split of a trial is not the planned one",
     "predictions.unlogged": "Predictions could not be logged",
     "job.failed": "Training job fails",
