@@ -39,6 +39,7 @@ faults: dev
 	FAULT_ROUNDS=$${FAULT_ROUNDS:-5} PYTHON= scripts/test -m faults
 	RACE_ROUNDS=$${RACE_ROUNDS:-100} PYTHON= scripts/test tests/deployments/test_concurrency.py \
 	  tests/deployments/test_lock_order.py
+	FUZZ_EVERY_ROUTE=1 PYTHON= scripts/test tests/house/test_api_fuzz.py
 
 # Takes each rule of four eyes away in a copy and expects its tests to go red.
 mutants: dev

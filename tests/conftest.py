@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import uuid
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
@@ -85,6 +86,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left:
         items[:] = [item for item in items if meant_here(item)]
         config.hook.pytest_deselected(items=left)
+    twice = [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]
+    if twice:  # several processes share tests by their names, and would run one of those that share a name
+        raise pytest.UsageError(f"Tests of the same name: {', '.join(twice[:5])}")
     items.sort(key=lambda item: next((at for at, place in enumerate(LONG) if item.nodeid.startswith(place)), len(LONG)))
 
 

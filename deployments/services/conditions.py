@@ -231,7 +231,9 @@ def _moment(text: str) -> datetime | None:
     try:
         day: date | None = parse_date(text)
         moment = None if day else parse_datetime(text)
-    except ValueError:
+        if moment is not None and timezone.is_aware(moment):
+            moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
     if day is not None:
         return datetime.combine(day + timedelta(days=1), time(), UTC) if day < date.max else None

@@ -7,6 +7,7 @@ from mlportal.lib.errors import Invalid
 
 DAY = timedelta(days=1)
 _LEAST = timedelta(microseconds=1)
+YEARS = range(1970, 9000)  # a day or a quarter of a year off one of these is a moment still
 
 
 @dataclass(frozen=True)
@@ -30,24 +31,34 @@ class Span:
 def read(text: str, *, field: str) -> Span:
     """Read ``2026-03-12`` (the whole day), ``2026-03-12 14:00`` or any ISO 8601 time; without a zone it is UTC.
 
+    What is read is in UTC: PostgreSQL refuses offsets of 16 hours and more, which Python takes.
+
     Raises
     ------
     Invalid
-        When it is none of these, naming the field and what came.
+        When it is none of these or not of the years 1970 to 8999, naming the field and what came.
     """
     clean = text.strip()
     try:
-        if len(clean) == len("2026-03-12"):
-            start = datetime.combine(date.fromisoformat(clean), time.min, tzinfo=UTC)
-            return Span(start, start + DAY - _LEAST, is_day=True)
-        # An address turns the plus of an offset into a blank.
-        given = datetime.fromisoformat(_with_plus(clean))
-        moment = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+        span = _span(clean)
     except (ValueError, OverflowError) as error:
         raise Invalid(
             f"{field} is a date as 2026-03-12 or a time as 2026-03-12T14:00 (UTC); {clean[:40]!r} is neither.",
             field=field, got=clean[:40],
         ) from error  # fmt: skip
+    if span.start.year not in YEARS:
+        raise Invalid(f"{field} lies in the years {YEARS[0]} to {YEARS[-1]}.", field=field, limit=YEARS[-1],
+                      got=clean[:40])  # fmt: skip
+    return span
+
+
+def _span(text: str) -> Span:
+    if len(text) == len("2026-03-12"):
+        start = datetime.combine(date.fromisoformat(text), time.min, tzinfo=UTC)
+        return Span(start, start + DAY - _LEAST, is_day=True)
+    # An address turns the plus of an offset into a blank.
+    given = datetime.fromisoformat(_with_plus(text))
+    moment = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
     return Span(moment, moment)
 
 

@@ -3,13 +3,12 @@
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from mlportal.lib import moments
 from mlportal.lib.errors import Invalid
 from mlportal.lib.moments import Span
 from monitoring import queries
@@ -224,13 +223,9 @@ class SilenceEnd(ScopedAPIView):
 
 
 def _moment(value: object) -> datetime:
-    try:
-        found = parse_datetime(value) if isinstance(value, str) and len(value) < 50 else None
-    except ValueError:
-        found = None
-    if found is None:
+    if not isinstance(value, str):
         raise Invalid("until must be a moment such as 2026-11-21T09:00:00Z.", field="until")
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
+    return moments.read(value, field="until").end
 
 
 def _member(name: object) -> User:

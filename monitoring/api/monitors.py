@@ -1,6 +1,6 @@
 """REST routes of monitors, their windows and scores."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from mlportal.lib import moments
 from mlportal.lib.errors import Invalid
 from monitoring import history, shadows
 from monitoring.api import shapes
@@ -138,13 +139,7 @@ class Measures(ScopedAPIView):
 
 def _moment(request: Request, name: str, usual: datetime) -> datetime:
     text = request.query_params.get(name)
-    if text is None:
-        return usual
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise Invalid(f"{name} must be a moment such as 2026-05-31T08:00:00Z.", field=name, got=text[:50]) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return usual if text is None else moments.read(text, field=name).start
 
 
 class Windows(ScopedAPIView):

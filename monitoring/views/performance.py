@@ -1,13 +1,15 @@
 """Pages of one endpoint beside its drift: performance, quality, fairness, and any window of any segment."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from mlportal.lib import moments
+from mlportal.lib.errors import Invalid
 from monitoring import charts, history, queries
 from monitoring.drift import fairness, measures, performance, shape
 from monitoring.models import Backfill, LabelBucket, Monitor
@@ -253,14 +255,9 @@ def _window(request: HttpRequest, now: datetime, monitor: Monitor) -> tuple[date
     if not any(given):
         return *usual, ""
     try:
-        start, end = (_moment(text) for text in given)
-    except ValueError:
+        start, end = (moments.read(text, field="A moment").start for text in given)
+    except Invalid:
         return *usual, "Give both moments as 2026-05-31T08:00, in UTC."
     if not start < end <= start + LONGEST:
         return *usual, "The end comes after the start, at most 90 days later."
     return start, end, ""
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -36,6 +36,18 @@ def test_what_is_no_moment_is_said(text):
     assert caught.value.field == "at"
 
 
+@pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31T23:59", "9000-01-01", "9999-12-31T23:59"])
+def test_moments_of_other_ages_are_refused(text):
+    with pytest.raises(Invalid, match="1970 to 8999") as caught:
+        moments.read(text, field="at")
+    assert (caught.value.field, caught.value.limit) == ("at", 8999)
+
+
+def test_an_offset_that_a_database_refuses_is_taken():
+    read = moments.read("2026-03-12T12:00+19:04", field="at").start
+    assert (read, read.tzinfo) == (datetime(2026, 3, 11, 16, 56, tzinfo=UTC), UTC)
+
+
 def test_today_ends_now_and_tomorrow_is_refused():
     assert moments.past("2026-03-12", field="at", now=NOON).end == NOON
     with pytest.raises(Invalid, match="lies in the future"):
