@@ -131,7 +131,9 @@ def test_it_is_judged_once_at_its_horizon_and_late_labels_change_nothing(team, a
     ]
     predictions.record_truth(team.ops, project=team.project, items=turned)  # every answer was wrong, it turns out
     predict(team, trial, range(400, 600), apart=(3.0, 0.5))
-    look(trial, WEEK + timedelta(days=1))
+    with CaptureQueriesContext(connection) as asked:
+        look(trial, WEEK + timedelta(days=1))
+    assert not any("monitoring_prediction" in query["sql"] for query in asked)
     assert TrialJudgement.objects.values().get() == before
     assert list(Event.objects.filter(verb="trial.judged").values_list("target_id", flat=True)) == [trial.pk]
     with pytest.raises(DatabaseError), transaction.atomic():

@@ -1,9 +1,11 @@
 """Pages and routes of incidents, routes and played-back rules, through the door."""
 
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
-from monitoring.models import Alert, AlertRoute, Incident
+from monitoring.models import Alert, AlertRoute, AlertRule, Incident, Window
 from monitoring.services import alerts
 from tests.factories.monitoring import make_monitor, make_rule, make_window, sample, watcher
 from tests.factories.projects import make_project, make_token, make_user
@@ -64,18 +66,38 @@ def test_incident_of_another_project_is_not_there(site):
     assert site.get(f"/p/churn/incidents/{made.pk}/").status_code == 404
 
 
+TRIED = {
+    "name": "Try", "metric": "latency.p99_ms", "group_by": "endpoint", "op": "above", "critical": "5", "needed": "1",
+    "of": "1", "keep_firing": "1", "min_samples": "0", "no_data_after": "3", "no_data_then": "keep", "severity": "high",
+    "try": "1",
+}  # fmt: skip
+
+
 def test_rule_is_tried_without_being_saved(site, project):
     make_monitor(project)
-    form = {
-        "name": "Try", "metric": "latency.p99_ms", "group_by": "endpoint", "op": "above", "critical": "5",
-        "needed": "1",
-        "of": "1", "keep_firing": "1", "min_samples": "0", "no_data_after": "3", "no_data_then": "keep",
-        "severity": "high", "try": "1",
-    }  # fmt: skip
-    text = site.post("/p/churn/monitoring/rules/new/", form).content.decode()
+    text = site.post("/p/churn/monitoring/rules/new/", TRIED).content.decode()
     assert "Would have fired 0 times" in text
     assert "Nothing is saved" in text
     assert not project.alert_rules.filter(name="Try").exists()
+
+
+def test_an_edited_rule_shows_when_it_would_have_fired_and_whether_that_was_real(site, project):
+    rule, monitor, now = make_rule(project), make_monitor(project), timezone.now()
+    hours = [now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=back) for back in range(30, 0, -1)]
+    for place, end in enumerate(hours):
+        slow = place in (5, 20)
+        Window.objects.create(
+            monitor=monitor, starts_at=end - timedelta(hours=1), ends_at=end, rows=100, requests=100, verdict="ok",
+            computed_at=end, latency_p99_us=9_000 if slow else 1_000,
+        )  # fmt: skip
+    Incident.objects.create(
+        project=project, endpoint=monitor.endpoint, title="t", opened_at=hours[20], quiet_at=hours[21],
+        closed_at=now, outcome="real", cause="c",
+    )  # fmt: skip
+    before = AlertRule.objects.values().get(pk=rule.pk)
+    page = site.post(f"/p/churn/monitoring/rules/{rule.pk}/", TRIED | {"revision": rule.revision}).content.decode()
+    assert "Would have fired 2 times in 90 days; 1 inside real trouble, 0 false." in page
+    assert AlertRule.objects.values().get(pk=rule.pk) == before
 
 
 def test_alert_is_judged_on_its_page_and_counts_for_its_rule(site, incident):
