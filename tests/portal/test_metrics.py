@@ -1,6 +1,15 @@
 """What a Prometheus server sees, and who may look."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
+from prometheus_client import generate_latest
+
+from deployments.serve.metrics import Metrics
+
+GRAFANA = Path(__file__).parents[2] / "deploy/grafana"
 
 pytestmark = pytest.mark.django_db
 
@@ -47,3 +56,16 @@ def test_token_opens_and_only_the_right_one(client, settings):
     assert get("Bearer a-token-for-the-scraper") == 200
     assert get("Bearer a-token-for-the-scrapes") == 403
     assert client.get("/metrics").status_code == 403
+
+
+def test_the_dashboard_asks_for_series_that_there_are(client):
+    text = client.get("/metrics").content.decode() + generate_latest(Metrics().registry).decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)", text, re.MULTILINE))
+    told = {f"{name}_bucket" if kind == "histogram" else name for name, kind in kinds.items()}
+    board = json.loads((GRAFANA / "dashboards/mlportal.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    wanted = {name for expression in asked for name in re.findall(r"mlportal_\w+", expression)}
+    assert len(wanted) >= len(asked) - 3
+    assert wanted - told == set()
+    assert {panel["datasource"]["uid"] for panel in board["panels"]} == {"prometheus"}
+    assert "uid: prometheus" in (GRAFANA / "provisioning/datasources/prometheus.yaml").read_text()
