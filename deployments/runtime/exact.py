@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from deployments.runtime.backends import Answer, Backend, ExactBackend, PipelineBackend
 from deployments.runtime.encoder import compile_encoder
 from deployments.runtime.linear import compile_linear
+from deployments.runtime.on_arrays import ArrayBackend, on_arrays
 from deployments.runtime.onnx import OnnxBackend, classes_of
 from deployments.runtime.signature import Columns, Signature
 from mlportal.lib.errors import DomainError
@@ -58,8 +60,8 @@ def choose(
     -------
     Choice
         ``onnx`` when it is there and takes less than half of the time of the others; ``exact`` when it agrees on all
-        rows, on rows with nulls and unseen categories, and on single rows; else ``sklearn``, with batching when 32
-        rows cost less than four single calls.
+        rows, on rows with nulls and unseen categories, and on single rows; else ``sklearn``, on arrays where that
+        agrees as well, with batching when 32 rows cost less than four single calls.
     """
     choice = _of_library(model, signature, reference, clock)
     if graph is None:
@@ -82,8 +84,20 @@ def _of_library(model: Any, signature: Signature, reference: Columns, clock: Cal
         if _agrees(candidate, plain, signature, reference):
             return Choice(candidate, "equal bits to the pipeline", rows)
         reason = "the compiled form differs from the pipeline on reference rows"
-    plain.batched = batching_pays(plain, reference, clock)
-    return Choice(plain, reason, rows)
+    usual = _on_arrays(model, plain, signature, reference) or plain
+    usual.batched = batching_pays(usual, reference, clock)
+    return Choice(usual, reason, rows)
+
+
+def _on_arrays(model: Any, plain: PipelineBackend, signature: Signature, reference: Columns) -> ArrayBackend | None:
+    """The pipeline's own steps on arrays, where they take them and give the same bits."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*feature names")  # each call would write a line
+        try:
+            found = on_arrays(model, signature)
+            return found if found is not None and _agrees(found, plain, signature, reference) else None
+        except Exception:  # noqa: BLE001 - a step that wants a frame fails on an array in its own way
+            return None
 
 
 def _candidates(model: Any, signature: Signature) -> tuple[list[ExactBackend], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -16,6 +16,36 @@ from .codec import Points
 
 Metric = tuple[str, float, int, int]
 """(key, value, timestamp in ms, step)"""
+
+
+class Batch(Sequence[Metric]):
+    """Metrics as four columns of one length: a thousand points are checked and packed without a tuple for each."""
+
+    __slots__ = ("names", "stamps", "steps", "values")
+
+    def __init__(
+        self, names: Sequence[str], values: Sequence[float], stamps: Sequence[int], steps: Sequence[int]
+    ) -> None:
+        self.names, self.values, self.stamps, self.steps = names, values, stamps, steps
+
+    @classmethod
+    def of(cls, metrics: Sequence[Metric]) -> Batch:
+        """Return metrics as columns, as they are if they are already."""
+        if isinstance(metrics, Batch):
+            return metrics
+        return cls(*zip(*metrics, strict=True)) if metrics else cls((), (), (), ())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, at: int) -> Metric: ...
+    @overload
+    def __getitem__(self, at: slice) -> Batch: ...
+    def __getitem__(self, at: int | slice) -> Metric | Batch:
+        found = self.names[at], self.values[at], self.stamps[at], self.steps[at]
+        return Batch(*found) if isinstance(at, slice) else found  # type: ignore[arg-type,return-value]
+
 
 BATCH_METRICS = 1000
 BATCH_PARAMS = 100
@@ -63,7 +93,7 @@ def check_new(params: Mapping[str, str], tags: Mapping[str, str]) -> None:
 
 def check_keys(metrics: Sequence[Metric], params: Iterable[str], tags: Iterable[str]) -> None:
     """Refuse keys that are empty, too long, or could not be a path."""
-    if not _are_keys([m[0] for m in metrics]):
+    if not _are_keys(Batch.of(metrics).names):
         at = next(i for i, m in enumerate(metrics) if key_fault(m[0]))
         raise _key_error(f"metrics[{at}].key", metrics[at][0])
     for name, given in (("params", params), ("tags", tags)):
@@ -72,7 +102,7 @@ def check_keys(metrics: Sequence[Metric], params: Iterable[str], tags: Iterable[
                 raise _key_error(name, key)
 
 
-def _are_keys(names: list[str]) -> bool:
+def _are_keys(names: Sequence[str]) -> bool:
     if set(map(type, names)) - {str}:
         return False
     return not any(key_fault(name) for name in keys.new(set(names)))
@@ -122,7 +152,8 @@ def columns(metrics: Sequence[Metric], ids: Mapping[str, int]) -> Points:
     Invalid
         If a value is no number, or a step or timestamp does not fit.
     """
-    names, values, stamps, steps = zip(*metrics, strict=True)
+    batch = Batch.of(metrics)
+    names, values, stamps, steps = batch.names, batch.values, batch.stamps, batch.steps
     if not set(map(type, values)) <= {float, int}:
         raise _first_wrong(metrics, 1, "value", "must be a number", lambda v: type(v) in (float, int))
     for at, name, column in ((2, "timestamp", stamps), (3, "step", steps)):

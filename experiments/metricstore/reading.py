@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from typing import Any
 
 import numpy as np
 from django.db import connection
+
+from mlportal.lib.sql import Among
 
 from . import codec, folding, glances, keys, placing
 from .codec import Points
@@ -17,6 +20,11 @@ from .thinning import Choice, Series, joined, nothing, spark, spread, thinned, w
 SPARK_SEGMENTS = 6
 # A series of this many times the points asked for is read by glances, whose points lie 64 apart.
 GLANCED_TIMES = 128
+_LATEST = """
+    SELECT m.run_id, k.name, m.value, m.is_nan, m.step, m.stamp_ms, m.low, m.high
+    FROM experiments_runmetric m JOIN experiments_key k ON k.id = m.key_id
+"""
+_ALL_LATEST = Among(f"{_LATEST} WHERE m.run_id IN (%s) ORDER BY k.name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +53,20 @@ def latest(run_ids: Iterable[int], names: Iterable[str] | None = None) -> dict[i
     if not wanted or key_ids == {}:
         return found
     folding.fold_runs(wanted)
-    only = "" if key_ids is None else f" AND m.key_id IN ({marks(key_ids)})"
+    for run_id, name, value, is_nan, *rest in _latest_rows(wanted, key_ids):
+        found[run_id][name] = Latest(float("nan") if is_nan else value, *rest)
+    return found
+
+
+def _latest_rows(run_ids: list[int], key_ids: dict[str, int] | None) -> list[tuple[Any, ...]]:
+    if key_ids is None:
+        return _ALL_LATEST.of(run_ids)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"""SELECT m.run_id, k.name, m.value, m.is_nan, m.step, m.stamp_ms, m.low, m.high
-                FROM experiments_runmetric m JOIN experiments_key k ON k.id = m.key_id
-                WHERE m.run_id IN ({marks(wanted)}){only} ORDER BY k.name""",
-            [*wanted, *(key_ids or {}).values()],
+            f"{_LATEST} WHERE m.run_id IN ({marks(run_ids)}) AND m.key_id IN ({marks(key_ids)}) ORDER BY k.name",
+            [*run_ids, *key_ids.values()],
         )
-        for run_id, name, value, is_nan, *rest in cursor.fetchall():
-            found[run_id][name] = Latest(float("nan") if is_nan else value, *rest)
-    return found
+        return cursor.fetchall()
 
 
 def series(run_id: int, name: str, *, at_most: int | None = None) -> Series:

@@ -11,7 +11,7 @@ from mlportal.lib.errors import Conflict, Missing
 from mlportal.lib.sql import Statement
 
 from . import codec, keys
-from .limits import Metric, check_batch, columns
+from .limits import Batch, Metric, check_batch, columns
 from .meaning import number
 from .together import Together
 from .turn import turn, writing
@@ -75,16 +75,16 @@ def append(
     Missing
         If there is no such run.
     """
-    params, tags = params or {}, tags or {}
-    check_batch(metrics, params, tags)
-    if metrics and not params and not tags and _append_alone(run_id, metrics):
+    batch, params, tags = Batch.of(metrics), params or {}, tags or {}
+    check_batch(batch, params, tags)
+    if batch and not params and not tags and _append_alone(run_id, batch):
         return
     with writing():
-        ids = keys.ids([*{m[0] for m in metrics}, *params, *tags])
+        ids = keys.ids([*batch.names, *params, *tags])
         if params or tags:
             _write_document(run_id, params, tags, ids)
-        if metrics:
-            _write_block(run_id, metrics, ids)
+        if batch:
+            _write_block(run_id, batch, ids)
 
 
 def begin(run_id: int, experiment_id: int, *, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
@@ -115,12 +115,12 @@ def _write_rows(
             cursor.execute(f"INSERT INTO experiments_runtag ({_TAG_COLUMNS}) VALUES {marks} {_TAG_WINS}", values)
 
 
-def _append_alone(run_id: int, metrics: Sequence[Metric]) -> bool:
+def _append_alone(run_id: int, batch: Batch) -> bool:
     """Record metrics of known names by their one statement, which needs no transaction around it."""
-    ids = keys.cached({m[0] for m in metrics})
+    ids = keys.cached(set(batch.names))
     if ids is None:
         return False
-    block = _block(run_id, columns(metrics, ids), ids, metrics[0][0])
+    block = _block(run_id, columns(batch, ids), ids, batch.names[0])
     # A caller's own transaction stays its own, and PostgreSQL lets those share a wait for the disk who commit at once.
     if connection.vendor == "postgresql" or connection.in_atomic_block:
         return _APPEND.count(block) == 1
@@ -150,14 +150,14 @@ def drop_tag(run_id: int, key: str) -> bool:
         return True
 
 
-def _write_block(run_id: int, metrics: Sequence[Metric], ids: Mapping[str, int]) -> None:
-    points = columns(metrics, ids)
-    if _insert_block(run_id, points, ids, metrics[0][0]):
+def _write_block(run_id: int, batch: Batch, ids: Mapping[str, int]) -> None:
+    points, probe = columns(batch, ids), batch.names[0]
+    if _insert_block(run_id, points, ids, probe):
         return
     # Either the run is gone, or the cache of keys outlived an emptied database.
     keys.forget()
-    ids = keys.ids({m[0] for m in metrics})
-    if not _insert_block(run_id, columns(metrics, ids), ids, metrics[0][0]):
+    ids = keys.ids(batch.names)
+    if not _insert_block(run_id, columns(batch, ids), ids, probe):
         raise _gone(run_id)
 
 

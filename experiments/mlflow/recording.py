@@ -6,9 +6,18 @@ is not as expected sends its list through `Fields`, which reads MLflow's loose s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from experiments.metricstore.limits import BATCH_METRICS, BATCH_PARAMS, BATCH_TAGS, PARAM_CHARS, TAG_CHARS, Metric
+from experiments.metricstore.limits import (
+    BATCH_METRICS,
+    BATCH_PARAMS,
+    BATCH_TAGS,
+    PARAM_CHARS,
+    TAG_CHARS,
+    Batch,
+    Metric,
+)
 from experiments.mlflow.door import Call, endpoint
 from experiments.mlflow.fields import Fields, required
 from experiments.mlflow.lookup import active_run
@@ -75,7 +84,7 @@ def delete_tag(call: Call) -> dict[str, Any]:
     return {}
 
 
-def _metrics(fields: Fields) -> list[Metric]:
+def _metrics(fields: Fields) -> Sequence[Metric]:
     found: Any = fields.values.get("metrics")
     if not _is_short_list(found, BATCH_METRICS):
         return [_point(item) for item in fields.items("metrics", limit=BATCH_METRICS)]
@@ -86,7 +95,7 @@ def _metrics(fields: Fields) -> list[Metric]:
         return [_point(item) for item in fields.items("metrics", limit=BATCH_METRICS)]
     kinds = [set(map(type, column)) for column in (names, values, stamps, steps)]
     if kinds[0] == {str} and kinds[1] <= _NUMBERS and kinds[2] == kinds[3] == {int}:
-        return list(zip(names, values, stamps, steps, strict=True))
+        return Batch(names, values, stamps, steps)
     return [_point(item) for item in fields.items("metrics", limit=BATCH_METRICS)]
 
 
@@ -102,7 +111,7 @@ def _names_models(fields: Fields) -> bool:
     return True in ["model_id" in item for item in found]  # a list, since a generator takes twice as long
 
 
-def _model_points(items: list[Fields], metrics: list[Metric]) -> list[ModelPoint]:
+def _model_points(items: list[Fields], metrics: Sequence[Metric]) -> list[ModelPoint]:
     return [
         ModelPoint(model_id, metric, item.text("dataset_name", limit=500), item.text("dataset_digest", limit=36))
         for item, metric in zip(items, metrics, strict=True)

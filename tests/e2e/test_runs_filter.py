@@ -129,8 +129,9 @@ def test_a_column_is_dragged_wider_and_kept_in_the_address(sam):
         page.get_by_role("button", name="Narrower").press("Enter")
         page.wait_for_url(re.compile(rf"cols={width}p"))
         sam.until(f"document.querySelector('th[data-c=\"p~solver\"]').offsetWidth === {width}")
-    sam.go(f"{PAGE}?cols=60p~solver,p~depth")
-    assert wide(page, "p~solver") == 60
+    crowd = ",".join(f"300p~none-{at}" for at in range(9))  # more than there is room for
+    sam.go(f"{PAGE}?cols=60p~solver,p~depth,200c~user,{crowd}")
+    assert [wide(page, key) for key in ("p~solver", "c~user", "p~none-8")] == [60, 200, 300]
     sam.look("column-narrow")
     page.locator("th[data-c='p~solver'] .colgrip").dblclick()
     page.wait_for_url(re.compile(r"cols=p(~|%7E)solver"))

@@ -13,6 +13,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier
@@ -31,6 +32,7 @@ from deployments.runtime import exact
 from deployments.runtime import signature as signatures
 from deployments.runtime.backends import PipelineBackend
 from deployments.runtime.frames import frame
+from deployments.runtime.on_arrays import ArrayBackend
 from experiments.training.dates import DateParts
 from tests.deployments.runtime import recipes
 
@@ -154,6 +156,52 @@ def test_unknown_step_runs_the_pipeline_itself():
     choice = exact.choose(model, recipes.SIGNATURE, REFERENCE)
     assert (choice.backend.name, choice.reason) == ("sklearn", "a preparation step has no compiled form")
     assert choice.backend.predict(REFERENCE).labels == model.predict(frame(REFERENCE, recipes.SIGNATURE)).tolist()
+
+
+def preparing(*steps, **options):
+    """A fitted pipeline with these steps of a column transformer."""
+    prepare = ColumnTransformer([(f"step{at}", *step) for at, step in enumerate(steps)], **options)
+    return Pipeline([("prepare", prepare), ("model", LogisticRegression())]).fit(TRAIN, TARGET)
+
+
+POWER = (make_pipeline(SimpleImputer(), PowerTransformer()), ["age", "visits"])  # has no compiled form
+WORDS = (OneHotEncoder(handle_unknown="ignore"), ["city", "plan"])
+
+
+@pytest.mark.parametrize("options", [{}, {"sparse_threshold": 0.0}, {"sparse_threshold": 1.0}], ids=str)
+@pytest.mark.filterwarnings("error:.*feature names")
+def test_steps_of_the_library_run_on_arrays_with_the_same_bits(options):
+    model = preparing(POWER, (StandardScaler(), ["visits"]), WORDS, **options)
+    backend = exact.choose(model, recipes.SIGNATURE, REFERENCE).backend
+    assert (type(backend), backend.name) == (ArrayBackend, "sklearn")
+    assert backend.is_sparse == model.named_steps["prepare"].sparse_output_
+    fresh = recipes.columns(recipes.rows(60, seed=5))
+    for rows in (fresh, [values[:1] for values in fresh], *exact.challenges(fresh, recipes.SIGNATURE)):
+        assert backend.predict(rows).probabilities == oracle(model, rows)[1]
+    assert list(model.named_steps["prepare"].transformers_[1][1].feature_names_in_) == ["visits"]  # the copy has none
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        preparing(POWER, (FunctionTransformer(lambda frame: frame[["visits"]] * 2), ["visits"])),
+        preparing(
+            POWER, (FunctionTransformer(lambda rows: getattr(rows, "columns", rows).size + 0 * rows), ["visits"])
+        ),
+        preparing(POWER, WORDS, transformer_weights={"step0": 2.0}),
+        preparing(POWER, (TfidfVectorizer(), "plan")),
+        preparing(POWER, (FunctionTransformer(lambda rows: rows.iloc[:, [0]]), ["visits", "city"])),
+        make_pipeline(SimpleImputer(), LogisticRegression()).fit(TRAIN[["age", "visits", "member"]], TARGET),
+    ],
+    ids=["wants a frame", "tells the two apart", "weights", "a single text", "two kinds", "no column transformer"],
+)
+def test_what_wants_more_than_an_array_gets_its_frame(model):
+    signature = recipes.SIGNATURE
+    reference = REFERENCE
+    if "prepare" not in model.named_steps:
+        signature = signatures.parse({**recipes.DOCUMENT, "inputs": recipes.DOCUMENT["inputs"][:3]})
+        reference = REFERENCE[:3]
+    assert type(exact.choose(model, signature, reference).backend) is PipelineBackend
 
 
 def test_compiled_form_that_differs_is_not_used():
