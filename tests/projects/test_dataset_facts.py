@@ -185,7 +185,7 @@ def test_a_version_goes_to_the_trash_and_comes_back(version, adam, project):
     assert "churn v1" in trash
     assert client.post(f"/p/churn/trash/datasets/versions/{version.pk}/restore/").status_code == 303
     assert client.get(f"{DATASET}v/1/").status_code == 200
-    assert list(Event.objects.filter(verb__startswith="version.").values_list("verb", flat=True)) == [
+    assert list(Event.objects.filter(verb__startswith="version.").order_by("pk").values_list("verb", flat=True)) == [
         "version.trashed", "version.restored",
     ]  # fmt: skip
 
