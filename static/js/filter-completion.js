@@ -61,11 +61,11 @@ behaviour("filter-completion", (input) => {
     if (mine !== asked || !answer?.ok) return;
     const html = await answer.text();
     if (mine !== asked || document.activeElement !== input) return;
+    const chosen = list.children[at]?.dataset.insert; // an answer may come after a choice: it is kept where it is still offered
     list.innerHTML = html;
-    at = -1;
     if (!list.children.length) { close(); return; }
     open();
-    choose(-1);
+    choose([...list.children].findIndex((item) => item.dataset.insert === chosen));
     announce(`${list.children.length} suggestions`);
   }
 

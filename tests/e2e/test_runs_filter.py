@@ -54,6 +54,27 @@ def test_a_filter_is_written_with_suggestions_alone(sam):
     expect(shown(page)).to_have_count(2)
 
 
+def test_a_choice_stays_when_later_suggestions_come(sam):
+    sam.go(PAGE)
+    page = sam.page
+    field, held = page.locator("#q"), []
+    field.focus()
+    page.keyboard.type("sol")
+    expect(page.get_by_role("option", name="solver")).to_be_visible()
+    page.route("**/complete/**", lambda route: held.append(route))
+    with page.expect_request("**/complete/**"):
+        page.keyboard.type("v")
+    page.keyboard.press("ArrowDown")
+    expect(field).to_have_attribute("aria-activedescendant", "fc-0")
+    page.locator("#fc-0").evaluate("item => item.classList.add('earlier')")
+    held[0].continue_()
+    page.unroute("**/complete/**")
+    expect(page.locator("#fc-0:not(.earlier)")).to_be_visible()
+    expect(field).to_have_attribute("aria-activedescendant", "fc-0")
+    page.keyboard.press("Enter")
+    expect(field).to_have_value("solver")
+
+
 def test_chips_are_taken_back_and_put_where_they_were(sam):
     sam.go(f"{PAGE}?q=depth%3E0+solver:saga")
     page = sam.page

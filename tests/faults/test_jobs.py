@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow, pytest.mark.django_db(transa
 ROUNDS = range(int(os.environ.get("FAULT_ROUNDS", "1")))
 ENDS = 180  # seconds until any job must have ended after the last fault
 LONG = {"algorithm": "hist_gradient_boosting", "hyper_parameters": {"max_iter": 200}}
+ENDLESS = {"algorithm": "hist_gradient_boosting", "hyper_parameters": {"max_iter": 2_000}}  # for jobs that are stopped
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def check_ended_once(*done: TrainingJob) -> None:
 @pytest.mark.parametrize("_", ROUNDS)
 def test_killed_training_process_fails_its_job_once(works: Plant, project: Project, _: int) -> None:
     works.worker("one")
-    job = make_job(project, dataset_version=big(project), spec=LONG)
+    job = make_job(project, dataset_version=big(project), spec=ENDLESS)
     os.kill(working(job).pid or 0, signal.SIGKILL)
     [job] = ended(job, within=15)
     assert (job.state, job.run.state, job.attempts.count()) == ("failed", "failed", 1)
@@ -130,7 +131,7 @@ def test_duplicate_messages_start_one_attempt(works: Plant, project: Project, _:
 
 @pytest.mark.parametrize("delay", [0, 1, 4] if len(ROUNDS) == 1 else [step / 4 for step in range(33)])
 def test_cancel_at_any_moment_is_final(works: Plant, project: Project, delay: float) -> None:
-    job = make_job(project, dataset_version=big(project), spec=LONG)
+    job = make_job(project, dataset_version=big(project), spec=ENDLESS)
     works.worker("one")
     if delay:
         wait(job.attempts.exists, 60, "the start")
