@@ -131,11 +131,16 @@ def wide(page, key):
     return page.locator(f"th[data-c='{key}']").evaluate("head => head.offsetWidth")
 
 
+def edge(page, key):
+    """Where a head is dragged."""
+    box = page.locator(f"th[data-c='{key}']").bounding_box()
+    return box["x"] + box["width"] - 3, box["y"] + 10
+
+
 def test_a_column_is_dragged_wider_and_kept_in_the_address(sam):
     sam.go(f"{PAGE}?cols=p~solver,p~depth,c~user")
     page = sam.page
-    own, start = wide(page, "p~solver"), page.locator("th[data-c='p~solver'] .colgrip").bounding_box()
-    x, y = start["x"] + 3, start["y"] + 10
+    own, (x, y) = wide(page, "p~solver"), edge(page, "p~solver")
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x + 40, y)
@@ -154,7 +159,7 @@ def test_a_column_is_dragged_wider_and_kept_in_the_address(sam):
     sam.go(f"{PAGE}?cols=60p~solver,p~depth,200c~user,{crowd}")
     assert [wide(page, key) for key in ("p~solver", "c~user", "p~none-8")] == [60, 200, 300]
     sam.look("column-narrow")
-    page.locator("th[data-c='p~solver'] .colgrip").dblclick()
+    page.mouse.dblclick(*edge(page, "p~solver"))
     page.wait_for_url(re.compile(r"cols=p(~|%7E)solver"))
 
 
