@@ -58,10 +58,14 @@ def test_a_choice_stays_when_later_suggestions_come(sam):
     sam.go(PAGE)
     page = sam.page
     field, held = page.locator("#q"), []
+
+    def hold(route):
+        held.append(route)
+
     field.focus()
     page.keyboard.type("sol")
     expect(page.get_by_role("option", name="solver")).to_be_visible()
-    page.route("**/complete/**", lambda route: held.append(route))
+    page.route("**/complete/**", hold)
     with page.expect_request("**/complete/**"):
         page.keyboard.type("v")
     page.keyboard.press("ArrowDown")
