@@ -1,6 +1,6 @@
-// Filter by what stands in a cell: <table data-behaviour="cell-filter">, heads with data-filter-key (the
-// name as the filter writes it) and maybe data-filter-number, cells with data-filter-value. One cell is a
-// tab stop, arrows move, Enter opens the small menu (#cellmenu); a click does the same.
+// Filter by what stands in a cell: <table data-behaviour="cell-filter">, heads with data-filter-key (the name as the
+// filter writes it) and maybe data-filter-number, cells with data-filter-value, or data-filter-text where that is their
+// text. One cell is a tab stop, arrows move, Enter opens the small menu (#cellmenu); a click does the same.
 import { $, $$, behaviour } from "./behaviour.js";
 
 const PLAIN = /^[^\s|,()"'`]+$/;
@@ -36,7 +36,7 @@ behaviour("cell-filter", (table) => {
 
   function open(cell) {
     const head = headOf(cell);
-    const value = cell.dataset.filterValue ?? null;
+    const value = "filterText" in cell.dataset ? cell.textContent : cell.dataset.filterValue ?? null;
     menu.replaceChildren(...choices(head.dataset.filterKey, value, "filterNumber" in head.dataset).map(([label, text]) => {
       const link = document.createElement("a");
       const code = document.createElement("code");

@@ -113,7 +113,7 @@ def test_a_wrong_word_is_marked_and_selected(sam):
 def test_a_cell_filters_by_keyboard_alone(sam):
     sam.go(f"{PAGE}?cols=p~solver,p~depth")
     page = sam.page
-    cell = page.locator("td[data-filter-value='saga']").first
+    cell = page.locator("td[data-filter-text]", has_text="saga").first
     page.locator("#q").focus()
     page.locator("td[tabindex='0']").focus()
     page.keyboard.press("End")
