@@ -332,6 +332,8 @@ def test_ops_rolls_back_from_the_page_of_an_alert_or_its_incident(team):
     assert client.post(address, {"reason": REASON, "alert": alert.pk}).status_code == 303
     assert Event.objects.get(verb="endpoint.rolled_back").data["alert"] == alert.pk
     assert Endpoint.objects.with_live().get().current_revision.version.number == 1
+    page = client.get(f"/p/churn/deployments/{endpoint.name}/").content.decode()
+    assert f"{Event.objects.get(verb='endpoint.rolled_back').actor_name} rolled back {endpoint.name}" in page
 
 
 def test_ops_rolls_back_switches_off_and_on_and_configures(team):
