@@ -9,8 +9,8 @@ from pathlib import Path
 class Room:
     """Bytes of a disk that are taken, and that we may still take.
 
-    A file system may keep some for its administrator, or a quota lets us have less than lies free. What we cannot take is
-    counted in neither, as `df` does: else a disk with nothing left would say that it is nine tenths full.
+    A file system may keep some for its administrator, or a quota lets us have less than lies free. What we cannot take
+    is counted in neither, as `df` does: else a disk with nothing left would say that it is nine tenths full.
     """
 
     used: int
