@@ -186,6 +186,24 @@ def test_one_truth_alone_and_a_broken_split_are_not_judged(team, approved):
     assert "It ended before it was judged" in told(team, trial)[2]
 
 
+def test_a_log_with_too_rare_a_truth_is_read_again_once_there_is_new_truth(team, approved):
+    trial = started(team, approved)
+    predict(team, trial, range(400), yes=0.0)
+
+    def reads(minutes: int) -> bool:
+        with CaptureQueriesContext(connection) as asked:
+            look(trial, WEEK + timedelta(minutes=minutes))
+        return any("monitoring_prediction" in query["sql"] for query in asked)
+
+    assert [reads(minutes) for minutes in range(0, 40, 10)] == [True, False, False, False]
+    turned = [{"prediction_id": str(pk), "label": "yes"} for pk in Prediction.objects.values_list("pk", flat=True)[:1]]
+    predictions.record_truth(team.ops, project=team.project, items=turned)
+    predictions.record_truth(team.ops, project=team.project, items=turned)  # told twice, it is no news
+    assert [reads(minutes) for minutes in (40, 50)] == [True, False]
+    predict(team, trial, range(400, 800))
+    assert (reads(60), TrialJudgement.objects.count()) == (True, 1)
+
+
 def outputs(*classes: str, name: str = "probability") -> dict:
     return {"outputs": [{"name": name, "classes": list(classes)}]}
 
