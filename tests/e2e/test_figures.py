@@ -73,6 +73,36 @@ def test_a_file_of_charts_runs_without_a_portal_and_draws_what_nobody_scrolled_t
     assert (page.evaluate("scrollY"), trouble) == (0, [])
 
 
+TICKS = "each => [...each.querySelectorAll('.ytick text')].map((tick) => tick.textContent)"
+
+
+@pytest.mark.parametrize(
+    ("values", "straight", "log"),
+    [
+        ([1e-5, 2e-5, 4e-5], "0.00002", "0.00002"),
+        ([2e-9, 4e-9, 8e-9], "4e\u22129", "5e\u22129"),
+        ([0.99912, 0.99931, 0.99958], "0.9993", "0.9993"),
+        ([21_000, 40_000, 62_000], "40,000", "50000"),
+    ],
+)
+def test_ticks_of_values_of_any_size_are_told_apart(page, values, straight, log):
+    runs = [{**CURVE["runs"][0], "metrics": {"auc": {**POINTS, "y": values}}}]
+    block = {
+        "kind": "chart",
+        "chart": "curves",
+        "id": "c1",
+        "title": "C",
+        "draws": "bundle",
+        "data": {**CURVE, "runs": runs},
+    }
+    for scale, wanted in (("lin", straight), ("log", log)):
+        page.set_content(standalone.page("Comparison", [{**block, "look": [("y", scale)]}]))
+        expect(page.locator(".plot .scatterlayer path.js-line")).to_have_count(1)
+        ticks = page.locator(".plot").evaluate(TICKS)
+        assert len(set(ticks)) == len(ticks), ticks
+        assert wanted in ticks, ticks
+
+
 def test_curves_name_the_metric_that_the_server_chose(page):
     block = {"kind": "chart", "chart": "curves", "id": "c1", "title": "Metric curves", "draws": "bundle", "data": CURVE}
     page.set_content(standalone.page("Comparison", [block]))
