@@ -104,6 +104,11 @@ def test_before_its_horizon_a_trial_tells_how_far_it_is_and_nothing_to_peek_at(t
     assert "nothing to peek at" in page
     assert ('<svg class="judged"' in page, "data-chart" in page) == (False, False)
     assert refused(team, trial).startswith("It is judged once, after 7 days, which end on ")
+    watching = browser(team, "viewer"), "/p/churn/monitoring/performance/"
+    beside = watching[0].get(watching[1]).content.decode()
+    assert f'/trials/{trial.pk}/">Ranks better: v2 against v1, ROC AUC, judged once at the end</a>' in beside
+    trials.stop(team.ops, trial=trial, decision="keep", reason="Nobody needs it any more.")
+    assert "A trial runs here" not in watching[0].get(watching[1]).content.decode()
 
 
 @pytest.mark.parametrize("units", [(150, 149), (260, 49)], ids=["too few", "one variant has too few"])
