@@ -293,6 +293,17 @@ def trial_targets(numbers: Sequence[int]) -> Iterable[Target]:
         yield Target("trial", row, place.project_id, row.name, href, Permission.ENDPOINT_VIEW)
 
 
+def running_trial(project: Project, endpoint: str) -> tuple[str, str] | None:
+    """Say what the trial that runs on an endpoint asks, and where its answer will stand; None without one."""
+    rows = Trial.objects.with_subject().in_project(project)
+    found = rows.filter(endpoint__name=endpoint, state=Trial.State.RUNNING).first()
+    if found is None or found.control is None:
+        return None
+    (target,) = trial_targets([found.pk])
+    metric = found.get_metric_display().removesuffix(" (ground truth)")
+    return f"{found.name}: {found.version.label} against {found.control.label}, {metric}", target.href
+
+
 def technical_file_targets(numbers: Sequence[int]) -> Iterable[Target]:
     """Issued technical files as things that carry stars and comments."""
     rows = TechnicalFile.objects.filter(pk__in=numbers).select_related("model__project", "version__model")

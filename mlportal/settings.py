@@ -97,6 +97,7 @@ TEMPLATES = [
                 "mlportal.lib.folded",
                 "django.templatetags.static",
                 "projects.templatetags.marks",
+                "mlportal.views.event_tags",
             ],
         },
     }

@@ -84,6 +84,8 @@ TARGETS = {
 }
 # Function (project, endpoint, version) that tells what an endpoint would be rolled back to, None when there is nothing.
 WAY_BACK = "deployments.services.endpoints.way_back"
+# Function (project, endpoint) that says what trial runs there and where its answer will stand, None without one.
+RUNNING_TRIAL = "deployments.queries.running_trial"
 # What one may ask on why somebody can or cannot do something: kind, and the function that finds or offers such things.
 RIGHTS_ON = {
     "environment": "deployments.services.rights.environments",

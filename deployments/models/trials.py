@@ -68,6 +68,9 @@ class Trial(models.Model):
     started_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
     started_at = models.DateTimeField(null=True)
     looked_at = models.DateTimeField(null=True)
+    truths_read = models.PositiveBigIntegerField(
+        null=True, help_text="Changes of ground truth that its last reading of the log saw, when that found too little."
+    )
     ended_by = models.ForeignKey("projects.User", models.PROTECT, null=True, related_name="+")
     ended_at = models.DateTimeField(null=True)
     decision = models.CharField(max_length=7, choices=Decision, blank=True)

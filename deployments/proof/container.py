@@ -35,7 +35,8 @@ README = """\
     docker build -t {image} .             # or, without a container:
     PYTHONPATH=package python -m deployments.runtime.standalone . 8080
     curl localhost:8080/invocations -H 'Content-Type: application/json' -d '{{"dataframe_records": [...]}}'
-    kubectl apply -f kubernetes/deployment.yaml -f kubernetes/service.yaml   # or kubernetes/inferenceservice.yaml
+    kubectl apply -f kubernetes/deployment.yaml -f kubernetes/service.yaml -f kubernetes/autoscaler.yaml
+    kubectl apply -f kubernetes/inferenceservice.yaml   # or so, with KServe
 
 `pip install --require-hashes -r requirements.txt` installs what it needs. `golden.json` has held-out rows with the
 answers training recorded; `parity.json` says how far the ONNX form is from the stored model. The server has no sign-in
@@ -48,7 +49,6 @@ metadata:
   name: {name}
   labels: &labels {{app.kubernetes.io/name: {name}, app.kubernetes.io/version: "{number}"}}
 spec:
-  replicas: 2
   selector:
     matchLabels: {{app.kubernetes.io/name: {name}}}
   template:
@@ -77,6 +77,19 @@ metadata:
 spec:
   selector: {{app.kubernetes.io/name: {name}}}
   ports: [{{port: 80, targetPort: http, name: http}}]
+"""
+AUTOSCALER = """\
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {name}
+spec:
+  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
+  minReplicas: 2
+  maxReplicas: 10
+  metrics:
+    - type: Resource
+      resource: {{name: cpu, target: {{type: Utilization, averageUtilization: 70}}}}
 """
 INFERENCE_SERVICE = """\
 apiVersion: serving.kserve.io/v1beta1
@@ -115,6 +128,7 @@ def texts(model: str, number: int, size_bytes: int) -> dict[str, bytes]:
         ".dockerignore": "*.zip\n",
         "kubernetes/deployment.yaml": DEPLOYMENT.format(**known),
         "kubernetes/service.yaml": SERVICE.format(**known),
+        "kubernetes/autoscaler.yaml": AUTOSCALER.format(**known),
         "kubernetes/inferenceservice.yaml": INFERENCE_SERVICE.format(**known),
     }
     return {path: text.encode() for path, text in files.items()}

@@ -8,6 +8,7 @@ served so only if its conversion passed the parity gate (`conversion`).
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from deployments.runtime.backends import Answer, ModelFailed
 from deployments.runtime.encoder import Encoder
 from deployments.runtime.signature import Columns
 
+# Else onnxruntime tells its maker of each process and session, and keeps an id of this machine. It looks once, when it
+# is imported, so this stands before that.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 INPUT = "x"
 
 

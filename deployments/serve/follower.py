@@ -151,14 +151,17 @@ class Follower:
                 source.close()
 
     def _follow(self, source: database.Source) -> None:
-        refresh = True
+        self._again.set()  # what changed before this connection is told by nobody
         while not self._stop.is_set():
-            if source.changed() or self._again.is_set() or self._due() or refresh:
-                self._again.clear()
-                self._refresh(source)
-                refresh = False
-            self.read_at = time.monotonic()
+            self.poll(source)
             self._answer_questions(source)
+
+    def poll(self, source: database.Source) -> None:
+        """Look once: a revision whose versions are warm answers from here on, another one begins to load."""
+        if source.changed() or self._again.is_set() or self._due():
+            self._again.clear()
+            self._refresh(source)
+        self.read_at = time.monotonic()
 
     def _answer_questions(self, source: database.Source) -> None:
         """Answer for one poll interval."""

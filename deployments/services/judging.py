@@ -60,15 +60,20 @@ def waits_for(trial: Trial, control: int, treatment: int, now: datetime) -> str:
 def judged(trial: Trial, *, now: datetime) -> TrialJudgement | None:
     """Read the log and judge, without a lock, when the horizon is reached; the row is not stored yet.
 
-    None as well while the split is not the planned one, or a variant has too few units of either truth.
+    None as well while the split is not the planned one, or a variant has too few units of either truth: what was read
+    then is remembered, so that the log is not read again before there is new ground truth.
     """
     sources = list(EndpointRevision.objects.filter(trial=trial).values_list("pk", flat=True))
     arms = outcomes.arms(sources, metric=Trial.Metric.CORRECT)
     control, treatment = (arms.get(name, Arm()).units for name in (CONTROL, TREATMENT))
     if waits_for(trial, control, treatment, now) or not _is_split_right(trial, sources):
         return None
+    known = outcomes.truths(sources)  # before the log: what comes meanwhile is read by the next look
+    if known is not None and known == trial.truths_read:
+        return None
     tallies = _tallies(trial, sources)
     if not all(name in tallies and tallies[name].suffices(LEAST_OF_A_TRUTH) for name in (CONTROL, TREATMENT)):
+        Trial.objects.filter(pk=trial.pk).update(truths_read=known)
         return None
     return _row(trial, tallies, now)
 

@@ -79,6 +79,12 @@ def units(sources: Sequence[int]) -> dict[str, int]:
     return {row["chunk__variant"]: row["units"] for row in counted}
 
 
+def truths(sources: Sequence[int]) -> int | None:
+    """Return how often ground truth of some revisions came or changed; None when nobody counted. Two queries."""
+    kept = _kept(sources)
+    return None if kept is None else sum(row.truths for row in kept)
+
+
 def _kept(sources: Sequence[int]) -> list[DivisionArm] | None:
     """The sums of some revisions; None when nobody kept any."""
     known = DivisionSource.objects.filter(source__in=list(sources)).values_list("division_id", flat=True).first()

@@ -8,6 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from mlportal.lib import disks
+
 MEGABYTE = 10**6
 SECTOR_BYTES = 512
 GPU_SECONDS = 2.0
@@ -96,8 +98,8 @@ def _memory() -> dict[str, float]:
 
 
 def _space(folder: Path) -> dict[str, float]:
-    disk = shutil.disk_usage(folder)
-    return {"disk_usage_percentage": 100 * disk.used / disk.total, "disk_available_megabytes": disk.free / MEGABYTE}
+    room = disks.room(folder)
+    return {"disk_usage_percentage": 100 * room.share, "disk_available_megabytes": room.free / MEGABYTE}
 
 
 def _process_ticks(pid: int) -> tuple[int, int] | None:

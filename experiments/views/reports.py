@@ -12,6 +12,7 @@ from mlportal.lib import blobs
 from mlportal.lib.errors import DomainError
 
 REPORT_BYTES = 4 * 2**20
+LOW_ROWS = 10
 REPORTS = ("metrics", "confusion_matrix", "roc", "precision_recall", "calibration", "residuals", "importance")
 PATHS = tuple(f"{name}.json" for name in REPORTS)
 
@@ -45,8 +46,13 @@ def _figures(found: dict[str, Any]) -> list[dict[str, Any]]:
         ("residuals", "Residuals", charts.residual_histogram),
         ("importance", "Permutation importance", charts.importance),
     )  # fmt: skip
+    made = [(at, heading, make(found[name])) for at, (name, heading, make) in enumerate(makers) if found.get(name)]
     return [
-        {"id": f"fig-{at}", "heading": heading, "data": make(found[name])}
-        for at, (name, heading, make) in enumerate(makers)
-        if found.get(name)
+        {"id": f"fig-{at}", "heading": heading, "data": data, "size": "l" if _is_long(data) else "s"}
+        for at, heading, data in made
     ]
+
+
+def _is_long(figure: dict[str, Any]) -> bool:
+    """Whether its rows need a high chart: names of 11 px would lie over one another."""
+    return len(figure.get("labels", ())) > LOW_ROWS

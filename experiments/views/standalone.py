@@ -20,7 +20,7 @@ STYLES = ("tokens", "base", "components", "pages/compare", "pages/recorded", "pa
 MODULES = (
     "behaviour", "charts/theme", "charts/turns", "charts/shown", "charts/smooth", "charts/kinds", "charts/series",
     "charts/compared", "charts/evidence", "charts/data", "charts/zoom", "charts/figure-svg", "charts/figure-table",
-    "charts/figure", "charts/charts", "charts/parallel-axis", "charts/ranges", "charts/parallel",
+    "charts/figure", "charts/charts", "charts/parallel-axis", "charts/ranges", "charts/parallel", "charts/report",
 )  # fmt: skip
 _IMPORT = re.compile(r'^import (?:\{([^}]*)\} from )?"\.{1,2}/(?:[\w-]+/)*([\w-]+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?:async )?(?:function|const|let) ([\w$]+)", re.MULTILINE)

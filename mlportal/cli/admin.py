@@ -163,13 +163,12 @@ def run_files_collect(given: argparse.Namespace) -> int:
     _load()
     from dataclasses import asdict
 
-    from django.template.defaultfilters import filesizeformat
-
     from mlportal import collection
+    from mlportal.lib.quantities import filesize
 
     found = collection.collect(dry_run=given.dry_run)
     lines = [
-        f"{word}: {tally.files} files, {filesizeformat(tally.size_bytes)}".replace("\xa0", " ")
+        f"{word}: {tally.files} files, {filesize(tally.size_bytes)}"
         for word, tally in (
             ("named by nothing", found.unnamed), ("so for a day", found.due), ("removed", found.removed),
         )

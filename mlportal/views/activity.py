@@ -33,8 +33,9 @@ def of(project: Project, *, limit: int = 8) -> list[Line]:
 
 
 def _line(event: Event, person: User | None) -> Line:
-    words = WORDS.get(event.verb) or _plain(event.verb)
-    return Line(person, _name(event, person), words, event.target_label, event_links.address(event), event.at)
+    return Line(
+        person, _name(event, person), words_of(event.verb), event.target_label, event_links.address(event), event.at
+    )  # fmt: skip
 
 
 def _name(event: Event, person: User | None) -> str:
@@ -43,6 +44,11 @@ def _name(event: Event, person: User | None) -> str:
     # A part that moves itself, such as a rollout, would read "Rollout 1 moved rollout 1".
     own = event.actor_name == event.target_label
     return "The portal" if own else event.actor_name[:1].upper() + event.actor_name[1:]
+
+
+def words_of(verb: str) -> str:
+    """Say what was done, to stand between who did it and what it was done to."""
+    return WORDS.get(verb) or _plain(verb)
 
 
 def _plain(verb: str) -> str:

@@ -1,6 +1,5 @@
 """The morning page: what is wrong, silent, stuck or full, over all projects of a person, on one screen."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +15,7 @@ from django.utils import timezone
 from deployments.models import PromotionRequest
 from experiments.models import TrainingJob
 from mlportal import health
+from mlportal.lib import disks
 from mlportal.lib.lease import ACTIVE, WorkState
 from mlportal.lib.quantities import filesize
 from monitoring import spool
@@ -173,17 +173,16 @@ def _parts() -> Box:
 
 
 def _storage(mine: Any) -> Box:
-    usage = shutil.disk_usage(settings.DATA_DIR)
-    share = usage.used / usage.total
+    room = disks.room(settings.DATA_DIR)
     rows = DatasetVersion.objects.filter(dataset__project__in=mine)
     held = rows.aggregate(total=Sum("size_bytes"), count=Count("pk"))
     lines = [
-        Line(f"{filesize(usage.free)} free", "", f"of {filesize(usage.total)}"),
+        Line(f"{filesize(room.free)} free", "", f"of {filesize(room.total)}"),
         Line(f"{filesize(held['total'] or 0)} of datasets", "", f"{held['count']:,} versions"),
         _spooled(),
     ]
-    tone = "bad" if share > FULL_SHARE else lines[-1].tone
-    return Box("storage", "database", "Storage used", f"{share:.0%}", tone, lines, "")
+    tone = "bad" if room.share > FULL_SHARE else lines[-1].tone
+    return Box("storage", "database", "Storage used", f"{room.share:.0%}", tone, lines, "")
 
 
 def _spooled() -> Line:

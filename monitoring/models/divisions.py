@@ -61,6 +61,9 @@ class DivisionArm(models.Model):
     units = models.PositiveIntegerField(default=0, help_text="Units with an outcome.")
     total = models.FloatField(default=0.0, help_text="Sum of the units' outcomes.")
     squares = models.FloatField(default=0.0, help_text="Sum of their squares.")
+    truths = models.PositiveBigIntegerField(
+        default=0, db_default=0, help_text="How often ground truth of its predictions came or changed."
+    )
 
     class Meta:
         constraints: ClassVar = [

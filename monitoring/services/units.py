@@ -1,6 +1,7 @@
 """Keep sums of what came of the units that versions share, in the transactions that store predictions and labels."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -68,15 +69,20 @@ def apply(changes: Iterable[Change]) -> None:
     kept = [change for change in changes if change.before != change.after and change.prediction.unit is not None]
     held = _hold(change.prediction.chunk.source for change in kept)
     found: dict[Place, Added] = {}
+    told: Counter[Place] = Counter()
     for change in kept:
         division = held.get(change.prediction.chunk.source)
         if division is None or division.metric == Metric.LATENCY:
             continue
-        added = found.setdefault((division.pk, change.prediction.chunk.variant), {})
+        place = division.pk, change.prediction.chunk.variant
+        told[place] += 1
+        added = found.setdefault(place, {})
         for rows, value in _outcomes(division, change):
             _put(added, int(change.prediction.unit or 0), rows, rows * value)
     for (division_id, variant), added in sorted(found.items()):
-        _add(_arm(division_id, variant), added)
+        arm = _arm(division_id, variant)
+        arm.truths += told[division_id, variant]
+        _add(arm, added)
 
 
 def _counts(record: dict[str, Any]) -> bool:
@@ -140,7 +146,7 @@ def _add(arm: DivisionArm, added: Added, *, met: bool = False) -> None:
     places = sorted(added)
     for start in range(0, len(places), BATCH):
         _add_batch(arm, {unit: added[unit] for unit in places[start : start + BATCH]}, met=met)
-    arm.save(update_fields=["met", "units", "total", "squares"])
+    arm.save(update_fields=["met", "units", "total", "squares", "truths"])
 
 
 def _add_batch(arm: DivisionArm, added: Added, *, met: bool) -> None:

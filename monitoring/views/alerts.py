@@ -250,7 +250,7 @@ def _detail(view: ProjectView, chosen: Any) -> dict[str, Any]:
     kind = alert.kind
     return {
         "alert": alert,
-        "way_back": _way_back(view, alert),
+        "way_back": way_back(view, alert),
         "tone": tone,
         "icon": icon,
         "runbook": RUNBOOKS.get(kind, ""),
@@ -261,7 +261,7 @@ def _detail(view: ProjectView, chosen: Any) -> dict[str, Any]:
     }
 
 
-def _way_back(view: ProjectView, alert: Alert) -> str | None:
+def way_back(view: ProjectView, alert: Alert) -> str | None:
     """Name the version that this person can roll the endpoint back to from here."""
     if not alert.is_open or not alert.endpoint or not allowed(view.actor, Permission.ENDPOINT_DEPLOY, view.project):
         return None

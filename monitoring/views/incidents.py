@@ -16,13 +16,14 @@ from monitoring.models.alerts import SHOWN
 from monitoring.models.rules import Severity
 from monitoring.services import alerts, causes, incidents
 from monitoring.services.causes import VERBS, is_near
-from monitoring.views.alerts import LINE_ICONS, SEVERITY_LOOK, silence_until, state_words
+from monitoring.views.alerts import LINE_ICONS, SEVERITY_LOOK, silence_until, state_words, way_back
 from projects.access import ProjectView
 from projects.models import Event
 from projects.permissions import Permission
 from projects.views import event_links
 
 PAGE = 50
+MOST_WAYS = 3
 KIND_ICONS = {
     "deploy": "server-2", "data": "database", "drift": "activity", "schema": "table", "traffic": "chart-line",
     "rule": "adjustments-horizontal", "log": "alert-triangle", "mix": "users", "labels": "clock",
@@ -64,6 +65,7 @@ class IncidentDetail(ProjectView):
         ranked = causes.ranked(self.actor, incident=incident)
         return {
             **_line(incident),
+            **_roll_back(self, own),
             "alerts": [{**_tone(alert), "alert": alert} for alert in own],
             "firing": sum(alert.state in SHOWN for alert in own),
             "causes": [{"cause": cause, "icon": KIND_ICONS[cause.kind]} for cause in ranked],
@@ -72,6 +74,17 @@ class IncidentDetail(ProjectView):
             "rules": list({alert.rule_id: alert.rule for alert in own}.values()),
             "links": next((alert.monitor.links for alert in own if alert.monitor), {}),
         }
+
+
+def _roll_back(view: ProjectView, own: list[Alert]) -> dict[str, Any]:
+    """Name where a rollback leads and the worst alert it is for; nothing when no version of theirs answers any more."""
+    worst: dict[str, Alert] = {}
+    for alert in own:
+        if alert.is_open:
+            worst.setdefault(alert.version, alert)
+    ways = ((way_back(view, alert), alert) for alert in list(worst.values())[:MOST_WAYS])
+    goal, alert = next(((goal, alert) for goal, alert in ways if goal), (None, None))
+    return {"way_back": goal, "bad": alert}
 
 
 class IncidentAction(ProjectView):

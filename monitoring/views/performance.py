@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from mlportal.lib import moments
 from mlportal.lib.errors import Invalid
@@ -85,7 +87,8 @@ class Performance(_Watched):
         )
         series = _performance_series(points, figure, self.marks(monitor)) if figure else None
         return {
-            **chosen, "figures": {name: measures.PERFORMANCE[name] for name in known}, "figure": figure,
+            **chosen, "trial": import_string(settings.RUNNING_TRIAL)(self.project, monitor.endpoint),
+            "figures": {name: measures.PERFORMANCE[name] for name in known}, "figure": figure,
             "words": measures.PERFORMANCE.get(figure, ""), "series": series,
             "plot": series.plot(".3f") if series else None, "facts": _label_facts(whole),
             "rows": [

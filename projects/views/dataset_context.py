@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
-
-from mlportal.lib.quantities import num
+from mlportal.lib.quantities import filesize, num
 from projects import charts
 from projects.actor import Actor
 from projects.models import Dataset, DatasetVersion, Project
@@ -131,7 +129,7 @@ def _facts(version: DatasetVersion, before: DatasetVersion | None, uses: dataset
         {"label": "Columns", "value": f"{version.column_count or 0:,}", "small": f"{targets} id" if targets else ""},
     ]
     if version.size_bytes:
-        facts.append({"label": "Size", "value": filesizeformat(version.size_bytes), "small": _form(version)})
+        facts.append({"label": "Size", "value": filesize(version.size_bytes), "small": _form(version)})
     if period:
         facts.append({"label": "Period", "value": period[0], "small": period[1]})
     runs = "run" if uses.runs == 1 else "runs"

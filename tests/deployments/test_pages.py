@@ -6,10 +6,12 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from deployments.models import Automation, Endpoint, ModelVersion, PromotionRequest
 from deployments.services import policies
 from deployments.views.evidence import Evidence
+from monitoring.models import Incident
 from projects.models import Event
 from tests.deployments.services.test_registry import tamper
 from tests.deployments.test_api import Api
@@ -304,16 +306,25 @@ def test_verify_on_the_page(team):
     assert ModelVersion.objects.get().state == "damaged"
 
 
-def test_ops_rolls_back_from_the_page_of_an_alert(team):
+def test_ops_rolls_back_from_the_page_of_an_alert_or_its_incident(team):
     make_live(team)
     endpoint = make_live(team)
     rule = make_rule(team.project)
-    alert = make_alert(rule, endpoint=endpoint.name, version="v2", title="Half of the requests fail")
-    old = make_alert(rule, endpoint=endpoint.name, version="v1")
+    incident = Incident.objects.create(
+        project=team.project, endpoint=endpoint.name, title="All is slow", opened_at=timezone.now()
+    )
+    known = {"endpoint": endpoint.name, "incident": incident}
+    old = make_alert(rule, version="v1", severity_rank=0, **known)
+    alert = make_alert(rule, version="v2", severity_rank=1, title="Half of the requests fail", **known)
     client, address = browser(team, "ops"), f"/p/churn/deployments/{endpoint.name}/rollback/"
     shown = client.get(f"/p/churn/alerts/{alert.pk}/").content.decode()
     assert "Roll back to v1" in shown
     assert f">Alert {alert.pk}: Half of the requests fail</textarea>" in shown
+    both = client.get(f"/p/churn/incidents/{incident.pk}/").content.decode()
+    assert "Roll back to v1" in both
+    assert f">Incident {incident.pk}: All is slow</textarea>" in both
+    assert f'name="alert" value="{alert.pk}"' in both, "of the version that answers, not of the worst one"
+    assert "Roll back" not in browser(team, "manager").get(f"/p/churn/incidents/{incident.pk}/").content.decode()
     assert "Roll back to" not in client.get(f"/p/churn/alerts/{old.pk}/").content.decode()
     assert "Roll back to" not in browser(team, "manager").get(f"/p/churn/alerts/{alert.pk}/").content.decode()
     assert client.post(address, {"reason": REASON, "alert": "x"}).status_code == 422
@@ -321,6 +332,8 @@ def test_ops_rolls_back_from_the_page_of_an_alert(team):
     assert client.post(address, {"reason": REASON, "alert": alert.pk}).status_code == 303
     assert Event.objects.get(verb="endpoint.rolled_back").data["alert"] == alert.pk
     assert Endpoint.objects.with_live().get().current_revision.version.number == 1
+    page = client.get(f"/p/churn/deployments/{endpoint.name}/").content.decode()
+    assert f"{Event.objects.get(verb='endpoint.rolled_back').actor_name} rolled back {endpoint.name}" in page
 
 
 def test_ops_rolls_back_switches_off_and_on_and_configures(team):

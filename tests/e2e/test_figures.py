@@ -50,19 +50,57 @@ def test_a_short_table_has_nothing_to_turn(page):
     expect(page.get_by_role("button")).to_have_count(0)
 
 
-def test_a_file_of_charts_runs_without_a_portal(page):
-    trouble = []
-    page.on("pageerror", lambda error: trouble.append(error.message))
-    page.set_content(standalone.page("Comparison", [{"kind": "text", "id": "b0", "text": "Hello"}]))
-    expect(page.get_by_role("heading", name="Comparison")).to_be_visible()
-    assert trouble == []
-
-
 POINTS = {"x": [0, 1, 2], "y": [0.1, 0.2, 0.4], "total": 3}
 CURVE = {
     "axis": "step", "metric": "auc", "labels": {"auc": "auc of 1 run"},
     "runs": [{"id": 1, "name": "1 first", "k": 3, "dash": 0, "metrics": {"auc": POINTS}}],
 }  # fmt: skip
+
+
+def test_a_file_of_charts_runs_without_a_portal_and_draws_what_nobody_scrolled_to(page):
+    trouble = []
+    page.on("pageerror", lambda error: trouble.append(error.message))
+    above = {"kind": "text", "id": "b0", "text": "Hello\n\n" * 300}
+    chart = {"kind": "chart", "id": "b1", "title": "Curves", "draws": "bundle", "chart": "curves", "data": CURVE}
+    missing = {**chart, "id": "b2", "data": None, "problem": "Nothing here."}
+    colours = [{"k": 3, "name": "1 first"}]
+    page.set_content(
+        standalone.page("Comparison", [above, {**chart, "colours": colours}, {**missing, "colours": colours}])
+    )
+    expect(page.get_by_role("heading", name="Comparison")).to_be_visible()
+    expect(page.locator(".plot .scatterlayer path.js-line")).to_have_count(1)
+    expect(page.locator(".legend")).to_have_count(1)  # none below a block that has no chart
+    assert (page.evaluate("scrollY"), trouble) == (0, [])
+
+
+TICKS = "each => [...each.querySelectorAll('.ytick text')].map((tick) => tick.textContent)"
+
+
+@pytest.mark.parametrize(
+    ("values", "straight", "log"),
+    [
+        ([1e-5, 2e-5, 4e-5], "0.00002", "0.00002"),
+        ([2e-9, 4e-9, 8e-9], "4e\u22129", "5e\u22129"),
+        ([0.99912, 0.99931, 0.99958], "0.9993", "0.9993"),
+        ([21_000, 40_000, 62_000], "40,000", "50000"),
+    ],
+)
+def test_ticks_of_values_of_any_size_are_told_apart(page, values, straight, log):
+    runs = [{**CURVE["runs"][0], "metrics": {"auc": {**POINTS, "y": values}}}]
+    block = {
+        "kind": "chart",
+        "chart": "curves",
+        "id": "c1",
+        "title": "C",
+        "draws": "bundle",
+        "data": {**CURVE, "runs": runs},
+    }
+    for scale, wanted in (("lin", straight), ("log", log)):
+        page.set_content(standalone.page("Comparison", [{**block, "look": [("y", scale)]}]))
+        expect(page.locator(".plot .scatterlayer path.js-line")).to_have_count(1)
+        ticks = page.locator(".plot").evaluate(TICKS)
+        assert len(set(ticks)) == len(ticks), ticks
+        assert wanted in ticks, ticks
 
 
 def test_curves_name_the_metric_that_the_server_chose(page):

@@ -110,6 +110,7 @@ def test_sample_becomes_a_dataset(ana):
 def test_version_page_shows_the_profile(ana, project):
     profiled(project)
     page = ana.get("/p/churn/datasets/churn/v/1/").content.decode()
+    assert page.count(f"{len(CHURN)} B") == 2  # of the file and among the facts: one unit for one size
     assert "33.3%" in page
     assert page.count('<svg class="hist"') == 6
     assert "The table has 3 rows; results will vary by chance." in page

@@ -10,12 +10,14 @@ import boto3
 import numpy as np
 import pytest
 import tritonclient.http as triton
+import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from django.utils import timezone
 from tritonclient.utils import InferenceServerException
 
 from deployments.models import EnvironmentMove, Policy, PromotionRequest
+from deployments.proof import container
 from monitoring import spool
 from tests.deployments.runtime import recipes
 from tests.deployments.serve.test_protocols import tensors_of
@@ -176,13 +178,22 @@ def by_plugin(scene, web, labels):
 def by_kserve(serve, token, labels, shares):
     given = {
         "host": f"127.0.0.1:{serve.port}", "token": token, "endpoint": NAME, "tensors": tensors_of(FRAME),
-        "records": RECORDS,
+        "records": RECORDS, "manifests": manifests(),
     }  # fmt: skip
     said = run(interpreter("KSERVE_PYTHON", ".venv-kserve"), "with_kserve.py", given)
     assert (said["live"], said["ready"]) == ([True] * 2, [True] * 3)
     assert said["json"]["predict_proba"] == said["binary"]["predict_proba"] == shares
     assert said["json"]["predict"] == [[label] for label in labels]
     assert said["v1"] == {"predictions": labels}
+    assert said["manifests"] == 4
+
+
+def manifests() -> list[tuple[str, dict]]:
+    """What an exported version brings for a cluster, each with the name of its type."""
+    texts = container.texts("churn", 1, 1 << 20)
+    held = [yaml.safe_load(text) for path, text in texts.items() if path.endswith(".yaml")]
+    versions = {"Deployment": "V1", "Service": "V1", "HorizontalPodAutoscaler": "V2", "InferenceService": "V1beta1"}
+    return [(versions[one["kind"]] + one["kind"], one) for one in held]
 
 
 def test_which_project_and_which_endpoint(serve, scene, token):

@@ -28,19 +28,15 @@ def ship(folder, settings) -> set[str]:
 
 def test_forty_switches_under_load_fail_no_request_and_lose_no_row(serve, scene, token, settings):
     versions = [scene.first, scene.make_version(2), scene.make_version(3)]
-    delays = []
     with Load(serve, token, threads=2) as load:
         serve.wait_for(lambda: len(load.answers) > 10)
         for number in range(1, SWITCHES + 1):
             wanted = versions[number % 3]
             scene.switch(wanted)
-            start = time.monotonic()
             serve.wait_for(lambda wanted=wanted: load.answers[-1][1] == wanted.number, seconds=20)
-            delays.append(time.monotonic() - start)
     assert load.errors == []
     assert {status for status, _ in load.answers} == {200}
     assert {version for _, version in load.answers} == {1, 2, 3}
-    assert sorted(delays)[SWITCHES // 2] < 5.0  # 0.1 s on a quiet machine
     serve.stop(signal.SIGTERM)
     assert load.ids
     stored = ship(serve.spool, settings)

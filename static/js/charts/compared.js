@@ -1,5 +1,5 @@
 // Kinds of charts of a comparison: bundles of curves and contour lines.
-import { colour, DASH, fade, layout, ofRun, plain, SYMBOL } from "./theme.js";
+import { colour, DASH, fade, layout, numbers, ofRun, plain, SYMBOL } from "./theme.js";
 import { isShown } from "./shown.js";
 import { innerRange, smooth } from "./smooth.js";
 
@@ -57,14 +57,14 @@ function dots(data, metric) {
     x: rows.map((row) => row.value), y: rows.map((row) => row.name), mode: "markers+text", name: "", orientation: "h",
     text: rows.map((row) => row.name), texttemplate: "%{x:.4~g}", textposition: "middle right", textfont: { size: 11, color: colour("ink-2") },
     marker: { size: 9, symbol: rows.map((row) => SYMBOL[(row.k - 1) % 8]), color: rows.map((row) => ofRun(row.k)) },
-    cliponaxis: false, hovertemplate: "%{y}<br>%{x:.4f}<extra></extra>",
+    cliponaxis: false, hovertemplate: "%{y}<br>%{x:.6~g}<extra></extra>",
   };
   const values = trace.x.filter((value) => value != null);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const room = (high - low || Math.abs(high) || 1) * 0.12;
   return [[trace], layout({
     hovermode: "closest", margin: { l: 44, r: 26, t: 8, b: 30 },
-    xaxis: { range: [low - room, high + 2 * room], tickformat: ".3~f", showgrid: true, nticks: 5 },
+    xaxis: { range: [low - room, high + 2 * room], ...numbers(), showgrid: true, nticks: 5 },
     yaxis: { type: "category", autorange: "reversed", nticks: 16, showgrid: true },
   })];
 }
@@ -93,7 +93,7 @@ function bundle(data, element, options) {
     traces.push({
       x, y: smooth(points.y, weight), name: plain(run.name), mode: few ? "lines+markers" : "lines", connectgaps: false,
       line: { color: ink, width: 1.75, dash: DASH[run.dash] }, marker: { symbol: SYMBOL[(run.k - 1) % 8], size: 7 },
-      hovertemplate: "%{y:.4f}",
+      hovertemplate: "%{y:.6~g}",
     });
   }
   const y = element.zoomed?.y || (options.clip && !log ? innerRange([...traces, grey]) : undefined);
@@ -101,7 +101,7 @@ function bundle(data, element, options) {
   return [traces, layout({
     shapes: isDated ? [] : behind(grey, log),
     xaxis: { title: X_TITLE[data.axis], type: data.axis === "time" ? "date" : "linear", range, autorange: range === undefined },
-    yaxis: { type: log ? "log" : "linear", range: y, autorange: y === undefined, tickformat: ".3~f" },
+    yaxis: { ...numbers(log), range: y, autorange: y === undefined },
   })];
 }
 
@@ -131,7 +131,7 @@ function contour(data) {
 }
 
 function scale(cells, log) {
-  if (!log) return { type: "linear", nticks: 6 };
+  if (!log) return { ...numbers(), nticks: 6 };
   const ticks = [0, 6, 12, 17, 23].map((at) => Number(cells[at].toPrecision(2)));
   return { type: "log", tickvals: ticks, ticktext: ticks.map(String) };
 }

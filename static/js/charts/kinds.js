@@ -1,5 +1,5 @@
 // Kinds of charts: each takes its data and returns [traces, layout]. Data is what experiments/charts.py makes.
-import { colour, DASH, fade, layout, ofRun, plain, SYMBOL } from "./theme.js";
+import { colour, DASH, fade, layout, numbers, ofRun, plain, SYMBOL } from "./theme.js";
 import { isShown } from "./shown.js";
 import { innerRange, smooth } from "./smooth.js";
 
@@ -26,15 +26,15 @@ function curves(data, element, options) {
     const mode = points.values.length < 3 ? "lines+markers" : "lines";
     traces.push({
       x, y: smooth(points.values, weight), name: plain(run.name), mode, connectgaps: false,
-      line: { color: line, width: 1.75, dash: DASH[run.dash] }, hovertemplate: unit ? `%{y:,.1f} ${unit}` : "%{y:.4f}",
+      line: { color: line, width: 1.75, dash: DASH[run.dash] }, hovertemplate: unit ? `%{y:,.1f} ${unit}` : "%{y:.6~g}",
     });
   }
   const log = options.y === "log";
   const range = element.zoomed?.y || (options.clip && !log ? innerRange(traces) : undefined);
   const reach = element.zoomed?.range;
   const scale = unit
-    ? { rangemode: "tozero", ticksuffix: unit === "%" ? "%" : "", tickformat: unit === "%" ? "" : ",.3~s", nticks: 4 }
-    : { type: log ? "log" : "linear", range, tickformat: ".3~f" };
+    ? { ...numbers(), rangemode: "tozero", ticksuffix: unit === "%" ? "%" : "", nticks: 4 }
+    : { ...numbers(log), range };
   return [traces, layout({ xaxis: { title: X_TITLE[axis], range: reach, autorange: reach === undefined }, yaxis: scale })];
 }
 
@@ -60,16 +60,16 @@ function bars(data) {
   return [[{
     type: "bar", orientation: "h", x: data.values, y: data.labels.map(plain), marker: { color: colour("accent") },
     error_x: { type: "data", array: data.errors, color: colour("ink-3"), thickness: 1, width: 3 },
-    hovertemplate: "%{x:.4f}<extra></extra>",
-  }], layout({ hovermode: "closest", margin: { l: 90, r: 10, t: 8, b: 30 }, xaxis: { title: data.xt, showgrid: true }, yaxis: { type: "category", nticks: 20 } })];
+    hovertemplate: "%{x:.6~g}<extra></extra>",
+  }], layout({ hovermode: "closest", margin: { l: 90, r: 10, t: 8, b: 30 }, xaxis: { title: data.xt, ...numbers(), showgrid: true }, yaxis: { type: "category", nticks: 20 } })];
 }
 
 /** A histogram that was counted on the server. */
 function columns(data) {
   return [[{
     type: "bar", x: data.x, y: data.y, width: data.width * 0.96, marker: { color: colour("accent") },
-    hovertemplate: "%{y} rows near %{x:.3~f}<extra></extra>",
-  }], layout({ hovermode: "closest", bargap: 0, xaxis: { title: data.xt }, yaxis: { title: data.yt } })];
+    hovertemplate: "%{y} rows near %{x:.6~g}<extra></extra>",
+  }], layout({ hovermode: "closest", bargap: 0, xaxis: { title: data.xt, ...numbers() }, yaxis: { title: data.yt, ...numbers() } })];
 }
 
 /** Points that should lie on the diagonal. */
@@ -79,11 +79,11 @@ function agree(data) {
   const high = all.reduce((a, b) => Math.max(a, b), -Infinity);
   return [[{
     x: data.x, y: data.y, mode: "markers", marker: { size: 5, color: fade(colour("c1"), 0.45) },
-    hovertemplate: "actual %{x:.3~f}, predicted %{y:.3~f}<extra></extra>",
+    hovertemplate: "actual %{x:.6~g}, predicted %{y:.6~g}<extra></extra>",
   }], layout({
     hovermode: "closest",
     shapes: [{ type: "line", x0: low, y0: low, x1: high, y1: high, line: { color: colour("ink-3"), width: 1, dash: "dot" } }],
-    xaxis: { title: data.xt, showgrid: true }, yaxis: { title: data.yt },
+    xaxis: { title: data.xt, ...numbers(), showgrid: true }, yaxis: { title: data.yt, ...numbers() },
   })];
 }
 
@@ -98,7 +98,7 @@ function scatter(data) {
   const traces = [...groups].map(([k, rows]) => ({
     x: rows.map((row) => (data.words ? plain(row.x) : row.x)), y: rows.map((row) => row.y), mode: "markers",
     text: rows.map((row) => plain(row.name)), name: k ? plain(rows[0].name) : "other runs",
-    hovertemplate: `%{text}<br>${plain(data.xt)} %{x}<br>${plain(data.yt)} %{y:.4f}<extra></extra>`,
+    hovertemplate: `%{text}<br>${plain(data.xt)} %{x}<br>${plain(data.yt)} %{y:.6~g}<extra></extra>`,
     marker: {
       size: k ? 11 : 6, symbol: k ? SYMBOL[(k - 1) % 8] : "circle", color: k ? ofRun(k) : fade(ofRun(0), 0.7),
       line: { width: k ? 1.5 : 0, color: colour("surface") },
@@ -107,8 +107,8 @@ function scatter(data) {
   const type = data.words ? "category" : data.log ? "log" : "linear";
   return [traces, layout({
     hovermode: "closest",
-    xaxis: { title: data.xt, type, showgrid: true, nticks: 6, ...(data.ticks ? { tickvals: data.ticks, ticktext: data.ticks.map(String) } : {}) },
-    yaxis: { title: data.yt, tickformat: ".3~f" },
+    xaxis: { title: data.xt, ...numbers(data.log), type, showgrid: true, nticks: 6, ...(data.ticks ? { tickvals: data.ticks, ticktext: data.ticks.map(String) } : {}) },
+    yaxis: { title: data.yt, ...numbers() },
   })];
 }
 
@@ -119,7 +119,7 @@ function box(data) {
     marker: { color: colour("accent"), size: 3 }, line: { width: 1.25 }, fillcolor: fade(colour("accent"), 0.12),
   }));
   return [traces, layout({
-    hovermode: "closest", yaxis: { title: data.yt, tickformat: ".3~f" }, xaxis: { title: data.xt, type: "category" },
+    hovermode: "closest", yaxis: { title: data.yt, ...numbers() }, xaxis: { title: data.xt, type: "category" },
   })];
 }
 

@@ -29,6 +29,12 @@ export const SYMBOL = ["circle", "square", "diamond", "triangle-up", "cross", "t
 /** Plotly takes a small set of HTML in labels; names that users chose must stay text. */
 export const plain = (text) => String(text).replace(/[<>&]/g, (c) => ({ "<": "‹", ">": "›", "&": "+" })[c]);
 
+// As many digits as tell the ticks apart; powers of ten only beyond 100,000 and 0.00001.
+const NUMBERS = { exponentformat: "e", minexponent: 5, separatethousands: true };
+
+/** What an axis of numbers of any size needs, straight or logarithmic. */
+export const numbers = (log) => (log ? { type: "log", tickformat: ".6~g" } : { type: "linear", ...NUMBERS });
+
 function axis(options = {}) {
   const font = { size: 11, color: colour("ink-2") };
   return {

@@ -1,6 +1,9 @@
 """The estimator as ONNX: converted, gated, chosen only where it pays."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, RandomForestRegressor
@@ -61,3 +64,17 @@ def test_a_difference_over_the_limit_and_a_changed_label_do_not_pass():
 def test_what_has_no_compiled_encoder_is_told():
     graph, parity = conversion.convert(LogisticRegression(), recipes.SIGNATURE, FRESH)
     assert (graph, parity.passed, parity.reason) == (b"", False, "It is not a column transformer and an estimator.")
+
+
+def test_running_a_graph_tells_nobody(tmp_path):
+    """Where onnxruntime would send reports it first keeps an id and a queue in the user's folder."""
+    graph, _ = conversion.convert(fitted(LogisticRegression(max_iter=300)), recipes.SIGNATURE, FRESH)
+    (tmp_path / "graph.onnx").write_bytes(graph)
+    home = tmp_path / "home"
+    home.mkdir()
+    script = "import sys; from deployments.runtime.onnx import OnnxBackend as Backend; "
+    script += "Backend(None, open(sys.argv[1], 'rb').read(), [])"
+    # nothing of the environment of this run: onnxruntime is silent by itself where it sees a build server
+    bare = {"HOME": str(home), "PYTHONPATH": str(Path(conversion.__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "graph.onnx")], env=bare, check=True)
+    assert list(home.rglob("*")) == []

@@ -104,6 +104,11 @@ def test_before_its_horizon_a_trial_tells_how_far_it_is_and_nothing_to_peek_at(t
     assert "nothing to peek at" in page
     assert ('<svg class="judged"' in page, "data-chart" in page) == (False, False)
     assert refused(team, trial).startswith("It is judged once, after 7 days, which end on ")
+    watching = browser(team, "viewer"), "/p/churn/monitoring/performance/"
+    beside = watching[0].get(watching[1]).content.decode()
+    assert f'/trials/{trial.pk}/">Ranks better: v2 against v1, ROC AUC, judged once at the end</a>' in beside
+    trials.stop(team.ops, trial=trial, decision="keep", reason="Nobody needs it any more.")
+    assert "A trial runs here" not in watching[0].get(watching[1]).content.decode()
 
 
 @pytest.mark.parametrize("units", [(150, 149), (260, 49)], ids=["too few", "one variant has too few"])
@@ -184,6 +189,24 @@ def test_one_truth_alone_and_a_broken_split_are_not_judged(team, approved):
     assert "sample ratio mismatch" in refused(team, trial)
     trials.stop(team.ops, trial=trial, decision="keep", reason="The split is broken.")
     assert "It ended before it was judged" in told(team, trial)[2]
+
+
+def test_a_log_with_too_rare_a_truth_is_read_again_once_there_is_new_truth(team, approved):
+    trial = started(team, approved)
+    predict(team, trial, range(400), yes=0.0)
+
+    def reads(minutes: int) -> bool:
+        with CaptureQueriesContext(connection) as asked:
+            look(trial, WEEK + timedelta(minutes=minutes))
+        return any("monitoring_prediction" in query["sql"] for query in asked)
+
+    assert [reads(minutes) for minutes in range(0, 40, 10)] == [True, False, False, False]
+    turned = [{"prediction_id": str(pk), "label": "yes"} for pk in Prediction.objects.values_list("pk", flat=True)[:1]]
+    predictions.record_truth(team.ops, project=team.project, items=turned)
+    predictions.record_truth(team.ops, project=team.project, items=turned)  # told twice, it is no news
+    assert [reads(minutes) for minutes in (40, 50)] == [True, False]
+    predict(team, trial, range(400, 800))
+    assert (reads(60), TrialJudgement.objects.count()) == (True, 1)
 
 
 def outputs(*classes: str, name: str = "probability") -> dict:

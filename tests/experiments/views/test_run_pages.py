@@ -199,6 +199,10 @@ def test_reports_of_a_training_are_drawn_and_odd_ones_are_named(web, experiment)
         ("h1", "1"),
         ("h5", "9"),
     ]
+    for count, size in ((3, "s"), (20, "l")):  # names of 20 rows would lie over one another in a low chart
+        bars = json.dumps([{"feature": f"f{at}", "mean": 0.1, "std": 0.01} for at in range(count)])
+        artifacts.store(by, owner=run, path="importance.json", stream=[bars.encode()])
+        assert f'class="plot {size}" data-chart="bars"' in web.get(f"{BASE}/runs/{run.pk}/").content.decode()
     artifacts.store(by, owner=run, path="roc.json", stream=[b'{"curves": 3}'])
     artifacts.store(by, owner=run, path="importance.json", stream=[b"\xff"])
     assert "not in the shape of a report: importance.json, a report of unknown shape" in text(

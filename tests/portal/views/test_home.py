@@ -157,6 +157,11 @@ def test_overview_counts_the_features_that_one_alert_stands_for(as_ops, churn, d
     assert [step.title for step in as_ops.get("/p/churn/").context["rail"]][-1] == words
 
 
+def test_empty_places_say_what_would_wait_there(as_ops):
+    for address in ("/", "/inbox/"):
+        assert "comments that call you appear here" in as_ops.get(address).content.decode()
+
+
 def test_overview_of_an_empty_project_says_what_comes_next(as_ops):
     page = as_ops.get("/p/churn/")
     assert [step.title for step in page.context["rail"]] == [

@@ -1,14 +1,18 @@
 """Run by KServe's interpreter: its inference client, unmodified, against a serving process.
 
-Reads {"host", "token", "endpoint", "tensors", "records"} from standard input, prints what the client got.
+Reads {"host", "token", "endpoint", "tensors", "records", "manifests"} from standard input, prints what the client got
+and how many manifests fit the types of Kubernetes and KServe.
 """
 
 import asyncio
 import json
+import re
 import sys
 
+import kserve
 import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kubernetes import client
 
 given = json.load(sys.stdin)
 BASE, NAME = f"http://{given['host']}", given["endpoint"]
@@ -26,6 +30,20 @@ def request(*, binary: bool) -> InferRequest:
     return InferRequest(model_name=NAME, infer_inputs=inputs)
 
 
+def fit(value: object, kind: str) -> None:
+    """End this program where a manifest does not fit a type of Kubernetes or of KServe."""
+    if inner := re.fullmatch(r"list\[(.*)\]", kind, re.IGNORECASE):
+        for row in value:
+            fit(row, inner[1])
+    elif hasattr(client, kind):
+        getattr(client, kind).model_validate(value)
+    elif hasattr(kserve, kind):
+        known = getattr(kserve, kind)
+        names = {name: held for held, name in known.attribute_map.items()}
+        for name, each in value.items():
+            fit(each, known.openapi_types[names[name]])
+
+
 async def main() -> dict:
     v2 = InferenceRESTClient(RESTConfig(protocol="v2"))
     v1 = InferenceRESTClient(RESTConfig(protocol="v1"))
@@ -41,6 +59,7 @@ async def main() -> dict:
         "json": {output.name: output.as_numpy().tolist() for output in plain.outputs},
         "binary": {output.name: output.as_numpy().tolist() for output in packed.outputs},
         "v1": await v1.infer(BASE, {"instances": given["records"]}, model_name=NAME, headers=HEADERS),
+        "manifests": len([fit(one, kind) for kind, one in given["manifests"]]),
     }
 
 
