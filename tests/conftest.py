@@ -51,9 +51,9 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-# Python keeps its frames in pieces of 16 KB. At each call over an edge it asks the system for one and gives it back, tens
-# of thousands of times a second where a query is compiled deep below a test: a third of the processor. Below a frame that
-# needs a large piece, what is called finds room in the rest of it.
+# Python keeps its frames in pieces of 16 KB. At each call over an edge it asks the system for one and gives it back,
+# tens of thousands of times a second where a query is compiled deep below a test: a third of the processor. Below a
+# frame that needs a large piece, what is called finds room in the rest of it.
 FRAME = 200_000  # words: its piece has 2 MB, of which 0.5 are left
 
 
