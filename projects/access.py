@@ -37,7 +37,7 @@ from mlportal.lib.peer import address_of
 from projects.actor import Actor
 from projects.models import ApiToken, Project, Somewhere, User
 from projects.permissions import Permission, Place, Role, allowed, require
-from projects.services import credentials, factors, idempotency, refusals, sessions, stepup, things
+from projects.services import credentials, entry, factors, idempotency, refusals, sessions, stepup, things
 from projects.services.past import Section, paged
 from projects.services.session_store import authenticated_at
 
@@ -282,16 +282,24 @@ class TokenAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
         """The token's owner and the token."""
         plain = request._request
-        token = credentials.from_header(plain.META.get("HTTP_AUTHORIZATION", ""))
-        if token is None:
+        header = plain.META.get("HTTP_AUTHORIZATION", "")
+        if not header:
             return None
-        actor = Actor.for_token(token, address=address_of(plain), request_id=request_id_of(plain))
-        plain.actor = actor
-        return token.user, token
+        found = entry.of_token(
+            credentials.secret_of(header), named=_named(plain), address=address_of(plain),
+            request_id=request_id_of(plain),
+        )  # fmt: skip
+        plain.actor, plain.project = found
+        return cast(User, found.actor.user), cast(ApiToken, found.actor.token)
 
     def authenticate_header(self, request: Request) -> str:
         """Makes DRF answer 401, not 403."""
         return 'Bearer realm="mlportal"'
+
+
+def _named(request: HttpRequest) -> str:
+    """Slug of the project in the address."""
+    return str(request.resolver_match.kwargs.get("project", "")) if request.resolver_match else ""
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
@@ -318,8 +326,9 @@ class _HoldsPermission(BasePermission):
         if needed is None:
             return True  # no handler for this method: DRF answers 405
         slug = scoped.kwargs.pop("project", None)
-        place = scoped.load_project(scoped.actor, slug) if slug is not None else None
-        if place is not None:
+        place = None
+        if slug is not None:
+            place = request._request.project or scoped.load_project(scoped.actor, slug)
             scoped.project = request._request.project = place
         require(scoped.actor, needed, place, within=Somewhere(place) if place is not None else None)
         return True

@@ -1,4 +1,4 @@
-"""The way in of tracking clients: one short read tells who calls, in which project, with which roles.
+"""The way in of everything automatic: one short read tells who calls, in which project, with which roles.
 
 Nothing of it is remembered between requests, so a token that is revoked, a role that is taken away or an account
 that is closed in any process counts from the next request on. See ``docs/adr/0011-short-way-for-tracking.md``.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from django.conf import settings
@@ -24,6 +25,7 @@ from projects.actor import Actor
 from projects.models import ApiToken, Project, User
 from projects.services import credentials, factors, passwords
 
+T = TypeVar("T")
 _USE_NOTED_SECONDS = 60
 _HOW = (
     "Set MLFLOW_TRACKING_TOKEN to a token of the portal, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
@@ -104,14 +106,44 @@ def enter(header: str, *, named: str = "", address: str = "", request_id: str = 
     """
     if not _SLUG.fullmatch(named):
         named = "-"  # which no project is called
+    return _on_a_live_connection(lambda: _enter(header, named, Place(address, request_id), people=people))
+
+
+class Caller(NamedTuple):
+    """Who calls, and the project that was named, if it is there for them."""
+
+    actor: Actor
+    project: Project | None
+
+
+def of_token(secret: str, *, named: str = "", address: str = "", request_id: str = "") -> Caller:
+    """Find whose token it is, and what they are in the project that is named; marks its use at most once a minute.
+
+    Raises
+    ------
+    Unauthenticated
+        When no live token has this secret.
+    """
+
+    def found() -> Caller:
+        rows = _token_rows(secret, named) if secret.startswith(credentials.PREFIX) else []
+        if not rows:
+            raise Unauthenticated(credentials.REFUSED)
+        actor = _token_actor(rows[0], Place(address, request_id))
+        return Caller(actor, _seen(actor, rows) if named else None)
+
+    return _on_a_live_connection(found)
+
+
+def _on_a_live_connection(look: Callable[[], T]) -> T:
     try:
-        return _enter(header, named, Place(address, request_id), people=people)
+        return look()
     except (OperationalError, InterfaceError):
         # A connection that the server closed while idle; nothing has been done yet, so a fresh one may try again.
         if connection.in_atomic_block or connection.is_usable():
             raise
         connection.close()
-        return _enter(header, named, Place(address, request_id), people=people)
+        return look()
 
 
 class Place(NamedTuple):
@@ -125,6 +157,8 @@ def _enter(header: str, named: str, place: Place, *, people: bool) -> Entry:
     secret, username = _read(header)
     if secret.startswith(credentials.PREFIX):
         rows = _token_rows(secret, named)
+        if not rows:
+            raise Unauthenticated(f"{credentials.REFUSED} {_HOW}")
         actor = _token_actor(rows[0], place)
     elif username and people:
         rows = _password_rows(username, secret, named, place)
@@ -159,20 +193,24 @@ def _token_rows(secret: str, named: str) -> list[tuple[Any, ...]]:
     ]
     print_of = credentials.fingerprint(secret)
     if named:
-        rows = _TOKEN_NAMED.rows([moments[0], named, moments[1], print_of, moments[1]])
-    else:
-        rows = _TOKEN_CHOSEN.rows([moments[0], moments[1], print_of, moments[1]])
-    if not rows:
-        raise Unauthenticated(f"The token is not valid: unknown, expired, revoked, or its owner is inactive. {_HOW}")
-    return rows
+        return _TOKEN_NAMED.rows([moments[0], named, moments[1], print_of, moments[1]])
+    return _TOKEN_CHOSEN.rows([moments[0], moments[1], print_of, moments[1]])
 
 
 def _token_actor(row: tuple[Any, ...], place: Place) -> Actor:
     token = ApiToken.from_db(connection.alias, [*_TOKEN, "scopes"], [*row[12:17], list(_scopes(row[17]))])
-    token.user = User.from_db(connection.alias, [*_USER, "service_project_id"], [*row[:7], row[19]])
+    token.user = _user(row, row[19])
     if row[18]:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=timezone.now())
     return Actor.for_token(token, address=place.address, request_id=place.request_id)
+
+
+def _user(row: tuple[Any, ...], service_project: int | None) -> User:
+    number, username, display_name, is_active, is_site_admin, default, must_change = row[:7]
+    flags = [bool(is_active), bool(is_site_admin), default, bool(must_change)]  # SQLite answers with numbers
+    return User.from_db(
+        connection.alias, [*_USER, "service_project_id"], [number, username, display_name, *flags, service_project]
+    )
 
 
 @lru_cache(maxsize=256)
@@ -199,7 +237,7 @@ def _password_rows(username: str, secret: str, named: str, place: Place) -> list
 
 def _person(rows: list[tuple[Any, ...]], place: Place) -> Actor:
     # Who has a password is a person, so nothing below has to look.
-    user = User.from_db(connection.alias, [*_USER, "service_project_id"], [*rows[0][:7], None])
+    user = _user(rows[0], None)
     if user.must_change_password:
         raise Forbidden(
             f"This password was given to you and must be changed first: sign in at {settings.BASE_URL}/ once.",
@@ -218,20 +256,26 @@ def _person(rows: list[tuple[Any, ...]], place: Place) -> Actor:
 
 
 def _project(actor: Actor, rows: list[tuple[Any, ...]], named: str) -> Project:
-    bound = actor.token.project_id if actor.token else None
-    found = rows[0][7]
-    roles = [row[11] for row in rows if row[11] is not None]
-    visible = found is not None and (roles or actor.user.is_site_admin) and bound in (None, found)  # type: ignore[union-attr]
-    if visible:
-        project = Project.from_db(connection.alias, _PROJECT, rows[0][7:11])
-        actor.remember_roles(project, roles)
-        if bound:
-            actor.token.project = project  # type: ignore[union-attr]
+    if (project := _seen(actor, rows)) is not None:
         return project
-    if (named and named != _DEFAULT_NAME) or bound:
+    if (named and named != _DEFAULT_NAME) or actor.is_bound:
         shown = repr(named[:60]) if named else "of this token"
         raise Missing(f"There is no project {shown} here, or you are not a member of it.")
     return _first_project(actor)
+
+
+def _seen(actor: Actor, rows: list[tuple[Any, ...]]) -> Project | None:
+    """The project that was read, if it is there for the caller; their roles in it are remembered."""
+    bound = actor.token.project_id if actor.token else None
+    found = rows[0][7]
+    roles = [row[11] for row in rows if row[11] is not None]
+    if found is None or not (roles or actor.user.is_site_admin) or bound not in (None, found):  # type: ignore[union-attr]
+        return None
+    project = Project.from_db(connection.alias, _PROJECT, [*rows[0][7:10], bool(rows[0][10])])
+    actor.remember_roles(project, roles)
+    if bound:
+        actor.token.project = project  # type: ignore[union-attr]
+    return project
 
 
 def _first_project(actor: Actor) -> Project:

@@ -16,11 +16,10 @@ from deployments.services import delegations, endpoints, promotions, rollout_clo
 from mlportal.lib.errors import DomainError
 from monitoring.models import Alert, AlertRule, Monitor, RuleEvaluation
 from monitoring.services import alerts
-from projects.actor import Actor
 from projects.models import ChainHead, Event
 from projects.services import (
     accounts,
-    credentials,
+    entry,
     events,
     group_roles,
     groups,
@@ -216,11 +215,11 @@ def test_who_takes_a_right_away_stands_in_the_log_behind_what_it_allowed(serial_
     group = groups.create(actor(team.project.created_by), name="Signers")
     entered = groups.add(actor(team.project.created_by), group=group, user=team.people["scientist"])
     group_roles.grant(team.admin, project=team.project, group=group, role="manager")
-    held = credentials.find(token)
+    held = entry.of_token(token).actor
     root = actor(team.project.created_by)
     cases: list[tuple[Any, Act, str]] = [
         (team.ops, lambda: delegations.revoke(team.manager, delegation=handed), "delegation.revoked"),
-        (Actor.for_token(held), lambda: tokens.revoke(team.manager2, token=held), "token.revoked"),
+        (held, lambda: tokens.revoke(team.manager2, token=held.token), "token.revoked"),
         (team.manager, lambda: members.remove(team.admin, member=row), "member.removed"),
         (team.scientist, lambda: groups.remove(root, member=entered), "group.member_removed"),
         (team.manager2, lambda: accounts.deactivate(root, user=team.people["manager2"]), "user.deactivated"),

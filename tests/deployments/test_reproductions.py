@@ -316,5 +316,5 @@ def test_the_list_of_reproductions_asks_as_much_for_one_as_for_three(team, djang
     api = Api(team, "scientist", "read")
     place = "models/churn/versions/1/reproductions/"
     api.get(place)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(3):
         assert len(api.get(place).json()["results"]) == count

@@ -172,7 +172,7 @@ def test_list_costs_the_same_for_any_count(
         assert len(api.get(JOBS).json()["results"]) == count
 
 
-LIST_QUERIES = 5
+LIST_QUERIES = 3
 
 
 def test_catalogue_lists_every_parameter(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import contextmanager
+from functools import cache
 from zlib import crc32
 
 import pytest
@@ -42,13 +43,19 @@ BODIES = [
 ]
 
 
+@cache
+def portal():
+    """The portal as one application; made late, since every process of a test run imports this module."""
+    return get_wsgi_application()
+
+
 def application(environ, start_response):
-    return get_wsgi_application()(environ, start_response)
+    return portal()(environ, start_response)
 
 
 @pytest.fixture
 def described(request):
-    """The API's own description; read here, because every process of a test run imports this module."""
+    """The API's own description."""
     request.node._nodeid = request.node.nodeid  # where pytest kept it before 9.2, and schemathesis 4.32 looks for it
     return schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", application)
 

@@ -168,7 +168,7 @@ def test_alert_list_has_a_fixed_number_of_queries(call, project, count, django_a
         call("get", "alerts/")
 
 
-ALERT_QUERIES = 5
+ALERT_QUERIES = 3
 
 
 @pytest.mark.parametrize(("role", "status"), [("viewer", 403), ("scientist", 403), ("manager", 403), ("ops", 200)])

@@ -145,7 +145,7 @@ def test_no_token_is_a_401(project):
 def test_list_costs_the_same_queries(api, project, django_assert_num_queries, count):
     for number in range(count):
         upload(project, CHURN + b"c,plus,%d,1,2024-01-01,true\n" % number, name=f"table-{number}")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(4):
         found = api.get(ROOT).json()["results"]
     assert [row["latest"]["number"] for row in found] == [1] * count
 

@@ -5,7 +5,7 @@ import pytest
 from deployments.services import deciders, delegations, promotions
 from mlportal.lib.errors import Forbidden
 from projects.actor import Actor
-from projects.services import credentials, members, service_accounts, tokens
+from projects.services import entry, members, service_accounts, tokens
 from tests.factories.deployments import environment, make_request, make_team, make_version
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ def team(db):
 def service(team, *, owner: str, role: str, scopes: list[str]) -> Actor:
     account = service_accounts.create(team.admin, project=team.project, name="ci", owner=team.people[owner], role=role)
     new = tokens.create(team.admin, project=team.project, name="build", scopes=scopes, owner=account)
-    return Actor.for_token(credentials.find(new.secret))
+    return entry.of_token(new.secret).actor
 
 
 def asked_by_a_service(team, *, owner: str):
@@ -55,7 +55,7 @@ def test_e13_a_service_account_decides_with_a_token_minted_for_it_only(team):
         promotions.decide(by, request=request, verdict="approve")
     account = by.user
     new = tokens.create(team.admin, project=team.project, name="sign", scopes=["approve"], owner=account)
-    done = promotions.decide(Actor.for_token(credentials.find(new.secret)), request=request, verdict="approve")
+    done = promotions.decide(entry.of_token(new.secret).actor, request=request, verdict="approve")
     assert done.state == "approved"
 
 

@@ -161,5 +161,5 @@ def test_lists_take_the_same_queries(as_ana, churn, count, path, django_assert_n
     for number in range(count):
         make_user(f"user{number}", role="viewer", project=churn)
         as_ana("POST", f"{HERE}tokens/", {"name": f"t{number}", "scopes": ["read"]})
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(2):
         as_ana("GET", f"{HERE}{path}")

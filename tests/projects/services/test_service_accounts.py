@@ -3,10 +3,9 @@
 import pytest
 
 from mlportal.lib.errors import Conflict, Forbidden, Invalid
-from projects.actor import Actor
 from projects.models import ApiToken, Event, Membership, ServiceOwner, User
 from projects.permissions import Permission, allowed
-from projects.services import accounts, credentials, groups, members, service_accounts, signing_in, tokens
+from projects.services import accounts, groups, members, service_accounts, signing_in, tokens
 from projects.services import entry as entries
 from tests.factories.projects import PASSWORD, actor, make_project, make_user
 
@@ -88,7 +87,7 @@ def test_tokens_are_minted_by_people_and_work_here_only(churn, admin, mei):
     account = made(admin, churn, mei)
     new = tokens.create(actor(admin), project=churn, name="build", scopes=["read", "write"], owner=account)
     assert (new.token.created_by, new.token.user) == (admin, account)
-    by = Actor.for_token(credentials.find(new.secret))
+    by = entries.of_token(new.secret).actor
     assert allowed(by, Permission.RUN_LOG, churn)
     assert not allowed(by, Permission.RUN_VIEW, make_project("other"))
     with pytest.raises(Forbidden):  # its owner manages no members
@@ -101,7 +100,7 @@ def test_an_account_mints_no_token_for_itself(churn, admin, mei):
     account = made(admin, churn, mei)
     new = tokens.create(actor(admin), project=churn, name="build", scopes=["admin", "read"], owner=account)
     with pytest.raises(Forbidden, match="People mint"):
-        tokens.create(Actor.for_token(credentials.find(new.secret)), project=churn, name="more", scopes=["read"])
+        tokens.create(entries.of_token(new.secret).actor, project=churn, name="more", scopes=["read"])
 
 
 def test_the_audit_log_names_account_and_owner(churn, admin, mei):

@@ -4,10 +4,9 @@ import pytest
 from django.utils import timezone
 
 from mlportal.lib.errors import Conflict, Forbidden, Invalid, Unauthenticated
-from projects.actor import Actor
 from projects.models import ApiToken, Event
 from projects.permissions import Permission, allowed
-from projects.services import credentials, tokens
+from projects.services import credentials, entry, tokens
 from tests.factories.projects import actor, make_project, make_user
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +32,7 @@ def test_create_keeps_only_the_hash(churn, mei):
 
 def test_a_token_has_its_owners_rights_cut_to_its_scopes(churn, mei):
     new = tokens.create(actor(mei), project=churn, name="ci", scopes=["read", "approve"])
-    by = Actor.for_token(credentials.find(new.secret))
+    by = entry.of_token(new.secret).actor
     assert allowed(by, Permission.RUN_VIEW, churn)
     assert not allowed(by, Permission.RUN_LOG, churn)  # the scope is missing
     assert not allowed(by, Permission.PROMOTION_DECIDE, churn)  # the role is missing
@@ -68,7 +67,7 @@ def test_create_for_somebody_else_needs_the_right_to_manage_members(churn, mei):
 def test_a_token_cannot_make_a_stronger_one(churn):
     ana = make_user("ana", role="admin", project=churn)
     first = tokens.create(actor(ana), project=churn, name="a", scopes=["admin"])
-    by = Actor.for_token(credentials.find(first.secret))
+    by = entry.of_token(first.secret).actor
     with pytest.raises(Forbidden):
         tokens.create(by, project=churn, name="b", scopes=["admin", "train"])
 
@@ -77,7 +76,7 @@ def test_revoke(churn, mei):
     new = tokens.create(actor(mei), project=churn, name="ci", scopes=["read"])
     tokens.revoke(actor(mei), token=new.token)
     with pytest.raises(Unauthenticated):
-        credentials.find(new.secret)
+        entry.of_token(new.secret)
     with pytest.raises(Conflict):
         tokens.revoke(actor(mei), token=new.token)
     assert Event.objects.latest("seq").verb == "token.revoked"
@@ -94,10 +93,10 @@ def test_an_expired_token_is_refused(churn, mei):
     new = tokens.create(actor(mei), project=churn, name="ci", scopes=["read"])
     ApiToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     with pytest.raises(Unauthenticated):
-        credentials.find(new.secret)
+        entry.of_token(new.secret)
 
 
 def test_last_use_is_kept(churn, mei):
     new = tokens.create(actor(mei), project=churn, name="ci", scopes=["read"])
-    credentials.find(new.secret)
+    entry.of_token(new.secret)
     assert ApiToken.objects.get().last_used_at is not None

@@ -13,7 +13,7 @@ from mlportal.lib.errors import Forbidden, Invalid, Missing, Unauthenticated
 from projects.actor import Actor
 from projects.models import ApiToken, Group, GroupMember, Membership
 from projects.permissions import EVERYTHING, SCOPES, WORDS, Permission, Role, allowed, require
-from projects.services import credentials, members, things, who, why
+from projects.services import credentials, entry, members, things, who, why
 from projects.services.why import Question
 from tests.factories.experiments import make_experiment
 from tests.factories.projects import actor, make_project, make_token, make_user
@@ -27,7 +27,7 @@ def tried(user, token, permission, project, thing) -> bool:
     by = Actor.for_user(user)
     try:
         if token is not None:
-            by = Actor.for_token(credentials.find(token))
+            by = entry.of_token(token).actor
         require(by, permission, project, within=thing.place)
     except (Forbidden, Unauthenticated):
         return False
@@ -174,7 +174,7 @@ def test_a_role_that_ended_is_told_with_what_would_change_it(churn):
 def test_a_token_is_told_which_scope_it_lacks(churn):
     mei = make_user("mei", role="scientist", project=churn)
     secret = make_token(mei, churn, ["read"])
-    by = Actor.for_token(credentials.find(secret))
+    by = entry.of_token(secret).actor
     answer = why.explain(by, project=churn, permission="run.log")
     assert not answer.may
     assert answer.token == by.token
