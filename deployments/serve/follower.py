@@ -85,6 +85,7 @@ class Follower:
         self._arrived: queue.SimpleQueue[tuple[int, Runtime | None, str]] = queue.SimpleQueue()
         self._failures: dict[int, _Failure] = {}
         self._warm = Warm(configuration.cache_bytes)
+        self._bare: set[int] = set()  # loaded before their conversion was there
         self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
         self._told: set[tuple[int | None, int]] = set()
         self._stop = threading.Event()
@@ -191,11 +192,13 @@ class Follower:
     def _refresh(self, source: database.Source) -> None:
         self._collect()
         rows = tables.endpoints(source)
+        wanted = set[int]().union(*(row.versions for row in rows))
+        for version_id in tables.converted(source, self._bare & wanted):
+            self._load(version_id, source)
         routes = {(row.project, row.name): self._route(row, source) for row in rows}
         self.routes = routes
         self.project_ids = {row.project: row.project_id for row in rows}
         self.slugs = {row.project_id: row.project for row in rows}
-        wanted = set[int]().union(*(row.versions for row in rows))
         answering = set[int]().union(*(route.version_ids for route in routes.values()))
         self._warm.trim(wanted | answering)
         self._failures = {key: failure for key, failure in self._failures.items() if key in wanted}
@@ -209,7 +212,7 @@ class Follower:
             return Route(row, None, "")
         if row.ways:
             return self._divided(row, before, source)
-        if live and live.is_of(row):
+        if live and live.is_of(row) and self._is_newest(live):
             return Route(row, live, "")
         runtime = self._warm.get(row.version_id)
         if runtime is not None:
@@ -221,7 +224,9 @@ class Follower:
     def _divided(self, row: EndpointRow, before: Route | None, source: database.Source) -> Route:
         """A route with several versions: nothing moves before all of them are warm."""
         if before and before.live and before.split and before.live.is_of(row):
-            return Route(row, before.live, "", before.split)
+            held = (*before.split.lives, *before.split.shadows)
+            if all(self._is_newest(live) for live in held):
+                return Route(row, before.live, "", before.split)
         runtimes = {key: runtime for key in row.versions if (runtime := self._warm.get(key)) is not None}
         missing = row.versions - runtimes.keys()
         for version_id in missing:
@@ -238,6 +243,10 @@ class Follower:
         # Right after a start there is nothing older: what was live before answers alone.
         first = runtimes.get(row.version_id or 0)
         return Route(row, Live(row, first, self._configuration, row.ways[-1]) if first else None, trouble)
+
+    def _is_newest(self, live: Live) -> bool:
+        """Whether its version was not loaded again since, with a graph that came later."""
+        return self._warm.loaded.get(live.version_id, live.runtime) is live.runtime
 
     def _tell_ready(self, row: EndpointRow, runtimes: dict[int, Runtime]) -> None:
         for way in row.ways:
@@ -261,6 +270,7 @@ class Follower:
         if found is None:
             return
         self._loading.add(version_id)
+        (self._bare.discard if found.graph_sha256 else self._bare.add)(version_id)
         self._loader.submit(self._bring, version_id, found)
 
     def _bring(self, version_id: int, found: tables.VersionRow) -> None:
@@ -288,6 +298,10 @@ class Follower:
         while not self._arrived.empty():
             version_id, runtime, reason = self._arrived.get_nowait()
             self._loading.discard(version_id)
+            if runtime is None and version_id in self._warm.loaded:
+                self.load_failures += 1
+                log.error("the graph of version %s is refused, it answers without: %s", version_id, reason)
+                continue
             if runtime is None:
                 self._note_failure(version_id, reason)
                 continue

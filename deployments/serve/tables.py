@@ -24,6 +24,9 @@ SELECT v.manifest, v.signature, v.state, c.graph_sha256 FROM deployments_modelve
 LEFT JOIN deployments_conversion c ON c.version_id = v.id AND c.passed AND c.state = 'succeeded'
 WHERE v.id = %s
 """
+_CONVERTED = """
+SELECT version_id FROM deployments_conversion WHERE passed AND state = 'succeeded' AND version_id IN ({places})
+"""
 _MASKED, _ROUTES = 9, 17  # places of masked_columns and of the routes in the row of an endpoint
 _TOKEN = """
 SELECT t.id, t.user_id, t.project_id, t.scopes, t.expires_at, u.is_site_admin
@@ -142,6 +145,14 @@ def version(source: Source, version_id: int) -> VersionRow | None:
         return None
     manifest, signature, state, graph = rows[0]
     return VersionRow(from_json(manifest), from_json(signature), state, graph)
+
+
+def converted(source: Source, version_ids: set[int]) -> set[int]:
+    """Those versions whose estimator is there as ONNX and passed the parity gate."""
+    if not version_ids:
+        return set()
+    asked = _CONVERTED.format(places=", ".join(["%s"] * len(version_ids)))
+    return {row[0] for row in source.query(asked, sorted(version_ids))}
 
 
 def grant(source: Source, sha256: str) -> Grant | None:

@@ -75,12 +75,12 @@ class Scene:
             signature=recipes.DOCUMENT, created_by=self.user,
         )  # fmt: skip
 
-    def switch(self, version: ModelVersion, endpoint: Endpoint | None = None) -> EndpointRevision:
+    def switch(self, version: ModelVersion, endpoint: Endpoint | None = None, **known) -> EndpointRevision:
         """Point an endpoint at a version, as a rollback would."""
         endpoint = endpoint or self.endpoint
         revision = EndpointRevision.objects.create(
             endpoint=endpoint, number=endpoint.revisions.count() + 1, version=version, kind="rollback",
-            reason="test", created_by=self.user,
+            reason="test", created_by=self.user, **known,
         )  # fmt: skip
         Endpoint.objects.filter(pk=endpoint.pk).update(current_revision=revision)
         return revision
