@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.collector import collecting
 from tests.portal.running import ROOT, running
 
 pytestmark = pytest.mark.slow
@@ -42,8 +43,11 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """What the command printed, and what is there afterwards."""
-    with running(tmp_path_factory.mktemp("demo") / "p") as portal:
+    """What the command printed, what is there afterwards, and what the parts told a collector of traces."""
+    with (
+        collecting() as collector,
+        running(tmp_path_factory.mktemp("demo") / "p", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as portal,
+    ):
         command = [sys.executable, "-m", "mlportal.cli", "demo"]
         done = subprocess.run(
             command, env=portal.environment, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
@@ -52,11 +56,11 @@ def shown(tmp_path_factory):
         again = portal.command("demo")
         environment = portal.environment | {"DJANGO_SETTINGS_MODULE": "mlportal.settings"}
         look = subprocess.run([sys.executable, "-c", LOOK], env=environment, cwd=ROOT, capture_output=True, check=True)
-        yield done.stdout, json.loads(look.stdout), again
+        yield done.stdout, json.loads(look.stdout), again, collector
 
 
 def test_demo_has_every_state_a_visitor_should_see(shown):
-    _output, found, _again = shown
+    _output, found, *_ = shown
     alerts = found.pop("alerts")
     assert "Data drift" in alerts
     assert "No requests" not in alerts
@@ -73,7 +77,7 @@ def test_demo_has_every_state_a_visitor_should_see(shown):
 
 
 def test_demo_prints_one_password_a_role_once(shown):
-    output, _found, _again = shown
+    output, *_ = shown
     rows = [line.split() for line in output.splitlines() if line.startswith("  ")]
     assert [row[:2] for row in rows] == [
         ["vera", "viewer"],
@@ -87,6 +91,18 @@ def test_demo_prints_one_password_a_role_once(shown):
 
 
 def test_second_demo_is_refused_with_a_sentence(shown):
-    _output, _found, again = shown
+    *_, again, _collector = shown
     assert again.returncode == 6
     assert again.stderr == "mlportal: The example project is there already.\n"
+
+
+def test_spans_of_every_part_arrive_and_tasks_go_on_with_their_traces(shown):
+    *_, collector = shown
+    kinds = {(span.service, span.name.split()[0]) for span in collector.spans}
+    assert {("mlportal-web", "GET"), ("mlportal-worker", "run"), ("mlportal-serve", "predict")} <= kinds
+    known = {span.own: span for span in collector.spans}
+    published = {
+        known[span.parent].name for span in collector.spans
+        if span.name == "run projects.notify" and span.parent in known and known[span.parent].trace == span.trace
+    }  # fmt: skip
+    assert published == {"publish projects.notify"}

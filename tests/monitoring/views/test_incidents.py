@@ -38,6 +38,9 @@ def test_incident_is_read_acknowledged_silenced_and_closed(site, incident):
     text = site.get(root).content.decode()
     for words in ("Likely causes", "age drifted, PSI 0.30", "Another version is watched", "Close incident"):
         assert words in text
+    listed = site.get("/p/churn/incidents/").content.decode()
+    assert "1 of 1 alert fires" in listed
+    assert "<table" not in listed, "on a phone only its first column would be in sight"
     assert site.post(f"{root}acknowledge/").status_code == 303
     assert site.post(f"{root}silence/", {"for": "1h"}).status_code == 303
     assert site.post(f"{root}close/", {"outcome": "real", "cause": "New value"}).status_code == 409
