@@ -137,7 +137,7 @@ def test_by_page_and_by_rest(team, data, client):
     search_person(made.pk, worker="test")
     shown = client.get(sent["Location"]).content.decode()
     assert "customer 1" in shown
-    assert "c-2" not in shown
+    assert not re.search(r"\bc-2\b", shown)
     taken = client.post(f"{page}{made.pk}/report/")
     assert taken.json()["found"]["datasets"][0]["dataset"] == "churn"
     caller = Client(headers={"Authorization": f"Bearer {make_token(team.admin.user, team.project, ['read', 'admin'])}"})
