@@ -123,5 +123,5 @@ def test_two_commands_at_once_on_a_new_folder_both_work(tmp_path):
 
 def test_files_are_collected_with_their_sizes(place):
     dry, wet = place.admin("files collect --dry-run", "files collect --json")
-    assert dry == "named by nothing: 0 files, 0 bytes\nso for a day: 0 files, 0 bytes\nremoved: 0 files, 0 bytes\n"
+    assert dry == "named by nothing: 0 files, 0 B\nso for a day: 0 files, 0 B\nremoved: 0 files, 0 B\n"
     assert json.loads(wet)["removed"] == {"files": 0, "size_bytes": 0}

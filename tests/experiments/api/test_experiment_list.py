@@ -105,7 +105,7 @@ def test_the_list_costs_the_same_queries_for_any_number(api, project, count):
     api("")
     with CaptureQueriesContext(connection) as seen:
         api("")
-    assert len(seen) == 5
+    assert len(seen) == 3
 
 
 def test_the_page_shows_starred_ones_first(ana, project, made):

@@ -65,7 +65,7 @@ def test_list_asks_the_database_the_same_whatever_its_length(project, ask, tmp_p
         connection,
     ) as queries:
         assert len(ask("get", "/predictions/")[1]["results"]) == rows
-    assert len(queries) == 4
+    assert len(queries) == 2
 
 
 def test_one_prediction_comes_with_features_and_labels(project, ask, tmp_path):
